@@ -1,0 +1,146 @@
+"""Everything that can go wrong between Airflow and Dify, as one tree of exceptions.
+
+Each text says what happened and what to do about it. No exception of this module ever carries the API key.
+
+What no retry can mend is an ``AirflowFailException`` too, so that Airflow spends no retries on it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+if TYPE_CHECKING:
+    from airflow_provider_dify.knowledge.report import StatusReport
+
+
+class DifyError(AirflowException):
+    """Root of all errors of this provider.
+
+    :param message: What happened, and what to do about it.
+    :param retry_after: Seconds that Dify asked to wait before the next try, where it did.
+    """
+
+    #: Whether trying again later can help.
+    retryable: bool = False
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after = retry_after
+        #: HTTP status of the answer; ``None`` where there was none.
+        self.status: int | None = None
+        #: Dify's error code, such as ``invalid_action``.
+        self.code: str | None = None
+        #: Version of the Dify server (``X-Version``), where it said so.
+        self.server_version: str | None = None
+        #: Trace id of the answer (``X-Trace-Id``), where there was one.
+        self.trace_id: str | None = None
+        #: What had become of each document when a change of status broke off.
+        self.report: StatusReport | None = None
+
+
+class DifyInputError(DifyError, AirflowFailException, ValueError):
+    """What was asked for makes no sense; the text names the parameter and the value. Nothing was sent."""
+
+
+class DifyTransportError(DifyError):
+    """There was no answer: refused, reset, timed out, or TLS failed.
+
+    :param reached: Whether the request may have reached Dify, so that it may have been carried out.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, *, reached: bool) -> None:
+        super().__init__(message)
+        self.reached = reached
+
+
+class DifyRequestError(DifyError):
+    """Dify answered with an error.
+
+    :param message: What happened, and what to do about it.
+    :param status: HTTP status of the answer.
+    :param code: Dify's error code, where the answer had one.
+    :param server_version: Dify's version, from ``X-Version``.
+    :param trace_id: From ``X-Trace-Id``.
+    :param retry_after: Seconds to wait before the next try, from ``Retry-After``.
+    :param detail: Dify's own words, unchanged.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str | None = None,
+        server_version: str | None = None,
+        trace_id: str | None = None,
+        retry_after: float | None = None,
+        detail: str = "",
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.status = status
+        self.code = code
+        self.server_version = server_version
+        self.trace_id = trace_id
+        self.detail = detail
+
+
+class DifyAuthenticationError(DifyRequestError, AirflowFailException):
+    """401: the API key is missing, wrong, masked, or not a Knowledge API key."""
+
+
+class DifyAccessError(DifyRequestError, AirflowFailException):
+    """403: API access is switched off for the knowledge base, or the key is bound to another one."""
+
+
+class DifyPlanLimitError(DifyRequestError):
+    """403: the request limit of the subscription plan is used up for the moment."""
+
+    retryable = True
+
+
+class DifyNotFoundError(DifyRequestError, AirflowFailException):
+    """404 as JSON: the knowledge base or the document is not there."""
+
+
+class DifyEndpointError(DifyRequestError, AirflowFailException):
+    """A page or a redirect instead of Dify's JSON: wrong base URL, or a Dify older than 1.5.0."""
+
+
+class DifyDocumentBusyError(DifyRequestError):
+    """400 ``invalid_action``: Dify holds its lock on a document ("is being indexed")."""
+
+    retryable = True
+
+
+class DifyRateLimitError(DifyRequestError):
+    """429: too many requests. Honours ``Retry-After``."""
+
+    retryable = True
+
+
+class DifyServerError(DifyRequestError):
+    """5xx: Dify or a proxy before it failed."""
+
+    retryable = True
+
+
+class DifyDocumentStatusError(DifyError):
+    """Documents ended in an outcome that is not tolerated; ``report`` tells which."""
+
+    retryable = True
+    report: StatusReport
+
+    def __init__(self, message: str, report: StatusReport) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class DifyDocumentStatusFailed(DifyDocumentStatusError, AirflowFailException):  # noqa: N818 - reads as an end state
+    """The same, and no retry can mend it: only missing or refused documents stand in the way."""
+
+    retryable = False
