@@ -40,6 +40,11 @@ class DifyError(AirflowException):
         #: What had become of each document when a change of status broke off.
         self.report: StatusReport | None = None
 
+    def add(self, advice: str) -> None:
+        """Add a sentence to what the error says."""
+        self.message = f"{self.message} {advice}"
+        self.args = (self.message,)
+
 
 class DifyInputError(DifyError, AirflowFailException, ValueError):
     """What was asked for makes no sense; the text names the parameter and the value. Nothing was sent."""
@@ -133,7 +138,6 @@ class DifyDocumentStatusError(DifyError):
     """Documents ended in an outcome that is not tolerated; ``report`` tells which."""
 
     retryable = True
-    report: StatusReport
 
     def __init__(self, message: str, report: StatusReport) -> None:
         super().__init__(message)

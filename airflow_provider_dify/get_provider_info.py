@@ -1,0 +1,69 @@
+"""What Airflow wants to know of this provider, and the form of its connection.
+
+Airflow imports this module while its own configuration is still being loaded, so it imports nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_dify import __version__
+
+#: Fields of the form that go into the extras of the connection: label, help, JSON type, and HTML widget's type.
+CONN_FIELDS: dict[str, dict[str, Any]] = {
+    "verify": {
+        "label": "TLS verification",
+        "description": "true, false, or the path of a CA bundle on the workers. Empty: true.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "timeout": {
+        "label": "Timeout (seconds)",
+        "description": "How long to wait for an answer. Empty: 60.",
+        "schema": {"type": ["number", "null"]},
+    },
+    "max_retries": {
+        "label": "Retries",
+        "description": "Tries after the first one when Dify does not answer or fails. Empty: 4.",
+        "schema": {"type": ["integer", "null"]},
+    },
+    "console_url": {
+        "label": "Console URL",
+        "description": "Where the web page of Dify lives, for links. Empty: worked out from the base URL.",
+        "schema": {"type": ["string", "null"]},
+    },
+}
+
+#: How the standard fields of the form are shown.
+UI_FIELD_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": ["login", "port", "schema"],
+    "relabeling": {"host": "Base URL", "password": "Knowledge API key"},
+    "placeholders": {"host": "https://api.dify.ai/v1", "password": "dataset-..."},
+}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the metadata of this provider, as Airflow's ``provider_info.schema.json`` wants it."""
+    return {
+        "package-name": "airflow-provider-dify",
+        "name": "Dify",
+        "description": "Apache Airflow provider for Dify knowledge bases.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": "Dify",
+                "external-doc-url": "https://docs.dify.ai/",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [{"integration-name": "Dify", "python-modules": ["airflow_provider_dify.hooks.dify"]}],
+        "operators": [{"integration-name": "Dify", "python-modules": ["airflow_provider_dify.operators.documents"]}],
+        "connection-types": [
+            {
+                "connection-type": "dify",
+                "hook-class-name": "airflow_provider_dify.hooks.dify.DifyHook",
+                "hook-name": "Dify",
+                "conn-fields": CONN_FIELDS,
+                "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
+            }
+        ],
+    }

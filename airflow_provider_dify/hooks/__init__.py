@@ -1,0 +1,1 @@
+"""Hooks: an Airflow Connection becomes a client of Dify."""

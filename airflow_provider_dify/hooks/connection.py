@@ -1,0 +1,201 @@
+"""What the fields of an Airflow Connection of type ``dify`` mean."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import SplitResult, urlsplit
+
+from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.transport.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DIFY_CLOUD = "https://api.dify.ai/v1"
+_CLOUD_CONSOLE = "https://cloud.dify.ai"
+_TRUE = frozenset({"true", "1", "yes", "on"})
+_FALSE = frozenset({"false", "0", "no", "off"})
+
+
+class ConnectionFields(Protocol):
+    """The part of an Airflow Connection that is read."""
+
+    conn_id: str
+    host: str | None
+    port: int | None
+    schema: str | None
+    password: str | None
+
+    @property
+    def extra_dejson(self) -> dict[str, Any]:
+        """The extras."""
+
+
+def settings_from(connection: ConnectionFields) -> Settings:
+    """Return the settings that a connection stands for.
+
+    :raises DifyInputError: A field has a wrong value; the text names the field and never shows the key.
+    """
+    extras = _Extras(connection.conn_id, connection.extra_dejson)
+    base_url = _base_url(connection)
+    settings = Settings(
+        base_url=base_url,
+        api_key=_api_key(connection),
+        verify=extras.verify(),
+        timeout=extras.number("timeout", Settings.timeout, above=0),
+        max_retries=extras.whole_number("max_retries", Settings.max_retries),
+        proxies=extras.texts("proxies"),
+        headers=extras.headers(),
+        console_url=extras.url("console_url") or _console_url(base_url),
+    )
+    extras.warn_of_unknown()
+    return settings
+
+
+def key_advice(api_key: str) -> str | None:
+    """Say what is wrong with a key that Dify does not know, where its form shows it."""
+    if api_key.startswith("app-"):
+        return "The password of the connection is an app key ('app-'): it opens an app and no knowledge base."
+    if "***" in api_key:
+        return "The password of the connection is a masked key ('***'), as Dify's list shows it: create a new key."
+    if not api_key.startswith("dataset-"):
+        return "Knowledge API keys begin with 'dataset-'; the password of the connection does not."
+    return None
+
+
+def _api_key(connection: ConnectionFields) -> str:
+    key = (connection.password or "").strip()
+    if not key:
+        raise DifyInputError(
+            f"The password of connection '{connection.conn_id}' is empty: put the Knowledge API key of Dify there "
+            "(Knowledge, then API Access; it begins with 'dataset-')."
+        )
+    if not re.fullmatch(r"[!-~]+", key):
+        raise DifyInputError(
+            f"The password of connection '{connection.conn_id}' has characters that no API key has, such as blanks "
+            "or bullets: copy the whole key again."
+        )
+    return key
+
+
+def _base_url(connection: ConnectionFields) -> str:
+    host = (connection.host or "").strip()
+    schema = (connection.schema or "").strip()
+    if not host:
+        return DIFY_CLOUD
+    scheme = schema.lower() if schema.lower() in ("http", "https") else ""
+    url = host if "://" in host else f"{scheme or 'https'}://{host}"
+    parts = _split_url(url, connection)
+    path = parts.path if scheme else f"{parts.path}/{schema}"
+    path = re.sub(r"/{2,}", "/", path).rstrip("/")
+    if not re.search(r"/v\d+$", path):
+        path += "/v1"
+    return f"{parts.scheme.lower()}://{_network_location(parts, connection)}{path}"
+
+
+def _split_url(url: str, connection: ConnectionFields) -> SplitResult:
+    wrong = f"The host of connection '{connection.conn_id}' is not the base URL of a Dify API: "
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises where it is no number
+    except ValueError as error:
+        raise DifyInputError(f"{wrong}{error}.") from None
+    if parts.scheme.lower() not in ("http", "https"):
+        raise DifyInputError(f"{wrong}its scheme is '{parts.scheme}', not http or https.")
+    if parts.username or parts.password:
+        raise DifyInputError(f"{wrong}it holds a user or a password. The API key goes into the password field.")
+    if not parts.hostname or re.search(r"[\s\\]", url) or parts.query or parts.fragment:
+        raise DifyInputError(f"{wrong}'{url}'. It looks like https://dify.example.com/v1.")
+    return parts
+
+
+def _network_location(parts: SplitResult, connection: ConnectionFields) -> str:
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    port = parts.port or connection.port
+    if parts.port and connection.port and parts.port != connection.port:
+        raise DifyInputError(
+            f"Connection '{connection.conn_id}' has two ports: {parts.port} in the host and {connection.port} as port."
+        )
+    return f"{host}:{port}" if port else f"{host}"
+
+
+def _console_url(base_url: str) -> str | None:
+    """Return where the web page of a Dify lives: in the docker setup beside the API, under the same host."""
+    if base_url == DIFY_CLOUD:
+        return _CLOUD_CONSOLE
+    return re.sub(r"/v\d+$", "", base_url)
+
+
+class _Extras:
+    """The extras of a connection, read key by key; what is not read in the end is unknown."""
+
+    def __init__(self, conn_id: str, extras: dict[str, Any]) -> None:
+        self._conn_id = conn_id
+        # A form saves what was left empty, too.
+        self._left = {name: value for name, value in extras.items() if value not in (None, "")}
+
+    def verify(self) -> bool | str:
+        value = self._left.pop("verify", True)
+        if isinstance(value, bool):
+            return value
+        text = str(value).strip()
+        if text.lower() in _TRUE | _FALSE:
+            return text.lower() in _TRUE
+        if not isinstance(value, str) or not Path(text).exists():
+            raise self._wrong("verify", value, "true, false, or the path of a CA bundle that is on this machine")
+        return text
+
+    def number(self, name: str, default: float, *, above: float) -> float:
+        value = self._left.pop(name, default)
+        try:
+            number = float("nan") if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            number = float("nan")
+        if not above < number < float("inf"):
+            raise self._wrong(name, value, f"a number above {above:g}")
+        return number
+
+    def whole_number(self, name: str, default: int) -> int:
+        value = self._left.pop(name, default)
+        if isinstance(value, bool) or not re.fullmatch(r"\d+", str(value).strip()):
+            raise self._wrong(name, value, "a whole number of at least 0")
+        return int(value)
+
+    def texts(self, name: str) -> dict[str, str]:
+        value = self._left.pop(name, {})
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                value = None
+        if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+            # The value is not shown: headers and proxies hold secrets.
+            raise DifyInputError(f"Extra '{name}' of connection '{self._conn_id}' must be a JSON object of texts.")
+        return {str(key): text for key, text in value.items()}
+
+    def headers(self) -> dict[str, str]:
+        headers = self.texts("headers")
+        if any(name.lower() == "authorization" for name in headers):
+            raise DifyInputError(
+                f"Extra 'headers' of connection '{self._conn_id}' sets Authorization: the key goes into the password."
+            )
+        return headers
+
+    def url(self, name: str) -> str | None:
+        value = self._left.pop(name, None)
+        if value is not None and not re.match(r"https?://[^/\s]", str(value)):
+            raise self._wrong(name, value, "an URL such as https://dify.example.com")
+        return str(value).rstrip("/") if value is not None else None
+
+    def warn_of_unknown(self) -> None:
+        if self._left:
+            names = ", ".join(sorted(self._left))
+            log.warning(
+                "Connection '%s' has extras that are not used, as Dify has none such: %s.", self._conn_id, names
+            )
+
+    def _wrong(self, name: str, value: object, wanted: str) -> DifyInputError:
+        return DifyInputError(f"Extra '{name}' of connection '{self._conn_id}' must be {wanted}, not {value!r}.")

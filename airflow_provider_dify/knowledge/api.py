@@ -1,0 +1,150 @@
+"""The endpoints of Dify's Knowledge API: the request of each, and how its answer is read.
+
+Each function is a flow of one request. Reference: https://docs.dify.ai/api-reference
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Generic, TypeVar
+
+from airflow_provider_dify.exceptions import DifyEndpointError, DifyNotFoundError
+from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
+from airflow_provider_dify.knowledge.flow import JSON, Flow, Request, Response
+
+T = TypeVar("T")
+
+#: Dify gives at most so many items a page, whatever is asked for.
+LONGEST_PAGE = 100
+
+
+class DocumentFilter(str, Enum):
+    """A status that Dify's list of documents can be filtered by. It ignores any other, and gives everything."""
+
+    AVAILABLE = "available"
+    DISABLED = "disabled"
+    ARCHIVED = "archived"
+    QUEUING = "queuing"
+    INDEXING = "indexing"
+    PAUSED = "paused"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list.
+
+    :param items: What is on it.
+    :param total: How many items the whole list had when the page was made.
+    :param full: Whether it holds as many items as a page can, so that more may follow.
+    """
+
+    items: tuple[T, ...]
+    total: int
+    full: bool
+
+
+def change_status(dataset_id: str, action: Action, document_ids: Sequence[str]) -> Flow[None]:
+    """Ask Dify to change the status of documents: all of them or, where it refuses one, none.
+
+    Its answer says that the flags are set. It does not say that search has followed, and ids that are not in the
+    knowledge base are passed over in silence.
+    https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
+    """
+    response = yield Request(
+        "PATCH",
+        f"/datasets/{dataset_id}/documents/status/{action.value}",
+        json={"document_ids": list(document_ids)},
+        repeatable=False,
+    )
+    _read(response, lambda payload: payload["result"])
+
+
+def document_page(
+    dataset_id: str, page: int, *, status: str | None = None, keyword: str | None = None
+) -> Flow[Page[Document]]:
+    """Read one page of the documents of a knowledge base, newest first.
+
+    https://docs.dify.ai/api-reference/documents/list-documents
+    """
+    filters = {"status": status, "keyword": keyword}
+    return (yield from _page(f"/datasets/{dataset_id}/documents", page, filters, Document.read))
+
+
+def dataset_page(page: int, *, keyword: str | None = None, limit: int = LONGEST_PAGE) -> Flow[Page[Dataset]]:
+    """Read one page of the knowledge bases that the key opens.
+
+    https://docs.dify.ai/api-reference/knowledge-bases/list-knowledge-bases
+    """
+    return (yield from _page("/datasets", page, {"keyword": keyword}, Dataset.read, limit))
+
+
+def get_dataset(dataset_id: str) -> Flow[Dataset]:
+    """Read a knowledge base.
+
+    https://docs.dify.ai/api-reference/knowledge-bases/get-knowledge-base
+    """
+    return _read((yield Request("GET", f"/datasets/{dataset_id}")), Dataset.read)
+
+
+def get_document(dataset_id: str, document_id: str) -> Flow[Document]:
+    """Read a document.
+
+    :raises DifyNotFoundError: It is not in the knowledge base, or there is no such knowledge base.
+
+    https://docs.dify.ai/api-reference/documents/get-document
+    """
+    response = yield Request("GET", f"/datasets/{dataset_id}/documents/{document_id}", query=(("metadata", "without"),))
+    return _read(response, Document.read)
+
+
+def segments_enabled(dataset_id: str, document_id: str, limit: int) -> Flow[tuple[bool, ...]]:
+    """Read of the first segments of a document whether search uses them; empty where it has none.
+
+    https://docs.dify.ai/api-reference/chunks/list-chunks
+    """
+    response = yield Request(
+        "GET", f"/datasets/{dataset_id}/documents/{document_id}/segments", query=(("page", 1), ("limit", limit))
+    )
+    return _read(response, lambda payload: tuple(bool(item["enabled"]) for item in payload["data"]))
+
+
+def document_is_missing(error: DifyNotFoundError) -> bool:
+    """Whether a 404 means the document, and not the whole knowledge base."""
+    return "document" in error.detail.lower()
+
+
+def _page(
+    path: str,
+    page: int,
+    filters: dict[str, str | None],
+    item: Callable[[dict[str, JSON]], T],
+    limit: int = LONGEST_PAGE,
+) -> Flow[Page[T]]:
+    chosen = tuple((name, value) for name, value in filters.items() if value is not None)
+    response = yield Request("GET", path, query=(("page", page), ("limit", limit), *chosen))
+
+    def read(payload: dict[str, JSON]) -> Page[T]:
+        items = tuple(item(entry) for entry in payload["data"])
+        # has_more is wrong for an exactly full last page and for limits over 100: the length tells.
+        return Page(items, total=int(payload["total"]), full=len(items) >= limit)
+
+    return _read(response, read)
+
+
+def _read(response: Response | None, read: Callable[[dict[str, JSON]], T]) -> T:
+    if response is None:
+        raise TypeError("A request must be answered with a response.")
+    try:
+        return read(json.loads(response.body))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DifyEndpointError(
+            f"The answer does not have the form of Dify's API ({type(error).__name__}: {error}). "
+            "Check the host of the connection, and whether something between Airflow and Dify changes answers.",
+            status=response.status,
+            server_version=response.headers.get("x-version"),
+            trace_id=response.headers.get("x-trace-id"),
+        ) from None

@@ -1,0 +1,158 @@
+"""What a Dify document is, which changes of its status it admits, and when a change is done."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Literal, TypeAlias
+
+from airflow_provider_dify.knowledge.flow import JSON
+
+ActionName: TypeAlias = Literal["enable", "disable", "archive", "un_archive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document of a knowledge base, as Dify lists it.
+
+    :param id: Its id.
+    :param name: Its name, which need not be unique.
+    :param indexing_status: ``waiting``, ``parsing``, ``cleaning``, ``splitting``, ``indexing``, ``completed``,
+        ``error`` or ``paused``.
+    :param display_status: What Dify's page shows: ``queuing``, ``indexing``, ``paused``, ``error``, ``available``,
+        ``disabled`` or ``archived``.
+    :param enabled: Whether it is switched on. Independent of ``archived``.
+    :param archived: Whether it is archived.
+    :param error: Why its indexing failed, where it did.
+    :param created_at: When it was created, in whole seconds since the epoch.
+    :param word_count: Its length in characters; ``None`` until it is known.
+    :param hit_count: How often a search has found it.
+    """
+
+    id: str
+    name: str
+    indexing_status: str
+    display_status: str
+    enabled: bool
+    archived: bool
+    error: str | None
+    created_at: int
+    word_count: int | None
+    hit_count: int
+
+    @classmethod
+    def read(cls, item: dict[str, JSON]) -> Document:
+        """Read one document of an answer."""
+        return cls(
+            id=item["id"],
+            name=item["name"],
+            # There are few of these words and there may be many documents.
+            indexing_status=sys.intern(item["indexing_status"]),
+            display_status=sys.intern(item.get("display_status") or ""),
+            enabled=item["enabled"],
+            archived=item["archived"],
+            error=item.get("error"),
+            created_at=item.get("created_at") or 0,
+            word_count=item.get("word_count"),
+            hit_count=item.get("hit_count") or 0,
+        )
+
+    @property
+    def indexed(self) -> bool:
+        """Whether its indexing has completed."""
+        return self.indexing_status == "completed"
+
+    @property
+    def failed(self) -> bool:
+        """Whether its indexing ended in an error."""
+        return self.indexing_status == "error"
+
+    @property
+    def paused(self) -> bool:
+        """Whether somebody has paused its indexing."""
+        return "paused" in (self.indexing_status, self.display_status)
+
+    @property
+    def belongs_in_search(self) -> bool:
+        """Whether a search should find it, by its flags."""
+        return self.enabled and not self.archived
+
+
+class Action(str, Enum):
+    """A change of status, by the name that Dify's API has for it."""
+
+    ENABLE = "enable"
+    DISABLE = "disable"
+    ARCHIVE = "archive"
+    UN_ARCHIVE = "un_archive"
+
+    @property
+    def opposite(self) -> Action:
+        """The action that takes it back."""
+        return _OPPOSITES[self]
+
+    @property
+    def adds(self) -> bool:
+        """Whether it brings documents into search (the others take them out)."""
+        return self in (Action.ENABLE, Action.UN_ARCHIVE)
+
+    def reached(self, document: Document) -> bool:
+        """Whether the flags of a document are as this action leaves them."""
+        if self is Action.ENABLE:
+            return document.belongs_in_search
+        if self is Action.DISABLE:
+            return not document.enabled
+        return document.archived is (self is Action.ARCHIVE)
+
+    def applied_to(self, document: Document) -> Document:
+        """Return a document as it is once Dify has taken the action."""
+        if self in (Action.ENABLE, Action.DISABLE):
+            return replace(document, enabled=self is Action.ENABLE)
+        return replace(document, archived=self is Action.ARCHIVE)
+
+    def harm(self, document: Document) -> str | None:
+        """Why the action must not be tried on a document; ``None`` where it may."""
+        if self is Action.ENABLE and document.archived:
+            return "It is archived: enabling it would put it into search and leave it archived. un_archive it first."
+        return None
+
+
+_OPPOSITES = {
+    Action.ENABLE: Action.DISABLE,
+    Action.DISABLE: Action.ENABLE,
+    Action.ARCHIVE: Action.UN_ARCHIVE,
+    Action.UN_ARCHIVE: Action.ARCHIVE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A knowledge base, as Dify lists it.
+
+    :param id: Its id.
+    :param name: Its name.
+    :param indexing_technique: ``economy`` (keywords) or ``high_quality`` (vectors); ``None`` until it has documents.
+    :param document_count: How many documents it has, in whatever state.
+    :param total_available_documents: How many of them a search can find; ``None`` where Dify does not tell.
+    :param enable_api: Whether API access is switched on for it.
+    """
+
+    id: str
+    name: str
+    indexing_technique: str | None
+    document_count: int
+    total_available_documents: int | None
+    enable_api: bool
+
+    @classmethod
+    def read(cls, item: dict[str, JSON]) -> Dataset:
+        """Read one knowledge base of an answer."""
+        return cls(
+            id=item["id"],
+            name=item["name"],
+            indexing_technique=item.get("indexing_technique"),
+            document_count=item.get("document_count") or 0,
+            total_available_documents=item.get("total_available_documents"),
+            enable_api=bool(item.get("enable_api", True)),
+        )

@@ -1,0 +1,168 @@
+"""Which error an answer of Dify is, in words that say what to do about it."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+
+from airflow_provider_dify.exceptions import (
+    DifyAccessError,
+    DifyAuthenticationError,
+    DifyDocumentBusyError,
+    DifyEndpointError,
+    DifyNotFoundError,
+    DifyPlanLimitError,
+    DifyRateLimitError,
+    DifyRequestError,
+    DifyServerError,
+)
+from airflow_provider_dify.knowledge.flow import JSON, Request, Response
+
+_BUSY = re.compile(r"^Document: ?(?P<name>.*) is (?:being indexed|not completed)", re.DOTALL)
+#: Dify tells a used-up plan from missing rights by its words alone.
+_PLAN_LIMIT = re.compile(
+    r"limit of your subscription|rate limit|capacity of the vector space|number of documents", re.IGNORECASE
+)
+_LONGEST_QUOTE = 300
+
+
+def error_in(request: Request, response: Response) -> DifyRequestError | None:
+    """Return the error that an answer is, or ``None`` for one that is Dify's and good."""
+    if response.status == 204:
+        return None
+    payload = _json_object(response)
+    if payload is None:
+        return _page_error(request, response)
+    if response.status < 300:
+        return None
+    return _json_error(request, response, payload)
+
+
+def busy_name(error: DifyDocumentBusyError) -> str | None:
+    """Return the name of the one document that Dify blames for a refusal."""
+    match = _BUSY.match(error.detail)
+    return match["name"] if match else None
+
+
+def retry_after(response: Response) -> float | None:
+    """Return the seconds that ``Retry-After`` asks for, in either of its forms; ``None`` where it asks for nothing."""
+    value = response.headers.get("retry-after", "").strip()
+    if value.isdecimal():
+        return float(value)
+    try:
+        until = _utc(parsedate_to_datetime(value))
+    except (TypeError, ValueError):
+        return None
+    try:
+        # The server's own clock, where it shows it: the two need not agree with ours.
+        now = _utc(parsedate_to_datetime(response.headers.get("date", "")))
+    except (TypeError, ValueError):
+        now = datetime.fromtimestamp(response.at, timezone.utc)
+    return max(0.0, (until - now).total_seconds())
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def _json_object(response: Response) -> dict[str, JSON] | None:
+    try:
+        payload = json.loads(response.body)
+    except ValueError:
+        return None
+    return payload if isinstance(payload, dict) else None
+
+
+def _json_error(request: Request, response: Response, payload: dict[str, JSON]) -> DifyRequestError:
+    status = response.status
+    code = str(payload.get("code") or "") or None
+    detail = str(payload.get("message") or "")
+    kind, advice = _kind(status, code, detail)
+    quoted = f'"{_quote(detail)}"' if detail else "no message"
+    return _build(kind, request, response, f"{status} {code or 'without a code'}, {quoted}", advice, code, detail)
+
+
+def _kind(status: int, code: str | None, detail: str) -> tuple[type[DifyRequestError], str]:
+    """Return the class of an error that came as Dify's JSON, and what to do about it."""
+    if status == 401:
+        return DifyAuthenticationError, (
+            "Put a Knowledge API key of this workspace (it begins with 'dataset-') into the password of the "
+            "connection. An app key ('app-') opens no knowledge base."
+        )
+    if status == 403 and _PLAN_LIMIT.search(detail):
+        return DifyPlanLimitError, "The plan of the Dify workspace allows no more for now: wait, or upgrade it."
+    if status == 403:
+        return DifyAccessError, (
+            "Switch on API access for the knowledge base in Dify, and check that the key is not bound to another one."
+        )
+    if status == 404:
+        return DifyNotFoundError, "Check the ids, and that the key belongs to the workspace that holds them."
+    if status == 400 and code == "invalid_action" and _BUSY.match(detail):
+        return DifyDocumentBusyError, "Dify is working on the document, or its lock is left over (at most 600 s)."
+    if status == 429:
+        return DifyRateLimitError, "Too many requests: try again later, or with fewer tasks at a time."
+    if status >= 500:
+        return DifyServerError, "Dify failed: see the log of its API server under the trace id, where there is one."
+    return DifyRequestError, "Dify does not accept the request."
+
+
+def _page_error(request: Request, response: Response) -> DifyRequestError:
+    """Return the error that a page, a redirect or broken JSON is: something other than Dify's API answered."""
+    status = response.status
+    what = f"{status} and {_describe(response)} instead of Dify's JSON"
+    if 300 <= status < 400:
+        target = response.headers.get("location", "")
+        advice = f"Redirects are not followed; set the host of the connection to where it points: {_quote(target)}."
+        return _build(DifyEndpointError, request, response, f"{status}, a redirect", advice)
+    if status == 429:
+        return _build(DifyRateLimitError, request, response, what, "Too many requests: try again later.")
+    if status >= 500:
+        return _build(DifyServerError, request, response, what, "Dify or the proxy before it is not available.")
+    if status == 413:
+        return _build(DifyRequestError, request, response, what, "A proxy finds the request too large.")
+    advice = (
+        "Check the host of the connection: the base URL of Dify's API usually ends in /v1. "
+        "The status of documents can be changed since Dify 1.5.0."
+    )
+    return _build(DifyEndpointError, request, response, what, advice)
+
+
+def _describe(response: Response) -> str:
+    if not response.body:
+        return "an empty body"
+    title = re.search(rb"<title[^>]*>(.*?)</title>", response.body, re.DOTALL | re.IGNORECASE)
+    if title:
+        return f"the page '{_quote(title[1].decode(errors='replace').strip())}'"
+    return f"'{_quote(response.body[:200].decode(errors='replace'))}'"
+
+
+def _build(
+    kind: type[DifyRequestError],
+    request: Request,
+    response: Response,
+    what: str,
+    advice: str,
+    code: str | None = None,
+    detail: str = "",
+) -> DifyRequestError:
+    version = response.headers.get("x-version")
+    trace_id = response.headers.get("x-trace-id")
+    seen = [f"Dify {version}" if version else "", f"trace id {trace_id}" if trace_id else ""]
+    origin = ", ".join(part for part in seen if part)
+    message = f"{request.method} {request.path} was answered with {what}. {advice}"
+    return kind(
+        f"{message} ({origin})" if origin else message,
+        status=response.status,
+        code=code,
+        server_version=version,
+        trace_id=trace_id,
+        retry_after=retry_after(response),
+        detail=detail,
+    )
+
+
+def _quote(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"

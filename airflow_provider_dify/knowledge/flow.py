@@ -1,0 +1,110 @@
+"""The parts of a conversation with Dify.
+
+A conversation is a generator. It yields a :data:`Step` and is sent what came of it: for a :class:`Request` the
+:class:`Response` (or a ``DifyTransportError`` is thrown in where there was none), for a :class:`Pause` and a
+:class:`Note` nothing. Whoever runs it owns the sockets and the clock, so that the same conversation runs in a
+worker, in a triggerer's event loop, and in a test that lets no time pass.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+T = TypeVar("T")
+JSON: TypeAlias = Any  # what json.loads gives
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, below the base URL.
+
+    :param method: HTTP method.
+    :param path: Path below the base URL, beginning with a slash, such as ``/datasets``.
+    :param query: Query parameters, in order.
+    :param json: Body to send as JSON; ``None`` sends none.
+    :param repeatable: Whether sending it again after a failure is decided by the failure alone. Where it is
+        not, the failure goes to the flow, which looks at what has become of the request first.
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str | int], ...] = ()
+    json: JSON = None
+    repeatable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back for a :class:`Request`.
+
+    :param status: HTTP status.
+    :param headers: Headers, with names in lower case.
+    :param body: Body, decoded from its content encoding.
+    :param at: When it came, in seconds since the epoch; needed where ``Retry-After`` is a date.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Let time pass.
+
+    :param seconds: How long.
+    :param reason: Why, for the log.
+    """
+
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that the person who runs the DAG should read in the log now."""
+
+    text: str
+    level: int = logging.INFO
+
+
+Step: TypeAlias = Request | Pause | Note
+Flow: TypeAlias = Generator[Step, "Response | None", T]
+
+
+class Deadline:
+    """A point in time until which waiting makes sense.
+
+    :param seconds: How far away it is.
+    :param clock: Tells the time in seconds; ``time.monotonic`` in a process, ``time.time`` where the deadline
+        outlives one.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._start = clock()
+        self._seconds = seconds
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return self._clock() - self._start
+
+    @property
+    def remaining(self) -> float:
+        """Seconds that are left; 0 when it has passed."""
+        return max(0.0, self._seconds - self.elapsed)
+
+    @property
+    def passed(self) -> bool:
+        """Whether no time is left."""
+        return self.remaining <= 0
+
+    @property
+    def half_gone(self) -> bool:
+        """Whether at least half of the time is gone."""
+        return self.elapsed >= self._seconds / 2

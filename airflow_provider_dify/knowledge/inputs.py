@@ -1,0 +1,119 @@
+"""What a user wrote, checked and put into canonical form before anything is sent."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import re
+import uuid
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import TypeVar
+
+from airflow_provider_dify.exceptions import DifyInputError
+
+E = TypeVar("E", bound=Enum)
+_UUID = re.compile(
+    r"\{[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}",
+    re.IGNORECASE,
+)
+
+
+def canonical_id(value: object, parameter: str) -> str:
+    """Return a UUID in the form that Dify answers with: lower case, dashed.
+
+    :raises DifyInputError: It is no UUID; Dify would answer a malformed id with a 500.
+    """
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    text = value.strip() if isinstance(value, str) else ""
+    if not _UUID.fullmatch(text):
+        raise DifyInputError(
+            f"{parameter} is not a UUID: {_show(value)}. Take the id from the address of the page in Dify "
+            "or from an API answer; it looks like 5cd7dc6a-e446-4696-ad00-30036e58194e."
+        )
+    return str(uuid.UUID(text))
+
+
+def canonical_ids(value: object, parameter: str = "document_ids") -> tuple[str, ...]:
+    """Return the ids that a list, one id, or a rendered template holds: canonical, without doubles, in order.
+
+    A string may be one id, a JSON list, a Python list as Jinja prints one, or ids separated by commas or white space.
+
+    :raises DifyInputError: There is no id, or something that is none.
+    """
+    items = _split(value, parameter) if isinstance(value, str) else _items(value, parameter)
+    ids = tuple(dict.fromkeys(canonical_id(item, f"{parameter}[{n}]") for n, item in enumerate(items)))
+    if not ids:
+        raise DifyInputError(
+            f"{parameter} holds no id: {_show(value)}. Where a run without documents is normal, skip the task, "
+            "for example with a short circuit before it."
+        )
+    return ids
+
+
+def choice(value: object, options: type[E], parameter: str) -> E:
+    """Return the member of an enumeration that a value names.
+
+    :raises DifyInputError: It names none.
+    """
+    try:
+        return options(value)
+    except ValueError:
+        names = ", ".join(str(option.value) for option in options)
+        raise DifyInputError(f"{parameter} must be one of {names}, not {_show(value)}.") from None
+
+
+def choices(value: object, options: type[E], parameter: str) -> frozenset[E]:
+    """Return the members that a collection, or one name, names.
+
+    :raises DifyInputError: One of them is unknown.
+    """
+    items = [value] if isinstance(value, (str, Enum)) else _items(value, parameter)
+    return frozenset(choice(item, options, parameter) for item in items)
+
+
+def number(value: object, parameter: str, *, minimum: float = 0.0) -> float:
+    """Return a finite number above a minimum.
+
+    :raises DifyInputError: It is not one.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= minimum:
+        raise DifyInputError(f"{parameter} must be a number above {minimum:g}, not {_show(value)}.")
+    return float(value)
+
+
+def whole_number(value: object, parameter: str, *, minimum: int = 1) -> int:
+    """Return a whole number of at least a minimum.
+
+    :raises DifyInputError: It is not one.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise DifyInputError(f"{parameter} must be a whole number of at least {minimum}, not {_show(value)}.")
+    return value
+
+
+def _items(value: object, parameter: str) -> list[object]:
+    if isinstance(value, uuid.UUID):
+        return [value]
+    if isinstance(value, (bytes, Mapping)) or not isinstance(value, Iterable):
+        raise DifyInputError(f"{parameter} must be a list or a string, not {_show(value)}.")
+    return list(value)
+
+
+def _split(text: str, parameter: str) -> list[object]:
+    text = text.strip()
+    if not text.startswith("["):
+        return list(re.split(r"[\s,]+", text.strip(", \t\r\n"))) if text.strip(", \t\r\n") else []
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            return _items(parse(text), parameter)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+    raise DifyInputError(f"{parameter} looks like a list but is none: {_show(text)}.")
+
+
+def _show(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else text[:100] + "…"

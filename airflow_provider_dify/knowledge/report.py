@@ -1,0 +1,161 @@
+"""What became of each document that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields
+from enum import Enum
+
+from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyDocumentStatusFailed
+from airflow_provider_dify.knowledge.flow import JSON
+
+
+class Outcome(str, Enum):
+    """How a document ended."""
+
+    #: It was not in the wanted state, Dify took the change, and it is.
+    CHANGED = "changed"
+    #: It was already there; nothing was sent for it.
+    UNCHANGED = "unchanged"
+    #: It is not in this knowledge base.
+    MISSING = "missing"
+    #: The change would do harm, or cannot bring what was asked.
+    REFUSED = "refused"
+    #: Its indexing failed, is paused, or had not completed by the deadline.
+    NOT_READY = "not_ready"
+    #: Dify still held its lock at the deadline.
+    BUSY = "busy"
+    #: Dify took the change, and its worker undid it or marked the document as failed.
+    REVERTED = "reverted"
+    #: The flags are as asked, but search had not followed by the deadline.
+    LAGGING = "lagging"
+    #: It would have been changed, but the run ended before its turn.
+    NOT_ATTEMPTED = "not_attempted"
+
+    @property
+    def good(self) -> bool:
+        """Whether the document is in the state that was asked for."""
+        return self in (Outcome.CHANGED, Outcome.UNCHANGED)
+
+
+#: What to do about documents that ended so.
+ADVICE = {
+    Outcome.MISSING: "not in this knowledge base; check the ids and the dataset id, or tolerate 'missing'",
+    Outcome.REFUSED: "archived: un_archive them first",
+    Outcome.NOT_READY: "their indexing failed, is paused, or takes longer; look at them in Dify",
+    Outcome.BUSY: "Dify holds their lock, for at most 600 s after its job; raise the timeout or retry later",
+    Outcome.REVERTED: "Dify's worker undid the change; its log, and the errors of the report, say why",
+    Outcome.LAGGING: "search has not followed: the worker is down, slow, or lost the job (repair=True mends the last)",
+    Outcome.NOT_ATTEMPTED: "not changed, because the run ended before",
+}
+_CHECKED_FIRST = frozenset({Outcome.MISSING, Outcome.REFUSED})
+
+
+@dataclass(frozen=True)
+class StatusReport:
+    """What became of each document of a change of status.
+
+    Every id that was asked for is in exactly one list, in the order it was asked for, spelled as Dify spells it.
+    ``changed`` is the rollback list: give it to the opposite action.
+
+    :param dataset_id: The knowledge base.
+    :param action: What was asked for.
+    :param errors: What Dify or the check said of single documents, by id.
+    """
+
+    dataset_id: str
+    action: str
+    changed: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    not_ready: tuple[str, ...] = ()
+    busy: tuple[str, ...] = ()
+    reverted: tuple[str, ...] = ()
+    lagging: tuple[str, ...] = ()
+    not_attempted: tuple[str, ...] = ()
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def build(
+        cls, dataset_id: str, action: str, outcomes: Mapping[str, Outcome], errors: Mapping[str, str]
+    ) -> StatusReport:
+        """Make a report from the outcome of each document, in the order of the mapping."""
+        lists: dict[Outcome, list[str]] = {outcome: [] for outcome in Outcome}
+        for document_id, outcome in outcomes.items():
+            lists[outcome].append(document_id)
+        by_name = {outcome.value: tuple(ids) for outcome, ids in lists.items()}
+        return cls(dataset_id=dataset_id, action=action, errors=dict(errors), **by_name)
+
+    def ids(self, outcome: Outcome) -> tuple[str, ...]:
+        """Return the documents that ended so."""
+        ids: tuple[str, ...] = getattr(self, outcome.value)
+        return ids
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many documents ended how; every outcome is there."""
+        return {outcome.value: len(self.ids(outcome)) for outcome in Outcome}
+
+    @property
+    def total(self) -> int:
+        """How many documents were asked for."""
+        return sum(self.counts.values())
+
+    def failing(self, tolerate: Collection[Outcome] = ()) -> dict[Outcome, tuple[str, ...]]:
+        """Return the documents that are not where they should be, but for tolerated outcomes."""
+        bad = (outcome for outcome in Outcome if not outcome.good and outcome not in tolerate)
+        return {outcome: self.ids(outcome) for outcome in bad if self.ids(outcome)}
+
+    def raise_for_outcomes(self, tolerate: Collection[Outcome] = ()) -> None:
+        """Raise where a document ended in an outcome that is not tolerated.
+
+        :raises DifyDocumentStatusFailed: Only missing or refused documents stand in the way: no retry can help.
+        :raises DifyDocumentStatusError: Other outcomes are among them.
+        """
+        failing = self.failing(tolerate)
+        if not failing:
+            return
+        checked = _CHECKED_FIRST & failing.keys()
+        final = bool(checked) and failing.keys() <= _CHECKED_FIRST | {Outcome.NOT_ATTEMPTED}
+        error = DifyDocumentStatusFailed if final else DifyDocumentStatusError
+        raise error(self._describe(failing), self)
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return the report as plain JSON."""
+        plain = {item.name: getattr(self, item.name) for item in fields(self)}
+        lists = {name: list(value) for name, value in plain.items() if isinstance(value, tuple)}
+        return {
+            "dataset_id": self.dataset_id,
+            "action": self.action,
+            "counts": self.counts,
+            **lists,
+            "errors": dict(self.errors),
+        }
+
+    def _describe(self, failing: Mapping[Outcome, tuple[str, ...]]) -> str:
+        count = sum(len(ids) for ids in failing.values())
+        parts = [f"{len(ids)} {outcome.value} ({_some(ids)}): {ADVICE[outcome]}" for outcome, ids in failing.items()]
+        return (
+            f"{self.action}: {count} of {self.total} documents of dataset {self.dataset_id} are not in the state "
+            f"that was asked for. {'. '.join(parts)}."
+        )
+
+
+def attention(report: StatusReport, names: Mapping[str, str], limit: int = 20) -> list[str]:
+    """Return a line for each document that needs a look, at most so many of a kind."""
+    lines = []
+    for outcome, ids in report.failing().items():
+        lines.append(f"{outcome.value}: {len(ids)} ({ADVICE[outcome]})")
+        for document_id in ids[:limit]:
+            name = f" '{names[document_id]}'" if document_id in names else ""
+            error = report.errors.get(document_id)
+            lines.append(f"  {document_id}{name}{': ' + error if error else ''}")
+        if len(ids) > limit:
+            lines.append(f"  and {len(ids) - limit} more")
+    return lines
+
+
+def _some(ids: tuple[str, ...], limit: int = 3) -> str:
+    more = f" and {len(ids) - limit} more" if len(ids) > limit else ""
+    return ", ".join(ids[:limit]) + more

@@ -1,0 +1,96 @@
+"""Which failures are worth another try, and how long to wait before it: the same for every way to run a flow."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+from airflow_provider_dify.exceptions import DifyError, DifyPlanLimitError
+from airflow_provider_dify.knowledge.errors import error_in
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause, Request, Response, Step
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Retries:
+    """When a failed request is sent again, and after how long.
+
+    :param max_retries: Tries after the first.
+    :param first: Seconds before the second try; doubled for each further one.
+    :param longest: Seconds that no wait of our own choosing exceeds.
+    :param patience: Seconds that a ``Retry-After`` may ask for where no deadline is known.
+    :param jitter: Gives numbers in [0, 1), so that many clients do not come back at the same moment.
+    """
+
+    max_retries: int = 4
+    first: float = 0.5
+    longest: float = 30.0
+    patience: float = 60.0
+    jitter: Callable[[], float] = field(default=random.random, compare=False)
+
+    def delay(self, failures: int, error: DifyError) -> float:
+        """Seconds to wait after so many failures in a row (1 for the first): what Dify asked for, or our own."""
+        if error.retry_after is not None:
+            return error.retry_after
+        return float(min(self.longest, self.first * 2 ** (failures - 1)) * (0.5 + self.jitter() / 2))
+
+    def wait_after(self, failures: int, error: DifyError, deadline: Deadline | None) -> float:
+        """Return the seconds to wait before the next try, or raise the error where there shall be none."""
+        wait = self.delay(failures, error)
+        limit = self.patience if deadline is None else deadline.remaining
+        # The plan's limit is a matter of minutes, not of luck: it is waited for as long as there is time.
+        patient = deadline is not None and isinstance(error, DifyPlanLimitError)
+        if not error.retryable or wait > limit or (failures > self.max_retries and not patient):
+            raise error
+        return wait
+
+
+def retrying(flow: Flow[T], retries: Retries, deadline: Deadline | None = None) -> Flow[T]:
+    """Run a flow so that each answer that is an error is raised in it, after the tries that make sense.
+
+    :param flow: A flow that sees only good answers and errors of this package.
+    :param retries: How often and how fast to try again what is :attr:`Request.repeatable`.
+    :param deadline: No wait goes beyond it.
+    """
+    resume: Callable[[], Step] = partial(next, flow)
+    while True:
+        try:
+            step = resume()
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic
+        try:
+            answer = yield from _tries(step, retries, deadline) if isinstance(step, Request) else _pass(step)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the flow is told and decides
+            resume = partial(flow.throw, error)
+        else:
+            resume = partial(flow.send, answer)
+
+
+def _pass(step: Step) -> Flow[None]:
+    yield step
+
+
+def _tries(request: Request, retries: Retries, deadline: Deadline | None) -> Flow[Response]:
+    failures = 0
+    while True:
+        try:
+            return (yield from _once(request))
+        except DifyError as error:
+            failures += 1
+            if not request.repeatable:
+                raise
+            wait = retries.wait_after(failures, error, deadline)
+            yield Pause(wait, f"{error.message} Trying again ({failures} of {retries.max_retries}).")
+
+
+def _once(request: Request) -> Flow[Response]:
+    response = yield request
+    if response is None:
+        raise TypeError("A request must be answered with a response.")
+    if error := error_in(request, response):
+        raise error
+    return response

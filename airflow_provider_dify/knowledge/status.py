@@ -1,0 +1,204 @@
+"""How a change of status is planned, applied, waited for and proven.
+
+Dify's "success" says little: ids that it does not know are passed over, one busy document refuses a whole batch, and
+search follows when a worker gets to it, if the job was not lost. So each document is looked at before and after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from airflow_provider_dify.exceptions import DifyError
+from airflow_provider_dify.knowledge import api, inputs
+from airflow_provider_dify.knowledge.applying import Pass, Sender
+from airflow_provider_dify.knowledge.documents import Action
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.ledger import Ledger
+from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.reading import read_documents
+from airflow_provider_dify.knowledge.report import Outcome, StatusReport
+from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.searching import look_at_search
+
+#: Up to so many documents, the last look before the deadline leaves none out.
+_LAST_LOOK = 500
+
+
+class StatusChange:
+    """A change of the status of documents, from the first look to the proof.
+
+    All that it knows is in here and not in the generator, so that :meth:`report` is right at any moment, also when
+    the task is killed halfway.
+
+    :param dataset_id: UUID of the knowledge base.
+    :param document_ids: UUIDs: a list, one id, or a string that holds a list (see :func:`inputs.canonical_ids`).
+    :param action: ``enable``, ``disable``, ``archive`` or ``un_archive``.
+    :param batch_size: How many documents one request names at most.
+    :param wait_for_completion: Whether to wait until search follows, and not only for the flags.
+    :param repair: Whether documents that search still does not follow when half of the time is gone are driven
+        through the opposite action and back, which queues the job that Dify lost.
+    :param poll_interval: Seconds between two looks while something is awaited; the first looks come sooner.
+    :param tolerate: Names of outcomes that shall not fail the change.
+    :raises DifyInputError: Something of this makes no sense.
+    """
+
+    def __init__(
+        self,
+        dataset_id: object,
+        document_ids: object,
+        action: object,
+        *,
+        batch_size: int = 100,
+        wait_for_completion: bool = True,
+        repair: bool = False,
+        poll_interval: float = 10.0,
+        tolerate: Iterable[str] = (),
+    ) -> None:
+        self.action = inputs.choice(action, Action, "action")
+        self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
+        self.document_ids = inputs.canonical_ids(document_ids)
+        self.tolerate = inputs.choices(tolerate, Outcome, "tolerate")
+        self._batch_size = inputs.whole_number(batch_size, "batch_size")
+        self._waits = Waits(longest=inputs.number(poll_interval, "poll_interval"))
+        self._wait_for_search = wait_for_completion
+        self._repair = repair
+        self._ledger = Ledger(self.action, self.document_ids, until_search_follows=wait_for_completion)
+        self._sender = Sender(self.dataset_id, self._batch_size, self._clears_lock)
+        self._economy = False
+        self._failures = 0
+        self._mended: set[str] = set()
+
+    def report(self) -> StatusReport:
+        """Return what has become of each document so far; at any moment, whole and consistent."""
+        return StatusReport.build(self.dataset_id, self.action.value, self._ledger.outcomes(), self._ledger.notes())
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The name of each document that was seen, by id."""
+        return self._ledger.names
+
+    def flow(self, deadline: Deadline, retries: Retries) -> Flow[StatusReport]:
+        """Carry it out.
+
+        :param deadline: Until when to wait for what is busy, being indexed, or not yet in search.
+        :param retries: How often to try again where Dify fails.
+        :return: The report. Every id that was asked for is in exactly one of its lists.
+        :raises DifyDocumentStatusError: Documents ended in an outcome that is not tolerated.
+        :raises DifyError: Dify could not be asked; the report so far is its ``report``.
+        """
+        try:
+            yield from self._look_first()
+            if not self._stopped_by_check():
+                yield from self._carry_out(deadline, retries)
+                yield from self._last_look_at_flags()
+        except DifyError as error:
+            error.report = self.report()
+            raise
+        report = self.report()
+        report.raise_for_outcomes(self.tolerate)
+        return report
+
+    def _look_first(self) -> Flow[None]:
+        # A vector store may refuse a second insert; only in an economy dataset is adding twice harmless.
+        if self.action.adds or self._repair:
+            self._economy = (yield from api.get_dataset(self.dataset_id)).indexing_technique == "economy"
+        yield from self._read(self.document_ids)
+        yield Note(self._ledger.plan())
+
+    def _stopped_by_check(self) -> bool:
+        stoppers = {Outcome.MISSING, Outcome.REFUSED} - self.tolerate
+        return any(outcome in stoppers for outcome in self._ledger.settled.values())
+
+    def _carry_out(self, deadline: Deadline, retries: Retries) -> Flow[None]:
+        progress = Progress(deadline)
+        while True:
+            result = yield from self._apply(progress)
+            if result.error:
+                yield from self._bear(result.error, deadline, retries)
+                continue
+            if result.taken and not self._wait_for_search:
+                yield from self._read(result.taken)
+            yield from self._prove(deadline, progress)
+            if self._ledger.done:
+                return
+            if self._repair and deadline.half_gone and not deadline.passed:
+                yield from self._mend(progress)
+            if deadline.passed:
+                self._ledger.time_is_up()
+                return
+            yield self._pause(deadline)
+            yield from self._read(self._ledger.open)
+
+    def _apply(self, progress: Progress) -> Flow[Pass]:
+        """Send the change for all that is ready for it."""
+        result = Pass()
+        try:
+            yield from self._sender.send(self.action, self._ledger.ready(), self.names, result, progress)
+        finally:
+            self._ledger.write_down(result)
+        if result.taken:
+            self._failures = 0
+            self._waits.restart()
+        return result
+
+    def _bear(self, error: DifyError, deadline: Deadline, retries: Retries) -> Flow[None]:
+        """After a failure, wait, and look what has become of the documents before anything is sent again."""
+        self._failures += 1
+        try:
+            wait = retries.wait_after(self._failures, error, deadline)
+        except DifyError:
+            yield from self._read(self._ledger.open)  # so that the report is exact
+            raise
+        yield Pause(wait, f"{error.message} Looking at the documents before trying again.")
+        yield from self._read(self._ledger.open)
+
+    def _prove(self, deadline: Deadline, progress: Progress) -> Flow[None]:
+        """See which documents search has followed, and whether those that it has not were undone."""
+        awaited = list(self._ledger.awaited)
+        thorough = deadline.passed and len(awaited) <= _LAST_LOOK
+        look = yield from look_at_search(
+            self.dataset_id, awaited, self._ledger.documents, skip=not thorough, progress=progress
+        )
+        if look.followed:
+            self._waits.restart()
+        self._ledger.proven(look)
+        if look.behind:
+            yield from self._read(look.behind)
+
+    def _mend(self, progress: Progress) -> Flow[None]:
+        """Queue the jobs again that Dify seems to have lost: first of one document, and of the rest if that helps."""
+        behind = [document_id for document_id in self._ledger.awaited if document_id not in self._mended]
+        if not behind or not all(map(self._ledger.is_settled, self._mended)):
+            return
+        if not self._mended:
+            behind = behind[:1]
+        back = self.action.opposite
+        yield Note(
+            f"Search has not followed {len(behind)} documents: queueing the job again, by {back.value} and back."
+        )
+        result = Pass()
+        try:
+            yield from self._sender.send(back, behind, self.names, result, progress)
+        finally:
+            # What was sent is on its way back, whatever else happens: it has to be changed again.
+            driven = result.taken + result.unsure
+            self._mended.update(driven)
+            self._ledger.driven_back(driven)
+        if driven:
+            self._waits.restart()
+
+    def _last_look_at_flags(self) -> Flow[None]:
+        """Read back what was changed: a worker that fails undoes a change long after Dify's answer."""
+        if self._wait_for_search:
+            yield from self._read([*self._ledger.changed])
+
+    def _read(self, ids: Iterable[str]) -> Flow[None]:
+        asked = list(ids)
+        if asked:
+            self._ledger.seen(asked, (yield from read_documents(self.dataset_id, asked)))
+
+    def _pause(self, deadline: Deadline) -> Pause:
+        return Pause(min(self._waits.next(), deadline.remaining), self._ledger.awaits())
+
+    def _clears_lock(self, action: Action) -> bool:
+        return not action.adds or self._economy

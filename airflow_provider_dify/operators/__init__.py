@@ -1,0 +1,1 @@
+"""Operators for documents of Dify knowledge bases."""

@@ -1,0 +1,127 @@
+"""Operators that change documents of a Dify knowledge base."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_dify.hooks.dify import DifyHook
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.report import StatusReport, attention
+from airflow_provider_dify.knowledge.status import StatusChange
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+#: XCom key of the report; it is there also when the task failed.
+REPORT_KEY = "report"
+
+
+class DifyDocumentStatusOperator(BaseOperator):
+    """Enable, disable, archive or un-archive documents; when the task is green they are so, and search follows.
+
+    Each document is looked at first: what is in the wanted state already is left alone, and where a document is
+    missing or the change would do harm, nothing is changed at all. The others are changed in batches. Documents that
+    Dify is working on, or is still indexing, are waited for. At the end it is proven from Dify's own data that the
+    flags are set and that search follows them.
+
+    The report is the task's return value and, also when it fails, in XCom under the key ``report``. Its list
+    ``changed`` is what to give to the opposite action for a rollback.
+
+    .. seealso:: https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
+
+    :param dataset_id: UUID of the knowledge base. (templated)
+    :param document_ids: UUIDs of the documents: a list, one id, the output of another task, or a string that renders to
+        a JSON list or to ids separated by commas or white space. (templated)
+    :param action: ``enable``, ``disable``, ``archive`` or ``un_archive``. (templated)
+    :param dify_conn_id: Id of the Airflow Connection. (templated)
+    :param batch_size: How many documents one request names at most.
+    :param wait_for_completion: Whether to wait until search follows, and not only for the flags.
+    :param repair: Whether documents that search still does not follow when half of the time is gone are driven through
+        the opposite action and back, which queues again the job that Dify lost.
+    :param timeout: Seconds to wait for documents that are busy, being indexed, or not yet in step with search. Dify's
+        lock on a document can last 600 s.
+    :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
+    :param tolerate: Outcomes that shall not fail the task, such as ``("missing",)``.
+    :return: The report as plain JSON: ``dataset_id``, ``action``, ``counts`` by outcome, a list of ids for each outcome
+        (``changed``, ``unchanged``, ``missing``, ``refused``, ``not_ready``, ``busy``, ``reverted``, ``lagging``,
+        ``not_attempted``), and ``errors`` by id.
+    :raises DifyInputError: What was asked for makes no sense; nothing was sent.
+    :raises DifyDocumentStatusFailed: Documents are missing or refused, and no retry can mend that.
+    :raises DifyDocumentStatusError: Documents ended in another outcome that is not tolerated.
+    :raises DifyError: Dify could not be asked.
+    """
+
+    template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "document_ids", "action")
+    ui_color = "#d6e4ff"
+
+    def __init__(
+        self,
+        *,
+        dataset_id: str,
+        document_ids: Iterable[str] | str,
+        action: str,
+        dify_conn_id: str = DifyHook.default_conn_name,
+        batch_size: int = 100,
+        wait_for_completion: bool = True,
+        repair: bool = False,
+        timeout: float = 900.0,
+        poll_interval: float = 10.0,
+        tolerate: Iterable[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.dataset_id = dataset_id
+        self.document_ids = document_ids
+        self.action = action
+        self.dify_conn_id = dify_conn_id
+        self.batch_size = batch_size
+        self.wait_for_completion = wait_for_completion
+        self.repair = repair
+        self.timeout = timeout
+        self.poll_interval = poll_interval
+        self.tolerate = tolerate
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Change the documents, and return the report."""
+        change = self._status_change()
+        seconds = inputs.number(self.timeout, "timeout")
+        self.log.info(
+            "%s %d documents of Dify dataset %s, in batches of %d; waiting up to %g s%s.",
+            change.action.value,
+            len(change.document_ids),
+            change.dataset_id,
+            self.batch_size,
+            seconds,
+            " for search to follow" if self.wait_for_completion else " (flags only)",
+        )
+        with DifyHook(self.dify_conn_id) as hook:
+            deadline = hook.deadline(seconds)
+            try:
+                hook.run(change.flow(deadline, hook.retries), deadline)
+            finally:
+                # Also where it failed or was killed: whoever mends it needs to know what was done.
+                report = change.report()
+                self._tell(report, change)
+                context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
+        return report.to_json()
+
+    def _status_change(self) -> StatusChange:
+        return StatusChange(
+            self.dataset_id,
+            self.document_ids,
+            self.action,
+            batch_size=self.batch_size,
+            wait_for_completion=self.wait_for_completion,
+            repair=self.repair,
+            poll_interval=self.poll_interval,
+            tolerate=self.tolerate,
+        )
+
+    def _tell(self, report: StatusReport, change: StatusChange) -> None:
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)
+        self.log.info("Result of %s: %s.", report.action, counts)
+        for line in attention(report, change.names):
+            self.log.warning("%s", line)

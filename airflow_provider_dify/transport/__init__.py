@@ -1,0 +1,1 @@
+"""Moves one request, gives one response, lets time pass. What it all means is decided in ``knowledge``."""
