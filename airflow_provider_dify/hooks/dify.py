@@ -113,7 +113,10 @@ class DifyHook(BaseHook):
         except DifyAuthenticationError as error:
             if advice := key_advice(self.settings.api_key):
                 error.add(advice)
-            raise
+            raise error.with_traceback(None) from None
+        except DifyError as error:
+            # The error says it all; the steps of the flow in between would bury it in the log of the task.
+            raise error.with_traceback(None) from None
 
     @property
     def retries(self) -> Retries:

@@ -60,11 +60,10 @@ class Sender:
         """
         for start in range(0, len(ids), self.batch_size):
             yield from self._send_batch(action, ids[start : start + self.batch_size], names, result)
-            yield from progress.note(
-                lambda: f"Dify took {action.value} for {len(result.taken)} of {len(ids)} documents."
-            )
             if result.error:
                 return
+            if start + self.batch_size < len(ids):
+                yield from progress.note(lambda: f"Dify took {len(result.taken)} of {len(ids)} changes.")
 
     def _send_batch(self, action: Action, ids: Sequence[str], names: Mapping[str, str], result: Pass) -> Flow[None]:
         parts = deque([list(ids)])

@@ -57,7 +57,7 @@ class Pause:
     """Let time pass.
 
     :param seconds: How long.
-    :param reason: Why, for the log.
+    :param reason: Why, for the log; empty where it has just been said.
     """
 
     seconds: float

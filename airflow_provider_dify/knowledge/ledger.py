@@ -214,7 +214,7 @@ class Ledger:
         """Say what is being waited for."""
         busy = sum(document_id in self._sent.busy for document_id in self.open)
         parts = {"busy": busy, "being indexed": len(self.open) - busy, "not yet followed by search": len(self.awaited)}
-        return "Waiting for Dify: " + ", ".join(f"{count} {what}" for what, count in parts.items() if count) + "."
+        return "Waiting: " + ", ".join(f"{count} {what}" for what, count in parts.items() if count) + "."
 
     def _bad(self) -> dict[Outcome, int]:
         outcomes = list(self.settled.values())

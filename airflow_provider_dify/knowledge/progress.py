@@ -7,6 +7,8 @@ from collections.abc import Callable
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
 
 _SECONDS_BETWEEN_NOTES = 10.0
+#: So often is a reason to wait that does not change repeated.
+_SECONDS_BETWEEN_REASONS = 60.0
 
 
 class Waits:
@@ -42,9 +44,19 @@ class Progress:
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
         self._said_at = deadline.elapsed
+        self._reason = ""
+        self._reason_at = 0.0
 
     def note(self, text: Callable[[], str]) -> Flow[None]:
         """Say how far it is, where it is time to."""
         if self._deadline.elapsed - self._said_at >= _SECONDS_BETWEEN_NOTES:
             self._said_at = self._deadline.elapsed
             yield Note(text())
+
+    def reason(self, text: str) -> str:
+        """Return a reason to wait, or nothing where it was given a moment ago."""
+        now = self._deadline.elapsed
+        if text == self._reason and now - self._reason_at < _SECONDS_BETWEEN_REASONS:
+            return ""
+        self._reason, self._reason_at = text, now
+        return text

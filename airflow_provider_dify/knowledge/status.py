@@ -20,6 +20,8 @@ from airflow_provider_dify.knowledge.report import Outcome, StatusReport
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.searching import look_at_search
 
+#: So many documents that search has not followed are read, to see whether the worker failed with them.
+_PROBE = 3
 #: Up to so many documents, the last look before the deadline leaves none out.
 _LAST_LOOK = 500
 
@@ -118,7 +120,8 @@ class StatusChange:
                 continue
             if result.taken and not self._wait_for_search:
                 yield from self._read(result.taken)
-            yield from self._prove(deadline, progress)
+            if not result.taken or deadline.passed:  # the worker needs a moment for what was just sent
+                yield from self._prove(deadline, progress)
             if self._ledger.done:
                 return
             if self._repair and deadline.half_gone and not deadline.passed:
@@ -126,7 +129,7 @@ class StatusChange:
             if deadline.passed:
                 self._ledger.time_is_up()
                 return
-            yield self._pause(deadline)
+            yield self._pause(deadline, progress)
             yield from self._read(self._ledger.open)
 
     def _apply(self, progress: Progress) -> Flow[Pass]:
@@ -159,11 +162,11 @@ class StatusChange:
         look = yield from look_at_search(
             self.dataset_id, awaited, self._ledger.documents, skip=not thorough, progress=progress
         )
-        if look.followed:
-            self._waits.restart()
         self._ledger.proven(look)
-        if look.behind:
-            yield from self._read(look.behind)
+        probe = look.behind[:_PROBE]
+        yield from self._read(probe)
+        if deadline.passed or any(map(self._ledger.is_settled, probe)):
+            yield from self._read(self._ledger.awaited)
 
     def _mend(self, progress: Progress) -> Flow[None]:
         """Queue the jobs again that Dify seems to have lost: first of one document, and of the rest if that helps."""
@@ -197,8 +200,9 @@ class StatusChange:
         if asked:
             self._ledger.seen(asked, (yield from read_documents(self.dataset_id, asked)))
 
-    def _pause(self, deadline: Deadline) -> Pause:
-        return Pause(min(self._waits.next(), deadline.remaining), self._ledger.awaits())
+    def _pause(self, deadline: Deadline, progress: Progress) -> Pause:
+        reason = progress.reason(self._ledger.awaits())
+        return Pause(min(self._waits.next(), deadline.remaining), reason)
 
     def _clears_lock(self, action: Action) -> bool:
         return not action.adds or self._economy

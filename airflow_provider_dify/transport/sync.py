@@ -66,7 +66,8 @@ class Client:
         if isinstance(step, Request):
             return self._send(step)
         if isinstance(step, Pause):
-            self._log.info("%s Waiting %.1f s.", step.reason, step.seconds)
+            if step.reason:
+                self._log.info("%s Next look in %.1f s.", step.reason, step.seconds)
             clocks.clock.sleep(step.seconds)
         elif isinstance(step, Note):
             self._log.log(step.level, "%s", step.text)
