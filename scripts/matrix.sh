@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# Tests the package on several versions of Airflow and Python, each pair in an environment of its own in .matrix/.
+#
+#   scripts/matrix.sh                     every supported pair
+#   scripts/matrix.sh 2.11:3.10 3.3:3.13  these
+#   scripts/matrix.sh 3.3:3.13,3.12       Airflow 3.3 on the first of these Pythons that is here
+#
+# A failed step does not end the run: the table at the end is whole. Sourced, it gives `step`, `leg`, `at_least` and `report`.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+supported=(
+  2.11:3.10 2.11:3.11 2.11:3.12
+  3.1:3.10 3.1:3.11 3.1:3.12 3.1:3.13
+  3.2:3.10 3.2:3.11 3.2:3.12 3.2:3.13
+  3.3:3.10 3.3:3.11 3.3:3.12 3.3:3.13
+)
+table=()
+failed=0
+legs_run=0
+legs_not_run=0
+
+row() { # STEP RESULT SECONDS
+  table+=("$(printf '%-38s %-8s %5s' "$@")")
+}
+
+step() { # NAME COMMAND ...
+  local name=$1 start=$SECONDS code=0
+  shift
+  printf '\n=== %s\n' "$name"
+  # The limit is there so that a step which hangs does not take the table with it.
+  timeout --kill-after=30 1200 bash -euo pipefail -c '"$@"' step "$@" </dev/null || code=$?
+  case $code in
+    0) row "$name" passed "$((SECONDS - start))" ;;
+    124 | 137) row "$name" timeout "$((SECONDS - start))" ;;
+    *) row "$name" FAILED "$((SECONDS - start))" ;;
+  esac
+  [ "$code" = 0 ] || { failed=$((failed + 1)); return 1; }
+}
+
+at_least() { # NUMBER: a run in which hardly any leg could run has shown nothing
+  [ "$legs_run" -ge "$1" ] && return
+  row "legs run: $legs_run, wanted: $1" FAILED -
+  failed=$((failed + 1))
+}
+
+report() { # exits with 1 if anything failed
+  printf '\n%-38s %-8s %5s\n' step result secs
+  printf '%s\n' "${table[@]}"
+  printf '\n%s failed, %s not run\n' "$failed" "$legs_not_run"
+  [ "$failed" = 0 ] || exit 1
+}
+
+find_python() { # X.Y: prints the path of such an interpreter
+  local place candidate
+  local candidates=("python$1")
+  # The home of the account too, as HOME may be a fresh one.
+  for place in "${PYENV_ROOT:-$HOME/.pyenv}" "$(getent passwd "$(id -u)" | cut -d: -f6)/.pyenv"; do
+    candidates+=("$place/versions/$1".*/bin/python)
+  done
+  candidates+=("$(scripts/uv python find --quiet --no-project "$1" 2>/dev/null || true)")
+  for candidate in "${candidates[@]}"; do
+    # To be asked, because a shim of pyenv is on PATH also for a version that is switched off.
+    "$candidate" -c 'import ssl, sys; sys.version_info[:2] == tuple(map(int, sys.argv[1].split("."))) or sys.exit(1)
+print(sys.executable)' "$1" 2>/dev/null && return
+  done
+  return 1
+}
+
+build_package() { # what users get: the sdist, and the wheel that comes out of the sdist
+  rm -rf .matrix/dist
+  scripts/uv build --quiet --out-dir .matrix/dist
+  ls .matrix/dist/*
+}
+
+install_leg() { # ENVIRONMENT INTERPRETER AIRFLOW
+  scripts/uv venv --quiet --clear --python "$2" "$1"
+  scripts/uv pip install --quiet --python "$1/bin/python" "apache-airflow==$3.*" --editable '.[testing]' --group dev
+  scripts/uv pip list --quiet --python "$1/bin/python" | grep -E '^(apache-airflow|airflow-provider-dify|pytest) '
+}
+
+check_wheel() { # ENVIRONMENT: puts the wheel in the place of the sources, and imports every module of it
+  scripts/uv pip install --quiet --python "$1/bin/python" --no-deps --reinstall .matrix/dist/*.whl
+  cd "$1" # not where the sources are
+  AIRFLOW_HOME="$1/airflow" bin/python - <<'EOF'
+import importlib, pathlib, pkgutil, airflow_provider_dify as package
+home = pathlib.Path(package.__file__).parent
+assert home.parent.name == "site-packages", home
+assert (home / "py.typed").is_file()
+names = [module.name for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
+for name in names:
+    importlib.import_module(name)
+print(f"{len(names)} modules import from the wheel")
+EOF
+}
+
+check_providers() { # ENVIRONMENT
+  cd "$1"
+  export AIRFLOW_HOME="$1/airflow"
+  bin/airflow providers list --output plain | grep airflow-provider-dify
+  bin/airflow providers hooks --output plain | grep airflow_provider_dify
+}
+
+# `step` runs its command in a shell of its own, under `timeout`.
+export -f build_package install_leg check_wheel check_providers
+
+leg() { # AIRFLOW:PYTHON[,PYTHON ...]
+  local airflow=${1%%:*} wanted=${1#*:} version python=
+  for version in ${wanted//,/ }; do
+    python=$(find_python "$version") && break
+  done
+  if [ -z "$python" ]; then
+    printf '\n=== Airflow %s on Python %s: NOT RUN, no such interpreter here\n' "$airflow" "${wanted//,/ or }"
+    row "$airflow on ${wanted//,/ or }" "not run" -
+    legs_not_run=$((legs_not_run + 1))
+    return
+  fi
+  legs_run=$((legs_run + 1))
+  local name="$airflow on $version" home="$PWD/.matrix/$airflow-$version"
+  step "$name: install" install_leg "$home" "$python" "$airflow" || return 0
+  step "$name: tests" "$home/bin/python" -m pytest -n auto || true
+  step "$name: wheel" check_wheel "$home" || true
+  step "$name: providers list" check_providers "$home" || true
+  step "$name: example DAGs" "$home/bin/python" scripts/check_example_dags.py || true
+}
+
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+  [ $# -gt 0 ] || set -- "${supported[@]}"
+  step "package" build_package || true
+  for pair; do
+    leg "$pair"
+  done
+  at_least 1
+  report
+fi

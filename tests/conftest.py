@@ -1,0 +1,27 @@
+"""Configures Airflow for the tests.
+
+Airflow reads its configuration once, when it is first imported. So this comes first.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+
+if "airflow" in sys.modules:
+    msg = "Airflow was imported before its configuration for the tests was set: by a pytest plugin?"
+    raise RuntimeError(msg)
+
+# Neither the developer's settings nor connections shall decide what a test sees.
+for variable in [name for name in os.environ if name.startswith("AIRFLOW_")]:
+    del os.environ[variable]
+
+# Each worker of pytest-xdist runs this for itself, and so has a home of its own.
+home = tempfile.mkdtemp(prefix="airflow-home-")
+atexit.register(shutil.rmtree, home, ignore_errors=True)
+os.environ["AIRFLOW_HOME"] = home
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
