@@ -153,6 +153,8 @@ def attention(report: StatusReport, names: Mapping[str, str], limit: int = 20) -
             lines.append(f"  {document_id}{name}{': ' + error if error else ''}")
         if len(ids) > limit:
             lines.append(f"  and {len(ids) - limit} more")
+    if doubtful := [document_id for document_id in report.changed if document_id in report.errors]:
+        lines.append(f"changed, but not for certain: {_some(tuple(doubtful))}: {report.errors[doubtful[0]]}")
     return lines
 
 

@@ -1,0 +1,91 @@
+"""Runs the operator as Airflow does, against the built-in Dify."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from airflow_provider_dify.exceptions import DifyError
+from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
+from airflow_provider_dify.testing import Dataset, Document, FakeDify
+
+OUTCOMES = (
+    "changed", "unchanged", "missing", "refused", "not_ready", "busy", "reverted", "lagging", "not_attempted",
+)  # fmt: skip
+
+
+class TaskInstance:
+    """The part of a task instance that an operator uses."""
+
+    def __init__(self) -> None:
+        self.xcom: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcom[key] = value
+
+
+@dataclass
+class Run:
+    """One run of a task: what it returned, raised, and left in XCom."""
+
+    report: dict[str, Any]
+    error: DifyError | None
+    returned: dict[str, Any] | None
+    names: dict[str, str] = field(repr=False)
+
+    @property
+    def green(self) -> bool:
+        return self.error is None
+
+    def __getattr__(self, outcome: str) -> list[str]:
+        """The names of the documents in a list of the report, where they have one."""
+        if outcome not in OUTCOMES:
+            raise AttributeError(outcome)
+        return [self.names.get(i, i) for i in self.report[outcome]]
+
+    @property
+    def not_empty(self) -> dict[str, list[str]]:
+        return {outcome: getattr(self, outcome) for outcome in OUTCOMES if self.report[outcome]}
+
+
+Change = Callable[..., Run]
+
+
+@pytest.fixture
+def change(dify: FakeDify) -> Change:
+    """Run a DifyDocumentStatusOperator; errors of the provider are in the result."""
+
+    def run(action: str, documents: Iterable[Document | str], *, kb: Dataset | None = None, **kwargs: Any) -> Run:
+        asked = list(documents)
+        known = [document for document in asked if isinstance(document, Document)]
+        operator = DifyDocumentStatusOperator(
+            task_id="change",
+            dataset_id=(kb or known[0].dataset).id,
+            document_ids=[item if isinstance(item, str) else item.id for item in asked],
+            action=action,
+            **kwargs,
+        )
+        task = TaskInstance()
+        error, returned = None, None
+        try:
+            returned = operator.execute({"ti": task})  # type: ignore[arg-type, typeddict-item]
+        except DifyError as raised:
+            error = raised
+        assert returned is None or returned == task.xcom["report"]
+        return Run(task.xcom["report"], error, returned, {document.id: document.name for document in known})
+
+    return run
+
+
+@pytest.fixture
+def kb(dify: FakeDify) -> Iterator[Dataset]:
+    """A knowledge base."""
+    yield dify.add_dataset("handbook")
+
+
+def patches(dify: FakeDify) -> list[list[str]]:
+    """The ids that each change of status named, in order."""
+    return [request.json["document_ids"] for request in dify.requests if request.method == "PATCH"]
