@@ -1,0 +1,29 @@
+"""A Dify that runs in the test process: the same answers, the same races, faults on demand, and no sleeping.
+
+Nothing in here imports Airflow. Starlette and uvicorn, from the extra ``testing``, are imported when a
+:class:`FakeDify` starts.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_dify.testing.clock import Clock, SystemClock, VirtualClock
+from airflow_provider_dify.testing.costs import MEASURED, Costs
+from airflow_provider_dify.testing.documents import Document
+from airflow_provider_dify.testing.fake import FakeDify
+from airflow_provider_dify.testing.faults import Fault, Faults
+from airflow_provider_dify.testing.front import RequestRecord
+from airflow_provider_dify.testing.world import Dataset
+
+__all__ = [
+    "MEASURED",
+    "Clock",
+    "Costs",
+    "Dataset",
+    "Document",
+    "FakeDify",
+    "Fault",
+    "Faults",
+    "RequestRecord",
+    "SystemClock",
+    "VirtualClock",
+]

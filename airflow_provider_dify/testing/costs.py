@@ -1,0 +1,71 @@
+"""What each call costs Dify's one API process, as measured, so that speed can be compared without a Dify."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, replace
+
+#: Pairs of (number of ids or rows, seconds), ascending.
+Table = tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds that the server spends on a call; it works on one call at a time.
+
+    The defaults were measured on a Dify 1.14.1 with one API worker process, PostgreSQL and Redis on one machine.
+    Between two measured sizes the cost is interpolated, beyond the largest it grows on in the same way.
+    """
+
+    #: PATCH of the status by number of ids, where at least one document changes.
+    changed: Table = ((1, 0.029), (10, 0.056), (100, 0.363), (500, 1.7), (1000, 3.3))
+    #: PATCH of the status where every document is there already.
+    nothing: Table = ((1, 0.009), (10, 0.016), (100, 0.100), (500, 0.55), (1000, 1.05))
+    #: PATCH of the status that is refused.
+    refused: Table = ((1, 0.010), (10, 0.011), (100, 0.011), (500, 0.022), (1000, 0.045))
+    #: One page of documents, by rows in the answer.
+    page: Table = ((0, 0.012), (5, 0.020), (10, 0.027), (20, 0.040), (100, 0.110))
+    #: One document.
+    document: Table = ((0, 0.013),)
+    #: One page of segments, by rows in the answer; only short answers were measured, the slope is that of ``page``.
+    segments: Table = ((1, 0.015), (100, 0.115))
+    #: State of the indexing of a batch, by documents in the answer.
+    indexing: Table = ((0, 0.010), (1, 0.012))
+    #: A page of knowledge bases or one of them.
+    dataset: Table = ((0, 0.019), (1, 0.022))
+    #: Creating a document, or deleting one.
+    create: Table = ((0, 0.050),)
+    #: A keyword search.
+    retrieve: Table = ((0, 0.032),)
+    #: Whatever is refused before any work: a wrong key, an unknown path.
+    other: Table = ((0, 0.005),)
+    #: What each job costs that cannot be handed to a broker that is down.
+    broker_down: float = 0.65
+
+    def of(self, kind: str, size: int) -> float:
+        """Seconds for a call of this ``kind`` (a field's name) and ``size``."""
+        table: Table = getattr(self, kind)
+        return interpolate(table, size)
+
+    def of_reply(self, kind: str, size: int, refused_jobs: int) -> float:
+        """Seconds for a call, with the time that it waits for a broker which is down."""
+        return self.of(kind, size) + self.broker_down * refused_jobs
+
+    def with_flat_reads(self, seconds: float = 0.017) -> Costs:
+        """The same with every read at one price, whatever its size (17 ms: one short list request, measured alone)."""
+        flat: Table = ((0, seconds),)
+        return replace(self, page=flat, document=flat, segments=flat, indexing=flat, dataset=flat)
+
+
+#: As measured.
+MEASURED = Costs()
+
+
+def interpolate(table: Table, size: int) -> float:
+    """Read ``table`` at ``size``: straight lines between the points, and on from the last two."""
+    index = bisect_left([at for at, _ in table], size)
+    if index == 0 or len(table) == 1:
+        return table[0][1]
+    index = min(index, len(table) - 1)
+    (left, low), (right, high) = table[index - 1], table[index]
+    return low + (high - low) * (size - left) / (right - left)

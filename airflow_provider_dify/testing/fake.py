@@ -1,0 +1,181 @@
+"""A Dify in the test process, behind a real socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_dify.testing.clock import Clock, VirtualClock
+from airflow_provider_dify.testing.costs import Costs
+from airflow_provider_dify.testing.documents import Document
+from airflow_provider_dify.testing.faults import Faults
+from airflow_provider_dify.testing.front import Front, RequestRecord
+from airflow_provider_dify.testing.reading import search
+from airflow_provider_dify.testing.worker import Broker, Worker
+from airflow_provider_dify.testing.world import Dataset, LockRace, World
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from airflow_provider_dify.testing.server import Server
+
+
+class FakeDify:
+    """A Dify for tests: its Knowledge API (https://docs.dify.ai/api-reference), its worker, its locks and races.
+
+    .. code-block:: python
+
+        with FakeDify() as dify:
+            kb = dify.add_dataset("handbook")
+            document = kb.add_document("page 1")
+            requests.patch(
+                f"{dify.base_url}/datasets/{kb.id}/documents/status/archive",
+                json={"document_ids": [document.id]},
+                headers={"Authorization": f"Bearer {dify.api_key}"},
+            )
+            dify.settle()
+            assert document.archived and not document.in_search
+
+    :param clock: Time; ``None``: a new :class:`VirtualClock`.
+    :param version: What it says it is: ``1.14.1``, or ``1.12.1`` with the differences that were recorded.
+    :param costs: What calls cost in time, such as :data:`MEASURED`; ``None``: nothing.
+    :param seed: For everything that is left to chance.
+    :param lock_race: Whether the worker is faster than the API, which leaves a lock behind for ten minutes: as often as
+        ``measured``, ``always``, or ``never``.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        version: str = "1.14.1",
+        costs: Costs | None = None,
+        seed: int = 0,
+        lock_race: LockRace = "measured",
+    ) -> None:
+        self.clock: Clock = VirtualClock() if clock is None else clock
+        self.version = version
+        self.world = World(self.clock, version=version, seed=seed, lock_race=lock_race)
+        self.faults = Faults()
+        self.front = Front(self.world, self.faults, costs)
+        #: As behind Dify's own nginx, which opens a connection of its own for each request.
+        self.new_connection_per_request = False
+        self.api_key = self.add_key()
+        #: A key of an app: it is answered like one that does not exist.
+        self.app_key = "app-" + self.world.new_id().replace("-", "")[:24]
+        self._server: Server | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Listen; after :meth:`stop` on the same port again. Needs the extra ``testing``."""
+        try:
+            from airflow_provider_dify.testing.server import Server
+        except ImportError as error:
+            text = f"{error}. A FakeDify needs the extra: pip install 'airflow-provider-dify[testing]'"
+            raise ImportError(text) from error
+        self._server = Server(self, self._server)
+        self._server.start()
+
+    def stop(self) -> None:
+        """Close every connection and listen no more: new ones are refused until :meth:`start`. What is kept stays."""
+        if self._server is not None:
+            self._server.stop()
+
+    @property
+    def _running(self) -> Server:
+        if self._server is None:
+            raise RuntimeError("This FakeDify does not listen yet: use it as a context manager, or call start().")
+        return self._server
+
+    @property
+    def base_url(self) -> str:
+        """``http://127.0.0.1:<port>/v1``."""
+        return f"http://127.0.0.1:{self._running.port}/v1"
+
+    @property
+    def requests(self) -> list[RequestRecord]:
+        """Every request so far, in the order of arrival."""
+        return self.front.requests
+
+    @property
+    def connections(self) -> int:
+        """How many TCP connections were accepted so far."""
+        return self._running.connections.accepted
+
+    @property
+    def open_connections(self) -> int:
+        """How many of them are open."""
+        return len(self._running.connections.open)
+
+    @property
+    def worker(self) -> Worker:
+        """The worker that makes search follow."""
+        return self.world.worker
+
+    @property
+    def broker(self) -> Broker:
+        """The queue in front of the worker."""
+        return self.world.broker
+
+    @property
+    def costs(self) -> Costs | None:
+        """What calls cost in time."""
+        return self.front.costs
+
+    @costs.setter
+    def costs(self, costs: Costs | None) -> None:
+        self.front.costs = costs
+
+    def add_dataset(self, name: str, *, indexing_technique: str = "economy") -> Dataset:
+        """Make a knowledge base.
+
+        :param indexing_technique: ``economy`` or ``high_quality``.
+        """
+        return self.world.add_dataset(name, indexing_technique)
+
+    def document(self, document_id: str) -> Document:
+        """The document of that id.
+
+        :raises KeyError: where there is none.
+        """
+        with self.world.guard:
+            self.world.tick()
+            return Document(self.world.rows[document_id])
+
+    def add_key(self, *, dataset: Dataset | None = None, key: str | None = None) -> str:
+        """Make a Knowledge API key.
+
+        :param dataset: Bind it to this knowledge base: it may use no other, and not list them.
+        """
+        key = key or "dataset-" + self.world.new_id().replace("-", "")[:24]
+        self.world.keys[key] = dataset
+        return key
+
+    def enable_api(self, dataset: Dataset, enabled: bool = True) -> None:
+        """Switch the use of a knowledge base through the API on or off."""
+        dataset.api_enabled = enabled
+
+    def search(self, dataset: Dataset, query: str) -> list[str]:
+        """Names of the documents that a search for ``query`` finds now, each once, the best first."""
+        with self.world.guard:
+            self.world.tick()
+            return list(dict.fromkeys(hit[0].name for hit in search(dataset, query)))
+
+    def settle(self) -> None:
+        """Let time pass until the worker is through and nothing is due any more; locks stay for their time."""
+        self.world.settle()
+
+    def airflow_connection(self, extra: Mapping[str, Any] | None = None) -> str:
+        """The Airflow connection to it in its JSON form, as for ``AIRFLOW_CONN_DIFY_DEFAULT``."""
+        fields: dict[str, Any] = {"conn_type": "dify", "host": self.base_url, "password": self.api_key}
+        return json.dumps(fields if extra is None else {**fields, "extra": dict(extra)})

@@ -1,0 +1,168 @@
+"""What stands between the socket and the API: the record of requests, faults, and the time that things take."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from airflow_provider_dify.testing import reading, status, writing
+from airflow_provider_dify.testing.api import Call, Route, answer, route
+from airflow_provider_dify.testing.clock import VirtualClock
+from airflow_provider_dify.testing.costs import Costs
+from airflow_provider_dify.testing.faults import Fault, Faults
+from airflow_provider_dify.testing.replies import HTML, Reply, error_body, http_date, proxy_page
+from airflow_provider_dify.testing.world import World
+
+ROUTES: list[Route] = [
+    route("/datasets", get=reading.list_datasets, post=writing.create_dataset),
+    route("/datasets/{dataset}", get=reading.get_dataset, delete=writing.delete_dataset),
+    route("/datasets/{dataset}/retrieve", post=reading.retrieve),
+    route("/datasets/{dataset}/hit-testing", post=reading.retrieve),
+    route("/datasets/{dataset}/document/create-by-text", post=writing.create_by_text),
+    route("/datasets/{dataset}/document/create_by_text", post=writing.create_by_text),
+    route("/datasets/{dataset}/documents", get=reading.list_documents),
+    route("/datasets/{dataset}/documents/status/{action}", patch=status.change_status),
+    route("/datasets/{dataset}/documents/{batch}/indexing-status", get=reading.indexing_status),
+    route("/datasets/{dataset}/documents/{document}", get=reading.get_document, delete=writing.delete_document),
+    route("/datasets/{dataset}/documents/{document}/update-by-text", post=writing.update_by_text),
+    route("/datasets/{dataset}/documents/{document}/segments", get=reading.list_segments),
+]
+
+PLAN_LIMIT = "Sorry, you have reached the knowledge base request rate limit of your subscription."
+_CODES = {
+    429: ("too_many_requests", "Too many requests."),
+    500: ("unknown", "Internal Server Error"),
+    502: ("bad_gateway", "Bad gateway."),
+    503: ("service_unavailable", "The service is unavailable for now."),
+    504: ("gateway_timeout", "The gateway timed out."),
+}
+#: Kinds of faults with which the request is carried out all the same.
+_CARRIED_OUT = ("reset_after", "status_after", "truncated")
+
+
+@dataclass
+class RequestRecord:
+    """One request as it arrived, and how it ended.
+
+    :param query: The parameters; of one that is there twice, the first.
+    :param json: The body, where it is JSON.
+    :param connection: Number of the TCP connection, from 1.
+    :param at: When it arrived, by the clock's ``monotonic()``.
+    :param status: HTTP status of the answer; ``None``: it got none.
+    """
+
+    method: str
+    path: str
+    query: dict[str, str]
+    json: Any
+    headers: dict[str, str]
+    connection: int
+    at: float
+    status: int | None = None
+
+
+@dataclass(frozen=True)
+class Silence:
+    """No answer.
+
+    :param reset: The connection is reset; otherwise it stays open, silent.
+    """
+
+    reset: bool
+
+
+class Front:
+    """Takes requests one at a time, as one API process does.
+
+    :param costs: What the calls cost; ``None``: no time passes.
+    """
+
+    def __init__(self, world: World, faults: Faults, costs: Costs | None) -> None:
+        self.world = world
+        self.faults = faults
+        self.costs = costs
+        self.requests: list[RequestRecord] = []
+        #: One request at a time; the lock belongs to the event loop of the server that runs.
+        self.turn = asyncio.Lock()
+
+    async def handle(self, call: Call, connection: int) -> Reply | Silence:
+        """Answer a request, or not."""
+        record = _record(call, connection, self.world.clock.monotonic())
+        self.requests.append(record)
+        delay, fault = self.faults.take(call.method, call.path)
+        await self._pass_time(delay)
+        outcome = await self._outcome(call, fault)
+        record.status = outcome.status if isinstance(outcome, Reply) else None
+        return outcome
+
+    async def _outcome(self, call: Call, fault: Fault | None) -> Reply | Silence:
+        if fault is not None and fault.kind not in _CARRIED_OUT:
+            return self._instead(call, fault)
+        async with self.turn:
+            with self.world.guard:
+                reply = answer(call, ROUTES)
+            if self.costs is not None:
+                await self._pass_time(self.costs.of_reply(reply.cost, reply.size, reply.refused_jobs))
+        if fault is None:
+            return reply
+        if fault.kind == "reset_after":
+            return Silence(reset=True)
+        return replace(reply, cut=True) if fault.kind == "truncated" else self._error(fault, 500)
+
+    def _instead(self, call: Call, fault: Fault) -> Reply | Silence:
+        """What is answered to a request that is not carried out."""
+        if fault.kind in ("reset_before", "hang"):
+            return Silence(reset=fault.kind == "reset_before")
+        if fault.kind == "plan_limit":
+            return self._error(replace(fault, body=error_body(403, "forbidden", PLAN_LIMIT)), 403)
+        if fault.kind == "echo_key":
+            text = f"Cannot handle a request with Authorization: {call.headers.get('authorization', '')}"
+            return self._error(replace(fault, body=error_body(fault.status or 400, "bad_request", text)), 400)
+        if fault.kind == "redirect":
+            url = fault.body if isinstance(fault.body, str) else call.base
+            headers = {"Location": url, **self._headers(fault)}
+            return Reply(fault.status or 302, content_type=HTML, headers=headers, proxied=True)
+        if fault.kind == "page":
+            code = fault.status or 502
+            text = fault.body if isinstance(fault.body, str) else proxy_page(code)
+            return Reply(code, text, content_type=HTML, headers=self._headers(fault), proxied=True)
+        return self._error(fault, 500)
+
+    def _error(self, fault: Fault, default: int) -> Reply:
+        code = fault.status or default
+        body = fault.body
+        if body is None:
+            body = error_body(code, *_CODES.get(code, ("error", "Something went wrong.")))
+        content_type = "text/plain; charset=utf-8" if isinstance(body, str) else "application/json"
+        sent = body if isinstance(body, str) else dict(body)
+        return Reply(code, sent, content_type=content_type, headers=self._headers(fault))
+
+    def _headers(self, fault: Fault) -> dict[str, str]:
+        headers = dict(fault.headers or {})
+        after = fault.retry_after
+        if isinstance(after, str):
+            headers["Retry-After"] = after
+        elif after is not None and fault.retry_after_as == "date":
+            headers["Retry-After"] = http_date(self.world.clock.time() + after)
+        elif after is not None:
+            headers["Retry-After"] = f"{after:g}"
+        return headers
+
+    async def _pass_time(self, seconds: float) -> None:
+        clock = self.world.clock
+        if seconds <= 0:
+            return
+        if isinstance(clock, VirtualClock):
+            clock.advance(seconds)
+        else:
+            await asyncio.sleep(seconds)
+
+
+def _record(call: Call, connection: int, at: float) -> RequestRecord:
+    try:
+        body = json.loads(call.body) if call.body else None
+    except ValueError:
+        body = None
+    return RequestRecord(call.method, call.path, call.query(), body, dict(call.headers), connection, at)

@@ -1,0 +1,183 @@
+"""The endpoints that read: knowledge bases, documents, segments, the state of indexing, search."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from airflow_provider_dify.testing import shapes
+from airflow_provider_dify.testing.api import Call
+from airflow_provider_dify.testing.replies import (
+    ApiError,
+    Complaint,
+    InvalidParamError,
+    Json,
+    NotFoundError,
+    Reply,
+    invalid,
+    missing,
+)
+from airflow_provider_dify.testing.rows import Row
+from airflow_provider_dify.testing.world import Dataset
+
+T = TypeVar("T")
+
+PAGE_SIZE = 20
+LARGEST_PAGE = 100
+LONGEST_QUERY = 250
+
+_INTEGER = re.compile(r"\s*[+-]?\d+\s*")
+_FILTERS = {"enabled": "available", "active": "available"}
+_STATES = {"available", "disabled", "archived", "queuing", "indexing", "paused", "error"}
+
+
+def _paging(call: Call, model: str) -> tuple[int, int]:
+    """``page`` and ``limit`` as they were asked for.
+
+    :raises InvalidParamError: where one is no integer.
+    """
+    query = call.query()
+    text = "Input should be a valid integer, unable to parse string as an integer"
+    wrong = [name for name in ("page", "limit") if name in query and not _INTEGER.fullmatch(query[name])]
+    if wrong:
+        complaints = [Complaint(name, text, "int_parsing", query[name]) for name in wrong]
+        raise invalid(call.world.version, model, *complaints)
+    return int(query.get("page", 1)), int(query.get("limit", PAGE_SIZE))
+
+
+def _page(rows: Sequence[T], page: int, limit: int) -> tuple[list[T], Json]:
+    """One page of ``rows``, and what the answer says about it.
+
+    At most 100 whatever is asked; ``has_more`` compares with what was asked: wrong where that was more than 100, and
+    on an exactly full last page.
+    """
+    size = min(limit, LARGEST_PAGE) if limit >= 1 else PAGE_SIZE
+    start = (max(page, 1) - 1) * size
+    shown = list(rows[start : start + size])
+    return shown, {"has_more": len(shown) == limit, "limit": limit, "total": len(rows), "page": page}
+
+
+def list_datasets(call: Call) -> Reply:
+    """``GET /datasets``, the newest first."""
+    page, limit = _paging(call, "DatasetListQuery")
+    keyword = call.query().get("keyword", "").lower()
+    datasets = [one for one in call.world.datasets.values() if keyword in one.name.lower()]
+    shown, about = _page(datasets[::-1], page, limit)
+    return Reply(200, {"data": [shapes.dataset_json(one) for one in shown], **about}, cost="dataset", size=len(shown))
+
+
+def get_dataset(call: Call) -> Reply:
+    """``GET /datasets/{dataset_id}``."""
+    return Reply(200, shapes.dataset_json(call.dataset, single=True), cost="dataset")
+
+
+def list_documents(call: Call) -> Reply:
+    """``GET /datasets/{dataset_id}/documents``."""
+    page, limit = _paging(call, "DocumentListQuery")
+    query = call.query()
+    found = _matching(call.dataset, query.get("status", ""), query.get("keyword", ""))
+    shown, about = _page(found, page, limit)
+    data = [shapes.listed_document(one) for one in shown]
+    return Reply(200, {"data": data, **about}, cost="page", size=len(shown))
+
+
+def _matching(dataset: Dataset, status: str, keyword: str) -> list[Row]:
+    """Documents by state and name. A state that Dify does not know is ignored: everything comes back."""
+    wanted = _FILTERS.get(status.lower(), status.lower())
+    state = wanted if wanted in _STATES else None
+    if state is None and not keyword:
+        return dataset.in_order()
+    pattern = like(keyword)
+
+    def keep(document: Row) -> bool:
+        return (state is None or document.display_status == state) and pattern.search(document.name) is not None
+
+    return dataset.filtered((state, keyword), keep)
+
+
+def like(keyword: str) -> re.Pattern[str]:
+    """SQL's LIKE for a part of a name: ``%`` stands for any text, ``_`` for any character; case matters."""
+    wildcards = {"%": ".*", "_": "."}
+    return re.compile("".join(wildcards.get(char) or re.escape(char) for char in keyword), re.DOTALL)
+
+
+def _document(call: Call) -> Row:
+    document = call.dataset.get(call.parts["document"].lower())
+    if document is None:
+        raise NotFoundError("Document not found.")
+    return document
+
+
+def get_document(call: Call) -> Reply:
+    """``GET /datasets/{dataset_id}/documents/{document_id}``."""
+    document = _document(call)
+    metadata = call.query().get("metadata", "all")
+    if metadata not in ("all", "only", "without"):
+        raise ApiError(400, "invalid_metadata", f"Invalid metadata value: {metadata}", cost="document")
+    return Reply(200, shapes.single_document(document, metadata), cost="document")
+
+
+def list_segments(call: Call) -> Reply:
+    """``GET /datasets/{dataset_id}/documents/{document_id}/segments``."""
+    document = _document(call)
+    page, limit = _paging(call, "SegmentListQuery")
+    texts = list(enumerate(shapes.segment_texts(document)))
+    shown, about = _page(texts, page, limit)
+    data = [shapes.segment_json(document, index, text) for index, text in shown]
+    return Reply(200, {"data": data, "doc_form": "text_model", **about}, cost="segments", size=len(shown))
+
+
+def indexing_status(call: Call) -> Reply:
+    """``GET /datasets/{dataset_id}/documents/{batch}/indexing-status``."""
+    batch = call.parts["batch"]
+    documents = [one for one in call.dataset.in_order() if one.batch == batch]
+    if not documents:
+        raise NotFoundError("Documents not found.")
+    data = [shapes.indexing_state(one) for one in documents]
+    return Reply(200, {"data": data}, cost="indexing", size=len(data))
+
+
+def retrieve(call: Call) -> Reply:
+    """``POST /datasets/{dataset_id}/retrieve``."""
+    dataset, body, version = call.dataset, call.json_object(), call.world.version
+    if "query" not in body:
+        raise invalid(version, "HitTestingPayload", missing("query", body))
+    query = str(body["query"])
+    if len(query) > LONGEST_QUERY:
+        text = f"String should have at most {LONGEST_QUERY} characters"
+        raise invalid(version, "HitTestingPayload", Complaint("query", text, "string_too_long", query))
+    model = body.get("retrieval_model")
+    if isinstance(model, dict):
+        fields = ("search_method", "reranking_enable", "top_k", "score_threshold_enabled")
+        absent = [missing(f"retrieval_model.{name}", model) for name in fields if name not in model]
+        if absent:
+            raise invalid(version, "HitTestingPayload", *absent)
+    if not query:
+        raise InvalidParamError("Query or attachment_ids is required")
+    method = model["search_method"] if isinstance(model, dict) else "semantic_search"
+    if method != "keyword_search" and dataset.indexing_technique != "high_quality":
+        # An economy knowledge base has no vectors; which text comes depends on the server's settings.
+        raise InvalidParamError("Default model not found for text-embedding")
+    top_k = int(model["top_k"]) if isinstance(model, dict) else 2
+    records = [shapes.record_json(*hit) for hit in search(dataset, query)[: max(top_k, 0)]]
+    echo: Any = {"content": query} if version.startswith("1.12.") else query
+    return Reply(200, {"query": echo, "records": records}, cost="retrieve")
+
+
+def search(dataset: Dataset, query: str) -> list[tuple[Row, int, str, float]]:
+    """Segments with a word of the query in them: document, index, text, score; the best first.
+
+    What is found depends on the segments alone, never on the flags of their documents.
+    """
+    words = set(re.findall(r"\w+", query.lower()))
+    hits = []
+    for document in dataset.in_order():
+        if not document.searchable:
+            continue
+        for index, text in enumerate(shapes.segment_texts(document)):
+            common = words & set(re.findall(r"\w+", text.lower()))
+            if common:
+                hits.append((document, index, text, len(common)))
+    hits.sort(key=lambda hit: -hit[3])
+    return [(document, index, text, 0.0) for document, index, text, _ in hits]

@@ -1,0 +1,257 @@
+"""The JSON of knowledge bases, documents, segments and search results, field by field as recorded."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from typing import Any
+
+from airflow_provider_dify.testing.replies import Json
+from airflow_provider_dify.testing.rows import RUNNING, Row
+from airflow_provider_dify.testing.world import Dataset
+
+_RULES: Json = {
+    "mode": "automatic",
+    "rules": {
+        "pre_processing_rules": [
+            {"id": "remove_extra_spaces", "enabled": True},
+            {"id": "remove_urls_emails", "enabled": False},
+        ],
+        "segmentation": {"delimiter": "\n", "max_tokens": 500, "chunk_overlap": 50},
+    },
+}
+
+
+def whole(at: float | None) -> int | None:
+    """A time as Dify writes it: whole seconds since 1970."""
+    return None if at is None else round(at)
+
+
+def derived_id(document: Row, what: str) -> str:
+    """The id of something that belongs to a document and that nobody changes."""
+    return f"{zlib.crc32(what.encode()) ^ int(document.id[:8], 16):08x}{document.id[8:]}"
+
+
+def dataset_json(dataset: Dataset, *, created: bool = False, single: bool = False) -> Json:
+    """A knowledge base, as https://docs.dify.ai/api-reference has it.
+
+    :param created: As in the answer to its creation, where some fields are empty yet.
+    :param single: As answered for one, where ``search_method`` is what economy datasets really do.
+    """
+    world, number = dataset.world, len(dataset)
+    at, economy = whole(dataset.created_at), dataset.indexing_technique != "high_quality"
+    return {
+        "id": dataset.id,
+        "name": dataset.name,
+        "description": "",
+        "provider": "vendor",
+        "permission": "only_me",
+        "data_source_type": "upload_file" if number else None,
+        "indexing_technique": dataset.indexing_technique,
+        "app_count": 0,
+        "document_count": number,
+        "word_count": sum(one.word_count or 0 for one in dataset.in_order()),
+        "created_by": world.user_id,
+        "author_name": "admin",
+        "created_at": at,
+        "updated_by": world.user_id,
+        "updated_at": at,
+        "embedding_model": None if economy else "text-embedding-3-small",
+        "embedding_model_provider": None if economy else "langgenius/openai/openai",
+        "embedding_available": None if created else dataset.embedding_available,
+        "retrieval_model_dict": _retrieval_model("keyword_search" if single and economy else "semantic_search"),
+        "summary_index_setting": dict.fromkeys(("enable", "model_name", "model_provider_name", "summary_prompt")),
+        "tags": [],
+        "doc_form": "text_model" if number else None,
+        "external_knowledge_info": dict.fromkeys(
+            f"external_knowledge_{field}" for field in ("id", "api_id", "api_name", "api_endpoint")
+        ),
+        "external_retrieval_model": {"top_k": 2, "score_threshold": 0.0, "score_threshold_enabled": None},
+        "doc_metadata": [],
+        "built_in_field_enabled": False,
+        "pipeline_id": None,
+        "runtime_mode": "general",
+        "chunk_structure": None,
+        "icon_info": dict.fromkeys(("icon_type", "icon", "icon_background", "icon_url")),
+        "is_published": False,
+        "total_documents": number,
+        "total_available_documents": dataset.available(),
+        "enable_api": dataset.api_enabled,
+        "is_multimodal": False,
+    }
+
+
+def _retrieval_model(search_method: str) -> Json:
+    return {
+        "search_method": search_method,
+        "reranking_enable": False,
+        "reranking_mode": None,
+        "reranking_model": {"reranking_provider_name": "", "reranking_model_name": ""},
+        "weights": None,
+        "top_k": 2,
+        "score_threshold_enabled": False,
+        "score_threshold": None,
+    }
+
+
+def _upload_file(document: Row) -> Json:
+    return {
+        "id": derived_id(document, "file"),
+        "name": document.name,
+        "size": len(document.text.encode()),
+        "extension": "txt",
+        "mime_type": "text/plain",
+        "created_by": document.dataset.world.user_id,
+        "created_at": document.created_at,
+    }
+
+
+def _common(document: Row) -> Json:
+    """What the list and the single document have in common."""
+    world = document.dataset.world
+    return {
+        "id": document.id,
+        "position": document.position,
+        "data_source_type": "upload_file",
+        "dataset_process_rule_id": derived_id(document, "rule"),
+        "name": document.name,
+        "created_from": document.created_from,
+        "created_by": world.user_id,
+        "created_at": whole(document.created_at),
+        "tokens": 0,
+        "indexing_status": document.indexing_status,
+        "error": document.error,
+        "enabled": document.enabled,
+        "disabled_at": whole(document.disabled_at),
+        "disabled_by": None if document.disabled_at is None else world.user_id,
+        "archived": document.archived,
+        "display_status": document.display_status,
+        "hit_count": 0,
+        "doc_form": "text_model",
+        "summary_index_status": None,
+        "need_summary": False,
+    }
+
+
+def listed_document(document: Row) -> Json:
+    """A document as the list has it, and the answer to a creation."""
+    file = _upload_file(document)
+    return _common(document) | {
+        "data_source_info": {"upload_file_id": file["id"]},
+        "data_source_detail_dict": {"upload_file": file},
+        "word_count": document.word_count,
+        "doc_metadata": None,
+    }
+
+
+def single_document(document: Row, metadata: str) -> Json:
+    """One document.
+
+    :param metadata: ``all``, ``only`` or ``without``.
+    """
+    extra: Json = {"doc_type": None, "doc_metadata": None}
+    if metadata == "only":
+        return {"id": document.id, **extra}
+    number = document.visible_segments
+    rule = {"id": derived_id(document, "rule"), "dataset_id": document.dataset.id, **_RULES}
+    body = _common(document) | {
+        "data_source_info": {"upload_file": _upload_file(document)},
+        "dataset_process_rule": _RULES,
+        "document_process_rule": rule,
+        "completed_at": whole(document.completed_at),
+        "updated_at": whole(document.updated_at),
+        "indexing_latency": None if document.completed_at is None else 0.02,
+        "segment_count": number,
+        "average_segment_length": len(document.text) // number if number else 0,
+        "doc_language": "English",
+    }
+    return body if metadata == "without" else body | extra
+
+
+def indexing_state(document: Row) -> Json:
+    """How far the indexing of a document has come; completed segments are counted at the end only."""
+    total, completed = document.visible_segments, document.indexing_status == "completed"
+    marks = document.marks
+    started = marks.get(RUNNING[0], document.completed_at)
+    return {
+        "id": document.id,
+        "indexing_status": "paused" if document.paused and not completed else document.indexing_status,
+        "processing_started_at": whole(started),
+        "parsing_completed_at": whole(marks.get("cleaning", document.completed_at)),
+        "cleaning_completed_at": whole(marks.get("splitting", document.completed_at)),
+        "splitting_completed_at": whole(marks.get("indexing", document.completed_at)),
+        "completed_at": whole(document.completed_at),
+        "paused_at": whole(document.updated_at) if document.paused else None,
+        "error": document.error,
+        "stopped_at": whole(document.updated_at) if document.indexing_status == "error" else None,
+        "completed_segments": total if completed else 0,
+        "total_segments": total,
+    }
+
+
+def segment_texts(document: Row) -> list[str]:
+    """The text, cut into as many pieces as the document has segments."""
+    number = document.visible_segments
+    words = document.text.split()
+    if number <= 1:
+        return [document.text] * number
+    return [" ".join(words[index::number]) or document.text for index in range(number)]
+
+
+def segment_json(document: Row, index: int, text: str) -> Json:
+    """One segment. Its ``enabled`` is what search goes by; before indexing ends it is true and means nothing."""
+    indexed = document.indexed
+    enabled = document.in_search if indexed else True
+    at = whole(document.completed_at or document.created_at)
+    return {
+        "id": derived_id(document, f"segment {index}"),
+        "position": index + 1,
+        "document_id": document.id,
+        "content": text,
+        "sign_content": text,
+        "answer": None,
+        "word_count": len(text),
+        "tokens": 0,
+        "keywords": sorted(set(text.lower().split()))[:10],
+        "index_node_id": derived_id(document, f"node {index}"),
+        "index_node_hash": hashlib.sha256(text.encode()).hexdigest(),
+        "hit_count": 0,
+        "enabled": enabled,
+        "disabled_at": None if enabled else whole(document.updated_at),
+        "disabled_by": None,
+        "status": "completed" if indexed else "indexing",
+        "created_by": document.dataset.world.user_id,
+        "created_at": at,
+        "updated_at": at,
+        "updated_by": None,
+        "indexing_at": at,
+        "completed_at": at if indexed else None,
+        "error": None,
+        "stopped_at": None,
+        "child_chunks": [],
+        "attachments": [],
+        "summary": None,
+    }
+
+
+def record_json(document: Row, index: int, text: str, score: float) -> Json:
+    """One find of a search."""
+    left_out = {"updated_at", "updated_by", "child_chunks", "attachments", "summary"}
+    segment = {key: value for key, value in segment_json(document, index, text).items() if key not in left_out}
+    segment["document"] = {
+        "id": document.id,
+        "data_source_type": "upload_file",
+        "name": document.name,
+        "doc_type": None,
+        "doc_metadata": None,
+    }
+    legacy = document.dataset.world.version.startswith("1.12.")
+    none: Any = None if legacy else []
+    return {
+        "segment": segment,
+        "child_chunks": none,
+        "score": score,
+        "tsne_position": None,
+        "files": none,
+        "summary": None,
+    }

@@ -1,0 +1,230 @@
+"""The state behind the API: knowledge bases, keys, time, and what is due."""
+
+from __future__ import annotations
+
+import heapq
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from itertools import count
+from typing import Literal
+
+from airflow_provider_dify.testing.clock import Clock, VirtualClock
+from airflow_provider_dify.testing.documents import Document
+from airflow_provider_dify.testing.rows import Row
+from airflow_provider_dify.testing.worker import Broker, Worker
+
+LockRace = Literal["measured", "always", "never"]
+
+#: Called with the wall clock, in seconds since 1970, at which it was due.
+Event = Callable[[float], None]
+
+
+class Dataset:
+    """A knowledge base. Made by :meth:`FakeDify.add_dataset` or by a request."""
+
+    def __init__(self, world: World, name: str, *, indexing_technique: str | None, dataset_id: str) -> None:
+        self.world = world
+        self.id = dataset_id
+        self.name = name
+        self.indexing_technique = indexing_technique
+        self.created_at = world.clock.time()
+        #: Whether the knowledge base may be used through the API.
+        self.api_enabled = True
+        #: ``False``: the embedding model is gone, and every action is refused.
+        self.embedding_available = True
+        #: Whether the vector store refuses vectors that it has already; only matters with ``high_quality``.
+        self.duplicate_insert_fails = False
+        self._rows: dict[str, Row] = {}
+        self._ordered: list[Row] | None = None
+        self._version = 0
+        self._filtered: tuple[object, int, list[Row]] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Dataset {self.name!r} with {len(self)} documents>"
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def documents(self) -> list[Document]:
+        """Its documents in the order of their creation."""
+        with self.world.guard:
+            self.world.tick()
+            return [Document(row) for row in self._rows.values()]
+
+    def add_document(
+        self,
+        name: str,
+        *,
+        text: str = "The quick brown fox jumps over the lazy dog.",
+        segments: int = 1,
+        indexing_status: str = "completed",
+        enabled: bool = True,
+        archived: bool = False,
+        paused: bool = False,
+        error: str | None = None,
+        in_search: bool | None = None,
+        id: str | None = None,  # noqa: A002
+    ) -> Document:
+        """Put a document there in any state, without a request.
+
+        :param text: Its text; search finds it by these words.
+        :param segments: Number of segments the text is cut into.
+        :param indexing_status: As Dify has it. One that is not ``completed`` stays so until
+            :meth:`Document.finish_indexing` or :meth:`Document.fail_indexing` is called.
+        :param in_search: Whether search returns it; ``None``: as on a healthy Dify, where completed documents that
+            are enabled and not archived are found.
+        :param id: Its id, a UUID; ``None``: a new one.
+        """
+        world = self.world
+        with world.guard:
+            at, completed = world.clock.time(), indexing_status == "completed"
+            row = self.new_row(name, text, segments, id)
+            row.indexing_status = indexing_status
+            row.word_count = len(text)
+            row.completed_at = at if completed else None
+            row.enabled = enabled
+            row.disabled_at = None if enabled else at
+            row.archived = archived
+            row.paused = paused
+            row.error = error
+            row.in_search = (completed and enabled and not archived) if in_search is None else in_search
+            row.indexed = completed or row.in_search
+            self.insert(row)
+            return Document(row)
+
+    def add_documents(self, number: int, prefix: str = "document-") -> list[Document]:
+        """Put ``number`` healthy documents there, named ``prefix`` and a number."""
+        return [self.add_document(f"{prefix}{index}") for index in range(number)]
+
+    def new_row(self, name: str, text: str, segments: int, row_id: str | None = None) -> Row:
+        """Make a document that waits for its indexing; it is not filed yet."""
+        at = self.world.clock.time()
+        position = next(reversed(self._rows.values())).position + 1 if self._rows else 1
+        made = Row(self, row_id or self.world.new_id(), name, text, position, at, segments)
+        made.updated_at = at
+        return made
+
+    def get(self, row_id: str) -> Row | None:
+        """The document of that (canonical) id, if it is in this knowledge base."""
+        return self._rows.get(row_id)
+
+    def insert(self, row: Row) -> None:
+        """File a document; it is listed from now on."""
+        self._rows[row.id] = row
+        self.world.rows[row.id] = row
+        self._ordered = None
+        self.changed()
+
+    def remove(self, row: Row) -> None:
+        """Delete a document."""
+        del self._rows[row.id]
+        del self.world.rows[row.id]
+        self._ordered = None
+        self.changed()
+
+    def changed(self) -> None:
+        """Note that a document changed: what was filtered before may be filtered otherwise now."""
+        self._version += 1
+
+    def in_order(self) -> list[Row]:
+        """Its documents as Dify lists them: the newest first."""
+        if self._ordered is None:
+            self._ordered = sorted(self._rows.values(), key=lambda row: (row.created_at, row.position), reverse=True)
+        return self._ordered
+
+    def filtered(self, key: object, keep: Callable[[Row], bool]) -> list[Row]:
+        """Those of :meth:`in_order` that ``keep`` keeps; remembered under ``key`` until something changes."""
+        if self._filtered is None or self._filtered[:2] != (key, self._version):
+            self._filtered = (key, self._version, [row for row in self.in_order() if keep(row)])
+        return self._filtered[2]
+
+    def available(self) -> int:
+        """How many documents Dify calls available."""
+        return sum(row.display_status == "available" for row in self._rows.values())
+
+
+class World:
+    """Everything behind the API, under one lock.
+
+    :param clock: Time; nothing happens in here but when somebody asks what has become due.
+    """
+
+    def __init__(self, clock: Clock, *, version: str, seed: int, lock_race: LockRace) -> None:
+        self.clock = clock
+        self.version = version
+        self.lock_race = lock_race
+        self.random = random.Random(seed)
+        self.guard = threading.RLock()
+        self.datasets: dict[str, Dataset] = {}
+        self.rows: dict[str, Row] = {}
+        #: Keys, each with the knowledge base that it is bound to, if any.
+        self.keys: dict[str, Dataset | None] = {}
+        self.worker = Worker(self)
+        self.broker = Broker(self)
+        self.user_id = self.new_id()
+        self._events: list[tuple[float, int, Event]] = []
+        self._count = count()
+        self._ticking = False
+        if isinstance(clock, VirtualClock):
+            clock.on_advance(self.tick)
+
+    def new_id(self) -> str:
+        """A UUID, the same ones in the same order for the same seed."""
+        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+
+    def new_batch(self) -> str:
+        """Name of a batch: the time, and digits at random."""
+        now = time.strftime("%Y%m%d%H%M%S", time.gmtime(self.clock.time()))
+        return f"{now}{self.random.randrange(10**6):06}"
+
+    def add_dataset(self, name: str, indexing_technique: str | None) -> Dataset:
+        """Make an empty knowledge base."""
+        with self.guard:
+            dataset = Dataset(self, name, indexing_technique=indexing_technique, dataset_id=self.new_id())
+            self.datasets[dataset.id] = dataset
+            return dataset
+
+    def schedule(self, after: float, event: Event) -> None:
+        """Let something happen in ``after`` seconds."""
+        with self.guard:
+            heapq.heappush(self._events, (self.clock.monotonic() + after, next(self._count), event))
+            self.tick()
+
+    def next_due(self) -> float | None:
+        """When something happens next, by the monotonic clock; ``None``: nothing will by itself."""
+        scheduled = self._events[0][0] if self._events else None
+        at_work = self.worker.next_due()
+        if scheduled is None or at_work is None:
+            return at_work if scheduled is None else scheduled
+        return min(scheduled, at_work)
+
+    def tick(self) -> None:
+        """Let happen what is due by now, in its order."""
+        with self.guard:
+            if self._ticking:
+                return
+            self._ticking = True
+            try:
+                self._run_due(self.clock.monotonic())
+            finally:
+                self._ticking = False
+
+    def _run_due(self, now: float) -> None:
+        offset = self.clock.time() - now
+        # Times are sums of many parts; a job that is due at the same moment must not miss it by a rounding.
+        while (due := self.next_due()) is not None and due <= now + 1e-9:
+            if self._events and self._events[0][0] == due:
+                heapq.heappop(self._events)[2](due + offset)
+            else:
+                self.worker.step(due, due + offset)
+
+    def settle(self) -> None:
+        """Let time pass until nothing more happens by itself."""
+        self.tick()
+        while (due := self.next_due()) is not None:
+            self.clock.advance(max(0.0, due - self.clock.monotonic()))
+            self.tick()

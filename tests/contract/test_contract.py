@@ -1,0 +1,65 @@
+"""The simulator answers what a real Dify answered, exchange by exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from airflow_provider_dify.testing import FakeDify
+from tests.contract import scenarios, scenarios_documents
+from tests.contract.coverage import LEFT_OUT, reason_left_out
+from tests.contract.recordings import VERSIONS, all_exchanges, files
+from tests.contract.replay import Replay, Scenario
+
+#: Files that are played one after the other on one simulator, and how their states come about.
+SCENARIOS: list[tuple[tuple[str, ...], Callable[[str], Scenario]]] = [
+    (("01_actions",), lambda _: scenarios.Actions()),
+    (("01_stale_lock",), lambda _: Scenario()),
+    (("02_action_combinations",), lambda _: scenarios.Combinations()),
+    (("02_not_completed",), lambda _: scenarios.NotCompleted()),
+    (("03_batches", "03_poisoned_batches", "04_actions_ids_auth"), scenarios.Batches),
+    (("05_list_documents",), lambda _: scenarios_documents.Lists()),
+    (("06_indexing_errors",), lambda _: scenarios_documents.Errors()),
+    (("06_indexing_status",), lambda _: scenarios_documents.Polling()),
+    (("07_create_update_delete",), lambda _: scenarios_documents.Creation()),
+    (("07_worker_killed",), lambda _: scenarios_documents.Creation()),
+    (("08_namesakes_retrieve",), lambda _: scenarios_documents.Creation()),
+    (("09_metadata",), lambda _: Scenario()),
+    (("10_batch_sizes",), lambda _: scenarios.BatchSizes()),
+    (("11_worker_or_broker_down",), lambda _: scenarios.Down()),
+    (("12_nginx",), lambda _: scenarios.Nginx()),
+    (("13_lock_expiry",), lambda _: scenarios.LockExpiry()),
+    (("14_same_id_twice",), lambda _: scenarios.SameIdTwice()),
+    (("15_connections",), lambda _: scenarios_documents.ReallyIndexing()),
+]
+PLAYS = [
+    pytest.param(version, group, make, id=f"{version}-{group[0]}")
+    for version in VERSIONS
+    for group, make in SCENARIOS
+    if set(group) <= set(files(version))
+]
+
+
+@pytest.mark.parametrize(("version", "group", "make"), PLAYS)
+def test_recorded_exchanges(version: str, group: tuple[str, ...], make: Callable[[str], Scenario]) -> None:
+    race = "always" if group == ("13_lock_expiry",) else "never"
+    with FakeDify(version=version, lock_race=race) as dify:  # type: ignore[arg-type]
+        replay, scenario = Replay(dify), make(version)
+        for file in group:
+            replay.play(version, file, scenario)
+        replay.wire.close()
+    expected = [one for one in all_exchanges() if (one.version, one.file) in {(version, file) for file in group}]
+    assert not replay.problems, "\n".join(replay.problems)
+    assert replay.sent == sum(reason_left_out(one) is None for one in expected)
+
+
+def test_every_recorded_exchange_is_replayed_or_left_out_for_a_reason() -> None:
+    played = {(param.values[0], file) for param in PLAYS for file in param.values[1]}  # type: ignore[union-attr]
+    lost = [str(one) for one in all_exchanges() if (one.version, one.file) not in played]
+    assert lost == []
+
+
+@pytest.mark.parametrize("rule", LEFT_OUT, ids=lambda rule: f"{rule.file} {rule.case}")
+def test_no_reason_is_given_for_nothing(rule: object) -> None:
+    assert any(rule.fits(one) for one in all_exchanges())  # type: ignore[attr-defined]
