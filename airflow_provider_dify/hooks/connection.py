@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import re
+from contextlib import suppress
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.knowledge.inputs import show
 from airflow_provider_dify.transport.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -18,6 +21,8 @@ DIFY_CLOUD = "https://api.dify.ai/v1"
 _CLOUD_CONSOLE = "https://cloud.dify.ai"
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_TEXT = re.compile(r"([!-~]([ \t!-~]*[!-~])?)?")
 
 
 class ConnectionFields(Protocol):
@@ -39,6 +44,15 @@ def settings_from(connection: ConnectionFields) -> Settings:
 
     :raises DifyInputError: A field has a wrong value; the text names the field and never shows the key.
     """
+    try:
+        return _settings(connection)
+    except DifyInputError as error:
+        # Somebody may have put the key into the wrong field, and the text shows what is wrong there.
+        key = (connection.password or "").strip()
+        raise DifyInputError(error.message.replace(key, "***") if key else error.message) from None
+
+
+def _settings(connection: ConnectionFields) -> Settings:
     extras = _Extras(connection.conn_id, connection.extra_dejson)
     base_url = _base_url(connection)
     settings = Settings(
@@ -47,7 +61,7 @@ def settings_from(connection: ConnectionFields) -> Settings:
         verify=extras.verify(),
         timeout=extras.number("timeout", Settings.timeout, above=0),
         max_retries=extras.whole_number("max_retries", Settings.max_retries),
-        proxies=extras.texts("proxies"),
+        proxies=extras.proxies(),
         headers=extras.headers(),
         console_url=extras.url("console_url") or _console_url(base_url),
     )
@@ -87,17 +101,28 @@ def _base_url(connection: ConnectionFields) -> str:
     if not host:
         return DIFY_CLOUD
     scheme = schema.lower() if schema.lower() in ("http", "https") else ""
+    host = _bracketed(host)
     url = host if "://" in host else f"{scheme or 'https'}://{host}"
-    parts = _split_url(url, connection)
-    path = parts.path if scheme else f"{parts.path}/{schema}"
-    path = re.sub(r"/{2,}", "/", path).rstrip("/")
+    parts = _split_url(url if scheme else f"{url}/{schema}", connection)
+    path = re.sub(r"/{2,}", "/", parts.path).rstrip("/")
     if not re.search(r"/v\d+$", path):
         path += "/v1"
     return f"{parts.scheme.lower()}://{_network_location(parts, connection)}{path}"
 
 
+def _bracketed(host: str) -> str:
+    """Put an IPv6 address into brackets: Airflow's URI form takes them off."""
+    scheme, separator, name = host.rpartition("://")
+    with suppress(ValueError):
+        name = f"[{IPv6Address(name)}]"
+    return f"{scheme}{separator}{name}"
+
+
 def _split_url(url: str, connection: ConnectionFields) -> SplitResult:
     wrong = f"The host of connection '{connection.conn_id}' is not the base URL of a Dify API: "
+    no_url = f"{wrong}{show(url)}. It looks like https://dify.example.com/v1."
+    if re.search(r"[\s\\]", url):
+        raise DifyInputError(no_url)
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - raises where it is no number
@@ -107,8 +132,9 @@ def _split_url(url: str, connection: ConnectionFields) -> SplitResult:
         raise DifyInputError(f"{wrong}its scheme is '{parts.scheme}', not http or https.")
     if parts.username or parts.password:
         raise DifyInputError(f"{wrong}it holds a user or a password. The API key goes into the password field.")
-    if not parts.hostname or re.search(r"[\s\\]", url) or parts.query or parts.fragment:
-        raise DifyInputError(f"{wrong}'{url}'. It looks like https://dify.example.com/v1.")
+    two_schemes = parts.hostname in ("http", "https") or "://" in parts.path
+    if not parts.hostname or two_schemes or parts.query or parts.fragment:
+        raise DifyInputError(no_url)
     return parts
 
 
@@ -132,8 +158,12 @@ def _console_url(base_url: str) -> str | None:
 class _Extras:
     """The extras of a connection, read key by key; what is not read in the end is unknown."""
 
-    def __init__(self, conn_id: str, extras: dict[str, Any]) -> None:
+    def __init__(self, conn_id: str, extras: object) -> None:
         self._conn_id = conn_id
+        if extras is None:
+            extras = {}
+        if not isinstance(extras, dict):
+            raise DifyInputError(f"The extras of connection '{conn_id}' must be a JSON object.")
         # A form saves what was left empty, too.
         self._left = {name: value for name, value in extras.items() if value not in (None, "")}
 
@@ -144,7 +174,7 @@ class _Extras:
         text = str(value).strip()
         if text.lower() in _TRUE | _FALSE:
             return text.lower() in _TRUE
-        if not isinstance(value, str) or not Path(text).exists():
+        if not isinstance(value, str) or not _exists(text):
             raise self._wrong("verify", value, "true, false, or the path of a CA bundle that is on this machine")
         return text
 
@@ -176,8 +206,25 @@ class _Extras:
             raise DifyInputError(f"Extra '{name}' of connection '{self._conn_id}' must be a JSON object of texts.")
         return {str(key): text for key, text in value.items()}
 
+    def proxies(self) -> dict[str, str]:
+        proxies = self.texts("proxies")
+        for scheme, proxy in proxies.items():
+            try:
+                urlsplit(proxy).port  # noqa: B018 - raises where it is no number
+            except ValueError:
+                raise DifyInputError(
+                    f"Extra 'proxies' of connection '{self._conn_id}': the proxy for '{scheme}' is no URL."
+                ) from None
+        return proxies
+
     def headers(self) -> dict[str, str]:
         headers = self.texts("headers")
+        for name, text in headers.items():
+            if not _HEADER_NAME.fullmatch(name) or not _HEADER_TEXT.fullmatch(text):
+                raise DifyInputError(
+                    f"Extra 'headers' of connection '{self._conn_id}': {show(name)} is no name of a header, or its "
+                    "text has characters that a header cannot have."
+                )
         if any(name.lower() == "authorization" for name in headers):
             raise DifyInputError(
                 f"Extra 'headers' of connection '{self._conn_id}' sets Authorization: the key goes into the password."
@@ -198,4 +245,11 @@ class _Extras:
             )
 
     def _wrong(self, name: str, value: object, wanted: str) -> DifyInputError:
-        return DifyInputError(f"Extra '{name}' of connection '{self._conn_id}' must be {wanted}, not {value!r}.")
+        return DifyInputError(f"Extra '{name}' of connection '{self._conn_id}' must be {wanted}, not {show(value)}.")
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # too long for a path: perhaps the bundle itself
+        return False

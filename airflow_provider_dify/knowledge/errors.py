@@ -33,7 +33,7 @@ def error_in(request: Request, response: Response) -> DifyRequestError | None:
     if response.status == 204:
         return None
     payload = _json_object(response)
-    if payload is None:
+    if payload is None or 300 <= response.status < 400:
         return _page_error(request, response)
     if response.status < 300:
         return None

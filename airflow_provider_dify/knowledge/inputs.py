@@ -18,6 +18,8 @@ _UUID = re.compile(
     r"\{[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}",
     re.IGNORECASE,
 )
+#: Easily taken for an id, as it begins with "dataset-".
+_KEY = re.compile(r"(dataset|app)-[A-Za-z0-9]{16,}")
 
 
 def canonical_id(value: object, parameter: str) -> str:
@@ -30,7 +32,7 @@ def canonical_id(value: object, parameter: str) -> str:
     text = value.strip() if isinstance(value, str) else ""
     if not _UUID.fullmatch(text):
         raise DifyInputError(
-            f"{parameter} is not a UUID: {_show(value)}. Take the id from the address of the page in Dify "
+            f"{parameter} is not a UUID: {show(value)}. Take the id from the address of the page in Dify "
             "or from an API answer; it looks like 5cd7dc6a-e446-4696-ad00-30036e58194e."
         )
     return str(uuid.UUID(text))
@@ -47,7 +49,7 @@ def canonical_ids(value: object, parameter: str = "document_ids") -> tuple[str, 
     ids = tuple(dict.fromkeys(canonical_id(item, f"{parameter}[{n}]") for n, item in enumerate(items)))
     if not ids:
         raise DifyInputError(
-            f"{parameter} holds no id: {_show(value)}. Where a run without documents is normal, skip the task, "
+            f"{parameter} holds no id: {show(value)}. Where a run without documents is normal, skip the task, "
             "for example with a short circuit before it."
         )
     return ids
@@ -62,7 +64,7 @@ def choice(value: object, options: type[E], parameter: str) -> E:
         return options(value)
     except ValueError:
         names = ", ".join(str(option.value) for option in options)
-        raise DifyInputError(f"{parameter} must be one of {names}, not {_show(value)}.") from None
+        raise DifyInputError(f"{parameter} must be one of {names}, not {show(value)}.") from None
 
 
 def choices(value: object, options: type[E], parameter: str) -> frozenset[E]:
@@ -80,7 +82,7 @@ def number(value: object, parameter: str, *, minimum: float = 0.0) -> float:
     :raises DifyInputError: It is not one.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= minimum:
-        raise DifyInputError(f"{parameter} must be a number above {minimum:g}, not {_show(value)}.")
+        raise DifyInputError(f"{parameter} must be a number above {minimum:g}, not {show(value)}.")
     return float(value)
 
 
@@ -90,7 +92,7 @@ def whole_number(value: object, parameter: str, *, minimum: int = 1) -> int:
     :raises DifyInputError: It is not one.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise DifyInputError(f"{parameter} must be a whole number of at least {minimum}, not {_show(value)}.")
+        raise DifyInputError(f"{parameter} must be a whole number of at least {minimum}, not {show(value)}.")
     return value
 
 
@@ -98,7 +100,7 @@ def _items(value: object, parameter: str) -> list[object]:
     if isinstance(value, uuid.UUID):
         return [value]
     if isinstance(value, (bytes, Mapping)) or not isinstance(value, Iterable):
-        raise DifyInputError(f"{parameter} must be a list or a string, not {_show(value)}.")
+        raise DifyInputError(f"{parameter} must be a list or a string, not {show(value)}.")
     return list(value)
 
 
@@ -109,11 +111,12 @@ def _split(text: str, parameter: str) -> list[object]:
     for parse in (json.loads, ast.literal_eval):
         try:
             return _items(parse(text), parameter)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             continue
-    raise DifyInputError(f"{parameter} looks like a list but is none: {_show(text)}.")
+    raise DifyInputError(f"{parameter} looks like a list but is none: {show(text)}.")
 
 
-def _show(value: object) -> str:
-    text = repr(value)
+def show(value: object) -> str:
+    """Return a value for the text of an error: short, and without what looks like an API key."""
+    text = _KEY.sub(r"\1-***", repr(value))
     return text if len(text) <= 100 else text[:100] + "…"

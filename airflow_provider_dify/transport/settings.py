@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from airflow_provider_dify import __version__
 
@@ -49,6 +49,7 @@ class Settings:
         return text
 
     def _secrets(self) -> list[str]:
-        passwords = [urlsplit(proxy).password for proxy in self.proxies.values()]
-        secrets = {self.api_key, *self.headers.values(), *filter(None, passwords)}
+        proxies = [urlsplit(proxy if "://" in proxy else f"//{proxy}") for proxy in self.proxies.values()]
+        passwords = [proxy.password for proxy in proxies if proxy.password]
+        secrets = {self.api_key, *self.headers.values(), *passwords, *map(unquote, passwords)}
         return sorted((secret for secret in secrets if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)

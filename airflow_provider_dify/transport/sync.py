@@ -74,8 +74,6 @@ class Client:
         return None
 
     def _send(self, request: Request) -> Response:
-        import requests
-
         settings = self._settings
         try:
             answer = self._open_session().request(
@@ -86,11 +84,11 @@ class Client:
                 timeout=(settings.connect_timeout, settings.timeout),
                 # Given with each request, as the environment would overrule what the session says.
                 verify=settings.verify,
-                proxies=dict(settings.proxies) or None,
+                proxies=self._proxies(),
                 # A redirected PATCH may come out as a GET, and another host must not get the key.
                 allow_redirects=False,
             )
-        except requests.RequestException as error:
+        except (OSError, ValueError) as error:  # requests' own errors are OSErrors; a missing CA bundle is a plain one
             raise self._failure(request, error) from None  # its own text may hold secrets
         self.server_version = answer.headers.get("X-Version", self.server_version)
         return self._response(answer)
@@ -105,6 +103,12 @@ class Client:
             self._session.auth = self._authorize
         return self._session
 
+    def _proxies(self) -> dict[str, str]:
+        proxies = dict(self._settings.proxies)
+        if "all" in proxies:  # by itself, it would come after what the environment has for a scheme
+            proxies = {"http": proxies["all"], "https": proxies["all"], **proxies}
+        return proxies
+
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self._settings.api_key}"
         return request
@@ -112,16 +116,19 @@ class Client:
     def _response(self, answer: requests.Response) -> Response:
         headers = {name.lower(): value for name, value in answer.headers.items()}
         body = answer.content
-        if answer.status_code >= 300:
-            # Some proxies show what they were sent in their error pages.
+        if answer.status_code >= 300 or "json" not in answer.headers.get("Content-Type", ""):
+            # Some proxies show what they were sent in their pages.
             headers = {name: self._settings.masked(value) for name, value in headers.items()}
             body = self._settings.masked(body.decode(errors="replace")).encode()
         return Response(answer.status_code, headers, body, at=clocks.clock.time())
 
-    def _failure(self, request: Request, error: requests.RequestException) -> DifyTransportError | DifyInputError:
+    def _failure(self, request: Request, error: OSError | ValueError) -> DifyTransportError | DifyInputError:
+        import requests
+
         text = self._settings.masked(f"{type(error).__name__}: {error}")
         where = f"{request.method} {self._settings.base_url}{request.path}"
-        if isinstance(error, ValueError):  # an URL or a header that requests cannot use
+        # An URL or a header that requests cannot use, or a CA bundle of the environment that is not there.
+        if isinstance(error, ValueError) or not isinstance(error, requests.RequestException):
             return DifyInputError(f"{where} cannot be sent ({text}). Check the host and the extras of the connection.")
         reached = _may_have_reached(error)
         advice = (

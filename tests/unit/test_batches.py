@@ -32,7 +32,12 @@ def test_one_busy_document_among_250(dify: FakeDify, kb: Dataset, change: Change
     assert [len(set(ids)) for ids in sent if ids not in alone] == [100, 100, 99, 50]
     refused = [request for request in dify.requests if request.status == 400]
     assert len(refused) == len(alone)  # the last one alone was taken, the first refusal was in its batch
-    every = Counter(i for request in dify.requests if request.status == 200 and request.json for i in set(request.json["document_ids"]))
+    every = Counter(
+        i
+        for request in dify.requests
+        if request.status == 200 and request.json
+        for i in set(request.json["document_ids"])
+    )
     assert set(every.values()) == {1}  # nothing was applied twice
 
 
@@ -42,7 +47,12 @@ def test_the_name_settles_which_one_is_busy(dify: FakeDify, kb: Dataset, change:
         pages[n].lock(5)
     assert change("archive", pages).green
     first = [request for request in dify.requests if request.method == "PATCH"][:4]
-    assert [(len(set(r.json["document_ids"])), r.status) for r in first] == [(100, 400), (99, 400), (98, 400), (97, 200)]
+    assert [(len(set(r.json["document_ids"])), r.status) for r in first] == [
+        (100, 400),
+        (99, 400),
+        (98, 400),
+        (97, 200),
+    ]
 
 
 def test_namesakes_are_told_apart_by_halving(dify: FakeDify, kb: Dataset, change: Change) -> None:
@@ -99,13 +109,17 @@ def test_the_first_id_is_named_twice_where_that_does_no_harm(
 ) -> None:
     kb = dify.add_dataset("kb", indexing_technique=technique)
     kb.duplicate_insert_fails = True
-    pages = [kb.add_document(f"page {n}", enabled=action != "enable", archived=action == "un_archive") for n in range(3)]
+    pages = [
+        kb.add_document(f"page {n}", enabled=action != "enable", archived=action == "un_archive") for n in range(3)
+    ]
     assert change(action, pages).green
     ids = [page.id for page in pages]
     assert patches(dify) == [[*ids, ids[0]] if twice else ids]
 
 
-def test_archive_and_back_through_a_proxy_that_opens_new_connections(change: Change, dify: FakeDify, kb: Dataset) -> None:
+def test_archive_and_back_through_a_proxy_that_opens_new_connections(
+    change: Change, dify: FakeDify, kb: Dataset
+) -> None:
     dify.new_connection_per_request = True
     pages = kb.add_documents(40)
     for page in pages:

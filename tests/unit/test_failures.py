@@ -24,9 +24,7 @@ def applied(dify: FakeDify) -> set[int]:
 
 
 @pytest.mark.parametrize("kind", ["reset_after", "status_after"])
-def test_an_answer_is_lost_after_the_batch_was_applied(
-    dify: FakeDify, kb: Dataset, change: Change, kind: str
-) -> None:
+def test_an_answer_is_lost_after_the_batch_was_applied(dify: FakeDify, kb: Dataset, change: Change, kind: str) -> None:
     pages = kb.add_documents(250)
     dify.faults.add(Fault(kind, method="PATCH", after=1, status=504))  # type: ignore[arg-type]
     run = change("archive", pages)
@@ -108,7 +106,16 @@ def test_a_change_that_keeps_failing_is_given_up_with_an_exact_report(
 
 def test_access_is_switched_off_halfway(dify: FakeDify, kb: Dataset, change: Change) -> None:
     pages = kb.add_documents(150)
-    dify.faults.add(Fault("status", method="PATCH", status=403, after=1, times=None, body='{"code": "forbidden", "message": "Dataset api access is not enabled.", "status": 403}'))
+    dify.faults.add(
+        Fault(
+            "status",
+            method="PATCH",
+            status=403,
+            after=1,
+            times=None,
+            body='{"code": "forbidden", "message": "Dataset api access is not enabled.", "status": 403}',
+        )
+    )
     run = change("archive", pages)
     assert isinstance(run.error, DifyAccessError)
     assert len(patches(dify)) == 2

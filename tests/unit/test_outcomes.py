@@ -74,9 +74,7 @@ def test_missing_can_be_tolerated(kb: Dataset, change: Change) -> None:
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-def test_refused_stops_everything_before_a_change(
-    dify: FakeDify, kb: Dataset, change: Change, enabled: bool
-) -> None:
+def test_refused_stops_everything_before_a_change(dify: FakeDify, kb: Dataset, change: Change, enabled: bool) -> None:
     archived = kb.add_document("archived", enabled=enabled, archived=True)
     run = change("enable", [kb.add_document("page", enabled=False), archived])
     assert run.not_empty == {"refused": ["archived"], "not_attempted": ["page"]}
@@ -86,9 +84,7 @@ def test_refused_stops_everything_before_a_change(
 
 
 @pytest.mark.parametrize("state", ["error", "paused"])
-def test_not_ready_at_once_where_indexing_ended_badly(
-    dify: FakeDify, kb: Dataset, change: Change, state: str
-) -> None:
+def test_not_ready_at_once_where_indexing_ended_badly(dify: FakeDify, kb: Dataset, change: Change, state: str) -> None:
     broken = kb.add_document(
         "broken",
         indexing_status="error" if state == "error" else "indexing",
@@ -109,9 +105,7 @@ def test_a_failed_document_that_shall_be_out_of_search_is_out_of_it(kb: Dataset,
 
 
 @pytest.mark.parametrize("status", ["waiting", "parsing", "cleaning", "splitting", "indexing"])
-def test_waits_for_indexing_and_then_changes(
-    dify: FakeDify, kb: Dataset, change: Change, status: str
-) -> None:
+def test_waits_for_indexing_and_then_changes(dify: FakeDify, kb: Dataset, change: Change, status: str) -> None:
     page = kb.add_document("page", indexing_status=status)
     page.finish_indexing(after=100)
     run = change("archive", [page])
@@ -120,9 +114,7 @@ def test_waits_for_indexing_and_then_changes(
     assert 100 <= sum(dify.clock.slept) <= 121
 
 
-def test_not_ready_when_indexing_takes_longer_than_the_timeout(
-    dify: FakeDify, kb: Dataset, change: Change
-) -> None:
+def test_not_ready_when_indexing_takes_longer_than_the_timeout(dify: FakeDify, kb: Dataset, change: Change) -> None:
     page = kb.add_document("page", indexing_status="splitting")
     run = change("archive", [page], timeout=60)
     assert run.not_empty == {"not_ready": ["page"]}
