@@ -212,8 +212,13 @@ class Ledger:
 
     def awaits(self) -> str:
         """Say what is being waited for."""
-        busy = sum(document_id in self._sent.busy for document_id in self.open)
-        parts = {"busy": busy, "being indexed": len(self.open) - busy, "not yet followed by search": len(self.awaited)}
+        busy = [document_id for document_id in self.open if document_id in self._sent.busy]
+        blamed = ", ".join(f"'{self.names[document_id]}'" for document_id in busy[:3])
+        parts = {
+            f"busy ({blamed}{' and others' if len(busy) > 3 else ''})": len(busy),
+            "being indexed": len(self.open) - len(busy),
+            "not yet followed by search": len(self.awaited),
+        }
         return "Waiting: " + ", ".join(f"{count} {what}" for what, count in parts.items() if count) + "."
 
     def _bad(self) -> dict[Outcome, int]:

@@ -59,4 +59,4 @@ class Progress:
         if text == self._reason and now - self._reason_at < _SECONDS_BETWEEN_REASONS:
             return ""
         self._reason, self._reason_at = text, now
-        return text
+        return f"{text} {now:.0f} s so far."

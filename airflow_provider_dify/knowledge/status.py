@@ -68,6 +68,7 @@ class StatusChange:
         self._sender = Sender(self.dataset_id, self._batch_size, self._clears_lock)
         self._economy = False
         self._failures = 0
+        self._has_waited = False
         self._mended: set[str] = set()
 
     def report(self) -> StatusReport:
@@ -130,6 +131,7 @@ class StatusChange:
                 self._ledger.time_is_up()
                 return
             yield self._pause(deadline, progress)
+            self._has_waited = True
             yield from self._read(self._ledger.open)
 
     def _apply(self, progress: Progress) -> Flow[Pass]:
@@ -192,8 +194,8 @@ class StatusChange:
 
     def _last_look_at_flags(self) -> Flow[None]:
         """Read back what was changed: a worker that fails undoes a change long after Dify's answer."""
-        if self._wait_for_search:
-            yield from self._read([*self._ledger.changed])
+        if self._wait_for_search or self._has_waited:
+            yield from self._read(self._ledger.changed)
 
     def _read(self, ids: Iterable[str]) -> Flow[None]:
         asked = list(ids)

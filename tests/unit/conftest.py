@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,7 +71,7 @@ def change(dify: FakeDify) -> Change:
         task = TaskInstance()
         error, returned = None, None
         try:
-            returned = operator.execute({"ti": task})  # type: ignore[arg-type, typeddict-item]
+            returned = operator.execute({"ti": task})  # type: ignore[typeddict-item]
         except DifyError as raised:
             error = raised
         assert returned is None or returned == task.xcom["report"]
@@ -81,9 +81,9 @@ def change(dify: FakeDify) -> Change:
 
 
 @pytest.fixture
-def kb(dify: FakeDify) -> Iterator[Dataset]:
+def kb(dify: FakeDify) -> Dataset:
     """A knowledge base."""
-    yield dify.add_dataset("handbook")
+    return dify.add_dataset("handbook")
 
 
 def patches(dify: FakeDify) -> list[list[str]]:

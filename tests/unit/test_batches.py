@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import pytest
@@ -70,8 +71,8 @@ def test_a_renamed_document_is_found_by_halving(dify: FakeDify, kb: Dataset, cha
     pages = kb.add_documents(64)
     pages[20].lock(5)
     # Read under one name and blamed under another: it was renamed between the look and the change.
-    refusal = '{"code": "invalid_action", "message": "Document:renamed is being indexed, please try again later", "status": 400}'
-    dify.faults.add(Fault("status", method="PATCH", status=400, body=refusal))
+    refusal = {"code": "invalid_action", "message": "Document:renamed is being indexed, please try again later"}
+    dify.faults.add(Fault("status", method="PATCH", status=400, body=json.dumps(refusal)))
     assert change("archive", pages).green
     sizes = [len(set(ids)) for ids in patches(dify)]
     assert 32 in sizes  # the half of 64

@@ -147,21 +147,21 @@ def test_the_task_is_broken_off(dify: FakeDify, kb: Dataset, change: Change, mon
     from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
     from tests.unit.conftest import TaskInstance
 
-    class BrokenOff(Exception):
+    class BrokenOffError(Exception):
         """As Airflow's timeout: raised wherever the task is at the moment."""
 
     pages = kb.add_documents(3)
     pages[0].lock(600)
 
     def sleep(seconds: float) -> None:
-        raise BrokenOff
+        raise BrokenOffError
 
     monkeypatch.setattr(dify.clock, "sleep", sleep)
     task = TaskInstance()
     operator = DifyDocumentStatusOperator(
         task_id="t", dataset_id=kb.id, document_ids=[page.id for page in pages], action="archive"
     )
-    with pytest.raises(BrokenOff):
-        operator.execute({"ti": task})  # type: ignore[arg-type, typeddict-item]
+    with pytest.raises(BrokenOffError):
+        operator.execute({"ti": task})  # type: ignore[typeddict-item]
     assert task.xcom["report"]["changed"] == [pages[1].id, pages[2].id]
     assert task.xcom["report"]["not_attempted"] == [pages[0].id]

@@ -1,0 +1,121 @@
+"""See the provider at work: the example DAG runs in a real Airflow, and a Dify says what became of its documents.
+
+Without settings the Dify is the built-in one, in which ten minutes of waiting take no time. With DIFY_BASE_URL,
+DIFY_API_KEY and DIFY_DATASET_ID it is that Dify; documents are created there for the demo and deleted at its end, and
+no other document is touched.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import re
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "example_dags")]
+
+if TYPE_CHECKING:
+    from scripts.demo_scenes import Scene
+
+#: The parts of Airflow's log that tell the story; the rest would bury them.
+_TOLD = ("airflow.task.operators.airflow_provider_dify", "airflow.task.hooks.airflow_provider_dify")
+_LOG_LINE = re.compile(r"\S+T(?P<time>[\d:]{8})\S* \[(?P<level>\w+) *\] (?P<text>.*?) *\[airflow\.task\.\S+\].*")
+
+
+def main() -> int:
+    """Run the demo; return 0 if the DAG ended green."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="dify-demo-") as home:
+        prepare_airflow(Path(home))
+        from scripts.demo_scenes import scene_of
+
+        with scene_of(os.environ) as scene:
+            print(f"Dify: {scene.about}\n\nBefore\n{table(scene.columns, scene.look())}\n")
+            state, reports = run_dag(scene)
+            print(f"\nAfter\n{table(scene.columns, scene.look())}\n")
+            for task_id, report in reports.items():
+                print(f"Report of {task_id}:")
+                print("\n".join(f"  {line}" for line in lines_of(report, scene.names)))
+            print(f"\n{scene.epilogue()}")
+    print(f"The DAG run ended in state '{state}', after {time.monotonic() - started:.0f} s of real time.")
+    return 0 if state == "success" else 1
+
+
+def prepare_airflow(home: Path) -> None:
+    """Give Airflow a home of its own, before it is imported, and make its database."""
+    for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
+        del os.environ[name]
+    os.environ |= {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "example_dags"),
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": " ".join(f"{name}=INFO" for name in _TOLD),
+        "NO_COLOR": "1",
+    }
+    warnings.simplefilter("ignore")
+    sys.stdout = Narrow(sys.stdout)  # before Airflow's logging takes hold of it
+    print("Setting up a throw-away Airflow ...", flush=True)
+    from airflow import __version__
+    from airflow.utils import db
+
+    db.initdb()
+    print(f"Airflow {__version__} is ready.", flush=True)
+
+
+class Narrow(io.TextIOBase):
+    """Standard output, on which a line of the task's log shows its time, level and text alone."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, line by line."""
+        lines = text.split("\n")
+        self._stream.write("\n".join(_LOG_LINE.sub(r"  \g<time> \g<level>: \g<text>", line) for line in lines))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush."""
+        self._stream.flush()
+
+
+def run_dag(scene: Scene) -> tuple[str, dict[str, Any]]:
+    """Run the example DAG; return its state, and the report of each task."""
+    os.environ["AIRFLOW_CONN_DIFY_DEFAULT"] = scene.connection
+    dag = importlib.import_module("dify_archive_after_ingestion").dag
+    print(f"Running the DAG {dag.dag_id} ...", flush=True)
+    run = dag.test(
+        run_conf={
+            "dataset_id": scene.dataset_id,
+            "new_document_ids": scene.new,
+            "old_document_ids": scene.old,
+        }
+    )
+    tasks = sorted(run.get_task_instances(), key=lambda task: str(task.start_date))
+    return str(run.state.value), {task.task_id: task.xcom_pull(task.task_id, key="report") for task in tasks}
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table for a terminal."""
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    lines = [columns, ["-" * width for width in widths], *rows]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+
+
+def lines_of(report: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
+    """Return a line for each outcome that occurred, with the names of its documents."""
+    outcomes = [outcome for outcome, count in report["counts"].items() if count]
+    return [f"{outcome:<10} {', '.join(names.get(i, i) for i in report[outcome])}" for outcome in outcomes]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""The example DAG in a real Airflow, as ``make demo`` runs it: in the built-in Dify, and in one that is given."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from airflow_provider_dify.testing import FakeDify, SystemClock
+
+DEMO = Path(__file__).parent.parent / "scripts" / "demo.py"
+
+
+def run_demo(**environment: str) -> str:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "DIFY_"))}
+    done = subprocess.run(
+        [sys.executable, str(DEMO)],
+        env={**clean, **environment},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def row(output: str, heading: str, document: str) -> list[str]:
+    """Return the cells of a document in the table under a heading."""
+    lines = output.split(f"\n{heading}\n")[1].splitlines()
+    return next(line for line in lines if line.startswith(document))[len(document) :].split()
+
+
+def test_in_the_built_in_dify() -> None:
+    output = run_demo()
+    assert row(output, "Before", "v1 sick leave") == ["completed", "yes", "no", "600", "s", "yes"]
+    assert row(output, "After", "v1 sick leave") == ["completed", "yes", "yes", "-", "no"]
+    assert row(output, "After", "v2 sick leave") == ["completed", "yes", "no", "-", "yes"]
+    assert "changed    v1 travel, v1 sick leave, v1 parking" in output
+    assert "missing    00000000-0000-4000-8000-000000000000" in output
+    assert "ended in state 'success'" in output
+
+
+def test_in_a_given_dify_it_leaves_everything_as_it_was() -> None:
+    with FakeDify(clock=SystemClock()) as dify:
+        kb = dify.add_dataset("somebody's")
+        others = [kb.add_document("theirs"), kb.add_document("their old one", archived=True)]
+        output = run_demo(DIFY_BASE_URL=dify.base_url, DIFY_API_KEY=dify.api_key, DIFY_DATASET_ID=kb.id)
+        assert dify.api_key not in output
+        assert kb.documents == others
+        assert [(d.enabled, d.archived, d.in_search) for d in others] == [(True, False, True), (True, True, False)]
+        archived = [line for line in output.split("\nAfter\n")[1].splitlines() if "airflow demo v1" in line][:2]
+        assert all("yes      yes       0 of 1" in line for line in archived), output
