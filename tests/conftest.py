@@ -10,6 +10,10 @@ import os
 import shutil
 import sys
 import tempfile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
 
 if "airflow" in sys.modules:
     msg = "Airflow was imported before its configuration for the tests was set: by a pytest plugin?"
@@ -25,3 +29,17 @@ atexit.register(shutil.rmtree, home, ignore_errors=True)
 os.environ["AIRFLOW_HOME"] = home
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much of what was recorded with a real Dify is replayed.
+
+    It is here and not beside the contract tests, as pytest-xdist's main process loads this file alone.
+    """
+    reports = [report for group in terminalreporter.stats.values() for report in group]
+    if any("tests/contract/" in getattr(report, "nodeid", "") for report in reports):
+        from tests.contract.coverage import summary
+
+        terminalreporter.section("contract with Dify")
+        for line in summary():
+            terminalreporter.write_line(line)
