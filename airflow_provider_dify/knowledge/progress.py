@@ -14,6 +14,8 @@ _SECONDS_BETWEEN_REASONS = 60.0
 class Waits:
     """Seconds between looks: short ones first, since most changes are through at once, then ever longer ones.
 
+    Where the worker's pace is known, no wait is longer than it needs for what is left.
+
     :param longest: Seconds that no wait exceeds.
     """
 
@@ -22,16 +24,30 @@ class Waits:
     def __init__(self, longest: float) -> None:
         self._longest = longest
         self._next = 0.0
+        self._looked_at: float | None = None
+        self._enough = longest
         self.restart()
 
     def restart(self) -> None:
         """Begin with short waits again: something has moved."""
         self._next = min(self._FIRST, self._longest)
+        self._enough = self._longest
+
+    def looked(self, at: float, *, done: int, left: int) -> None:
+        """Take the worker's pace from what it has done since the look before.
+
+        :param at: When, in seconds.
+        :param done: How many documents it was through with since then.
+        :param left: How many are left.
+        """
+        if self._looked_at is not None and done:
+            self._enough = left * (at - self._looked_at) / done
+        self._looked_at = at
 
     def next(self) -> float:
         """Return how long to wait now."""
-        wait = self._next
-        self._next = min(wait * 2, self._longest)
+        wait = min(self._next, max(self._enough, self._FIRST))
+        self._next = min(self._next * 2, self._longest)
         return wait
 
 

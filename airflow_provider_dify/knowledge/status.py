@@ -165,6 +165,7 @@ class StatusChange:
             self.dataset_id, awaited, self._ledger.documents, skip=not thorough, progress=progress
         )
         self._ledger.proven(look)
+        self._waits.looked(deadline.elapsed, done=len(look.followed), left=len(self._ledger.awaited))
         probe = look.behind[:_PROBE]
         yield from self._read(probe)
         if deadline.passed or any(map(self._ledger.is_settled, probe)):

@@ -104,7 +104,10 @@ class Front:
             with self.world.guard:
                 reply = answer(call, ROUTES)
             if self.costs is not None:
-                await self._pass_time(self.costs.of_reply(reply.cost, reply.size, reply.refused_jobs))
+                seconds = self.costs.of_reply(
+                    reply.cost, reply.size, refused_jobs=reply.refused_jobs, new_connection=call.new_connection
+                )
+                await self._pass_time(seconds)
         if fault is None:
             return reply
         if fault.kind == "reset_after":

@@ -1,0 +1,73 @@
+"""Measure, print the table, and exit with 1 where a bound is missed."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import tempfile
+import textwrap
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks import clients, imports, memory, proof, speed
+from benchmarks.server import Setup
+from benchmarks.sizes import FULL, QUICK, Sizes
+from benchmarks.table import WIDTH, Section, as_json, render
+from benchmarks.timing import progress, run
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Return the exit code."""
+    options = _parser().parse_args(arguments)
+    if importlib.util.find_spec("dify_dataset_sdk") is None:
+        print("dify-dataset-sdk, which is measured too, is not installed: run 'make bench', which installs it.")
+        return 2
+    judged = not options.quick
+    with tempfile.TemporaryDirectory(prefix="dify-bench-") as home:
+        _prepare(Path(home))
+        sections = _measure(QUICK if options.quick else FULL)
+    print(f"\n{textwrap.fill(_about(), WIDTH)}\n\n{render(sections, judged=judged)}")
+    if options.json:
+        options.json.write_text(json.dumps({"about": _about(), "lines": as_json(sections, judged=judged)}, indent=2))
+    missed = [line for section in sections for line in section.lines if line.missed] if judged else []
+    if missed:
+        print(f"Missed: {'; '.join(f'{line.what.strip()} ({line.bound})' for line in missed)}.")
+    else:
+        print("Every bound is met." if judged else "A quick run: too small to judge by.")
+    return 1 if missed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works; nothing is judged")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file")
+    return parser
+
+
+def _prepare(home: Path) -> None:
+    """Give Airflow a home of its own before it is imported, and keep proxies out of the way."""
+    for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
+        del os.environ[name]
+    os.environ |= {"AIRFLOW_HOME": str(home), "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING", "NO_PROXY": "127.0.0.1"}
+
+
+def _measure(sizes: Sizes) -> list[Section]:
+    progress("warming up")
+    for way in (clients.bare_calls, clients.call_per_document, clients.published_client, clients.provider_flags):
+        run(way, Setup(1, costs=None))  # imports what it needs
+    return [speed.measure(sizes), proof.measure(sizes), memory.measure(sizes), imports.measure(sizes)]
+
+
+def _about() -> str:
+    return (
+        f"Airflow {version('apache-airflow')}, Python {platform.python_version()}, against the built-in Dify in a "
+        "process of its own, which takes the time that a Dify 1.14.1 with one API process was measured to take."
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

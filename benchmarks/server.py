@@ -1,0 +1,153 @@
+"""The built-in Dify in a process of its own, so that neither its work nor its memory counts as the client's."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from airflow_provider_dify.testing import Costs, Dataset, FakeDify, RequestRecord, SystemClock
+
+#: Seconds to wait for the other process; it makes 100,000 documents in less than two.
+_PATIENCE = 60.0
+#: What Dify's worker takes to make search follow a document, measured.
+SECONDS_PER_JOB = 0.06
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A Dify to measure against.
+
+    :param documents: How many healthy documents its knowledge base has.
+    :param costs: What its calls cost in time, which it really lets pass; ``None``: nothing.
+    """
+
+    documents: int
+    costs: Costs | None
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a client needs to know.
+
+    :param connection: The Airflow connection, in its JSON form.
+    """
+
+    base_url: str
+    api_key: str
+    connection: str
+    dataset_id: str
+    document_ids: list[str]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What Dify has seen.
+
+    :param changes: Requests that change the status of documents.
+    :param pages: Requests for a page of documents.
+    :param segments: Requests for the segments of a document: these show what search does.
+    :param others: All other requests.
+    :param connections: TCP connections.
+    :param archived: Documents that are archived.
+    :param out_of_search: Documents that search does not find any more.
+    :param worker_through_at: When the worker ended its last job, by the monotonic clock that processes share.
+    """
+
+    changes: int
+    pages: int
+    segments: int
+    others: int
+    connections: int
+    archived: int
+    out_of_search: int
+    worker_through_at: float
+
+    @property
+    def requests(self) -> int:
+        """All requests."""
+        return self.changes + self.pages + self.segments + self.others
+
+
+@dataclass(frozen=True)
+class Dify:
+    """A running Dify, seen from outside of its process."""
+
+    target: Target
+    pipe: Connection
+
+    def tally(self) -> Tally:
+        """Return what it has seen so far."""
+        self.pipe.send("tally")
+        tally: Tally = _receive(self.pipe)
+        return tally
+
+    def expect(self, *, archived: int) -> Tally:
+        """Return what it has seen so far, if the work was really done.
+
+        :param archived: How many documents must be archived by now.
+        """
+        tally = self.tally()
+        if tally.archived != archived:
+            raise RuntimeError(f"{tally.archived} documents are archived, and not {archived}: this measures nothing.")
+        return tally
+
+
+@contextmanager
+def running(setup: Setup) -> Iterator[Dify]:
+    """Run a new Dify in a new process."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, setup), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        target: Target = _receive(ours)
+        yield Dify(target, ours)
+    finally:
+        ours.close()  # which ends it
+        process.join(_PATIENCE)
+
+
+def _receive(pipe: Connection) -> Any:
+    if not pipe.poll(_PATIENCE):
+        raise TimeoutError(f"The built-in Dify gave no sign of life for {_PATIENCE:g} s.")
+    return pipe.recv()
+
+
+def _serve(pipe: Connection, setup: Setup) -> None:
+    """Run a Dify, and answer questions about it until nobody is there to ask."""
+    dify = FakeDify(clock=SystemClock(), costs=setup.costs)
+    dify.worker.seconds_per_job = SECONDS_PER_JOB
+    dataset = dify.add_dataset("benchmark")
+    document_ids = [document.id for document in dataset.add_documents(setup.documents)]
+    with dify:
+        pipe.send(Target(dify.base_url, dify.api_key, dify.airflow_connection(), dataset.id, document_ids))
+        with suppress(EOFError):
+            while pipe.recv():
+                pipe.send(_tally(dify, dataset))
+
+
+def _tally(dify: FakeDify, dataset: Dataset) -> Tally:
+    kinds = Counter(map(_kind, dify.requests))
+    documents = dataset.documents
+    return Tally(
+        changes=kinds["changes"],
+        pages=kinds["pages"],
+        segments=kinds["segments"],
+        others=kinds["others"],
+        connections=dify.connections,
+        archived=sum(document.archived for document in documents),
+        out_of_search=sum(not document.in_search for document in documents),
+        worker_through_at=dify.worker.changes.free_at,
+    )
+
+
+def _kind(request: RequestRecord) -> str:
+    if request.method == "PATCH":
+        return "changes"
+    return {"documents": "pages", "segments": "segments"}.get(request.path.rpartition("/")[2], "others")

@@ -1,0 +1,28 @@
+"""How much is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Numbers of documents, and of repetitions.
+
+    :param speed: Documents that are archived in batches.
+    :param sample: Documents that are archived one by one: all of them would take too long.
+    :param proof: Documents that search has to follow.
+    :param memory: Documents that have to fit into memory.
+    :param imports: How often the import is measured.
+    """
+
+    speed: int
+    sample: int
+    proof: int
+    memory: int
+    imports: int
+
+
+FULL = Sizes(speed=10_000, sample=300, proof=1_000, memory=100_000, imports=5)
+#: To see that everything works; these are too small to judge by.
+QUICK = Sizes(speed=300, sample=30, proof=50, memory=1_000, imports=1)

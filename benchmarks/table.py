@@ -1,0 +1,101 @@
+"""What was measured, as a table for people and as JSON for machines."""
+
+from __future__ import annotations
+
+import operator
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+_HOLDS = {"at least": operator.ge, "at most": operator.le, "below": operator.lt}
+WIDTH = 110
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a value is held against."""
+
+    relation: Literal["at least", "at most", "below"]
+    limit: float
+
+    def met_by(self, value: float) -> bool:
+        """Whether a value keeps to it."""
+        return bool(_HOLDS[self.relation](value, self.limit))
+
+    def __str__(self) -> str:
+        return f"{self.relation} {self.limit:g}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that was measured.
+
+    :param key: Its name in the JSON.
+    :param what: Its name in the table.
+    :param meaning: What it tells, and where it comes from.
+    :param bound: What it is held against; ``None``: it is there to be known.
+    """
+
+    key: str
+    what: str
+    value: float
+    unit: str
+    meaning: str
+    bound: Bound | None = None
+
+    @property
+    def missed(self) -> bool:
+        """Whether it does not keep to its bound."""
+        return self.bound is not None and not self.bound.met_by(self.value)
+
+
+@dataclass(frozen=True)
+class Section:
+    """What belongs together."""
+
+    title: str
+    lines: Sequence[Line]
+
+
+def render(sections: Sequence[Section], *, judged: bool) -> str:
+    """Return the table.
+
+    :param judged: Whether the sizes were large enough to hold values against their bounds.
+    """
+    out = [_row("", "measured", "bound", "")]
+    for section in sections:
+        out += ["-" * WIDTH, textwrap.fill(section.title, WIDTH, subsequent_indent="   "), ""]
+        for line in section.lines:
+            bound = "" if line.bound is None else str(line.bound)
+            out.append(_row(line.what, f"{_number(line.value)} {line.unit}", bound, _verdict(line, judged=judged)))
+            out.append(textwrap.fill(line.meaning, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6))
+            out.append("")
+    return "\n".join(out)
+
+
+def as_json(sections: Sequence[Section], *, judged: bool) -> list[dict[str, Any]]:
+    """Return the same for machines."""
+    return [
+        {"section": section.title, **asdict(line), "verdict": _verdict(line, judged=judged)}
+        for section in sections
+        for line in section.lines
+    ]
+
+
+def _row(what: str, value: str, bound: str, verdict: str) -> str:
+    return f"  {what:<54} {value:<22} {bound:<16} {verdict}".rstrip()
+
+
+def _verdict(line: Line, *, judged: bool) -> str:
+    if line.bound is None:
+        return ""
+    if not judged:
+        return "not judged"
+    return "missed" if line.missed else "met"
+
+
+def _number(value: float) -> str:
+    if value >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"

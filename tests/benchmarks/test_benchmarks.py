@@ -1,0 +1,45 @@
+"""The benchmarks work, and say plainly where a bound is missed. What they measure is not judged here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from benchmarks import clients
+from benchmarks.server import Setup, Target
+from benchmarks.table import Bound, Line, Section, as_json, render
+from benchmarks.timing import run
+
+MET = Line("met", "one", 1.2, "s", "why", Bound("at most", 1.25))
+MISSED = Line("missed", "another", 150, "MB", "why", Bound("below", 150))
+KNOWN = Line("known", "a third", 271.4, "documents/s", "why")
+TABLE = [Section("title", [MET, MISSED, KNOWN])]
+
+
+def verdicts(*, judged: bool) -> list[str]:
+    return [line["verdict"] for line in as_json(TABLE, judged=judged)]
+
+
+def test_a_missed_bound_is_said() -> None:
+    assert verdicts(judged=True) == ["met", "missed", ""]
+    assert [line.split() for line in render(TABLE, judged=True).splitlines() if "150 MB" in line] == [
+        ["another", "150", "MB", "below", "150", "missed"]
+    ]
+
+
+def test_small_sizes_are_not_judged() -> None:
+    assert verdicts(judged=False) == ["not judged", "not judged", ""]
+
+
+@pytest.mark.parametrize("way", [clients.bare_calls, clients.call_per_document, clients.provider_flags])
+def test_a_way_archives_every_document(way: Callable[[Target], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"AIRFLOW_CONN_{clients.CONNECTION_ID.upper()}", "")  # restored afterwards
+    one = run(way, Setup(120, costs=None))
+    reads, changes = (4, 2) if way is clients.provider_flags else (0, 120 if way is clients.call_per_document else 2)
+    assert (one.tally.changes, one.tally.pages) == (changes, reads)
+
+
+def test_a_way_that_does_nothing_is_not_measured() -> None:
+    with pytest.raises(RuntimeError, match="measures nothing"):
+        run(lambda _: None, Setup(1, costs=None))
