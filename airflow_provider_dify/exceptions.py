@@ -7,9 +7,10 @@ What no retry can mend is an ``AirflowFailException`` too, so that Airflow spend
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSensorTimeout
 
 if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.report import StatusReport
@@ -40,10 +41,40 @@ class DifyError(AirflowException):
         #: What had become of each document when a change of status broke off.
         self.report: StatusReport | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it be copied and sent between processes, whatever its constructor asks for."""
+        return _remade, (self.to_json(), self.report)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON, without its report, so that it can be raised again in another process."""
+        kept = {name: value for name, value in vars(self).items() if name != "report" and value is not None}
+        return {"class": type(self).__name__, **kept}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> DifyError:
+        """Return the error that :meth:`to_json` was made of, of the same class."""
+        kind = next((kind for kind in _classes(DifyError) if kind.__name__ == data.get("class")), DifyError)
+        error = kind.__new__(kind)
+        DifyError.__init__(error, str(data.get("message", "")))
+        vars(error).update({name: value for name, value in data.items() if name != "class"})
+        return error
+
     def add(self, advice: str) -> None:
         """Add a sentence to what the error says."""
         self.message = f"{self.message} {advice}"
         self.args = (self.message,)
+
+
+def _remade(data: dict[str, Any], report: StatusReport | None) -> DifyError:
+    error = DifyError.from_json(data)
+    error.report = report
+    return error
+
+
+def _classes(root: type[DifyError]) -> Iterator[type[DifyError]]:
+    yield root
+    for kind in root.__subclasses__():
+        yield from _classes(kind)
 
 
 class DifyInputError(DifyError, AirflowFailException, ValueError):
@@ -148,3 +179,35 @@ class DifyDocumentStatusFailed(DifyDocumentStatusError, AirflowFailException):  
     """The same, and no retry can mend it: only missing or refused documents stand in the way."""
 
     retryable = False
+
+
+class DifyIndexingError(DifyError, AirflowFailException):
+    """The indexing of a document failed, or was paused, or the document is gone: waiting on cannot help.
+
+    :param message: What happened, and what to do about it.
+    :param documents: What is the matter with each such document, by id.
+    """
+
+    def __init__(self, message: str, documents: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.documents = dict(documents or {})
+
+
+class DifyIndexingStalled(DifyIndexingError):  # noqa: N818 - reads as an end state
+    """Indexing stands still for longer than was to be borne: as a rule its worker is down or was killed."""
+
+
+class DifyIndexingTimeout(DifyError, AirflowSensorTimeout):  # noqa: N818 - as Airflow's own
+    """Indexing had not completed in time.
+
+    It is Airflow's own timeout of a sensor, too: Airflow spends no retries on it, and ``soft_fail`` skips.
+
+    :param message: What happened, and what to do about it.
+    :param documents: How far each document is that had not completed, by id.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, documents: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.documents = dict(documents or {})

@@ -57,6 +57,17 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "hooks": [{"integration-name": "Dify", "python-modules": ["airflow_provider_dify.hooks.dify"]}],
         "operators": [{"integration-name": "Dify", "python-modules": ["airflow_provider_dify.operators.documents"]}],
+        "sensors": [{"integration-name": "Dify", "python-modules": ["airflow_provider_dify.sensors.documents"]}],
+        "triggers": [
+            {
+                "integration-name": "Dify",
+                "python-modules": [
+                    "airflow_provider_dify.triggers.available",
+                    "airflow_provider_dify.triggers.documents",
+                    "airflow_provider_dify.triggers.indexing",
+                ],
+            }
+        ],
         "connection-types": [
             {
                 "connection-type": "dify",

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import requests  # noqa: TID253 - a script, not a DAG
 
@@ -182,10 +183,10 @@ class _Api:
         flags = [_yes(document["enabled"]), _yes(document["archived"])]
         return [document["name"], document["indexing_status"], *flags, f"{in_search} of {len(segments)}"]
 
-    def _document(self, document_id: str) -> dict[str, object]:
+    def _document(self, document_id: str) -> dict[str, Any]:
         return self._call("GET", f"/documents/{document_id}?metadata=without")
 
-    def _call(self, method: str, path: str, body: object = None) -> dict:  # type: ignore[type-arg]
+    def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         answer = self._session.request(method, self._url + path, json=body, timeout=60)
         answer.raise_for_status()
         payload = answer.json()

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import SplitResult, urlsplit
 
-from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.knowledge.inputs import show
-from airflow_provider_dify.transport.settings import Settings
+from airflow_provider_dify.exceptions import DifyAuthenticationError, DifyError, DifyInputError
+from airflow_provider_dify.knowledge.inputs import show, without_keys
+from airflow_provider_dify.transport.settings import Settings, split_proxy
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +21,8 @@ DIFY_CLOUD = "https://api.dify.ai/v1"
 _CLOUD_CONSOLE = "https://cloud.dify.ai"
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
+#: A password of so few characters is no key, and masking it would garble texts.
+_SHORT = 5
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_TEXT = re.compile(r"([!-~]([ \t!-~]*[!-~])?)?")
 
@@ -39,21 +41,22 @@ class ConnectionFields(Protocol):
         """The extras."""
 
 
-def settings_from(connection: ConnectionFields) -> Settings:
+def settings_from(connection: ConnectionFields, extras: object = None) -> Settings:
     """Return the settings that a connection stands for.
 
+    :param extras: Its extras, where they have been read already; ``None``: read them.
     :raises DifyInputError: A field has a wrong value; the text names the field and never shows the key.
     """
     try:
-        return _settings(connection)
+        return _settings(connection, connection.extra_dejson if extras is None else extras)
     except DifyInputError as error:
         # Somebody may have put the key into the wrong field, and the text shows what is wrong there.
-        key = (connection.password or "").strip()
-        raise DifyInputError(error.message.replace(key, "***") if key else error.message) from None
+        text, key = without_keys(error.message), (connection.password or "").strip()
+        raise DifyInputError(text.replace(key, "***") if len(key) > _SHORT else text) from None
 
 
-def _settings(connection: ConnectionFields) -> Settings:
-    extras = _Extras(connection.conn_id, connection.extra_dejson)
+def _settings(connection: ConnectionFields, read: object) -> Settings:
+    extras = _Extras(connection.conn_id, read)
     base_url = _base_url(connection)
     settings = Settings(
         base_url=base_url,
@@ -80,6 +83,14 @@ def key_advice(api_key: str) -> str | None:
     return None
 
 
+def advised(error: DifyError, settings: Settings) -> DifyError:
+    """Return an error of a conversation in the form in which it leaves for the log of the task."""
+    if isinstance(error, DifyAuthenticationError) and (advice := key_advice(settings.api_key)):
+        error.add(advice)
+    # It says it all; the steps of the flow in between would bury it.
+    return error.with_traceback(None)
+
+
 def _api_key(connection: ConnectionFields) -> str:
     key = (connection.password or "").strip()
     if not key:
@@ -98,12 +109,17 @@ def _api_key(connection: ConnectionFields) -> str:
 def _base_url(connection: ConnectionFields) -> str:
     host = (connection.host or "").strip()
     schema = (connection.schema or "").strip()
+    if not host and (connection.port or schema):
+        raise DifyInputError(
+            f"Connection '{connection.conn_id}' has a port or a schema and no host. Put Dify's base URL into "
+            f"the host; without all three it is {DIFY_CLOUD}."
+        )
     if not host:
         return DIFY_CLOUD
     scheme = schema.lower() if schema.lower() in ("http", "https") else ""
     host = _bracketed(host)
     url = host if "://" in host else f"{scheme or 'https'}://{host}"
-    parts = _split_url(url if scheme else f"{url}/{schema}", connection)
+    parts = _split_url(f"{url}/{schema}" if schema and not scheme else url, connection)
     path = re.sub(r"/{2,}", "/", parts.path).rstrip("/")
     if not re.search(r"/v\d+$", path):
         path += "/v1"
@@ -209,12 +225,10 @@ class _Extras:
     def proxies(self) -> dict[str, str]:
         proxies = self.texts("proxies")
         for scheme, proxy in proxies.items():
-            try:
-                urlsplit(proxy).port  # noqa: B018 - raises where it is no number
-            except ValueError:
+            if not _is_proxy(proxy):
                 raise DifyInputError(
                     f"Extra 'proxies' of connection '{self._conn_id}': the proxy for '{scheme}' is no URL."
-                ) from None
+                )
         return proxies
 
     def headers(self) -> dict[str, str]:
@@ -246,6 +260,15 @@ class _Extras:
 
     def _wrong(self, name: str, value: object, wanted: str) -> DifyInputError:
         return DifyInputError(f"Extra '{name}' of connection '{self._conn_id}' must be {wanted}, not {show(value)}.")
+
+
+def _is_proxy(proxy: str) -> bool:
+    try:
+        parts = split_proxy(proxy)
+        parts.port  # noqa: B018 - raises where it is no number
+    except ValueError:
+        return False
+    return bool(parts.hostname) and not re.search(r"\s", proxy)
 
 
 def _exists(path: str) -> bool:

@@ -11,10 +11,11 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_dify.exceptions import DifyAccessError, DifyAuthenticationError, DifyError
 from airflow_provider_dify.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
-from airflow_provider_dify.hooks.connection import key_advice, settings_from
+from airflow_provider_dify.hooks.connection import advised, key_advice, settings_from
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import ActionName, Dataset, Document
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
+from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT, IndexingReport, IndexingWait
 from airflow_provider_dify.knowledge.reading import HasId, Pager
 from airflow_provider_dify.knowledge.report import StatusReport
 from airflow_provider_dify.knowledge.retries import Retries, retrying
@@ -110,18 +111,13 @@ class DifyHook(BaseHook):
         """
         try:
             return self.get_conn().run(retrying(flow, self.retries, deadline))
-        except DifyAuthenticationError as error:
-            if advice := key_advice(self.settings.api_key):
-                error.add(advice)
-            raise error.with_traceback(None) from None
         except DifyError as error:
-            # The error says it all; the steps of the flow in between would bury it in the log of the task.
-            raise error.with_traceback(None) from None
+            raise advised(error, self.settings) from None
 
     @property
     def retries(self) -> Retries:
         """How failed requests are sent again."""
-        return Retries(max_retries=self.settings.max_retries)
+        return self.settings.retries
 
     @staticmethod
     def deadline(seconds: float) -> Deadline:
@@ -184,6 +180,38 @@ class DifyHook(BaseHook):
         )
         deadline = self.deadline(inputs.number(timeout, "timeout"))
         return self.run(change.flow(deadline, self.retries), deadline)
+
+    def wait_until_indexed(
+        self,
+        dataset_id: str,
+        batch: str | None = None,
+        *,
+        document_ids: Iterable[str] | str | None = None,
+        stall_timeout: float | None = STALL_TIMEOUT,
+        timeout: float = 3600.0,
+        poll_interval: float = 10.0,
+    ) -> IndexingReport:
+        """Wait until all documents of an indexing batch, or of a list, are indexed.
+
+        https://docs.dify.ai/api-reference/documents/get-document-indexing-status
+
+        :param dataset_id: UUID of the knowledge base.
+        :param batch: The batch that Dify answered the creation of the documents with.
+        :param document_ids: UUIDs of the documents, instead of a batch.
+        :param stall_timeout: Seconds in which no document moves a step or a segment, after which it fails; ``None``:
+            never.
+        :param timeout: Seconds to wait.
+        :param poll_interval: Seconds between two looks; the first looks come sooner.
+        :return: The documents, all of them indexed.
+        :raises DifyInputError: What was asked for makes no sense; nothing was sent.
+        :raises DifyIndexingError: A document failed, is paused, or is gone; ``documents`` of the error tells which.
+        :raises DifyIndexingStalled: Nothing has moved for too long.
+        :raises DifyIndexingTimeout: They were not indexed in time.
+        :raises DifyError: Dify could not be asked.
+        """
+        wait = IndexingWait(dataset_id, batch=batch, document_ids=document_ids, stall_timeout=stall_timeout)
+        deadline = self.deadline(inputs.number(timeout, "timeout"))
+        return self.run(wait.flow(deadline, poll_interval=poll_interval), deadline)
 
     def list_documents(
         self, dataset_id: str, *, status: str | None = None, keyword: str | None = None

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timezone
+from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Generic, TypeVar
 
 from airflow_provider_dify.exceptions import DifyEndpointError, DifyNotFoundError
-from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
+from airflow_provider_dify.knowledge.documents import Action, Dataset, Document, IndexingState
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Request, Response
 
 T = TypeVar("T")
@@ -97,8 +100,30 @@ def get_document(dataset_id: str, document_id: str) -> Flow[Document]:
 
     https://docs.dify.ai/api-reference/documents/get-document
     """
-    response = yield Request("GET", f"/datasets/{dataset_id}/documents/{document_id}", query=(("metadata", "without"),))
-    return _read(response, Document.read)
+    return _read((yield _single_document(dataset_id, document_id)), Document.read)
+
+
+def document_indexing(dataset_id: str, document_id: str) -> Flow[tuple[IndexingState, float]]:
+    """Read how far the indexing of a document has come, and when that was by the server's clock.
+
+    :raises DifyNotFoundError: It is not in the knowledge base, or there is no such knowledge base.
+
+    https://docs.dify.ai/api-reference/documents/get-document
+    """
+    response = yield _single_document(dataset_id, document_id)
+    return _read(response, IndexingState.read_document), _time_at_server(response)
+
+
+def batch_indexing(dataset_id: str, batch: str) -> Flow[tuple[tuple[IndexingState, ...], float]]:
+    """Read how far the indexing of a batch of documents has come, and when that was by the server's clock.
+
+    :raises DifyNotFoundError: No document is of that batch (any more), or there is no such knowledge base.
+
+    https://docs.dify.ai/api-reference/documents/get-document-indexing-status
+    """
+    response = yield Request("GET", f"/datasets/{dataset_id}/documents/{batch}/indexing-status")
+    states = _read(response, lambda payload: tuple(IndexingState.read(item) for item in payload["data"]))
+    return states, _time_at_server(response)
 
 
 def segments_enabled(dataset_id: str, document_id: str, limit: int) -> Flow[tuple[bool, ...]]:
@@ -133,6 +158,20 @@ def _page(
         return Page(items, total=int(payload["total"]), full=len(items) >= limit)
 
     return _read(response, read)
+
+
+def _single_document(dataset_id: str, document_id: str) -> Request:
+    return Request("GET", f"/datasets/{dataset_id}/documents/{document_id}", query=(("metadata", "without"),))
+
+
+def _time_at_server(response: Response | None) -> float:
+    """When an answer was made, by the server's own clock where it shows it: that need not agree with ours."""
+    if response is None:
+        raise TypeError("A request must be answered with a response.")
+    with suppress(TypeError, ValueError, OverflowError):
+        date = parsedate_to_datetime(response.headers.get("date", ""))
+        return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
+    return response.at
 
 
 def _read(response: Response | None, read: Callable[[dict[str, JSON]], T]) -> T:

@@ -28,6 +28,7 @@ class Document:
     :param created_at: When it was created, in whole seconds since the epoch.
     :param word_count: Its length in characters; ``None`` until it is known.
     :param hit_count: How often a search has found it.
+    :param segment_count: How many segments it has so far; ``None`` where it comes from a list.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Document:
     created_at: int
     word_count: int | None
     hit_count: int
+    segment_count: int | None = None
 
     @classmethod
     def read(cls, item: dict[str, JSON]) -> Document:
@@ -56,6 +58,7 @@ class Document:
             created_at=item.get("created_at") or 0,
             word_count=item.get("word_count"),
             hit_count=item.get("hit_count") or 0,
+            segment_count=item.get("segment_count"),
         )
 
     @property
@@ -156,3 +159,84 @@ class Dataset:
             total_available_documents=item.get("total_available_documents"),
             enable_api=bool(item.get("enable_api", True)),
         )
+
+
+#: When a step of indexing ended, by the names that Dify's answers have for it.
+_STEPS = ("processing_started_at", "parsing_completed_at", "cleaning_completed_at", "splitting_completed_at")
+_STEPS_OF_DOCUMENT = ("updated_at", "completed_at")
+
+
+@dataclass(frozen=True, slots=True)
+class IndexingState:
+    """How far the indexing of a document has come.
+
+    :param id: Id of the document.
+    :param status: As ``Document.indexing_status``, and ``paused`` also where Dify keeps that beside it.
+    :param name: Its name; ``None`` where it is not known.
+    :param error: Why its indexing failed, where it did.
+    :param completed_segments: How many segments are indexed. Dify counts them when it is through with all.
+    :param total_segments: How many segments it has so far. Both are ``None`` where they are not known.
+    :param step_at: When Dify noted the last step, in whole seconds since the epoch by its own clock; ``None`` where
+        that is not known, 0 where it has noted none.
+    """
+
+    id: str
+    status: str
+    name: str | None = None
+    error: str | None = None
+    completed_segments: int | None = None
+    total_segments: int | None = None
+    step_at: int | None = None
+
+    @classmethod
+    def read(cls, item: dict[str, JSON]) -> IndexingState:
+        """Read one document of an answer about the indexing of a batch."""
+        return cls(
+            id=item["id"],
+            status=sys.intern(item["indexing_status"]),
+            error=item.get("error"),
+            completed_segments=item.get("completed_segments"),
+            total_segments=item.get("total_segments"),
+            step_at=_latest(item, (*_STEPS, "completed_at")),
+        )
+
+    @classmethod
+    def of(cls, document: Document, step_at: int | None = None) -> IndexingState:
+        """Return what a document itself says about it."""
+        total = document.segment_count
+        return cls(
+            id=document.id,
+            status="paused" if document.paused and not document.indexed else document.indexing_status,
+            name=document.name,
+            error=document.error,
+            completed_segments=None if total is None else total if document.indexed else 0,
+            total_segments=total,
+            step_at=step_at,
+        )
+
+    @classmethod
+    def read_document(cls, item: dict[str, JSON]) -> IndexingState:
+        """Read the answer about a single document."""
+        return cls.of(Document.read(item), _latest(item, _STEPS_OF_DOCUMENT))
+
+    @property
+    def completed(self) -> bool:
+        """Whether it is through. ``completed_at`` says nothing: it stays where indexing has begun anew."""
+        return self.status == "completed"
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether it does not go on by itself: it ended in an error, or somebody paused it."""
+        return self.status in ("error", "paused")
+
+    def differs(self, before: IndexingState) -> bool:
+        """Whether it has moved a step or a segment; what one of the two does not know is no movement."""
+        counts = (
+            (self.completed_segments, before.completed_segments),
+            (self.total_segments, before.total_segments),
+        )
+        return self.status != before.status or any(a != b for a, b in counts if a is not None and b is not None)
+
+
+def _latest(item: dict[str, JSON], names: tuple[str, ...]) -> int:
+    return max(int(item.get(name) or 0) for name in names)

@@ -22,9 +22,8 @@ from airflow_provider_dify.knowledge.flow import JSON, Request, Response
 
 _BUSY = re.compile(r"^Document: ?(?P<name>.*) is (?:being indexed|not completed)", re.DOTALL)
 #: Dify tells a used-up plan from missing rights by its words alone.
-_PLAN_LIMIT = re.compile(
-    r"limit of your subscription|rate limit|capacity of the vector space|number of documents", re.IGNORECASE
-)
+_PLAN_LIMIT = re.compile(r"request rate limit", re.IGNORECASE)
+_PLAN_FULL = re.compile(r"capacity of the vector space|number of documents|limit of your subscription", re.IGNORECASE)
 _LONGEST_QUOTE = 300
 
 
@@ -53,12 +52,12 @@ def retry_after(response: Response) -> float | None:
         return float(value)
     try:
         until = _utc(parsedate_to_datetime(value))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     try:
         # The server's own clock, where it shows it: the two need not agree with ours.
         now = _utc(parsedate_to_datetime(response.headers.get("date", "")))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         now = datetime.fromtimestamp(response.at, timezone.utc)
     return max(0.0, (until - now).total_seconds())
 
@@ -93,10 +92,14 @@ def _kind(status: int, code: str | None, detail: str) -> tuple[type[DifyRequestE
         )
     if status == 403 and _PLAN_LIMIT.search(detail):
         return DifyPlanLimitError, "The plan of the Dify workspace allows no more for now: wait, or upgrade it."
+    if status == 403 and _PLAN_FULL.search(detail):
+        return DifyRequestError, "The plan of the Dify workspace holds no more: delete documents, or upgrade it."
     if status == 403:
         return DifyAccessError, (
             "Switch on API access for the knowledge base in Dify, and check that the key is not bound to another one."
         )
+    if status == 404 and code is None:
+        return DifyEndpointError, "This is not Dify's own answer: check the host of the connection (it ends in /v1)."
     if status == 404:
         return DifyNotFoundError, "Check the ids, and that the key belongs to the workspace that holds them."
     if status == 400 and code == "invalid_action" and _BUSY.match(detail):

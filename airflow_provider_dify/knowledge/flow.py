@@ -82,11 +82,12 @@ class Deadline:
     :param seconds: How far away it is.
     :param clock: Tells the time in seconds; ``time.monotonic`` in a process, ``time.time`` where the deadline
         outlives one.
+    :param start: When the time began to run, by the same clock; now, unless the wait goes on elsewhere.
     """
 
-    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(self, seconds: float, clock: Callable[[], float], start: float | None = None) -> None:
         self._clock = clock
-        self._start = clock()
+        self._start = clock() if start is None else start
         self._seconds = seconds
 
     @property

@@ -96,6 +96,16 @@ def whole_number(value: object, parameter: str, *, minimum: int = 1) -> int:
     return value
 
 
+def flag(value: object, parameter: str) -> bool:
+    """Return a truth value; a text such as "false" would count as true.
+
+    :raises DifyInputError: It is none.
+    """
+    if not isinstance(value, bool):
+        raise DifyInputError(f"{parameter} must be True or False, not {show(value)}.")
+    return value
+
+
 def _items(value: object, parameter: str) -> list[object]:
     if isinstance(value, uuid.UUID):
         return [value]
@@ -116,7 +126,12 @@ def _split(text: str, parameter: str) -> list[object]:
     raise DifyInputError(f"{parameter} looks like a list but is none: {show(text)}.")
 
 
+def without_keys(text: str) -> str:
+    """Return a text without what looks like an API key."""
+    return _KEY.sub(r"\1-***", text)
+
+
 def show(value: object) -> str:
     """Return a value for the text of an error: short, and without what looks like an API key."""
-    text = _KEY.sub(r"\1-***", repr(value))
+    text = without_keys(repr(value))
     return text if len(text) <= 100 else text[:100] + "…"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from airflow_provider_dify.knowledge.applying import Pass
 from airflow_provider_dify.knowledge.documents import Action, Document
+from airflow_provider_dify.knowledge.handover import Handover, Sent
 from airflow_provider_dify.knowledge.report import Outcome
 from airflow_provider_dify.knowledge.searching import Look
 
@@ -14,22 +14,6 @@ _GONE = "It was deleted while the change was under way."
 _UNDONE = "Dify took the change, and its worker undid it."
 _ANSWER_LOST = "The answer to the change was lost, and Dify could not be asked again: it may not have been changed."
 _HALFWAY = "The repair got stuck halfway: the document is in the opposite state."
-
-
-@dataclass
-class _Sent:
-    """What was sent for which documents."""
-
-    #: Changed by us, or perhaps: for these the outcome is ``changed`` and not ``unchanged``.
-    ours: set[str] = field(default_factory=set)
-    #: Dify said "success" to the last change.
-    taken: set[str] = field(default_factory=set)
-    #: The answer to the last change was lost, and the document was not seen since.
-    unsure: set[str] = field(default_factory=set)
-    #: Dify refused the last change, as it holds its lock.
-    busy: set[str] = field(default_factory=set)
-    #: Driven through the opposite action to repair them.
-    driven: set[str] = field(default_factory=set)
 
 
 class Ledger:
@@ -40,9 +24,12 @@ class Ledger:
     :param action: What is to be done.
     :param ids: The documents, in order.
     :param until_search_follows: Whether flags that are as asked are not enough.
+    :param sent: What was sent for them before, where the change goes on elsewhere.
     """
 
-    def __init__(self, action: Action, ids: Iterable[str], *, until_search_follows: bool) -> None:
+    def __init__(
+        self, action: Action, ids: Iterable[str], *, until_search_follows: bool, sent: Sent | None = None
+    ) -> None:
         self.open: dict[str, None] = dict.fromkeys(ids)
         self.awaited: dict[str, None] = {}
         self.settled: dict[str, Outcome] = {}
@@ -51,8 +38,8 @@ class Ledger:
         self._ids = tuple(self.open)
         self._action = action
         self._until_search_follows = until_search_follows
-        self._was_enabled: dict[str, bool] = {}
-        self._sent = _Sent()
+        self._seen_before = sent is not None
+        self._sent = sent or Sent()
 
     @property
     def done(self) -> bool:
@@ -83,10 +70,12 @@ class Ledger:
         for document_id in asked:
             document = found.get(document_id)
             if document is None:
-                self._settle(document_id, Outcome.MISSING, _GONE if document_id in self.documents else None)
+                known = self._seen_before or document_id in self.documents
+                self._settle(document_id, Outcome.MISSING, _GONE if known else None)
                 continue
+            if not (document.enabled or self._seen_before or document_id in self.documents):
+                self._sent.were_off.add(document_id)
             self.documents[document_id] = document
-            self._was_enabled.setdefault(document_id, document.enabled)
             self._sort(document_id, document)
             self._sent.unsure.discard(document_id)
 
@@ -130,6 +119,11 @@ class Ledger:
                 self._settle(document_id, Outcome.BUSY)
             else:
                 self._settle(document_id, Outcome.NOT_READY, f"It is still {document.indexing_status}.")
+
+    def handover(self) -> Handover:
+        """Return what has to go on elsewhere: what is not settled, and what was changed and may be undone meanwhile."""
+        ids = tuple(i for i in self._ids if self.settled.get(i) in (None, Outcome.CHANGED))
+        return Handover(ids, self._sent.of(set(ids)))
 
     def outcomes(self) -> dict[str, Outcome]:
         """Return the outcome of each document, or what it would be if the run ended now."""
@@ -179,7 +173,7 @@ class Ledger:
     def _is_undone(self, document_id: str, document: Document) -> bool:
         # A worker that fails while adding switches the document off, also where only archived was to change.
         archiving = self._action in (Action.ARCHIVE, Action.UN_ARCHIVE)
-        switched = archiving and document.enabled is not self._was_enabled[document_id]
+        switched = archiving and document.enabled is (document_id in self._sent.were_off)
         return not self._action.reached(document) or document.failed or switched
 
     def _await(self, document_id: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
 
@@ -87,6 +87,27 @@ class StatusReport:
         by_name = {outcome.value: tuple(ids) for outcome, ids in lists.items()}
         return cls(dataset_id=dataset_id, action=action, errors=dict(errors), **by_name)
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> StatusReport:
+        """Return the report that :meth:`to_json` was made of."""
+        lists = {outcome.value: tuple(data[outcome.value]) for outcome in Outcome}
+        return cls(dataset_id=data["dataset_id"], action=data["action"], errors=dict(data["errors"]), **lists)
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """Return how each document ended, by id."""
+        return {document_id: outcome for outcome in Outcome for document_id in self.ids(outcome)}
+
+    def continued_by(self, later: StatusReport, order: Iterable[str]) -> StatusReport:
+        """Return the whole report where some of the documents went on elsewhere.
+
+        :param later: What became of those.
+        :param order: All documents, in the order they were asked for.
+        """
+        later_outcomes = later.outcomes()
+        outcomes = {**self.outcomes(), **later_outcomes}
+        kept = {i: text for i, text in self.errors.items() if i not in later_outcomes}
+        return self.build(self.dataset_id, self.action, {i: outcomes[i] for i in order}, {**kept, **later.errors})
+
     def ids(self, outcome: Outcome) -> tuple[str, ...]:
         """Return the documents that ended so."""
         ids: tuple[str, ...] = getattr(self, outcome.value)
@@ -140,6 +161,12 @@ class StatusReport:
             f"{self.action}: {count} of {self.total} documents of dataset {self.dataset_id} are not in the state "
             f"that was asked for. {'. '.join(parts)}."
         )
+
+
+def needing_attention(report: StatusReport, names: Mapping[str, str], limit: int = 20) -> dict[str, str]:
+    """Return the names that :func:`attention` shows, and no others."""
+    ids = [document_id for ids in report.failing().values() for document_id in ids[:limit]]
+    return {document_id: names[document_id] for document_id in ids if document_id in names}
 
 
 def attention(report: StatusReport, names: Mapping[str, str], limit: int = 20) -> list[str]:

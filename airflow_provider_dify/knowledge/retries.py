@@ -34,9 +34,10 @@ class Retries:
 
     def delay(self, failures: int, error: DifyError) -> float:
         """Seconds to wait after so many failures in a row (1 for the first): what Dify asked for, or our own."""
-        if error.retry_after is not None:
-            return error.retry_after
-        return float(min(self.longest, self.first * 2 ** (failures - 1)) * (0.5 + self.jitter() / 2))
+        doublings = min(failures - 1, 30)  # beyond that the numbers grow out of what a float holds
+        ours = min(self.longest, self.first * 2.0**doublings) * (0.5 + self.jitter() / 2)
+        # A Retry-After of nothing, or of a moment that has passed, would be a loop without a pause.
+        return max(ours, error.retry_after or 0.0)
 
     def wait_after(self, failures: int, error: DifyError, deadline: Deadline | None) -> float:
         """Return the seconds to wait before the next try, or raise the error where there shall be none."""
@@ -91,6 +92,12 @@ def _once(request: Request) -> Flow[Response]:
     response = yield request
     if response is None:
         raise TypeError("A request must be answered with a response.")
-    if error := error_in(request, response):
+    error = error_in(request, response)
+    if error is None:
+        return response
+    try:
         raise error
-    return response
+    finally:
+        # The frame would hold the error, and the error by its traceback the frame: thousands of waits leave so much
+        # for the garbage collector that it holds up the event loop.
+        del error

@@ -13,6 +13,7 @@ from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.applying import Pass, Sender
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.handover import Handover
 from airflow_provider_dify.knowledge.ledger import Ledger
 from airflow_provider_dify.knowledge.progress import Progress, Waits
 from airflow_provider_dify.knowledge.reading import read_documents
@@ -22,6 +23,8 @@ from airflow_provider_dify.knowledge.searching import look_at_search
 
 #: So many documents that search has not followed are read, to see whether the worker failed with them.
 _PROBE = 3
+#: Waits of up to so many seconds are not worth to go on elsewhere.
+_SHORT = 1.0
 #: Up to so many documents, the last look before the deadline leaves none out.
 _LAST_LOOK = 500
 
@@ -41,6 +44,7 @@ class StatusChange:
         through the opposite action and back, which queues the job that Dify lost.
     :param poll_interval: Seconds between two looks while something is awaited; the first looks come sooner.
     :param tolerate: Names of outcomes that shall not fail the change.
+    :param before: Where it goes on from another process: what it has to know from there.
     :raises DifyInputError: Something of this makes no sense.
     """
 
@@ -55,6 +59,7 @@ class StatusChange:
         repair: bool = False,
         poll_interval: float = 10.0,
         tolerate: Iterable[str] = (),
+        before: Handover | None = None,
     ) -> None:
         self.action = inputs.choice(action, Action, "action")
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
@@ -62,43 +67,58 @@ class StatusChange:
         self.tolerate = inputs.choices(tolerate, Outcome, "tolerate")
         self._batch_size = inputs.whole_number(batch_size, "batch_size")
         self._waits = Waits(longest=inputs.number(poll_interval, "poll_interval"))
-        self._wait_for_search = wait_for_completion
-        self._repair = repair
-        self._ledger = Ledger(self.action, self.document_ids, until_search_follows=wait_for_completion)
+        self._wait_for_search = inputs.flag(wait_for_completion, "wait_for_completion")
+        self._repair = inputs.flag(repair, "repair")
+        self._goes_on = before is not None
+        self._ledger = Ledger(
+            self.action,
+            self.document_ids,
+            until_search_follows=wait_for_completion,
+            sent=before.sent if before else None,
+        )
         self._sender = Sender(self.dataset_id, self._batch_size, self._clears_lock)
         self._economy = False
         self._failures = 0
-        self._has_waited = False
+        self._has_waited = before is not None
+        #: Whether the flow ended because it would have to wait, and shall go on elsewhere.
+        self.handed_over = False
         self._mended: set[str] = set()
 
     def report(self) -> StatusReport:
         """Return what has become of each document so far; at any moment, whole and consistent."""
         return StatusReport.build(self.dataset_id, self.action.value, self._ledger.outcomes(), self._ledger.notes())
 
+    def handover(self) -> Handover:
+        """Return what has to be known where it goes on, as ``document_ids`` and ``before`` of another change."""
+        return self._ledger.handover()
+
     @property
     def names(self) -> Mapping[str, str]:
         """The name of each document that was seen, by id."""
         return self._ledger.names
 
-    def flow(self, deadline: Deadline, retries: Retries) -> Flow[StatusReport]:
+    def flow(self, deadline: Deadline, retries: Retries, *, hand_over: bool = False) -> Flow[StatusReport]:
         """Carry it out.
 
         :param deadline: Until when to wait for what is busy, being indexed, or not yet in search.
         :param retries: How often to try again where Dify fails.
+        :param hand_over: Whether to end where a long wait begins (:attr:`handed_over` tells), so that another process
+            can wait.
         :return: The report. Every id that was asked for is in exactly one of its lists.
         :raises DifyDocumentStatusError: Documents ended in an outcome that is not tolerated.
         :raises DifyError: Dify could not be asked; the report so far is its ``report``.
         """
         try:
             yield from self._look_first()
-            if not self._stopped_by_check():
-                yield from self._carry_out(deadline, retries)
+            if self._goes_on or not self._stopped_by_check():
+                yield from self._carry_out(deadline, retries, hand_over=hand_over)
                 yield from self._last_look_at_flags()
         except DifyError as error:
             error.report = self.report()
             raise
         report = self.report()
-        report.raise_for_outcomes(self.tolerate)
+        if not self.handed_over:
+            report.raise_for_outcomes(self.tolerate)
         return report
 
     def _look_first(self) -> Flow[None]:
@@ -112,12 +132,14 @@ class StatusChange:
         stoppers = {Outcome.MISSING, Outcome.REFUSED} - self.tolerate
         return any(outcome in stoppers for outcome in self._ledger.settled.values())
 
-    def _carry_out(self, deadline: Deadline, retries: Retries) -> Flow[None]:
+    def _carry_out(self, deadline: Deadline, retries: Retries, *, hand_over: bool) -> Flow[None]:
         progress = Progress(deadline)
         while True:
             result = yield from self._apply(progress)
             if result.error:
-                yield from self._bear(result.error, deadline, retries)
+                yield from self._bear(result.error, deadline, retries, hand_over=hand_over)
+                if self.handed_over:
+                    return
                 continue
             if result.taken and not self._wait_for_search:
                 yield from self._read(result.taken)
@@ -130,7 +152,11 @@ class StatusChange:
             if deadline.passed:
                 self._ledger.time_is_up()
                 return
-            yield self._pause(deadline, progress)
+            pause = self._pause(deadline, progress)
+            if hand_over and pause.seconds > _SHORT:
+                self.handed_over = True
+                return
+            yield pause
             self._has_waited = True
             yield from self._read(self._ledger.open)
 
@@ -146,7 +172,7 @@ class StatusChange:
             self._waits.restart()
         return result
 
-    def _bear(self, error: DifyError, deadline: Deadline, retries: Retries) -> Flow[None]:
+    def _bear(self, error: DifyError, deadline: Deadline, retries: Retries, *, hand_over: bool) -> Flow[None]:
         """After a failure, wait, and look what has become of the documents before anything is sent again."""
         self._failures += 1
         try:
@@ -154,6 +180,9 @@ class StatusChange:
         except DifyError:
             yield from self._read(self._ledger.open)  # so that the report is exact
             raise
+        if hand_over and wait > _SHORT:
+            self.handed_over = True
+            return
         yield Pause(wait, f"{error.message} Looking at the documents before trying again.")
         yield from self._read(self._ledger.open)
 
@@ -195,7 +224,7 @@ class StatusChange:
 
     def _last_look_at_flags(self) -> Flow[None]:
         """Read back what was changed: a worker that fails undoes a change long after Dify's answer."""
-        if self._wait_for_search or self._has_waited:
+        if (self._wait_for_search or self._has_waited) and not self.handed_over:
             yield from self._read(self._ledger.changed)
 
     def _read(self, ids: Iterable[str]) -> Flow[None]:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.report import StatusReport, attention
+from airflow_provider_dify.knowledge.report import Outcome, StatusReport, attention
 from airflow_provider_dify.knowledge.status import StatusChange
+from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 #: XCom key of the report; it is there also when the task failed.
 REPORT_KEY = "report"
+#: Seconds that a trigger may take beyond the timeout of its task, and for each document that it has to read.
+_GRACE, _GRACE_EACH = 120.0, 0.1
 
 
 class DifyDocumentStatusOperator(BaseOperator):
@@ -45,6 +50,7 @@ class DifyDocumentStatusOperator(BaseOperator):
         lock on a document can last 600 s.
     :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
     :param tolerate: Outcomes that shall not fail the task, such as ``("missing",)``.
+    :param deferrable: Whether to wait in the triggerer instead of on the worker.
     :return: The report as plain JSON: ``dataset_id``, ``action``, ``counts`` by outcome, a list of ids for each outcome
         (``changed``, ``unchanged``, ``missing``, ``refused``, ``not_ready``, ``busy``, ``reverted``, ``lagging``,
         ``not_attempted``), and ``errors`` by id.
@@ -70,6 +76,7 @@ class DifyDocumentStatusOperator(BaseOperator):
         timeout: float = 900.0,
         poll_interval: float = 10.0,
         tolerate: Iterable[str] = (),
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -83,6 +90,8 @@ class DifyDocumentStatusOperator(BaseOperator):
         self.timeout = timeout
         self.poll_interval = poll_interval
         self.tolerate = tolerate
+        self.deferrable = deferrable
+        self._so_far: Callable[[], StatusReport] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the documents, and return the report."""
@@ -97,31 +106,86 @@ class DifyDocumentStatusOperator(BaseOperator):
             seconds,
             " for search to follow" if self.wait_for_completion else " (flags only)",
         )
+        started = clocks.clock.time()
+        self._so_far = lambda: self._publish(change.report(), change.names, context)
         with DifyHook(self.dify_conn_id) as hook:
             deadline = hook.deadline(seconds)
             try:
-                hook.run(change.flow(deadline, hook.retries), deadline)
+                hook.run(change.flow(deadline, hook.retries, hand_over=self.deferrable), deadline)
             finally:
                 # Also where it failed or was killed: whoever mends it needs to know what was done.
-                report = change.report()
-                self._tell(report, change)
-                context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
-        return report.to_json()
+                if not change.handed_over:
+                    self._so_far()
+        if change.handed_over:
+            self._defer(change, context, started, seconds)
+        return change.report().to_json()
 
-    def _status_change(self) -> StatusChange:
-        return StatusChange(
-            self.dataset_id,
-            self.document_ids,
-            self.action,
-            batch_size=self.batch_size,
-            wait_for_completion=self.wait_for_completion,
-            repair=self.repair,
-            poll_interval=self.poll_interval,
-            tolerate=self.tolerate,
+    def execute_complete(
+        self, context: Context, event: dict[str, Any] | None, *, report: dict[str, Any], document_ids: list[str]
+    ) -> dict[str, Any]:
+        """Put together what was done before and after the wait; return and raise what :meth:`execute` would.
+
+        :param event: What the trigger fired.
+        :param report: What had become of the documents before it.
+        :param document_ids: All documents, in the order they were asked for.
+        """
+        if not event or "report" not in event:
+            raise DifyError(f"The trigger fired {event!r}, which this operator does not know. Clear the task to retry.")
+        whole = StatusReport.from_json(report).continued_by(StatusReport.from_json(event["report"]), document_ids)
+        self._publish(whole, event["names"], context)
+        if event["error"]:
+            error = DifyError.from_json(event["error"])
+            error.report = whole
+            raise error
+        whole.raise_for_outcomes(inputs.choices(self.tolerate, Outcome, "tolerate"))
+        return whole.to_json()
+
+    def on_kill(self) -> None:
+        """Leave behind what was done so far: in the log, and in XCom under the key ``report``."""
+        if self._so_far is not None:
+            self.log.warning("Killed. What was changed so far stays as it is:")
+            self._so_far()
+
+    def _defer(self, change: StatusChange, context: Context, started: float, seconds: float) -> None:
+        from airflow_provider_dify.triggers.documents import DifyDocumentStatusTrigger
+
+        handover, report = change.handover(), change.report()
+        context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
+        left = max(0.0, started + seconds - clocks.clock.time())
+        self.log.info(
+            "%d documents are left; the triggerer waits for them, up to %.0f s.", len(handover.document_ids), left
+        )
+        self.defer(
+            trigger=DifyDocumentStatusTrigger(
+                dify_conn_id=self.dify_conn_id,
+                dataset_id=change.dataset_id,
+                action=change.action.value,
+                handover=handover.to_json(),
+                started=started,
+                timeout=seconds,
+                options=self._options(),
+            ),
+            method_name="execute_complete",
+            kwargs={"report": report.to_json(), "document_ids": list(change.document_ids)},
+            # The trigger ends by itself, with a report; this is for one that does not.
+            timeout=timedelta(seconds=left + _GRACE + _GRACE_EACH * len(handover.document_ids)),
         )
 
-    def _tell(self, report: StatusReport, change: StatusChange) -> None:
+    def _status_change(self) -> StatusChange:
+        return StatusChange(self.dataset_id, self.document_ids, self.action, tolerate=self.tolerate, **self._options())
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "batch_size": self.batch_size,
+            "wait_for_completion": self.wait_for_completion,
+            "repair": self.repair,
+            "poll_interval": self.poll_interval,
+        }
+
+    def _publish(self, report: StatusReport, names: Mapping[str, str], context: Context) -> StatusReport:
         counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)
         self.log.info("Result of %s: %s.", report.action, counts)
-        for line in attention(report, change.names):
+        for line in attention(report, names):
             self.log.warning("%s", line)
+        context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
+        return report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Protocol
 
@@ -18,6 +19,9 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None:
         """Let so many seconds pass."""
 
+    async def asleep(self, seconds: float) -> None:
+        """Let so many seconds pass without holding up the event loop."""
+
 
 class SystemClock:
     """The real time."""
@@ -33,6 +37,10 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Let so many seconds pass."""
         time.sleep(seconds)
+
+    async def asleep(self, seconds: float) -> None:
+        """Let so many seconds pass without holding up the event loop."""
+        await asyncio.sleep(seconds)
 
 
 #: The clock in use.

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from airflow_provider_dify import __version__
+from airflow_provider_dify.knowledge.retries import Retries
 
 USER_AGENT = f"airflow-provider-dify/{__version__}"
 _MASK = "***"
 #: Shorter values are no secrets, and masking them would garble texts.
 _SHORTEST_SECRET = 6
+
+
+def split_proxy(proxy: str) -> SplitResult:
+    """Split the URL of a proxy, which may lack its scheme.
+
+    :raises ValueError: It is no URL.
+    """
+    return urlsplit(proxy if "://" in proxy else f"//{proxy}")
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,11 @@ class Settings:
         """Seconds to wait for a connection: a host that is there takes it at once."""
         return min(10.0, self.timeout)
 
+    @property
+    def retries(self) -> Retries:
+        """How failed requests are sent again."""
+        return Retries(max_retries=self.max_retries)
+
     def masked(self, text: str) -> str:
         """Return a text without the secrets of these settings."""
         for secret in self._secrets():
@@ -49,7 +63,6 @@ class Settings:
         return text
 
     def _secrets(self) -> list[str]:
-        proxies = [urlsplit(proxy if "://" in proxy else f"//{proxy}") for proxy in self.proxies.values()]
-        passwords = [proxy.password for proxy in proxies if proxy.password]
+        passwords = [password for proxy in self.proxies.values() if (password := split_proxy(proxy).password)]
         secrets = {self.api_key, *self.headers.values(), *passwords, *map(unquote, passwords)}
         return sorted((secret for secret in secrets if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)

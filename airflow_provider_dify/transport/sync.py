@@ -4,27 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_dify.exceptions import DifyInputError, DifyTransportError
-from airflow_provider_dify.knowledge.flow import Flow, Note, Pause, Request, Response, Step
+from airflow_provider_dify.knowledge.flow import Flow, Pause, Request, Response, Step
 from airflow_provider_dify.transport import clock as clocks
-from airflow_provider_dify.transport.settings import USER_AGENT, Settings
+from airflow_provider_dify.transport import common
+from airflow_provider_dify.transport.common import Log
+from airflow_provider_dify.transport.settings import Settings
 
 if TYPE_CHECKING:
     import requests
 
 T = TypeVar("T")
-
-
-class Log(Protocol):
-    """What Airflow's loggers of all versions have in common."""
-
-    def info(self, msg: str, /, *args: Any) -> Any:
-        """Log a message."""
-
-    def log(self, level: int, msg: str, /, *args: Any) -> Any:
-        """Log a message at a level."""
 
 
 class Client:
@@ -65,12 +57,9 @@ class Client:
     def _do(self, step: Step) -> Response | None:
         if isinstance(step, Request):
             return self._send(step)
+        common.say(step, self._log)
         if isinstance(step, Pause):
-            if step.reason:
-                self._log.info("%s Next look in %.1f s.", step.reason, step.seconds)
             clocks.clock.sleep(step.seconds)
-        elif isinstance(step, Note):
-            self._log.log(step.level, "%s", step.text)
         return None
 
     def _send(self, request: Request) -> Response:
@@ -84,59 +73,36 @@ class Client:
                 timeout=(settings.connect_timeout, settings.timeout),
                 # Given with each request, as the environment would overrule what the session says.
                 verify=settings.verify,
-                proxies=self._proxies(),
+                proxies=common.proxies_of(settings),
                 # A redirected PATCH may come out as a GET, and another host must not get the key.
                 allow_redirects=False,
             )
         except (OSError, ValueError) as error:  # requests' own errors are OSErrors; a missing CA bundle is a plain one
             raise self._failure(request, error) from None  # its own text may hold secrets
         self.server_version = answer.headers.get("X-Version", self.server_version)
-        return self._response(answer)
+        return common.response_from(settings, answer.status_code, answer.headers, answer.content)
 
     def _open_session(self) -> requests.Session:
         if self._session is None:
             import requests
 
             self._session = requests.Session()
-            self._session.headers.update({**self._settings.headers, "User-Agent": USER_AGENT})
+            self._session.headers.update(common.headers_for(self._settings))
             # As an "auth", since a .netrc of the worker would replace a plain header.
             self._session.auth = self._authorize
         return self._session
 
-    def _proxies(self) -> dict[str, str]:
-        proxies = dict(self._settings.proxies)
-        if "all" in proxies:  # by itself, it would come after what the environment has for a scheme
-            proxies = {"http": proxies["all"], "https": proxies["all"], **proxies}
-        return proxies
-
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._settings.api_key}"
+        request.headers["Authorization"] = common.authorization(self._settings)
         return request
-
-    def _response(self, answer: requests.Response) -> Response:
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        body = answer.content
-        if answer.status_code >= 300 or "json" not in answer.headers.get("Content-Type", ""):
-            # Some proxies show what they were sent in their pages.
-            headers = {name: self._settings.masked(value) for name, value in headers.items()}
-            body = self._settings.masked(body.decode(errors="replace")).encode()
-        return Response(answer.status_code, headers, body, at=clocks.clock.time())
 
     def _failure(self, request: Request, error: OSError | ValueError) -> DifyTransportError | DifyInputError:
         import requests
 
-        text = self._settings.masked(f"{type(error).__name__}: {error}")
-        where = f"{request.method} {self._settings.base_url}{request.path}"
         # An URL or a header that requests cannot use, or a CA bundle of the environment that is not there.
         if isinstance(error, ValueError) or not isinstance(error, requests.RequestException):
-            return DifyInputError(f"{where} cannot be sent ({text}). Check the host and the extras of the connection.")
-        reached = _may_have_reached(error)
-        advice = (
-            "Check that Dify is up, and the timeout of the connection."
-            if reached
-            else "Check the host of the connection, TLS ('verify') and proxies, and that Dify is up."
-        )
-        return DifyTransportError(f"{where} was not answered ({text}). {advice}", reached=reached)
+            return common.not_sendable(self._settings, request, error)
+        return common.not_answered(self._settings, request, error, reached=_may_have_reached(error))
 
 
 def _may_have_reached(error: requests.RequestException) -> bool:

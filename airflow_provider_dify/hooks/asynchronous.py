@@ -1,0 +1,63 @@
+"""What a trigger needs of the hook, without holding up the event loop that it shares with all other triggers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_provider_dify.exceptions import DifyError
+from airflow_provider_dify.hooks.connection import advised, settings_from
+from airflow_provider_dify.knowledge.flow import Deadline, Flow
+from airflow_provider_dify.knowledge.retries import retrying
+from airflow_provider_dify.transport.asynchronous import shared_client
+from airflow_provider_dify.transport.common import Log
+from airflow_provider_dify.transport.settings import Settings
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Connection
+
+T = TypeVar("T")
+
+
+async def async_settings(dify_conn_id: str) -> Settings:
+    """Fetch an Airflow Connection inside a trigger, and return what it stands for.
+
+    Do this first and once, in the trigger's own task: some versions of Airflow know no connections elsewhere.
+
+    :param dify_conn_id: Id of the connection.
+    :raises DifyInputError: A field of it has a wrong value.
+    """
+    from airflow.providers.common.compat.connection import get_async_connection
+
+    connection = await get_async_connection(dify_conn_id)
+    return settings_from(connection, await _extras(connection))
+
+
+async def run_flow(flow: Flow[T], settings: Settings, log: Log, deadline: Deadline | None = None) -> T:
+    """Run a conversation with Dify, and send again what failed where that makes sense.
+
+    It does in an event loop what ``DifyHook.run`` does in a worker.
+
+    :param flow: The conversation.
+    :param settings: How to reach Dify, from :func:`async_settings`.
+    :param log: Where its notes go.
+    :param deadline: No wait goes beyond it.
+    :return: What the flow returns.
+    :raises DifyError: What went wrong and could not be mended by trying again.
+    """
+    try:
+        async with shared_client(settings, log) as client:
+            return await client.run(retrying(flow, settings.retries, deadline))
+    except DifyError as error:
+        raise advised(error, settings) from None
+
+
+async def _extras(connection: Connection) -> dict[str, Any]:
+    """Read the extras: that masks their secrets, for which Airflow 3 asks its supervisor."""
+    from airflow.providers.common.compat import connection as compat
+
+    if hasattr(compat, "get_async_extra_dejson"):
+        return await compat.get_async_extra_dejson(connection)
+    # An older common-compat: what the newer one does for an Airflow that cannot do it asynchronously.
+    from asgiref.sync import sync_to_async
+
+    return await sync_to_async(lambda: connection.extra_dejson)()

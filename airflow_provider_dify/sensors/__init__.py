@@ -1,0 +1,1 @@
+"""Sensors: they wait for something that happens in Dify."""

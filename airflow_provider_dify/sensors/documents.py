@@ -1,0 +1,222 @@
+"""Sensors that wait for documents of a Dify knowledge base."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
+
+from airflow_provider_dify.exceptions import DifyError, DifyIndexingTimeout
+from airflow_provider_dify.hooks.dify import DifyHook
+from airflow_provider_dify.knowledge.flow import Deadline
+from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT, IndexingWait, require_one
+from airflow_provider_dify.transport import clock as clocks
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow.providers.common.compat.sdk import Context
+
+#: Seconds that a trigger may take beyond the timeout of its task, and for each document that it has to read.
+_GRACE, _GRACE_EACH = 120.0, 0.1
+#: A trigger looks no more often, however small the ``poke_interval``: many share a triggerer and a Dify.
+_SHORTEST_INTERVAL = 1.0
+#: So many seconds before Airflow the sensor says that time is up, since it can say what is left.
+_MARGIN = 1.0
+
+
+class DifyDocumentIndexingSensor(BaseSensorOperator):
+    """Wait until all documents of an indexing batch, or of a list of ids, are indexed.
+
+    Dify answers the creation of a document at once and indexes it later. The sensor looks first, so that nothing is
+    deferred or rescheduled for documents that are indexed already. It goes by ``indexing_status`` alone.
+
+    It fails at once, and without retries, where waiting on cannot help: the indexing of a document ended in an error
+    or was paused, or a document was deleted. An update takes a document out of its batch, and the sensor then asks for
+    the document itself, as long as it has seen it in the batch.
+
+    It also fails where nothing moves for ``stall_timeout`` seconds, counted from its first look at the earliest: the
+    documents of a worker that was killed stay as they are for ever. A movement is a step (``waiting``, ``parsing``,
+    ``cleaning``, ``splitting``, ``indexing``) or a new segment of any of the documents. While Dify indexes the segments
+    of one document, or works on other documents before these, it shows no movement: give it the time that your longest
+    document, and your queue, need.
+
+    * With ``mode="poke"`` and ``deferrable=True``, every movement between two looks is seen. The triggerer may be
+      restarted meanwhile.
+    * With ``mode="reschedule"``, nothing is remembered from one look to the next, and movement is told by the times
+      that Dify gives for the steps, against Dify's own clock. A document that is split for longer than
+      ``stall_timeout`` looks as if it stood still, although its segments grow. Documents that have left the batch
+      since the last look cannot be followed: where the whole batch is gone, the sensor fails; where a part of it is,
+      it waits for, and returns, the rest. Wait by ``document_ids``, or in one of the other modes, where documents are
+      updated or deleted meanwhile.
+
+    ``soft_fail`` skips the task on a timeout, where nothing moves, and where a document failed, is paused or is gone;
+    it does so in every mode. When Dify could not be asked, the task fails and may be retried.
+
+    .. seealso:: https://docs.dify.ai/api-reference/documents/get-document-indexing-status
+
+    :param dataset_id: UUID of the knowledge base. (templated)
+    :param batch: The batch that Dify answered the creation of the documents with, a text of 20 digits. (templated)
+    :param document_ids: UUIDs of the documents, instead of a batch: a list, one id, the output of another task, or a
+        string that renders to a JSON list or to ids separated by commas or white space. (templated)
+    :param dify_conn_id: Id of the Airflow Connection. (templated)
+    :param stall_timeout: Seconds without any movement after which it fails; ``None``: never.
+    :param deferrable: Whether to wait in the triggerer instead of on the worker. Its first looks come sooner than
+        ``poke_interval``.
+    :return: The UUIDs of the documents, as a list: in the order they were asked for, or in which Dify lists the batch.
+    :raises DifyInputError: What was asked for makes no sense; nothing was sent.
+    :raises DifyIndexingError: A document failed, is paused, or is gone; ``documents`` of the error tells which.
+    :raises DifyIndexingStalled: Nothing has moved for too long.
+    :raises DifyIndexingTimeout: They were not indexed within ``timeout`` seconds.
+    :raises DifyError: Dify could not be asked.
+    """
+
+    template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "batch", "document_ids")
+    ui_color = "#d6e4ff"
+
+    def __init__(
+        self,
+        *,
+        dataset_id: str,
+        batch: str | None = None,
+        document_ids: Iterable[str] | str | None = None,
+        dify_conn_id: str = DifyHook.default_conn_name,
+        stall_timeout: float | None = STALL_TIMEOUT,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        require_one(batch, document_ids)
+        self.dataset_id = dataset_id
+        self.batch = batch
+        self.document_ids = document_ids
+        self.dify_conn_id = dify_conn_id
+        self.stall_timeout = stall_timeout
+        self.deferrable = deferrable
+        self._waiting: tuple[IndexingWait, Deadline] | None = None
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once. Where not all is indexed and the sensor is deferrable, go on in the triggerer.
+
+        Here, and not in an ``execute`` of its own, so that Airflow's ``soft_fail`` covers the first look, too.
+        """
+        if self._waiting is None:
+            self._waiting = self._begin(context)
+        wait, deadline = self._waiting
+        # Not kept open: Dify drops a connection that is idle for two seconds, and has only ten.
+        with DifyHook(self.dify_conn_id) as hook:
+            report = hook.run(wait.look(deadline), deadline)
+        if report is not None:
+            return PokeReturnValue(is_done=True, xcom_value=list(report.document_ids))
+        if self.deferrable:
+            self._defer(wait, deadline)
+        if deadline.remaining < _MARGIN:
+            raise wait.timed_out(deadline)
+        return PokeReturnValue(is_done=False)
+
+    def execute_complete(
+        self,
+        context: Context,  # noqa: ARG002 - Airflow gives it
+        event: dict[str, Any] | None,
+    ) -> list[str]:
+        """Return and raise what the direct way would.
+
+        :param event: What the trigger fired.
+        """
+        status = event.get("status") if isinstance(event, dict) else None
+        if event is not None and status == "success":
+            document_ids: list[str] = event["document_ids"]
+            self.log.info("All %d documents are indexed.", len(document_ids))
+            return document_ids
+        if event is not None and status == "error":
+            raise DifyError.from_json(event["error"])
+        raise DifyError(f"The trigger fired {event!r}, which this sensor does not know. Clear the task to retry.")
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after the trigger, and with ``soft_fail`` skip where the direct way would.
+
+        Airflow itself skips a deferred sensor for whatever went wrong, and a direct one only for what is final.
+        """
+        # What the trigger says when it does not end by itself: the triggerer is down.
+        no_answer = next_method == "__fail__" and "timeout" in str((next_kwargs or {}).get("error", "")).lower()
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowSkipException as skip:
+            cause = skip.__cause__
+            final = no_answer or isinstance(cause, (AirflowFailException, AirflowSensorTimeout))
+            if self.soft_fail and isinstance(cause, AirflowException) and not final:
+                raise cause from None
+            raise
+        except AirflowException as error:
+            if not no_answer:
+                raise
+            raise DifyIndexingTimeout(
+                "Nothing was heard from the triggerer until long after the timeout of the sensor. "
+                "Check that a triggerer runs, or set deferrable=False."
+            ) from error
+
+    def _begin(self, context: Context) -> tuple[IndexingWait, Deadline]:
+        wait = IndexingWait(
+            self.dataset_id, batch=self.batch, document_ids=self.document_ids, stall_timeout=self.stall_timeout
+        )
+        self.log.info("Waiting for the indexing of %s, up to %g s.", wait, self.timeout)
+        return wait, self._deadline(context)
+
+    def _deadline(self, context: Context) -> Deadline:
+        if self.deferrable:
+            return Deadline(self.timeout, clocks.clock.time)
+        if self.reschedule:
+            first = _first_poke(self, context)
+            return Deadline(self.timeout, clocks.clock.time, first.timestamp() if first else None)
+        return Deadline(self.timeout, clocks.clock.monotonic)
+
+    def _defer(self, wait: IndexingWait, deadline: Deadline) -> None:
+        from airflow_provider_dify.triggers.indexing import DifyDocumentIndexingTrigger
+
+        document_ids = list(wait.document_ids)
+        self.log.info("The triggerer goes on waiting, up to %.0f s.", deadline.remaining)
+        self.defer(
+            trigger=DifyDocumentIndexingTrigger(
+                dify_conn_id=self.dify_conn_id,
+                dataset_id=wait.dataset_id,
+                batch=wait.batch,
+                document_ids=None if wait.batch else document_ids,
+                started=clocks.clock.time() - deadline.elapsed,
+                timeout=self.timeout,
+                poll_interval=max(self.poke_interval, _SHORTEST_INTERVAL),
+                stall_timeout=self.stall_timeout,
+                so_far=wait.so_far(),
+            ),
+            method_name="execute_complete",
+            # The trigger ends by itself, and says what is left; this is for one that does not.
+            timeout=timedelta(seconds=deadline.remaining + _GRACE + _GRACE_EACH * len(document_ids)),
+        )
+
+
+def _first_poke(sensor: BaseSensorOperator, context: Context) -> datetime | None:
+    """Return when a sensor that is rescheduled looked for the first time; ``None`` where this is the first time."""
+    task_instance: Any = context["ti"]
+    if hasattr(task_instance, "get_first_reschedule_date"):
+        first: datetime | None = task_instance.get_first_reschedule_date(context)
+        return first
+    # Airflow 2 has only this, by which its own sensors know.
+    from airflow.sensors.base import _orig_start_date  # type: ignore[import-not-found,unused-ignore]
+
+    first = _orig_start_date(
+        dag_id=task_instance.dag_id,
+        task_id=task_instance.task_id,
+        run_id=task_instance.run_id,
+        map_index=task_instance.map_index,
+        try_number=(task_instance.max_tries or 0) - (sensor.retries or 0) + 1,
+    )
+    return first  # noqa: RET504 - it has no type of its own

@@ -1,0 +1,147 @@
+"""Running flows in an event loop, over connections of httpx that all flows to one Dify share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from airflow_provider_dify.exceptions import DifyInputError, DifyTransportError
+from airflow_provider_dify.knowledge.flow import Flow, Pause, Request, Response, Step
+from airflow_provider_dify.transport import clock as clocks
+from airflow_provider_dify.transport import common
+from airflow_provider_dify.transport.cancelling import cancel_gently
+from airflow_provider_dify.transport.common import Log
+from airflow_provider_dify.transport.lines import Line, line_to
+from airflow_provider_dify.transport.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def shared_client(settings: Settings, log: Log) -> AsyncIterator[AsyncClient]:
+    """Give a client over the connections to a Dify that everything in this event loop shares.
+
+    They are made when the first request is sent, and closed when the last client is done.
+
+    :param settings: How to reach the Dify.
+    :param log: Where the notes of this client's flows go.
+    """
+    async with line_to(settings) as line:
+        yield AsyncClient(settings, log, line)
+
+
+class AsyncClient:
+    """Talks to one Dify without holding up the event loop; :func:`shared_client` makes one.
+
+    Cheap enough to have one for each flow. It may run many at once; their requests take turns on a few connections.
+
+    :param settings: How to reach it.
+    :param log: Where the flows' notes go.
+    :param line: The connections.
+    """
+
+    def __init__(self, settings: Settings, log: Log, line: Line) -> None:
+        self._settings = settings
+        self._log = log
+        self._line = line
+        #: Version of the server, from its last answer that told it.
+        self.server_version: str | None = None
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Do what a flow asks for until it ends, and return what it returns."""
+        resume: Callable[[], Step] = partial(next, flow)
+        while True:
+            try:
+                step = resume()
+            except StopIteration as stop:
+                return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic
+            try:
+                answer = await self._do(step)
+            except BaseException as error:  # noqa: BLE001 - a flow also learns when the trigger is cancelled
+                resume = partial(flow.throw, error)
+            else:
+                resume = partial(flow.send, answer)
+
+    async def _do(self, step: Step) -> Response | None:
+        if isinstance(step, Request):
+            return await self._send(step)
+        common.say(step, self._log)
+        if isinstance(step, Pause):
+            await clocks.clock.asleep(step.seconds)
+        return None
+
+    async def _send(self, request: Request) -> Response:
+        # The time for an answer begins when it is the request's turn.
+        async with self._line.turn():
+            answer = await self._exchange(await self._transport_for(request), request)
+        self.server_version = answer.headers.get("X-Version", self.server_version)
+        return common.response_from(self._settings, answer.status_code, answer.headers, answer.content)
+
+    async def _transport_for(self, request: Request) -> httpx.AsyncBaseTransport:
+        try:
+            return await self._line.transport()
+        except (OSError, ValueError, ImportError) as error:
+            raise common.not_sendable(self._settings, request, error) from None
+
+    async def _exchange(self, transport: httpx.AsyncBaseTransport, request: Request) -> httpx.Response:
+        import httpx
+
+        try:
+            return await cancel_gently(partial(_exchange, transport, _outgoing(self._settings, request)))
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            raise self._failure(request, error) from None  # its own text may hold secrets
+
+    def _failure(self, request: Request, error: Exception) -> DifyTransportError | DifyInputError:
+        import httpx
+
+        # No answer of a server leads to these: an URL or a header that httpx cannot use.
+        unusable = (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
+        # TLS that breaks off within an answer comes as an OSError.
+        if isinstance(error, unusable) or not isinstance(error, (httpx.HTTPError, OSError)):
+            return common.not_sendable(self._settings, request, error)
+        return common.not_answered(self._settings, request, error, reached=_may_have_reached(error))
+
+
+async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
+    """Send a request, and read the whole answer.
+
+    Not through an httpx.AsyncClient: it would log each request at level INFO, let a .netrc replace the key, and keep
+    cookies, which here would travel from one key to another.
+    """
+    answer = await transport.handle_async_request(request)
+    try:
+        await answer.aread()
+    finally:
+        await answer.aclose()
+    return answer
+
+
+def _outgoing(settings: Settings, request: Request) -> httpx.Request:
+    import httpx
+
+    headers = httpx.Headers({"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "Connection": "keep-alive"})
+    for name, value in common.headers_for(settings).items():
+        headers[name] = value  # one by one, so that another spelling of a name replaces it
+    headers["Authorization"] = common.authorization(settings)
+    timeout = httpx.Timeout(settings.timeout, connect=settings.connect_timeout)
+    return httpx.Request(
+        request.method,
+        settings.base_url + request.path,
+        params=dict(request.query) or None,
+        headers=headers,
+        json=request.json,
+        extensions={"timeout": timeout.as_dict()},
+    )
+
+
+def _may_have_reached(error: Exception) -> bool:
+    """Whether a request that failed so may have been carried out: only where a connection was there."""
+    import httpx
+
+    # A failure of TLS at the beginning is a ConnectError, too.
+    return not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError))

@@ -1,0 +1,91 @@
+"""What holds for every client, blocking or not: what is sent along, what an answer becomes, what a failure says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from airflow_provider_dify.exceptions import DifyInputError, DifyTransportError
+from airflow_provider_dify.knowledge.flow import Note, Pause, Request, Response
+from airflow_provider_dify.transport import clock as clocks
+from airflow_provider_dify.transport.settings import USER_AGENT, Settings
+
+
+class Log(Protocol):
+    """What Airflow's loggers of all versions have in common."""
+
+    def info(self, msg: str, /, *args: Any) -> Any:
+        """Log a message."""
+
+    def log(self, level: int, msg: str, /, *args: Any) -> Any:
+        """Log a message at a level."""
+
+
+def say(step: Pause | Note, log: Log) -> None:
+    """Log what a flow has to say about a step."""
+    if isinstance(step, Note):
+        log.log(step.level, "%s", step.text)
+    elif step.reason:
+        log.info("%s Next look in %.1f s.", step.reason, step.seconds)
+
+
+def headers_for(settings: Settings) -> dict[str, str]:
+    """Return the headers to send with every request, without the key."""
+    return {**settings.headers, "User-Agent": USER_AGENT}
+
+
+def authorization(settings: Settings) -> str:
+    """Return what the Authorization header says. It is the key: not for logs."""
+    return f"Bearer {settings.api_key}"
+
+
+def proxies_of(settings: Settings) -> dict[str, str]:
+    """Return the proxies in the form in which requests lets them overrule the environment."""
+    # requests finds no password in a proxy without a scheme.
+    proxies = {name: url if "://" in url else f"http://{url}" for name, url in settings.proxies.items()}
+    if "all" in proxies:  # by itself, it would come after what the environment has for a scheme
+        proxies = {"http": proxies["all"], "https": proxies["all"], **proxies}
+    return proxies
+
+
+def response_from(settings: Settings, status: int, headers: Mapping[str, str], body: bytes) -> Response:
+    """Return an answer as a flow gets it.
+
+    :param body: The body, decoded from its content encoding.
+    """
+    headers = {name.lower(): value for name, value in headers.items()}
+    if status >= 300 or "json" not in headers.get("content-type", ""):
+        # Some proxies show what they were sent in their pages.
+        headers = {name: settings.masked(value) for name, value in headers.items()}
+        body = settings.masked(body.decode(errors="replace")).encode()
+    return Response(status, headers, body, at=clocks.clock.time())
+
+
+def not_sendable(settings: Settings, request: Request, error: Exception) -> DifyInputError:
+    """Return the error that says why a request cannot be sent at all, however often one tries."""
+    text = f"{_where(settings, request)} cannot be sent ({_text(settings, error)})."
+    return DifyInputError(f"{text} Check the host and the extras of the connection.")
+
+
+def not_answered(settings: Settings, request: Request, error: Exception, *, reached: bool) -> DifyTransportError:
+    """Return the error that says why a request got no answer.
+
+    :param reached: Whether it may have reached Dify.
+    """
+    advice = (
+        "Check that Dify is up, and the timeout of the connection."
+        if reached
+        else "Check the host of the connection, TLS ('verify') and proxies, and that Dify is up."
+    )
+    text = f"{_where(settings, request)} was not answered ({_text(settings, error)})."
+    return DifyTransportError(f"{text} {advice}", reached=reached)
+
+
+def _where(settings: Settings, request: Request) -> str:
+    return f"{request.method} {settings.base_url}{request.path}"
+
+
+def _text(settings: Settings, error: Exception) -> str:
+    """Return what an error of a library says; it may quote what was sent, and so the key."""
+    name, detail = type(error).__name__, str(error)
+    return settings.masked(f"{name}: {detail}" if detail else name)

@@ -1,0 +1,101 @@
+"""One line to each Dify, shared by everything that runs in an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import urlsplit
+
+from airflow_provider_dify.transport.opening import MOST_CONNECTIONS, open_transport
+from airflow_provider_dify.transport.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
+
+#: What connections have in common that can be shared: the event loop, the server, TLS, and proxies.
+_Key: TypeAlias = "tuple[asyncio.AbstractEventLoop, str, str, bool | str, frozenset[tuple[str, str]]]"
+
+
+class Line:
+    """The few connections of an event loop to one Dify. They hold no key: each request brings its own.
+
+    :param settings: How to reach the Dify.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.users = 0
+        self._settings = settings
+        self._opening: asyncio.Task[httpx.AsyncBaseTransport] | None = None
+        # In front of httpx's own queue, which is walked from end to end for each request that comes or goes, and for
+        # which a timeout would begin before the request has its turn.
+        self._turns = asyncio.Semaphore(MOST_CONNECTIONS)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until one of the connections is free: first come, first served."""
+        async with self._turns:
+            yield
+
+    async def transport(self) -> httpx.AsyncBaseTransport:
+        """Return what sends requests; the first who asks has it made, and all who ask meanwhile wait for the same.
+
+        :raises OSError, ValueError, ImportError: see :func:`~.opening.open_transport`. The next one tries again.
+        """
+        if self._opening is None or _failed(self._opening):
+            self._opening = asyncio.create_task(asyncio.to_thread(open_transport, self._settings))
+        # Shielded: the one who is cancelled is not the only one who waits.
+        return await asyncio.shield(self._opening)
+
+    async def close(self) -> None:
+        """Close the connections. That goes on to its end when the one who asks for it is cancelled."""
+        if self._opening is not None:
+            closing = asyncio.create_task(_close(self._opening))
+            _CLOSING.add(closing)
+            closing.add_done_callback(_CLOSING.discard)
+            await asyncio.shield(closing)
+
+
+_LINES: dict[_Key, Line] = {}
+#: An event loop itself keeps no task alive.
+_CLOSING: set[asyncio.Task[None]] = set()
+
+
+@asynccontextmanager
+async def line_to(settings: Settings) -> AsyncIterator[Line]:
+    """Share the line to a Dify with all others in this event loop; the last one to leave closes it."""
+    _forget_closed_loops()
+    key = _key(settings)
+    line = _LINES.setdefault(key, Line(settings))
+    line.users += 1
+    try:
+        yield line
+    finally:
+        line.users -= 1
+        if not line.users:
+            del _LINES[key]
+            await line.close()
+
+
+def _key(settings: Settings) -> _Key:
+    parts = urlsplit(settings.base_url)
+    proxies = frozenset(settings.proxies.items())
+    return asyncio.get_running_loop(), parts.scheme, parts.netloc, settings.verify, proxies
+
+
+def _forget_closed_loops() -> None:
+    """Drop the lines of event loops that ended before their users: nobody can use or close them any more."""
+    for key in list(_LINES):
+        if key[0].is_closed():
+            _LINES.pop(key, None)
+
+
+def _failed(opening: asyncio.Task[httpx.AsyncBaseTransport]) -> bool:
+    return opening.done() and (opening.cancelled() or opening.exception() is not None)
+
+
+async def _close(opening: asyncio.Task[httpx.AsyncBaseTransport]) -> None:
+    await asyncio.wait([opening])  # a thread cannot be stopped halfway
+    if not _failed(opening):
+        await opening.result().aclose()

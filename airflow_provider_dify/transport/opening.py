@@ -1,0 +1,98 @@
+"""Making the transport of httpx for one Dify, by the same rules for TLS and proxies as requests has.
+
+httpx's own rules for the environment differ: other variables for the CA bundle, and a NO_PROXY that knows no networks.
+A task must not find another Dify, or none, when it moves from the worker to the triggerer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_dify.transport import common
+from airflow_provider_dify.transport.settings import Settings
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx
+
+#: Connections to one Dify from one process: its API process takes 10, from everybody together.
+MOST_CONNECTIONS = 4
+#: Seconds after which an idle connection is not used any more: Dify's server closes it after 2 s.
+KEEP_ALIVE = 1.8
+
+
+def open_transport(settings: Settings) -> httpx.AsyncBaseTransport:
+    """Return a transport for a Dify; no connection is made yet.
+
+    This blocks for 20 ms, and for half a second the first time: imports, and the certificates that are trusted. Not
+    for the thread of an event loop.
+
+    :raises OSError: A CA bundle is not there, or is none.
+    :raises ValueError: A proxy is no URL, or of a kind that there is not.
+    :raises ImportError: The proxy is of a kind for which a package is missing.
+    """
+    import httpx
+
+    _load_backend()
+    verify, proxy = _with_environment(settings)
+    tls = _tls(verify if settings.base_url.startswith("https") or (proxy or "").startswith("https") else False)
+    return httpx.AsyncHTTPTransport(
+        verify=tls,
+        trust_env=False,
+        proxy=_proxy(proxy, tls) if proxy else None,
+        limits=httpx.Limits(max_connections=MOST_CONNECTIONS, keepalive_expiry=KEEP_ALIVE),
+    )
+
+
+def _load_backend() -> None:
+    """Import what anyio leaves for the first connection: 80 ms that would hold up every trigger of the process."""
+    import anyio
+    import anyio.streams.tls
+
+    anyio.connect_tcp  # noqa: B018 - imported when it is looked up
+    anyio.run(anyio.sleep, 0)
+
+
+def _with_environment(settings: Settings) -> tuple[bool | str, str | None]:
+    """Return what certificates are checked with, and the proxy, as requests has it in this environment."""
+    import requests
+    from requests.utils import select_proxy
+
+    url = settings.base_url
+    with requests.Session() as session:
+        merged = session.merge_environment_settings(url, common.proxies_of(settings), None, settings.verify, None)
+    proxy: str | None = select_proxy(url, merged["proxies"])
+    if proxy and "://" not in proxy:
+        proxy = f"http://{proxy}"
+    return merged["verify"] or False, proxy
+
+
+def _tls(verify: bool | str) -> ssl.SSLContext:
+    import ssl
+    from pathlib import Path
+
+    from requests.utils import DEFAULT_CA_BUNDLE_PATH
+    from urllib3.util.ssl_ import create_urllib3_context
+
+    context = create_urllib3_context()
+    context.check_hostname = verify is not False  # first, as it must be off before the next may be
+    context.verify_mode = ssl.CERT_NONE if verify is False else ssl.CERT_REQUIRED
+    if verify is False:
+        return context
+    bundle = DEFAULT_CA_BUNDLE_PATH if verify is True else str(verify)
+    try:
+        context.load_verify_locations(**{"capath" if Path(bundle).is_dir() else "cafile": bundle})
+    except OSError as error:  # it does not say which file
+        raise OSError(f"cannot use the CA bundle {bundle}: {error}") from None
+    return context
+
+
+def _proxy(url: str, tls: ssl.SSLContext) -> httpx.Proxy:
+    import httpx
+
+    try:
+        # Without a context of ours, one would be made for each connection, in the event loop.
+        return httpx.Proxy(url, ssl_context=tls if url.startswith("https") else None)
+    except httpx.InvalidURL as error:  # it is no ValueError
+        raise ValueError(str(error)) from None

@@ -1,0 +1,265 @@
+"""A trigger for asset watchers: documents of a Dify knowledge base become available."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable
+from contextlib import aclosing
+from typing import Any, Protocol
+
+from airflow.providers.common.compat.sdk import AirflowException
+from airflow.triggers import base
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_dify.exceptions import DifyError
+from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.availability import Look, Watermark, look
+from airflow_provider_dify.knowledge.documents import Document
+from airflow_provider_dify.knowledge.flow import JSON
+from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.transport import clock as clocks
+
+log = logging.getLogger(__name__)
+
+#: Seconds that no wait after a failed look exceeds, unless Dify asks for more, or looks are farther apart anyway.
+_LONGEST_WAIT = 600.0
+
+#: Seconds between the last event of a look and the one before. Airflow up to 3.3 starts a run for the first of events
+#: that come close together, and leaves the others to the run of the next event, whenever that comes: so the last one
+#: comes when the first run has been made. https://github.com/apache/airflow/issues/54659
+_GAP = 10.0
+
+_EventTrigger: Any = getattr(base, "BaseEventTrigger", BaseTrigger)
+
+
+class DifyDocumentsAvailableTrigger(_EventTrigger):  # type: ignore[misc]  # Airflow 2 has no event triggers
+    """Fires once for each document of a knowledge base that becomes available: indexed, enabled, and not archived.
+
+    For an ``AssetWatcher``, and so for Airflow 3.0 or later. The payload of an event is ``dataset_id``,
+    ``document_id``, ``name``, ``word_count``, and ``created_at`` (seconds since the epoch). Dify sets a document's
+    flags first; after one is enabled or un-archived, search may follow some seconds later.
+
+    The first look takes what is available as the base line. After that, each document fires at most once, however it
+    became available: created, indexed at last, enabled, or un-archived. One of the base line fires when it comes back
+    after it was away for two complete looks. A document whose content is replaced keeps its id, and does not fire
+    again.
+
+    Since Airflow 3.3 what has fired is kept in the state store of the asset, and is written before an event goes out.
+    So a document never fires twice, and after a restart those fire that became available meanwhile. Where the
+    triggerer stops within about a second after that, before it has handed the event on, that event is lost.
+    Before 3.3 there is no place for it. Each start of the trigger takes a new base line: what became available while
+    no triggerer ran does not fire; and with ``include_existing``, everything fires again.
+
+    A failure of Dify, of the network, or of the connection never ends it: it is logged as a warning, and the next look
+    comes later after each one in a row, at most 10 minutes later or when Dify asks for it. The Airflow Connection is
+    read at each look, so a new key needs no restart.
+
+    Of the documents that one look finds, the last one fires 10 seconds after the others: Airflow up to 3.3 would make
+    a run for the first event, and keep the others back until some later event. For the same reason give the DAG no
+    ``max_active_runs`` that its runs reach (https://github.com/apache/airflow/issues/56050).
+
+    Triggers for the same knowledge base with the same connection and intervals share their looks on Airflow 3.3.
+
+    .. seealso:: https://docs.dify.ai/api-reference/documents/list-documents
+
+    :param dataset_id: UUID of the knowledge base.
+    :param dify_conn_id: Id of the Airflow Connection.
+    :param poll_interval: Seconds between two looks. A look is one request for each 100 documents that have to be
+        read; where at most the newest ones are new, that is one.
+    :param full_look_interval: Seconds after which all pages are read at the latest. That finds the document that
+        came while another one left, so that the number of documents does not tell.
+    :param include_existing: Whether the first look fires for what it finds.
+    :raises DifyInputError: A parameter has a wrong value.
+    """
+
+    def __init__(
+        self,
+        *,
+        dataset_id: str,
+        dify_conn_id: str = "dify_default",
+        poll_interval: float = 60.0,
+        full_look_interval: float = 600.0,
+        include_existing: bool = False,
+    ) -> None:
+        if _EventTrigger is BaseTrigger:
+            raise RuntimeError("DifyDocumentsAvailableTrigger is for asset watchers, which Airflow has since 3.0.")
+        super().__init__()
+        self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
+        self.dify_conn_id = dify_conn_id
+        self.poll_interval = inputs.number(poll_interval, "poll_interval")
+        self.full_look_interval = inputs.number(full_look_interval, "full_look_interval")
+        self.include_existing = include_existing
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return what a triggerer needs to make it again."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "dataset_id": self.dataset_id,
+            "dify_conn_id": self.dify_conn_id,
+            "poll_interval": self.poll_interval,
+            "full_look_interval": self.full_look_interval,
+            "include_existing": self.include_existing,
+        }
+
+    def shared_stream_key(self) -> Hashable:
+        """Tell which triggers share their looks: Airflow 3.3 asks for it."""
+        classpath, kwargs = self.serialize()
+        del kwargs["include_existing"]
+        return classpath, *kwargs.values()
+
+    @classmethod
+    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncGenerator[Look, None]:
+        """Look again and again, for all triggers of the same :meth:`shared_stream_key`. It never ends."""
+        watch = cls(**kwargs)
+        before: Look | None = None
+        complete_at, failures = clocks.clock.monotonic(), 0
+        while True:
+            now = clocks.clock.monotonic()
+            due = now - complete_at >= watch.full_look_interval
+            try:
+                before = await watch._look(None if due else before)
+            except Exception as error:  # noqa: BLE001 - ending here would only make the triggerer start it again at once
+                failures += 1
+                await clocks.clock.asleep(watch._wait_after(error, failures))
+                continue
+            failures = 0
+            complete_at = now if before.complete else complete_at
+            yield before
+            await clocks.clock.asleep(watch.poll_interval)
+
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[Look]) -> AsyncGenerator[TriggerEvent, None]:
+        """Fire for what is new to this trigger in a stream of looks."""
+        state = _State(getattr(self, "asset_state_store", None), self.dataset_id)
+        announcer = _Announcer(self.dataset_id, state, include_existing=self.include_existing)
+        async for seen in shared_stream:
+            try:
+                async for document in announcer.take(seen):
+                    yield TriggerEvent(self._payload(document))  # type: ignore[no-untyped-call]
+            except Exception as error:  # it is a call to Airflow's API server; the next look brings it all again
+                text = "What fired for Dify knowledge base %s cannot be kept, and nothing fires until it can: %s"
+                log.warning(text, self.dataset_id, error, exc_info=error)
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Do all of it alone: Airflow before 3.3 shares nothing."""
+        async with aclosing(self.open_shared_stream(self.serialize()[1])) as looks:
+            async for event in self.filter_shared_stream(looks):
+                yield event
+
+    async def _look(self, before: Look | None) -> Look:
+        return await run_flow(look(self.dataset_id, before), await async_settings(self.dify_conn_id), log)
+
+    def _wait_after(self, error: Exception, failures: int) -> float:
+        """Log a failed look; return the seconds to wait before the next one."""
+        retries = Retries(first=self.poll_interval, longest=max(_LONGEST_WAIT, self.poll_interval))
+        known = error if isinstance(error, DifyError) else DifyError(str(error))
+        wait = max(self.poll_interval, retries.delay(failures, known))
+        log.warning(
+            "Dify knowledge base %s cannot be watched (failure %d in a row): %s Next look in %.0f s.",
+            self.dataset_id,
+            failures,
+            error,
+            wait,
+            # What Airflow and this package raise says it all.
+            exc_info=None if isinstance(error, AirflowException) else error,
+        )
+        return wait
+
+    def _payload(self, document: Document) -> dict[str, JSON]:
+        return {
+            "dataset_id": self.dataset_id,
+            "document_id": document.id,
+            "name": document.name,
+            "word_count": document.word_count,
+            "created_at": document.created_at,
+        }
+
+
+class _Announcer:
+    """Keeps the watermark of one trigger, and says what to fire for and when.
+
+    :param dataset_id: UUID of the knowledge base, for the log.
+    :param state: Where the watermark is kept.
+    :param include_existing: Whether the first look ever is announced, too.
+    """
+
+    def __init__(self, dataset_id: str, state: _State, *, include_existing: bool) -> None:
+        self._dataset_id = dataset_id
+        self._state = state
+        self._include_existing = include_existing
+        self._mark = Watermark()
+        self._fired_at = float("-inf")
+
+    async def take(self, seen: Look) -> AsyncGenerator[Document, None]:
+        """Give the documents that a look shows for the first time; each is written down before."""
+        if self._mark.base is None or self._mark.news(seen):
+            # Another triggerer may be running this trigger, too, or may have until now.
+            self._mark = self._mark.joined(await self._state.read())
+        first = self._mark.base is None
+        if first:
+            log.info("Watching Dify knowledge base %s: %d documents are there.", self._dataset_id, len(seen.available))
+        news = [] if first and not self._include_existing else self._mark.news(seen)
+        if news:
+            log.info("Dify knowledge base %s: %d documents became available.", self._dataset_id, len(news))
+        if len(news) > 1:
+            await self._move(seen.without(news[-1]))
+            for document in news[:-1]:
+                self._fired_at = clocks.clock.monotonic()
+                yield document
+        if news:
+            await self._wait_for_gap()
+        await self._move(seen, announce=bool(news) or not first)
+        if news:
+            self._fired_at = clocks.clock.monotonic()
+            yield news[-1]
+
+    async def _wait_for_gap(self) -> None:
+        wait = self._fired_at + _GAP - clocks.clock.monotonic()
+        if wait > 0:
+            await clocks.clock.asleep(wait)
+
+    async def _move(self, seen: Look, *, announce: bool = True) -> None:
+        moved = self._mark.after(seen, announce=announce)
+        if moved != self._mark:
+            await self._state.write(moved)
+        self._mark = moved
+
+
+class _StateStore(Protocol):
+    """The part of Airflow's state store of an asset that is used."""
+
+    async def aget(self, key: str) -> JSON:
+        """Return a value; ``None`` where there is none."""
+
+    async def aset(self, key: str, value: JSON) -> None:
+        """Keep a value."""
+
+
+class _State:
+    """Where a watermark outlives the process.
+
+    :param store: Airflow's; ``None`` before 3.3, where it lives in the trigger alone.
+    :param dataset_id: UUID of the knowledge base.
+    """
+
+    def __init__(self, store: _StateStore | None, dataset_id: str) -> None:
+        self._store = store
+        self._key = f"airflow-provider-dify/available/{dataset_id}"
+
+    async def read(self) -> Watermark:
+        """Return the watermark that was written last; one of no look where there is none."""
+        if self._store is None:
+            return Watermark()
+        try:
+            return Watermark.from_json(await self._store.aget(self._key))
+        except (
+            ValueError
+        ) as error:  # Airflow makes one trigger of equal ones, and asks it which of their assets it means
+            self._store = None
+            text = "Equal triggers watch for several assets, so what fired is not kept over a restart (%s)."
+            log.warning(text, error)
+            return Watermark()
+
+    async def write(self, mark: Watermark) -> None:
+        """Keep a watermark."""
+        if self._store is not None:
+            await self._store.aset(self._key, mark.to_json())

@@ -1,0 +1,221 @@
+"""What Airflow learns of this provider without a task being run: its metadata, its form, and what it costs to load."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import pkgutil
+import re
+import subprocess
+import sys
+from importlib.metadata import entry_points, version
+from importlib.resources import files
+from types import ModuleType
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+from airflow.providers.common.compat.sdk import BaseHook, BaseOperator, BaseSensorOperator
+from airflow.triggers.base import BaseTrigger
+
+import airflow_provider_dify
+from airflow_provider_dify.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR, get_provider_info
+from airflow_provider_dify.hooks.dify import DifyHook
+from airflow_provider_dify.transport.settings import Settings
+
+INFO = get_provider_info()
+KINDS: dict[str, type] = {
+    "hooks": BaseHook,
+    "operators": BaseOperator,
+    "sensors": BaseSensorOperator,
+    "triggers": BaseTrigger,
+}
+
+
+def schema(name: str) -> Any:
+    return json.loads((files("airflow") / name).read_text())
+
+
+def modules(package: str) -> list[str]:
+    """The modules of a package; none, where there is no such package."""
+    found = importlib.util.find_spec(package)
+    places = found.submodule_search_locations if found else None
+    return [f"{package}.{module.name}" for module in pkgutil.iter_modules(places or [])]
+
+
+def defines(module: str, base: type) -> bool:
+    """Whether a module has a class of its own below another."""
+    members = vars(importlib.import_module(module)).values()
+    return any(isinstance(one, type) and issubclass(one, base) and one.__module__ == module for one in members)
+
+
+def python(code: str) -> Any:
+    """Run code in a fresh interpreter, and return what it leaves in ``result``."""
+    script = f"import json, sys\n{code}\nprint('\\n' + json.dumps(result))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+class TestMetadata:
+    """What ``get_provider_info`` returns, and where Airflow finds it."""
+
+    def test_is_as_airflow_wants_it(self) -> None:
+        jsonschema.validate(INFO, schema("provider_info.schema.json"))
+        assert json.loads(json.dumps(INFO)) == INFO
+
+    def test_package_name_and_version_are_those_of_the_distribution(self) -> None:
+        assert INFO["package-name"] == "airflow-provider-dify"
+        assert INFO["versions"][0] == airflow_provider_dify.__version__ == version(INFO["package-name"])
+
+    def test_the_entry_point_leads_to_it(self) -> None:
+        (found,) = (
+            point
+            for point in entry_points(group="apache_airflow_provider")
+            if point.value.startswith("airflow_provider_dify")
+        )
+        assert found.load() is get_provider_info
+
+    @pytest.mark.parametrize(("kind", "base"), KINDS.items())
+    def test_it_names_every_module_that_has_something_for_airflow(self, kind: str, base: type) -> None:
+        named = {name for entry in INFO.get(kind, ()) for name in entry["python-modules"]}
+        there = {name for name in modules(f"airflow_provider_dify.{kind}") if defines(name, base)}
+        assert named == there
+
+    def test_every_integration_that_is_named_is_declared(self) -> None:
+        declared = {integration["integration-name"] for integration in INFO["integrations"]}
+        used = {entry["integration-name"] for kind in KINDS
+                for entry in INFO.get(kind, ())}  # fmt: skip
+        assert used == declared
+
+    def test_the_connection_type_is_that_of_the_hook(self) -> None:
+        (declared,) = INFO["connection-types"]
+        module, _, name = declared["hook-class-name"].rpartition(".")
+        assert getattr(importlib.import_module(module), name) is DifyHook
+        assert declared["connection-type"] == DifyHook.conn_type
+        assert declared["hook-name"] == DifyHook.hook_name
+        assert DifyHook.conn_name_attr == "dify_conn_id"
+        assert DifyHook().dify_conn_id == DifyHook.default_conn_name == "dify_default"
+
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+    def test_airflow_itself_takes_it(self) -> None:
+        """Airflow checks what providers declare and drops, with a warning, what it does not like."""
+        from airflow.providers_manager import ProvidersManager
+
+        manager = ProvidersManager()  # type: ignore[no-untyped-call]
+        assert manager.providers["airflow-provider-dify"].version == airflow_provider_dify.__version__
+        hook = manager.hooks["dify"]
+        assert hook is not None
+        assert hook.hook_class_name == "airflow_provider_dify.hooks.dify.DifyHook"
+        assert hook.hook_name == "Dify"
+        assert hook.connection_testable
+        fields = [field for name, field in manager.connection_form_widgets.items() if name.startswith("extra__dify__")]
+        assert [field.field_name for field in fields] == list(CONN_FIELDS)
+        assert not any(field.is_sensitive for field in fields)
+        assert manager.field_behaviours["dify"] == DifyHook.get_ui_field_behaviour()
+
+
+class TestForm:
+    """The connection form: one declaration, for every Airflow."""
+
+    def test_no_field_is_required_or_pre_filled(self) -> None:
+        for name, field in CONN_FIELDS.items():
+            assert "null" in field["schema"]["type"], name
+            assert "default" not in field["schema"], name
+            assert field["label"], name
+            assert field["description"], name
+
+    def test_its_fields_are_extras_that_the_connection_knows(self) -> None:
+        assert set(CONN_FIELDS) <= set(Settings.__dataclass_fields__) - {"base_url", "api_key"}
+
+    def test_the_defaults_that_it_tells_are_the_true_ones(self) -> None:
+        for name in ("timeout", "max_retries"):
+            told = re.search(r"Empty: (\d+)\.", CONN_FIELDS[name]["description"])
+            assert told
+            assert float(told[1]) == getattr(Settings, name)
+        assert Settings.verify is True
+        assert "Empty: true." in CONN_FIELDS["verify"]["description"]
+
+    def test_its_standard_fields(self) -> None:
+        (declared,) = INFO["connection-types"]
+        assert declared["ui-field-behaviour"] == UI_FIELD_BEHAVIOUR
+        assert declared["conn-fields"] == CONN_FIELDS
+        hidden = set(UI_FIELD_BEHAVIOUR["hidden-fields"])
+        assert hidden == {"login", "port", "schema"}
+        assert not hidden & set(UI_FIELD_BEHAVIOUR["relabeling"])
+        # What is dropped for placeholders of further fields would be a lie in the declaration.
+        assert set(UI_FIELD_BEHAVIOUR["placeholders"]) <= {"host", "password", "login", "port", "schema"}
+
+    def test_older_airflow_is_told_the_same_of_the_standard_fields(self) -> None:
+        behaviour = DifyHook.get_ui_field_behaviour()
+        jsonschema.validate(behaviour, schema("customized_form_field_behaviours.schema.json"))
+        assert behaviour == {name.replace("-", "_"): value for name, value in UI_FIELD_BEHAVIOUR.items()}
+        assert set(behaviour) == {"hidden_fields", "relabeling", "placeholders"}
+
+    @pytest.mark.parametrize("installed", [False, True], ids=["stand-ins", "wtforms"])
+    def test_older_airflow_gets_the_same_further_fields(self, monkeypatch: pytest.MonkeyPatch, installed: bool) -> None:
+        if installed:
+            pytest.importorskip("wtforms")
+            pytest.importorskip("flask_appbuilder")
+        else:
+            stand_in(monkeypatch)
+        widgets = DifyHook.get_connection_form_widgets()
+        assert list(widgets) == list(CONN_FIELDS)
+        for name, field in widgets.items():
+            label, options = (field.args[0], field.kwargs)  # wtforms makes its fields later, from these
+            assert label == CONN_FIELDS[name]["label"]
+            assert options["description"] == CONN_FIELDS[name]["description"]
+            assert "default" not in options
+            assert [type(validator).__name__ for validator in options["validators"]] == ["Optional"]
+            assert type(options["widget"]).__name__ == "BS3TextFieldWidget"
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the little of Flask's forms there that the hook names: only the Airflow 2 that asks for it has them."""
+
+    class UnboundField:
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self.args = args
+            self.kwargs = kwargs
+
+    names: dict[str, dict[str, Any]] = {
+        "wtforms": {"StringField": UnboundField},
+        "wtforms.validators": {"Optional": type("Optional", (), {})},
+        "flask_appbuilder": {},
+        "flask_appbuilder.fieldwidgets": {"BS3TextFieldWidget": type("BS3TextFieldWidget", (), {})},
+    }
+    for name, members in names.items():
+        module = ModuleType(name)
+        vars(module).update(members)
+        monkeypatch.setitem(sys.modules, name, module)
+
+
+class TestCost:
+    """What loading costs: Airflow loads the metadata while it starts, and the operators with each DAG file."""
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "import airflow_provider_dify",
+            "import airflow_provider_dify.get_provider_info",
+            "from airflow_provider_dify.get_provider_info import get_provider_info as info; assert info()['name']",
+        ],
+    )
+    def test_the_metadata_loads_nothing(self, code: str) -> None:
+        # Airflow loads it while its own configuration is loaded: one import of Airflow, and nobody can start it.
+        loaded = python(f"{code}\nresult = sorted(sys.modules)")
+        assert "airflow_provider_dify" in loaded
+        heavy = re.compile(r"(airflow|requests|httpx|structlog|pydantic|sqlalchemy)(\.|$)")
+        assert [name for name in loaded if heavy.match(name)] == []
+
+    def test_an_operator_adds_little_to_a_dag_file(self) -> None:
+        loaded = python(
+            "from airflow.providers.common.compat.sdk import BaseHook, BaseOperator\n"
+            "before = set(sys.modules)\n"
+            "import airflow_provider_dify.operators.documents\n"
+            "result = sorted(set(sys.modules) - before)"
+        )
+        assert "airflow_provider_dify.operators.documents" in loaded
+        assert [name for name in loaded if re.match(r"(requests|httpx|urllib3)(\.|$)", name)] == []
+        assert len(loaded) < 60
