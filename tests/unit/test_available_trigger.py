@@ -1,0 +1,396 @@
+"""The trigger for asset watchers against the built-in Dify, as a triggerer runs it; hours take no time."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from airflow.triggers import base
+
+from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault, VirtualClock
+from airflow_provider_dify.triggers.available import DifyDocumentsAvailableTrigger
+
+try:
+    from airflow.triggers.shared_stream import SharedStreamManager
+except ImportError:  # Airflow before 3.3
+    SharedStreamManager = None  # type: ignore[misc,assignment]
+
+has_watchers = hasattr(base, "BaseEventTrigger")
+with_watchers = pytest.mark.skipif(not has_watchers, reason="Airflow 2 has no asset watchers")
+
+
+class Store:
+    """An asset's state store, which takes JSON only."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+        self.failures: list[Exception] = []
+
+    async def aget(self, key: str) -> Any:
+        self._fail()
+        return json.loads(self.values.get(key, "null"))
+
+    async def aset(self, key: str, value: Any) -> None:
+        self._fail()
+        self.values[key] = json.dumps(value)
+
+    def _fail(self) -> None:
+        if self.failures:
+            raise self.failures.pop()
+
+
+def trigger(kb: Dataset, store: Store | None = None, **options: Any) -> DifyDocumentsAvailableTrigger:
+    """A trigger as a triggerer makes it: from what it was serialised to."""
+    path, kwargs = DifyDocumentsAvailableTrigger(dataset_id=kb.id, **options).serialize()
+    module, _, name = path.rpartition(".")
+    made: DifyDocumentsAvailableTrigger = getattr(importlib.import_module(module), name)(
+        **json.loads(json.dumps(kwargs))
+    )
+    made.asset_state_store = store
+    return made
+
+
+def fired(dify: FakeDify, streams: dict[str, AsyncIterator[Any]], seconds: float) -> dict[str, list[str]]:
+    """Run triggers for so many seconds, then stop them as a triggerer that ends; what each fired for."""
+    names: dict[str, list[str]] = {name: [] for name in streams}
+    assert isinstance(dify.clock, VirtualClock)
+    until = dify.clock.monotonic() + seconds
+
+    async def collect(name: str) -> None:
+        async for event in streams[name]:
+            assert json.loads(json.dumps(event.payload)) == event.payload
+            names[name].append(event.payload["name"])
+
+    async def main() -> None:
+        tasks = [asyncio.create_task(collect(name)) for name in streams]
+
+        def stop() -> None:
+            if dify.clock.monotonic() > until:
+                for task in tasks:
+                    task.cancel()
+
+        dify.clock.on_advance(stop)  # type: ignore[attr-defined]
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait_for(asyncio.gather(*tasks), 60)
+
+    asyncio.run(main())
+    return names
+
+
+def run(dify: FakeDify, watcher: DifyDocumentsAvailableTrigger, seconds: float) -> list[str]:
+    return fired(dify, {"one": watcher.run()}, seconds)["one"]
+
+
+def later(dify: FakeDify, after: float, action: Callable[[], Any]) -> None:
+    dify.world.schedule(after, lambda at: action())
+
+
+@pytest.fixture
+def kb(dify: FakeDify) -> Dataset:
+    """A knowledge base in which ten documents are not available yet, each for a reason, and two are."""
+    kb = dify.add_dataset("handbook")
+    kb.add_documents(2, "old-")
+    return kb
+
+
+def switch(document: Document, *, on: bool) -> Callable[[], None]:
+    return lambda: document.set(enabled=on)
+
+
+def ten(dify: FakeDify, kb: Dataset) -> list[str]:
+    """Let ten documents become available, one each 100 s, in each way that there is."""
+    names = [f"new-{number}" for number in range(10)]
+    for number, name in enumerate(names):
+        later(dify, 30 + number * 100, way(kb, name, number % 4))
+    return names
+
+
+def way(kb: Dataset, name: str, number: int) -> Callable[[], object]:
+    if number == 0:
+        return lambda: kb.add_document(name)
+    if number == 1:
+        return switch(kb.add_document(name, enabled=False), on=True)
+    if number == 2:
+        archived = kb.add_document(name, archived=True)
+        return lambda: archived.set(archived=False)
+    return kb.add_document(name, indexing_status="indexing").finish_indexing
+
+
+@with_watchers
+class TestEvents:
+    def test_ten_documents_give_ten_events(self, dify: FakeDify, kb: Dataset) -> None:
+        names = ten(dify, kb)
+        assert run(dify, trigger(kb), 3600) == names
+
+    def test_so_they_do_among_many(self, dify: FakeDify, kb: Dataset) -> None:
+        kb.add_documents(230)
+        hidden = [kb.add_document(f"hidden-{number}", enabled=False) for number in range(3)]
+        kb.add_documents(230)
+        names = ten(dify, kb)
+        for number, document in enumerate(hidden):  # each takes the place of one that leaves
+            later(dify, 1200 + number, switch(document, on=True))
+            later(dify, 1200 + number, switch(kb.documents[number], on=False))
+        assert sorted(run(dify, trigger(kb), 3600)) == sorted([*names, "hidden-0", "hidden-1", "hidden-2"])
+
+    def test_what_is_there_already(self, dify: FakeDify, kb: Dataset) -> None:
+        assert run(dify, trigger(kb), 600) == []
+        assert run(dify, trigger(kb, include_existing=True), 600) == ["old-0", "old-1"]
+
+    def test_one_that_goes_and_comes_fires_once(self, dify: FakeDify, kb: Dataset) -> None:
+        page = kb.add_document("page", enabled=False)
+        for number in range(6):
+            later(dify, 300 * (number + 1), switch(page, on=number % 2 == 0))
+        assert run(dify, trigger(kb), 3600) == ["page"]
+
+    def test_one_that_was_there_fires_when_it_comes_back(self, dify: FakeDify, kb: Dataset) -> None:
+        page = kb.documents[0]
+        for number in range(6):
+            later(dify, 300 * (number + 1), switch(page, on=number % 2 == 1))
+        assert run(dify, trigger(kb), 3600) == ["old-0"]
+
+    def test_the_last_of_a_look_comes_alone(self, dify: FakeDify, kb: Dataset) -> None:
+        """Airflow makes a run of the first events, and brings the others with the next event only."""
+        kb.add_documents(3, "more-")
+        at: list[float] = []
+
+        async def main() -> None:
+            async for _ in trigger(kb, include_existing=True).run():
+                at.append(dify.clock.monotonic())
+                if len(at) == 5:
+                    return
+
+        asyncio.run(main())
+        assert at == [0, 0, 0, 0, 10]
+
+    def test_its_payload(self, dify: FakeDify, kb: Dataset) -> None:
+        async def first() -> Any:
+            async for event in trigger(kb, include_existing=True).run():
+                return event.payload
+            return None
+
+        page = kb.documents[0]
+        assert asyncio.run(first()) == {
+            "dataset_id": kb.id,
+            "document_id": page.id,
+            "name": "old-0",
+            "word_count": len(page.text),
+            "created_at": 1767225600,
+        }
+
+    def test_a_quiet_knowledge_base_costs_one_request_a_look(self, dify: FakeDify, kb: Dataset) -> None:
+        kb.add_documents(400)
+        run(dify, trigger(kb, full_look_interval=1e6), 6000)
+        assert len(dify.requests) == 5 + 100
+
+
+@with_watchers
+class TestFailures:
+    """Whatever happens, it is lived through, and not in a hurry."""
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            Fault("status", status=500, times=40),
+            Fault("status", status=429, times=3, retry_after=200),
+            Fault("reset_before", times=40),
+            Fault("page", times=40),
+            Fault("page", status=200, times=9),
+            Fault("truncated", times=9),
+            Fault("plan_limit", times=9),
+        ],
+        ids=lambda fault: f"{fault.kind}-{fault.status}",
+    )
+    def test_of_dify(self, dify: FakeDify, kb: Dataset, fault: Fault, caplog: pytest.LogCaptureFixture) -> None:
+        names = ten(dify, kb)
+        later(dify, 250, lambda: dify.faults.add(fault))
+        with caplog.at_level(logging.WARNING):
+            assert sorted(run(dify, trigger(kb), 3 * 3600)) == names
+        assert "cannot be watched (failure 1 in a row)" in caplog.text
+        assert "Traceback" not in caplog.text
+        assert len(dify.requests) < 3 * 60 + 60
+
+    def test_of_the_key(self, dify: FakeDify, kb: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A new key in the connection is enough: the connection is read at each look."""
+        names = ten(dify, kb)
+        later(dify, 250, lambda: dify.world.keys.pop(dify.api_key))
+
+        def mend() -> None:
+            dify.api_key = dify.add_key()
+            monkeypatch.setenv("AIRFLOW_CONN_DIFY_DEFAULT", dify.airflow_connection())
+
+        later(dify, 2000, mend)
+        assert sorted(run(dify, trigger(kb), 2 * 3600)) == names
+
+    def test_of_the_connection(
+        self, dify: FakeDify, kb: Dataset, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        names = ten(dify, kb)
+        monkeypatch.delenv("AIRFLOW_CONN_DIFY_DEFAULT")
+        monkeypatch.setenv("AIRFLOW_CONN_BROKEN", '{"conn_type": "dify", "host": "ftp://x", "password": "dataset-x"}')
+        text = dify.airflow_connection()
+        watcher = trigger(kb, dify_conn_id="broken", include_existing=True)
+        later(dify, 5000, lambda: monkeypatch.setenv("AIRFLOW_CONN_BROKEN", text))
+        with caplog.at_level(logging.WARNING):
+            assert sorted(run(dify, watcher, 4 * 3600)) == [*names, "old-0", "old-1"]
+        assert "dataset-x" not in caplog.text
+
+    def test_the_wait_grows_and_has_an_end(self, dify: FakeDify, kb: Dataset) -> None:
+        dify.world.keys.clear()
+        run(dify, trigger(kb), 24 * 3600)
+        slept = dify.clock.slept
+        assert slept[0] == 60
+        assert max(slept) <= 600
+        assert slept[10:] == sorted(slept[10:]) or min(slept[10:]) >= 300
+        assert len(dify.requests) < 24 * 12 + 10
+
+    def test_of_what_nobody_thought_of(
+        self, dify: FakeDify, kb: Dataset, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        failures = [ZeroDivisionError("odd")]
+
+        async def settings(dify_conn_id: str) -> Any:
+            if failures:
+                raise failures.pop()
+            return await original(dify_conn_id)
+
+        module = importlib.import_module("airflow_provider_dify.triggers.available")
+        original = module.async_settings
+        monkeypatch.setattr(module, "async_settings", settings)
+        with caplog.at_level(logging.WARNING):
+            assert run(dify, trigger(kb, include_existing=True), 600) == ["old-0", "old-1"]
+        assert "ZeroDivisionError: odd" in caplog.text
+
+
+@with_watchers
+class TestRestart:
+    def test_with_a_store_nothing_fires_twice_and_nothing_is_missed(self, dify: FakeDify, kb: Dataset) -> None:
+        store = Store()
+        names = ten(dify, kb)
+        got = run(dify, trigger(kb, store), 480)
+        assert got == names[:5]
+        dify.clock.advance(300)  # nobody watches
+        got += run(dify, trigger(kb, store), 3600)
+        assert got == names
+
+    def test_with_a_store_the_existing_fire_once(self, dify: FakeDify, kb: Dataset) -> None:
+        store = Store()
+        assert run(dify, trigger(kb, store, include_existing=True), 600) == ["old-0", "old-1"]
+        assert run(dify, trigger(kb, store, include_existing=True), 600) == []
+
+    def test_without_one_nothing_fires_twice(self, dify: FakeDify, kb: Dataset) -> None:
+        names = ten(dify, kb)
+        got = run(dify, trigger(kb), 480)
+        dify.clock.advance(300)
+        got += run(dify, trigger(kb), 3600)
+        assert got == [*names[:5], *names[9:]]
+
+    def test_two_triggerers_at_once(self, dify: FakeDify, kb: Dataset) -> None:
+        """Airflow gives a trigger to another triggerer when one seems dead, and it may not be."""
+        store = Store()
+        names = ten(dify, kb)
+        got = fired(dify, {"here": trigger(kb, store).run(), "there": trigger(kb, store).run()}, 3600)
+        assert sorted(got["here"] + got["there"]) == names
+
+    def test_it_is_written_before_it_fires(self, dify: FakeDify, kb: Dataset) -> None:
+        store = Store()
+
+        async def first() -> str:
+            async for event in trigger(kb, store, include_existing=True).run():
+                assert event.payload["document_id"].replace("-", "")[-16:] in "".join(store.values.values())
+                return "fired"
+            return "ended"
+
+        assert asyncio.run(first()) == "fired"
+
+    def test_what_waits_to_come_alone_is_not_lost(self, dify: FakeDify, kb: Dataset) -> None:
+        store = Store()
+        kb.add_document("old-2")
+        assert run(dify, trigger(kb, store, include_existing=True), 9) == ["old-0", "old-1"]
+        assert run(dify, trigger(kb, store, include_existing=True), 600) == ["old-2"]
+
+    def test_a_store_that_fails_loses_nothing(
+        self, dify: FakeDify, kb: Dataset, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store = Store()
+        names = ten(dify, kb)
+        later(dify, 250, lambda: store.failures.extend([RuntimeError("API server")] * 3))
+        with caplog.at_level(logging.WARNING):
+            assert sorted(run(dify, trigger(kb, store), 3600)) == names
+        assert "nothing fires until it can: API server" in caplog.text
+
+    def test_a_store_for_several_assets_is_not_used(
+        self, dify: FakeDify, kb: Dataset, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store = Store()
+        store.failures.append(ValueError("Task has 2 concrete inlets and outlets"))
+        names = ten(dify, kb)
+        with caplog.at_level(logging.WARNING):
+            assert run(dify, trigger(kb, store), 3600) == names
+        assert "not kept over a restart" in caplog.text
+        assert store.values == {}
+
+
+@pytest.mark.skipif(SharedStreamManager is None, reason="Airflow before 3.3 shares nothing")
+def test_watchers_of_a_knowledge_base_share_their_looks(dify: FakeDify, kb: Dataset) -> None:
+    names = ten(dify, kb)
+    both = [trigger(kb, Store()), trigger(kb, Store(), include_existing=True)]
+    assert both[0].shared_stream_key() == both[1].shared_stream_key()
+
+    async def events(manager: list[Any], number: int) -> AsyncIterator[Any]:
+        if not manager:
+            manager.append(SharedStreamManager())
+        watcher, key = both[number], both[number].shared_stream_key()
+        try:
+            stream = manager[0].subscribe(trigger_id=number, trigger=watcher, key=key)
+            async for event in watcher.filter_shared_stream(stream):
+                yield event
+        finally:
+            await manager[0].unsubscribe(number, key)
+
+    manager: list[Any] = []
+    got = fired(dify, {str(number): events(manager, number) for number in (0, 1)}, 3600)
+    assert got == {"0": names, "1": ["old-0", "old-1", *names]}
+    assert len(dify.requests) == len({request.at for request in dify.requests}) <= 61
+
+
+@with_watchers
+def test_others_do_not_share(dify: FakeDify, kb: Dataset) -> None:
+    other = dify.add_dataset("other")
+    keys = {
+        trigger(kb).shared_stream_key(),
+        trigger(other).shared_stream_key(),
+        trigger(kb, dify_conn_id="other").shared_stream_key(),
+        trigger(kb, poll_interval=5).shared_stream_key(),
+    }
+    assert len(keys) == 4
+
+
+@with_watchers
+@pytest.mark.parametrize(
+    "wrong",
+    [{"dataset_id": "handbook"}, {"poll_interval": 0}, {"poll_interval": "60"}, {"full_look_interval": -1}],
+)
+def test_wrong_parameters_fail_where_the_dag_is_written(kb: Dataset, wrong: dict[str, Any]) -> None:
+    with pytest.raises(DifyInputError, match=next(iter(wrong))):
+        DifyDocumentsAvailableTrigger(**{"dataset_id": kb.id, **wrong})
+
+
+@with_watchers
+def test_airflow_takes_it_for_a_watcher(kb: Dataset) -> None:
+    from airflow.sdk import Asset, AssetWatcher
+
+    asset = Asset("handbook", watchers=[AssetWatcher(name="dify", trigger=trigger(kb))])
+    assert asset.watchers[0].trigger.serialize() == trigger(kb).serialize()
+
+
+@pytest.mark.skipif(has_watchers, reason="for Airflow 2")
+def test_airflow_2_says_what_it_needs() -> None:
+    with pytest.raises(RuntimeError, match=r"since 3\.0"):
+        DifyDocumentsAvailableTrigger(dataset_id="5cd7dc6a-e446-4696-ad00-30036e58194e")
