@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import clients, imports, memory, proof, speed
+from benchmarks import clients, imports, memory, proof, speed, waits
 from benchmarks.server import Setup
 from benchmarks.sizes import FULL, QUICK, Sizes
 from benchmarks.table import WIDTH, Section, as_json, render
@@ -59,7 +59,7 @@ def _measure(sizes: Sizes) -> list[Section]:
     progress("warming up")
     for way in (clients.bare_calls, clients.call_per_document, clients.published_client, clients.provider_flags):
         run(way, Setup(1, costs=None))  # imports what it needs
-    return [speed.measure(sizes), proof.measure(sizes), memory.measure(sizes), imports.measure(sizes)]
+    return [part.measure(sizes) for part in (speed, proof, memory, imports, waits)]
 
 
 def _about() -> str:

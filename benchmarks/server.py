@@ -24,10 +24,12 @@ class Setup:
 
     :param documents: How many healthy documents its knowledge base has.
     :param costs: What its calls cost in time, which it really lets pass; ``None``: nothing.
+    :param locked: Whether every document is locked for an hour.
     """
 
     documents: int
     costs: Costs | None
+    locked: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,10 @@ def _serve(pipe: Connection, setup: Setup) -> None:
     dify = FakeDify(clock=SystemClock(), costs=setup.costs)
     dify.worker.seconds_per_job = SECONDS_PER_JOB
     dataset = dify.add_dataset("benchmark")
-    document_ids = [document.id for document in dataset.add_documents(setup.documents)]
+    documents = dataset.add_documents(setup.documents)
+    document_ids = [document.id for document in documents]
+    for document in documents if setup.locked else ():
+        document.lock(3600)
     with dify:
         pipe.send(Target(dify.base_url, dify.api_key, dify.airflow_connection(), dataset.id, document_ids))
         with suppress(EOFError):

@@ -14,6 +14,8 @@ class Sizes:
     :param proof: Documents that search has to follow.
     :param memory: Documents that have to fit into memory.
     :param imports: How often the import is measured.
+    :param waits: Documents that are waited for at once.
+    :param wait_seconds: For how long.
     """
 
     speed: int
@@ -21,8 +23,10 @@ class Sizes:
     proof: int
     memory: int
     imports: int
+    waits: int
+    wait_seconds: float
 
 
-FULL = Sizes(speed=10_000, sample=300, proof=1_000, memory=100_000, imports=5)
+FULL = Sizes(speed=10_000, sample=300, proof=1_000, memory=100_000, imports=5, waits=1_000, wait_seconds=35.0)
 #: To see that everything works; these are too small to judge by.
-QUICK = Sizes(speed=300, sample=30, proof=50, memory=1_000, imports=1)
+QUICK = Sizes(speed=300, sample=30, proof=50, memory=1_000, imports=1, waits=50, wait_seconds=5.0)

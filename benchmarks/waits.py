@@ -1,0 +1,219 @@
+"""What it costs to wait in an event loop: measured in a fresh process for each way, which this module is too."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import clients
+from benchmarks.server import Setup, Target, running
+from benchmarks.sizes import Sizes
+from benchmarks.table import Bound, Line, Section
+from benchmarks.timing import progress
+
+_POLL_INTERVAL = 10.0
+_TICK = 0.001
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one way to wait has cost.
+
+    :param cpu_share: Part of one processor.
+    :param longest_pause: Longest time for which the event loop did nothing else, in seconds.
+    :param memory: Bytes for each wait.
+    :param connections: TCP connections that Dify has seen.
+    :param requests: Requests that Dify has seen.
+    """
+
+    cpu_share: float
+    longest_pause: float
+    memory: float
+    connections: int
+    requests: int
+
+
+def measure(sizes: Sizes) -> Section:
+    """Wait for many documents at once, in this provider's way and in two others."""
+    ways = {way: _run(way, sizes) for way in ("trigger", "own client", "thread")}
+    ours, own, thread = ways.values()
+    return Section(
+        f"5. Waiting: {sizes.waits:,} deferred tasks in one event loop, a look every {_POLL_INTERVAL:g} s, for "
+        f"{sizes.wait_seconds:g} s",
+        [
+            Line("wait_pause", "longest pause of the loop", ours.longest_pause * 1000, "ms", _told(ours), _BELOW_50),
+            Line(
+                "wait_memory",
+                "memory",
+                ours.memory / 1000,
+                "kB a wait",
+                "Growth of the process, all included.",
+                _BELOW_50,
+            ),
+            Line("wait_cpu", "processor", ours.cpu_share * 100, "%", "Of one, for all of them together."),
+            *_other("own", "a client of its own for each wait", own),
+            *_other("thread", "asyncio.to_thread over requests", thread),
+        ],
+    )
+
+
+_BELOW_50 = Bound("below", 50)
+
+
+def _other(name: str, what: str, cost: Cost) -> list[Line]:
+    return [
+        Line(f"wait_{name}_pause", f"beside it, {what}", cost.longest_pause * 1000, "ms", _told(cost)),
+        Line(
+            f"wait_{name}_memory",
+            "    memory",
+            cost.memory / 1000,
+            "kB a wait",
+            f"{cost.cpu_share:.0%} of a processor.",
+        ),
+    ]
+
+
+def _told(cost: Cost) -> str:
+    seen = f"{cost.requests:,} requests over {cost.connections:,} connections."
+    return f"Python's garbage collector is spared Airflow's own objects. {seen}"
+
+
+def _run(way: str, sizes: Sizes) -> Cost:
+    progress(f"waiting for {sizes.waits:,} documents at once: {way}")
+    with running(Setup(sizes.waits, costs=None, locked=True)) as dify:
+        process = subprocess.run(
+            [sys.executable, "-m", __name__, way, str(sizes.wait_seconds)],
+            input=json.dumps(asdict(dify.target)),
+            env={**os.environ, **clients.connection(dify.target)},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        tally = dify.expect(archived=0)
+        return Cost(
+            **json.loads(process.stdout.splitlines()[-1]), connections=tally.connections, requests=tally.requests
+        )
+
+
+async def _wait_in_trigger(target: Target, document_id: str) -> None:
+    from airflow_provider_dify.triggers.documents import DifyDocumentStatusTrigger
+
+    trigger = DifyDocumentStatusTrigger(
+        dify_conn_id=clients.CONNECTION_ID,
+        dataset_id=target.dataset_id,
+        action="archive",
+        handover={"document_ids": [document_id]},
+        started=time.time(),
+        timeout=3600.0,
+        options={"poll_interval": _POLL_INTERVAL},
+    )
+    async for _ in trigger.run():
+        raise RuntimeError("A document that is locked for an hour cannot be done.")
+
+
+async def _wait_with_own_client(target: Target, document_id: str) -> None:
+    import httpx
+
+    headers = {"Authorization": f"Bearer {target.api_key}"}
+    async with httpx.AsyncClient(headers=headers, timeout=60) as client:
+        while True:
+            await client.get(_document(target, document_id))
+            await client.patch(_change(target), json={"document_ids": [document_id]})
+            await asyncio.sleep(_POLL_INTERVAL)
+
+
+async def _wait_in_threads(target: Target, document_id: str) -> None:
+    import requests
+
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {target.api_key}"
+    while True:
+        await asyncio.to_thread(session.get, _document(target, document_id), timeout=60)
+        await asyncio.to_thread(session.patch, _change(target), json={"document_ids": [document_id]}, timeout=60)
+        await asyncio.sleep(_POLL_INTERVAL)
+
+
+def _document(target: Target, document_id: str) -> str:
+    return f"{target.base_url}/datasets/{target.dataset_id}/documents/{document_id}?metadata=without"
+
+
+def _change(target: Target) -> str:
+    return f"{target.base_url}/datasets/{target.dataset_id}/documents/status/archive"
+
+
+_WAYS: dict[str, Callable[[Target, str], Awaitable[None]]] = {
+    "trigger": _wait_in_trigger,
+    "own client": _wait_with_own_client,
+    "thread": _wait_in_threads,
+}
+
+
+async def _measure(wait: Callable[[Target, str], Awaitable[None]], target: Target, seconds: float) -> dict[str, float]:
+    await _for_a_moment(wait(target, target.document_ids[0]))  # loads what every wait uses
+    gc.collect()
+    gc.freeze()  # going through all of Airflow's own objects takes a quarter of a second, and is not the waits' doing
+    memory, cpu, began = _resident(), time.process_time(), time.monotonic()
+    ticker = asyncio.create_task(_longest_pause(began + seconds))
+    waits = []
+    for document_id in target.document_ids:
+        waits.append(asyncio.create_task(_forever(wait(target, document_id))))
+        await asyncio.sleep(0)  # as the triggerer does between two of its triggers
+    pause = await ticker
+    cost = {
+        "cpu_share": (time.process_time() - cpu) / (time.monotonic() - began),
+        "longest_pause": pause,
+        "memory": (_resident() - memory) / len(waits),
+    }
+    broken = [task for task in waits if task.done()]
+    for task in waits:
+        task.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)
+    if broken:
+        raise RuntimeError(f"{len(broken)} waits ended: this measures nothing.") from broken[0].exception()
+    return cost
+
+
+async def _forever(wait: Awaitable[None]) -> None:
+    await wait
+
+
+async def _for_a_moment(wait: Awaitable[None]) -> None:
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(wait, 8.0)
+
+
+async def _longest_pause(end: float) -> float:
+    longest, before = 0.0, time.monotonic()
+    while before < end:
+        await asyncio.sleep(_TICK)
+        now = time.monotonic()
+        longest, before = max(longest, now - before - _TICK), now
+    return longest
+
+
+def _resident() -> int:
+    """Bytes that this process has in memory now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _main(way: str, seconds: str) -> None:
+    import logging
+
+    logging.disable(logging.INFO)
+    target = Target(**json.load(sys.stdin))
+    cost: Any = asyncio.run(_measure(_WAYS[way], target, float(seconds)))
+    print(json.dumps(cost))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
