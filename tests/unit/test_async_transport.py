@@ -804,7 +804,10 @@ def test_nothing_is_lost_to_those_who_are_cancelled(slow: FakeDify) -> None:
                 await asyncio.gather(*tasks, return_exceptions=True)
             slow.faults.add(Fault("hang", times=None))
             tasks = [asyncio.create_task(client.run(look(1000 + i))) for i in range(6)]
-            there = lambda: [r for r in slow.requests if r.query["keyword"] >= "1000"]  # noqa: E731
+
+            def there() -> list[Any]:
+                return [request for request in slow.requests if len(request.query["keyword"]) == 4]
+
             assert await asyncio.to_thread(until, lambda: len(there()) == 4)
             for task in tasks:
                 task.cancel()
