@@ -8,7 +8,7 @@ ARGS ?=
 export PYTHON
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types format bench matrix lock build clean
+.PHONY: help venv demo test lint types format bench matrix system lock build clean
 
 # One stamp for each choice of PYTHON, so that another choice makes .venv anew instead of quietly using the old one.
 VENV := .venv/.made$(addprefix -,$(subst /,_,$(PYTHON)))
@@ -41,6 +41,9 @@ bench: $(VENV) .venv/.bench  ## measure
 
 matrix:  ## test on every supported Airflow with every Python that is here
 	@scripts/matrix.sh
+
+system: $(VENV)  ## run DAGs in a real `airflow standalone`, which takes a few minutes
+	@.venv/bin/python -m tests.system
 
 lock:  ## choose the newest versions of all dependencies
 	@scripts/lock

@@ -4,6 +4,7 @@
 #   scripts/matrix.sh                     every supported pair
 #   scripts/matrix.sh 2.11:3.10 3.3:3.13  these
 #   scripts/matrix.sh 3.3:3.13,3.12       Airflow 3.3 on the first of these Pythons that is here
+#   STANDALONE=yes scripts/matrix.sh ...  also in a real `airflow standalone`
 #
 # A failed step does not end the run: the table at the end is whole. Sourced, it gives `step`, `leg`, `at_least` and `report`.
 set -euo pipefail
@@ -119,6 +120,8 @@ leg() { # AIRFLOW:PYTHON[,PYTHON ...]
   local name="$airflow on $version" home="$PWD/.matrix/$airflow-$version"
   step "$name: install" install_leg "$home" "$python" "$airflow" || return 0
   step "$name: tests" "$home/bin/python" -m pytest -n auto || true
+  # In a real Airflow with its scheduler and triggerer, where asked for: it takes a few minutes.
+  if [ "${STANDALONE:-}" = yes ]; then step "$name: standalone" "$home/bin/python" -m tests.system || true; fi
   step "$name: wheel" check_wheel "$home" || true
   step "$name: providers list" check_providers "$home" || true
   step "$name: example DAGs" "$home/bin/python" scripts/check_example_dags.py || true

@@ -978,7 +978,7 @@ def test_the_loop_is_never_held_up(dify: FakeDify, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     gaps = []
-    for _ in range(4):  # the machine may be busy with other tests
+    for _ in range(8):  # the machine may be busy with other tests
         command = [sys.executable, "-c", MEASURE, dify.base_url, dify.api_key, kb.id]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, env=environment)
         assert ran.returncode == 0, ran.stderr
