@@ -110,19 +110,11 @@ class DifyDocumentIndexingSensor(BaseSensorOperator):
 
         Here, and not in an ``execute`` of its own, so that Airflow's ``soft_fail`` covers the first look, too.
         """
-        if self._waiting is None:
-            self._waiting = self._begin(context)
-        wait, deadline = self._waiting
-        # Not kept open: Dify drops a connection that is idle for two seconds, and has only ten.
-        with DifyHook(self.dify_conn_id) as hook:
-            report = hook.run(wait.look(deadline), deadline)
-        if report is not None:
-            return PokeReturnValue(is_done=True, xcom_value=list(report.document_ids))
-        if self.deferrable:
-            self._defer(wait, deadline)
-        if deadline.remaining < _MARGIN:
-            raise wait.timed_out(deadline)
-        return PokeReturnValue(is_done=False)
+        try:
+            return self._look(context)
+        except DifyError as error:
+            self._explain(error)
+            raise
 
     def execute_complete(
         self,
@@ -139,7 +131,9 @@ class DifyDocumentIndexingSensor(BaseSensorOperator):
             self.log.info("All %d documents are indexed.", len(document_ids))
             return document_ids
         if event is not None and status == "error":
-            raise DifyError.from_json(event["error"])
+            error = DifyError.from_json(event["error"])
+            self._explain(error)
+            raise error
         raise DifyError(f"The trigger fired {event!r}, which this sensor does not know. Clear the task to retry.")
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -164,6 +158,25 @@ class DifyDocumentIndexingSensor(BaseSensorOperator):
                 "Nothing was heard from the triggerer until long after the timeout of the sensor. "
                 "Check that a triggerer runs, or set deferrable=False."
             ) from error
+
+    def _look(self, context: Context) -> PokeReturnValue:
+        if self._waiting is None:
+            self._waiting = self._begin(context)
+        wait, deadline = self._waiting
+        # Not kept open: Dify drops a connection that is idle for two seconds, and has only ten.
+        with DifyHook(self.dify_conn_id) as hook:
+            report = hook.run(wait.look(deadline), deadline)
+        if report is not None:
+            return PokeReturnValue(is_done=True, xcom_value=list(report.document_ids))
+        if self.deferrable:
+            self._defer(wait, deadline)
+        if deadline.remaining < _MARGIN:
+            raise wait.timed_out(deadline)
+        return PokeReturnValue(is_done=False)
+
+    def _explain(self, error: DifyError) -> None:
+        if self.soft_fail or self.never_fail:  # then Airflow's log would not show why it skips
+            self.log.warning("%s", error)
 
     def _begin(self, context: Context) -> tuple[IndexingWait, Deadline]:
         wait = IndexingWait(

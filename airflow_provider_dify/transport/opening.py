@@ -6,6 +6,7 @@ A task must not find another Dify, or none, when it moves from the worker to the
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from airflow_provider_dify.transport import common
@@ -49,6 +50,9 @@ def _load_backend() -> None:
     """Import what anyio leaves for the first connection: 80 ms that would hold up every trigger of the process."""
     import anyio
     import anyio.streams.tls
+
+    with suppress(ImportError):
+        import sniffio  # noqa: F401 - httpcore asks for it where it is installed
 
     anyio.connect_tcp  # noqa: B018 - imported when it is looked up
     anyio.run(anyio.sleep, 0)

@@ -39,7 +39,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.system", description=__doc__)
-    parser.add_argument("--timeout", type=int, default=420, help="seconds after which it gives up (default: 420)")
+    parser.add_argument("--timeout", type=int, default=600, help="seconds after which it gives up (default: 600)")
     return parser.parse_args()
 
 

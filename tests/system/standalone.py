@@ -60,7 +60,7 @@ class Airflow:
         self._start("standalone", self.output)
         jobs = ["SchedulerJob", "TriggererJob"] + (["DagProcessorJob"] if VERSION >= (3,) else [])
         port = int(self._environment["AIRFLOW__API__PORT"])
-        wait_for("Airflow to be up", lambda: all(map(self.database.has_job, jobs)) and _is_open(port), 150)
+        wait_for("Airflow to be up", lambda: all(map(self.database.has_job, jobs)) and _is_open(port), 240)
 
     def _compile(self) -> None:
         """Compile what the triggerer loads in its event loop, as happens once in the life of an installation."""

@@ -354,6 +354,20 @@ def test_every_mode_skips_alike(dify: FakeDify, kb: Dataset, airflow: Airflow, s
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("scenario", [failed, not_in_time])
+def test_a_skipped_task_says_why(
+    dify: FakeDify, kb: Dataset, airflow: Airflow, monkeypatch: pytest.MonkeyPatch, scenario: Scenario, mode: str
+) -> None:
+    told: list[str] = []
+    log = SimpleNamespace(info=lambda *args: None, warning=lambda text, *args: told.append(text % args))
+    monkeypatch.setattr(DifyDocumentIndexingSensor, "log", log)
+    kwargs, (_, text) = scenario(dify, kb)
+    with pytest.raises(AirflowSkipException):
+        airflow.run(mode, **{"dataset_id": kb.id, "soft_fail": True, **kwargs})
+    assert [bool(re.search(text, line, re.DOTALL)) for line in told] == [True]
+
+
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("scenario", [stuck, ids_stuck])
 def test_every_mode_finds_out_in_time(
     dify: FakeDify, kb: Dataset, airflow: Airflow, scenario: Scenario, mode: str
