@@ -94,10 +94,6 @@ class Database:
 
     def _clear(self, kwargs: str) -> str:
         """Return the arguments of a trigger in clear; not every Airflow encrypts those that a worker sends."""
-        return kwargs if kwargs.startswith("{") else self._in_clear(kwargs)
-
-    def _in_clear(self, kwargs: str) -> str:
-        # Airflow 3 leaves those of a task that defers as they are, and encrypts those of a watcher.
         return kwargs if kwargs.startswith("{") else self._fernet.decrypt(kwargs).decode()
 
     def asset_events(self) -> list[dict[str, Any]]:

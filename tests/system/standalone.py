@@ -65,7 +65,7 @@ class Airflow:
     def _compile(self) -> None:
         """Compile what the triggerer loads in its event loop, as happens once in the life of an installation."""
         modules = "import airflow_provider_dify.triggers.documents, airflow_provider_dify.triggers.indexing, requests"
-        subprocess.run([sys.executable, "-c", modules], env=self._environment, check=True, timeout=120)
+        self._finish("compiling", [sys.executable, "-c", modules])
 
     def wait_for_dag(self, dag_id: str) -> None:
         """Wait until a DAG may be triggered."""
@@ -82,8 +82,11 @@ class Airflow:
 
         :raises StuckError: It failed.
         """
+        self._finish(f"airflow {' '.join(arguments[:2])}", [_program(), *arguments])
+
+    def _finish(self, what: str, command: list[str]) -> None:
         done = subprocess.run(
-            [_program(), *arguments],
+            command,
             env=self._environment,
             cwd=self.home,
             timeout=120,
@@ -94,7 +97,7 @@ class Airflow:
         with (self.home / "commands.log").open("a") as log:
             log.write(done.stdout + done.stderr)
         if done.returncode:
-            raise StuckError(f"airflow {' '.join(arguments[:2])} failed:\n{done.stdout}{done.stderr}")
+            raise StuckError(f"{what} failed:\n{done.stdout}{done.stderr}")
 
     def stop_triggerer(self, with_signal: signal.Signals) -> None:
         """Stop the triggerer with all its processes: by ``SIGKILL`` as an accident does, else in order."""
@@ -189,7 +192,7 @@ def _environment(home: Path, fernet_key: str) -> dict[str, str]:
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": str(TRIGGERER_DEAD_AFTER),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AIRFLOW__WEBSERVER__BASE_URL": f"http://127.0.0.1:{web}",
-        "AIRFLOW__WEBSERVER__SECRET_KEY": secrets.token_urlsafe(24),
+        f"AIRFLOW__{'API' if VERSION >= (3,) else 'WEBSERVER'}__SECRET_KEY": secrets.token_urlsafe(24),
         "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": web,
         "AIRFLOW__WEBSERVER__WORKERS": "1",
         "NO_COLOR": "1",

@@ -23,7 +23,7 @@ with DAG(
     schedule=None,
     start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - Airflow takes it as UTC
     catchup=False,
-    params={"dataset_id": "", "archive": [], "enable": [], "index": [], "batch": ""},
+    params={"dataset_id": "", "archive": [], "enable": [], "index": []},
     default_args={"retries": 0, "priority_weight": 10, "weight_rule": "absolute"},
 ) as dag:
     for action in ("archive", "enable"):
