@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.connection import advised, settings_from
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
 from airflow_provider_dify.knowledge.retries import retrying
-from airflow_provider_dify.transport.asynchronous import shared_client
+from airflow_provider_dify.transport.asynchronous import AsyncClient
 from airflow_provider_dify.transport.common import Log
 from airflow_provider_dify.transport.settings import Settings
 
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
 T = TypeVar("T")
+
+#: So many triggers fetch their connection at a time. Airflow does it in threads: where a thousand triggers begin
+#: together, all their answers would come at once, and handling them would hold up the event loop.
+_AT_A_TIME = 4
+_TURNS: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 async def async_settings(dify_conn_id: str) -> Settings:
@@ -28,8 +35,9 @@ async def async_settings(dify_conn_id: str) -> Settings:
     """
     from airflow.providers.common.compat.connection import get_async_connection
 
-    connection = await get_async_connection(dify_conn_id)
-    return settings_from(connection, await _extras(connection))
+    async with _turns():
+        connection = await get_async_connection(dify_conn_id)
+        return settings_from(connection, await _extras(connection))
 
 
 async def run_flow(flow: Flow[T], settings: Settings, log: Log, deadline: Deadline | None = None) -> T:
@@ -45,10 +53,14 @@ async def run_flow(flow: Flow[T], settings: Settings, log: Log, deadline: Deadli
     :raises DifyError: What went wrong and could not be mended by trying again.
     """
     try:
-        async with shared_client(settings, log) as client:
+        async with AsyncClient(settings, log) as client:
             return await client.run(retrying(flow, settings.retries, deadline))
     except DifyError as error:
         raise advised(error, settings) from None
+
+
+def _turns() -> asyncio.Semaphore:
+    return _TURNS.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_AT_A_TIME))
 
 
 async def _extras(connection: Connection) -> dict[str, Any]:

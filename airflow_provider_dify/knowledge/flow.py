@@ -76,6 +76,17 @@ Step: TypeAlias = Request | Pause | Note
 Flow: TypeAlias = Generator[Step, "Response | None", T]
 
 
+def resumed(flow: Flow[T], answer: Response | None, error: BaseException | None) -> Step:
+    """Go on with a flow, and return the step that it wants next.
+
+    :param flow: The flow.
+    :param answer: What came of its last step; ``None`` at the beginning.
+    :param error: What went wrong instead.
+    :raises StopIteration: It has ended; ``value`` is what it returns.
+    """
+    return flow.send(answer) if error is None else flow.throw(error)
+
+
 class Deadline:
     """A point in time until which waiting makes sense.
 

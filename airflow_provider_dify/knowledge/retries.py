@@ -5,12 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TypeVar
 
 from airflow_provider_dify.exceptions import DifyError, DifyPlanLimitError
 from airflow_provider_dify.knowledge.errors import error_in
-from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause, Request, Response, Step
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause, Request, Response, resumed
 
 T = TypeVar("T")
 
@@ -57,22 +56,18 @@ def retrying(flow: Flow[T], retries: Retries, deadline: Deadline | None = None) 
     :param retries: How often and how fast to try again what is :attr:`Request.repeatable`.
     :param deadline: No wait goes beyond it.
     """
-    resume: Callable[[], Step] = partial(next, flow)
+    answer: Response | None = None
+    error: BaseException | None = None
     while True:
         try:
-            step = resume()
+            step = resumed(flow, answer, error)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic
+        answer = error = None  # not kept while it waits
         try:
-            answer = yield from _tries(step, retries, deadline) if isinstance(step, Request) else _pass(step)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the flow is told and decides
-            resume = partial(flow.throw, error)
-        else:
-            resume = partial(flow.send, answer)
-
-
-def _pass(step: Step) -> Flow[None]:
-    yield step
+            answer = (yield from _tries(step, retries, deadline)) if isinstance(step, Request) else (yield step)
+        except BaseException as raised:  # noqa: BLE001 - whatever it is, the flow is told and decides
+            error = raised
 
 
 def _tries(request: Request, retries: Retries, deadline: Deadline | None) -> Flow[Response]:

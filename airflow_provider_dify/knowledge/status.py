@@ -135,16 +135,12 @@ class StatusChange:
     def _carry_out(self, deadline: Deadline, retries: Retries, *, hand_over: bool) -> Flow[None]:
         progress = Progress(deadline)
         while True:
-            result = yield from self._apply(progress)
-            if result.error:
-                yield from self._bear(result.error, deadline, retries, hand_over=hand_over)
+            error = yield from self._push_on(deadline, progress)
+            if error:
+                yield from self._bear(error, deadline, retries, hand_over=hand_over)
                 if self.handed_over:
                     return
                 continue
-            if result.taken and not self._wait_for_search:
-                yield from self._read(result.taken)
-            if not result.taken or deadline.passed:  # the worker needs a moment for what was just sent
-                yield from self._prove(deadline, progress)
             if self._ledger.done:
                 return
             if self._repair and deadline.half_gone and not deadline.passed:
@@ -159,6 +155,17 @@ class StatusChange:
             yield pause
             self._has_waited = True
             yield from self._read(self._ledger.open)
+
+    def _push_on(self, deadline: Deadline, progress: Progress) -> Flow[DifyError | None]:
+        """Send what can be sent, and see what has come of what was; return a failure that is worth another try."""
+        result = yield from self._apply(progress)
+        if result.error:
+            return result.error
+        if result.taken and not self._wait_for_search:
+            yield from self._read(result.taken)
+        if not result.taken or deadline.passed:  # the worker needs a moment for what was just sent
+            yield from self._prove(deadline, progress)
+        return None
 
     def _apply(self, progress: Progress) -> Flow[Pass]:
         """Send the change for all that is ready for it."""

@@ -2,70 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_dify.exceptions import DifyInputError, DifyTransportError
-from airflow_provider_dify.knowledge.flow import Flow, Pause, Request, Response, Step
+from airflow_provider_dify.knowledge.flow import Flow, Pause, Request, Response, Step, resumed
 from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport import common
 from airflow_provider_dify.transport.cancelling import cancel_gently
 from airflow_provider_dify.transport.common import Log
-from airflow_provider_dify.transport.lines import Line, line_to
+from airflow_provider_dify.transport.lines import Line, join, leave
 from airflow_provider_dify.transport.settings import Settings
 
 if TYPE_CHECKING:
     import httpx
+    from typing_extensions import Self
 
 T = TypeVar("T")
 
 
-@asynccontextmanager
-async def shared_client(settings: Settings, log: Log) -> AsyncIterator[AsyncClient]:
-    """Give a client over the connections to a Dify that everything in this event loop shares.
-
-    They are made when the first request is sent, and closed when the last client is done.
-
-    :param settings: How to reach the Dify.
-    :param log: Where the notes of this client's flows go.
-    """
-    async with line_to(settings) as line:
-        yield AsyncClient(settings, log, line)
-
-
 class AsyncClient:
-    """Talks to one Dify without holding up the event loop; :func:`shared_client` makes one.
+    """Talks to one Dify without holding up the event loop. Use it as a context manager.
 
-    Cheap enough to have one for each flow. It may run many at once; their requests take turns on a few connections.
+    It is cheap enough to have one for each flow: all in an event loop share a few connections to a Dify, on which
+    their requests take turns. They are made when the first request is sent, and closed when the last client is done.
 
     :param settings: How to reach it.
     :param log: Where the flows' notes go.
-    :param line: The connections.
     """
 
-    def __init__(self, settings: Settings, log: Log, line: Line) -> None:
+    def __init__(self, settings: Settings, log: Log) -> None:
         self._settings = settings
         self._log = log
-        self._line = line
+        self._line: Line
         #: Version of the server, from its last answer that told it.
         self.server_version: str | None = None
 
+    async def __aenter__(self) -> Self:
+        self._line = join(self._settings)
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await leave(self._line)
+
     async def run(self, flow: Flow[T]) -> T:
         """Do what a flow asks for until it ends, and return what it returns."""
-        resume: Callable[[], Step] = partial(next, flow)
+        answer: Response | None = None
+        error: BaseException | None = None
         while True:
             try:
-                step = resume()
+                step = resumed(flow, answer, error)
             except StopIteration as stop:
                 return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic
+            answer = error = None  # not kept while it waits
             try:
                 answer = await self._do(step)
-            except BaseException as error:  # noqa: BLE001 - a flow also learns when the trigger is cancelled
-                resume = partial(flow.throw, error)
-            else:
-                resume = partial(flow.send, answer)
+            except BaseException as raised:  # noqa: BLE001 - a flow also learns when the trigger is cancelled
+                error = raised
 
     async def _do(self, step: Step) -> Response | None:
         if isinstance(step, Request):
@@ -77,7 +70,7 @@ class AsyncClient:
 
     async def _send(self, request: Request) -> Response:
         # The time for an answer begins when it is the request's turn.
-        async with self._line.turn():
+        async with self._line.turns:
             answer = await self._exchange(await self._transport_for(request), request)
         self.server_version = answer.headers.get("X-Version", self.server_version)
         return common.response_from(self._settings, answer.status_code, answer.headers, answer.content)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
@@ -26,17 +24,13 @@ class Line:
 
     def __init__(self, settings: Settings) -> None:
         self.users = 0
+        self.key = _key(settings)
         self._settings = settings
         self._opening: asyncio.Task[httpx.AsyncBaseTransport] | None = None
         # In front of httpx's own queue, which is walked from end to end for each request that comes or goes, and for
         # which a timeout would begin before the request has its turn.
-        self._turns = asyncio.Semaphore(MOST_CONNECTIONS)
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait until one of the connections is free: first come, first served."""
-        async with self._turns:
-            yield
+        # Whoever enters waits until one of the connections is free: first come, first served.
+        self.turns = asyncio.Semaphore(MOST_CONNECTIONS)
 
     async def transport(self) -> httpx.AsyncBaseTransport:
         """Return what sends requests; the first who asks has it made, and all who ask meanwhile wait for the same.
@@ -62,20 +56,20 @@ _LINES: dict[_Key, Line] = {}
 _CLOSING: set[asyncio.Task[None]] = set()
 
 
-@asynccontextmanager
-async def line_to(settings: Settings) -> AsyncIterator[Line]:
-    """Share the line to a Dify with all others in this event loop; the last one to leave closes it."""
+def join(settings: Settings) -> Line:
+    """Share the line to a Dify with all others in this event loop, until :func:`leave`."""
     _forget_closed_loops()
-    key = _key(settings)
-    line = _LINES.setdefault(key, Line(settings))
+    line = _LINES.get(_key(settings)) or Line(settings)
     line.users += 1
-    try:
-        yield line
-    finally:
-        line.users -= 1
-        if not line.users:
-            del _LINES[key]
-            await line.close()
+    return _LINES.setdefault(line.key, line)
+
+
+async def leave(line: Line) -> None:
+    """Use a line no longer; the last one to leave closes it."""
+    line.users -= 1
+    if not line.users:
+        del _LINES[line.key]
+        await line.close()
 
 
 def _key(settings: Settings) -> _Key:

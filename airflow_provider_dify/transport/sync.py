@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_dify.exceptions import DifyInputError, DifyTransportError
-from airflow_provider_dify.knowledge.flow import Flow, Pause, Request, Response, Step
+from airflow_provider_dify.knowledge.flow import Flow, Pause, Request, Response, Step, resumed
 from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport import common
 from airflow_provider_dify.transport.common import Log
@@ -35,18 +33,18 @@ class Client:
 
     def run(self, flow: Flow[T]) -> T:
         """Do what a flow asks for until it ends, and return what it returns."""
-        resume: Callable[[], Step] = partial(next, flow)
+        answer: Response | None = None
+        error: BaseException | None = None
         while True:
             try:
-                step = resume()
+                step = resumed(flow, answer, error)
             except StopIteration as stop:
                 return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic
+            answer = error = None  # not kept while it waits
             try:
                 answer = self._do(step)
-            except BaseException as error:  # noqa: BLE001 - a flow also learns when the task is broken off
-                resume = partial(flow.throw, error)
-            else:
-                resume = partial(flow.send, answer)
+            except BaseException as raised:  # noqa: BLE001 - a flow also learns when the task is broken off
+                error = raised
 
     def close(self) -> None:
         """Close the connection."""

@@ -49,7 +49,7 @@ from airflow_provider_dify.knowledge.status import StatusChange
 from airflow_provider_dify.testing import FakeDify, Fault, SystemClock
 from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport import lines, opening
-from airflow_provider_dify.transport.asynchronous import shared_client
+from airflow_provider_dify.transport.asynchronous import AsyncClient
 from airflow_provider_dify.transport.clock import SystemClock as RealTime
 from airflow_provider_dify.transport.settings import Settings
 from airflow_provider_dify.transport.sync import Client
@@ -65,7 +65,7 @@ def settings_of(dify: FakeDify, **changes: Any) -> Settings:
 
 
 async def arun(settings: Settings, flow: Flow[T]) -> T:
-    async with shared_client(settings, LOG) as client:
+    async with AsyncClient(settings, LOG) as client:
         return await client.run(flow)
 
 
@@ -273,7 +273,7 @@ def test_a_netrc_does_not_replace_the_key(
 
 def test_cookies_do_not_travel_from_one_key_to_another(dify: FakeDify) -> None:
     async def main() -> None:
-        async with shared_client(settings_of(dify), LOG) as one:
+        async with AsyncClient(settings_of(dify), LOG) as one:
             dify.faults.add(Fault("status", headers={"Set-Cookie": "who=one; Path=/"}))
             await one.run(retrying(api.dataset_page(1), ONE_MORE))
             await arun(settings_of(dify, api_key=dify.add_key()), retrying(api.dataset_page(1), ONE_MORE))
@@ -555,7 +555,7 @@ def test_many_flows_share_four_connections_and_close_them(
 
 def test_they_stay_open_while_anybody_uses_them(dify: FakeDify, opened: list[httpx.AsyncBaseTransport]) -> None:
     async def main() -> None:
-        async with shared_client(settings_of(dify), LOG) as client:
+        async with AsyncClient(settings_of(dify), LOG) as client:
             for i in range(5):
                 await run_flow(look(i), settings_of(dify), LOG)
             await client.run(look(5))
@@ -620,7 +620,7 @@ def test_an_idle_connection_is_not_used_again(dify: FakeDify, monkeypatch: pytes
     monkeypatch.setattr(opening, "KEEP_ALIVE", 0.1)
 
     async def main() -> None:
-        async with shared_client(settings_of(dify), LOG) as client:
+        async with AsyncClient(settings_of(dify), LOG) as client:
             for pause in (0, 0.2):
                 await client.run(look(1, 2))
                 await asyncio.sleep(pause)
@@ -632,7 +632,7 @@ def test_an_idle_connection_is_not_used_again(dify: FakeDify, monkeypatch: pytes
 
 def test_a_connection_that_the_server_has_closed_costs_no_try(dify: FakeDify, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
-        async with shared_client(settings_of(dify), LOG) as client:
+        async with AsyncClient(settings_of(dify), LOG) as client:
             await client.run(look(1))
             dify.stop()
             dify.start()
@@ -677,7 +677,7 @@ def test_nothing_is_logged_for_each_request(dify: FakeDify, caplog: pytest.LogCa
 
 def test_the_version_of_the_server_is_known(dify: FakeDify) -> None:
     async def main() -> list[str | None]:
-        async with shared_client(settings_of(dify), LOG) as client:
+        async with AsyncClient(settings_of(dify), LOG) as client:
             before = client.server_version
             dify.faults.add(Fault("page", status=404))
             with pytest.raises(DifyEndpointError):
@@ -700,7 +700,7 @@ def test_each_event_loop_has_its_own_connections(dify: FakeDify, opened: list[ob
     results: list[int] = []
 
     async def main(number: int) -> None:
-        async with shared_client(settings_of(dify), LOG) as client:
+        async with AsyncClient(settings_of(dify), LOG) as client:
             results.append(await client.run(look(number)))
             await asyncio.to_thread(meet.wait, 5)
             results.append(await client.run(look(number)))
@@ -717,7 +717,7 @@ def test_each_event_loop_has_its_own_connections(dify: FakeDify, opened: list[ob
 
 def test_a_loop_that_ended_halfway_is_forgotten(dify: FakeDify) -> None:
     loop = asyncio.new_event_loop()
-    left_open = shared_client(settings_of(dify), LOG)
+    left_open = AsyncClient(settings_of(dify), LOG)
     loop.run_until_complete(left_open.__aenter__())
     loop.close()
     assert len(lines._LINES) == 1
@@ -738,7 +738,7 @@ def test_after_an_error_the_next_one_tries_again(dify: FakeDify, monkeypatch: py
     monkeypatch.setattr(lines, "open_transport", open_at_the_third)
 
     async def main() -> list[object]:
-        async with shared_client(settings_of(dify), LOG) as client:
+        async with AsyncClient(settings_of(dify), LOG) as client:
             flows = [client.run(look(i)) for i in range(8)]
             failed = list(await asyncio.gather(*flows, return_exceptions=True))
             return [*failed, await client.run(look(9))]
@@ -794,7 +794,7 @@ def test_nothing_is_lost_to_those_who_are_cancelled(slow: FakeDify) -> None:
     slow.faults.add(Fault("latency", seconds=0.003, times=None))
 
     async def main() -> None:
-        async with shared_client(settings, LOG) as client:
+        async with AsyncClient(settings, LOG) as client:
             await client.run(look(0))
             for moment in range(100):
                 tasks = [asyncio.create_task(client.run(look(i))) for i in range(6)]
