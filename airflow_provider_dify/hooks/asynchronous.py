@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.connection import advised, settings_from
-from airflow_provider_dify.knowledge.flow import Deadline, Flow
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause, after
 from airflow_provider_dify.knowledge.retries import retrying
 from airflow_provider_dify.transport.asynchronous import AsyncClient
 from airflow_provider_dify.transport.common import Log
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Seconds before a trigger looks for the first time. Airflow's scheduler fails a task whose trigger fires before it
+#: has noticed that the task has left its worker.
+_FIRST_LOOK = 5.0
 #: So many triggers fetch their connection at a time. Airflow does it in threads: where a thousand triggers begin
 #: together, all their answers would come at once, and handling them would hold up the event loop.
 _AT_A_TIME = 4
@@ -57,6 +60,11 @@ async def run_flow(flow: Flow[T], settings: Settings, log: Log, deadline: Deadli
             return await client.run(retrying(flow, settings.retries, deadline))
     except DifyError as error:
         raise advised(error, settings) from None
+
+
+def soon(flow: Flow[T], deadline: Deadline) -> Flow[T]:
+    """Let a conversation begin a few seconds from now: the task has looked just before it left its worker."""
+    return after(Pause(min(_FIRST_LOOK, deadline.remaining), ""), flow)
 
 
 def _turns() -> asyncio.Semaphore:

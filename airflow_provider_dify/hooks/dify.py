@@ -101,6 +101,11 @@ class DifyHook(BaseHook):
         if self._client is not None:
             self._client.close()
 
+    def stop(self) -> None:
+        """Send nothing more: what runs ends with an error at its next step. A signal handler may call this."""
+        if self._client is not None:
+            self._client.stop()
+
     def run(self, flow: Flow[T], deadline: Deadline | None = None) -> T:
         """Run a conversation with Dify, and send again what failed where that makes sense.
 

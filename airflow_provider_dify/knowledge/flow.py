@@ -87,6 +87,12 @@ def resumed(flow: Flow[T], answer: Response | None, error: BaseException | None)
     return flow.send(answer) if error is None else flow.throw(error)
 
 
+def after(pause: Pause, flow: Flow[T]) -> Flow[T]:
+    """Let time pass before a flow begins."""
+    yield pause
+    return (yield from flow)
+
+
 class Deadline:
     """A point in time until which waiting makes sense.
 

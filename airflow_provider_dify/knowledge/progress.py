@@ -41,7 +41,8 @@ class Waits:
         :param left: How many are left.
         """
         if self._looked_at is not None and done:
-            self._enough = left * (at - self._looked_at) / done
+            # With none left, whatever else is awaited does not go by that pace.
+            self._enough = left * (at - self._looked_at) / done if left else self._longest
         self._looked_at = at
 
     def next(self) -> float:

@@ -91,7 +91,7 @@ class DifyDocumentStatusOperator(BaseOperator):
         self.poll_interval = poll_interval
         self.tolerate = tolerate
         self.deferrable = deferrable
-        self._so_far: Callable[[], StatusReport] | None = None
+        self._stop: Callable[[], None] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the documents, and return the report."""
@@ -107,15 +107,23 @@ class DifyDocumentStatusOperator(BaseOperator):
             " for search to follow" if self.wait_for_completion else " (flags only)",
         )
         started = clocks.clock.time()
-        self._so_far = lambda: self._publish(change.report(), change.names, context)
         with DifyHook(self.dify_conn_id) as hook:
             deadline = hook.deadline(seconds)
+            hook.get_conn()
+
+            def stop() -> None:
+                hook.stop()
+                self._publish(change.report(), change.names, context)
+
+            # Only while nothing but Dify is spoken to: Airflow bears no call from within another one.
+            self._stop = stop
             try:
                 hook.run(change.flow(deadline, hook.retries, hand_over=self.deferrable), deadline)
             finally:
+                self._stop = None
                 # Also where it failed or was killed: whoever mends it needs to know what was done.
                 if not change.handed_over:
-                    self._so_far()
+                    self._publish(change.report(), change.names, context)
         if change.handed_over:
             self._defer(change, context, started, seconds)
         return change.report().to_json()
@@ -141,10 +149,10 @@ class DifyDocumentStatusOperator(BaseOperator):
         return whole.to_json()
 
     def on_kill(self) -> None:
-        """Leave behind what was done so far: in the log, and in XCom under the key ``report``."""
-        if self._so_far is not None:
+        """Send nothing more, and leave behind what was done so far: in the log, and in XCom under ``report``."""
+        if self._stop is not None:
             self.log.warning("Killed. What was changed so far stays as it is:")
-            self._so_far()
+            self._stop()
 
     def _defer(self, change: StatusChange, context: Context, started: float, seconds: float) -> None:
         from airflow_provider_dify.triggers.documents import DifyDocumentStatusTrigger

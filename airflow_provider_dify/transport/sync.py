@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from airflow_provider_dify.exceptions import DifyInputError, DifyTransportError
+from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifyTransportError
 from airflow_provider_dify.knowledge.flow import Flow, Pause, Request, Response, Step, resumed
 from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport import common
@@ -28,6 +28,7 @@ class Client:
         self._settings = settings
         self._log = log
         self._session: requests.Session | None = None
+        self._stopped = False
         #: Version of the server, from its last answer that told it.
         self.server_version: str | None = None
 
@@ -52,7 +53,13 @@ class Client:
             self._session.close()
             self._session = None
 
+    def stop(self) -> None:
+        """Send nothing more: a flow that runs ends with an error at its next step. A signal handler may call this."""
+        self._stopped = True
+
     def _do(self, step: Step) -> Response | None:
+        if self._stopped:
+            raise DifyError("The task was killed: nothing more is sent.")
         if isinstance(step, Request):
             return self._send(step)
         common.say(step, self._log)

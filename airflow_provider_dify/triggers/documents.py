@@ -8,7 +8,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyError
-from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow
+from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow, soon
 from airflow_provider_dify.knowledge.flow import JSON, Deadline
 from airflow_provider_dify.knowledge.handover import Handover
 from airflow_provider_dify.knowledge.report import needing_attention
@@ -65,7 +65,7 @@ class DifyDocumentStatusTrigger(BaseTrigger):
         error: DifyError | None = None
         try:
             settings = await async_settings(self.dify_conn_id)
-            await run_flow(change.flow(deadline, settings.retries), settings, self.log, deadline)
+            await run_flow(soon(change.flow(deadline, settings.retries), deadline), settings, self.log, deadline)
         except DifyDocumentStatusError:
             pass  # the operator judges the whole report
         except DifyError as raised:

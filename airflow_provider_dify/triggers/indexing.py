@@ -8,7 +8,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_dify.exceptions import DifyError
-from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow
+from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow, soon
 from airflow_provider_dify.knowledge.flow import JSON, Deadline
 from airflow_provider_dify.knowledge.indexing import IndexingReport, IndexingWait
 from airflow_provider_dify.transport import clock as clocks
@@ -87,4 +87,5 @@ class DifyDocumentIndexingTrigger(BaseTrigger):
         # The wall clock, as the wait began in another process.
         deadline = Deadline(self.timeout, clocks.clock.time, self.started)
         settings = await async_settings(self.dify_conn_id)
-        return await run_flow(wait.flow(deadline, poll_interval=self.poll_interval), settings, self.log, deadline)
+        flow = wait.flow(deadline, poll_interval=self.poll_interval)
+        return await run_flow(soon(flow, deadline), settings, self.log, deadline)

@@ -107,13 +107,7 @@ class Airflow:
         family = [process for triggerer in triggerers for process in [triggerer, *triggerer.children(recursive=True)]]
         for process in family if with_signal == signal.SIGKILL else triggerers:
             process.send_signal(with_signal)
-        for parent in self._started:
-            parent.poll()  # so that one that was started here does not stay as a zombie
-        _, alive = psutil.wait_procs(family, timeout=30)
-        # A zombie has ended; standalone, its parent, has not asked for it.
-        alive = [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
-        if alive:
-            raise StuckError(f"the triggerer goes on after {with_signal.name}: {alive}")
+        wait_for(f"the triggerer to end after {with_signal.name}", lambda: not any(map(_lives, family)), 30)
 
     def start_triggerer(self) -> None:
         """Start another triggerer, in the place of one that was stopped."""
@@ -141,7 +135,7 @@ class Airflow:
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
             home: str | None = process.environ().get("AIRFLOW_HOME")
-            return home == str(self.home) and bool(process.status() != psutil.STATUS_ZOMBIE)
+            return home == str(self.home) and _lives(process)
         except (psutil.Error, OSError):
             return False
 
@@ -164,6 +158,14 @@ class Airflow:
                     start_new_session=True,
                 )
             )
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        # A zombie has ended; its parent has not asked for it.
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _environment(home: Path, fernet_key: str) -> dict[str, str]:

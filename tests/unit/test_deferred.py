@@ -260,6 +260,28 @@ def test_an_unknown_event_is_refused(dify: FakeDify, event: dict[str, Any] | Non
     assert "does not know" in str(played.error)
 
 
+def test_killed_it_sends_nothing_more_although_airflow_lets_it_go_on(
+    dify: FakeDify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages, options = locked(dify)
+    operator = DifyDocumentStatusOperator(
+        task_id="t", dataset_id=pages[0].dataset.id, document_ids=[page.id for page in pages], **options
+    )
+    task = TaskInstance()
+    sent: list[int] = []
+
+    def sleep(seconds: float) -> None:
+        operator.on_kill()
+        sent.append(len(dify.requests))
+
+    monkeypatch.setattr(dify.clock, "sleep", sleep)
+    with pytest.raises(DifyError, match="killed: nothing more is sent") as raised:
+        operator.execute({"ti": task})  # type: ignore[typeddict-item]
+    assert sent == [len(dify.requests)]
+    assert raised.value.report is not None
+    assert raised.value.report.to_json() == task.xcom["report"]
+
+
 def test_killed_in_the_middle_it_leaves_the_report(dify: FakeDify, monkeypatch: pytest.MonkeyPatch) -> None:
     class KilledError(BaseException):
         pass
