@@ -45,9 +45,10 @@ def modules(package: str) -> list[str]:
 
 
 def defines(module: str, base: type) -> bool:
-    """Whether a module has a class of its own below another."""
+    """Whether a module has a class of its own below another; of hooks, one for a type of connections."""
     members = vars(importlib.import_module(module)).values()
-    return any(isinstance(one, type) and issubclass(one, base) and one.__module__ == module for one in members)
+    own = [one for one in members if isinstance(one, type) and issubclass(one, base) and one.__module__ == module]
+    return any(not issubclass(one, BaseHook) or "conn_type" in vars(one) for one in own)
 
 
 def python(code: str) -> Any:

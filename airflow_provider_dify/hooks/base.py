@@ -1,0 +1,91 @@
+"""What every verb of the hook needs: settings, one client, and a way to run a conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_provider_dify.exceptions import DifyError
+from airflow_provider_dify.hooks.connection import advised, settings_from
+from airflow_provider_dify.knowledge import api
+from airflow_provider_dify.knowledge.flow import Deadline, Flow
+from airflow_provider_dify.knowledge.reading import HasId, Pager
+from airflow_provider_dify.knowledge.retries import Retries, retrying
+from airflow_provider_dify.transport import clock as clocks
+from airflow_provider_dify.transport.settings import Settings
+from airflow_provider_dify.transport.sync import Client
+
+T = TypeVar("T")
+I = TypeVar("I", bound=HasId)  # noqa: E741 - an item of a list
+
+
+class FlowHook(BaseHook):
+    """Runs conversations with the Dify of an Airflow Connection.
+
+    :param dify_conn_id: Id of the connection.
+    """
+
+    conn_name_attr = "dify_conn_id"
+    default_conn_name = "dify_default"
+
+    def __init__(self, dify_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.dify_conn_id = dify_conn_id
+        self._settings: Settings | None = None
+        self._client: Client | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """What the connection stands for.
+
+        :raises DifyInputError: A field of it has a wrong value.
+        """
+        if self._settings is None:
+            self._settings = settings_from(self.get_connection(self.dify_conn_id))
+        return self._settings
+
+    def get_conn(self) -> Client:
+        """Return the client that runs flows over one keep-alive connection."""
+        if self._client is None:
+            self._client = Client(self.settings, self.log)
+        return self._client
+
+    def close(self) -> None:
+        """Close the connection to Dify; the next call opens it again."""
+        if self._client is not None:
+            self._client.close()
+
+    def stop(self) -> None:
+        """Send nothing more: what runs ends with an error at its next step. A signal handler may call this."""
+        if self._client is not None:
+            self._client.stop()
+
+    def run(self, flow: Flow[T], deadline: Deadline | None = None) -> T:
+        """Run a conversation with Dify, and send again what failed where that makes sense.
+
+        :param flow: The conversation.
+        :param deadline: No wait goes beyond it.
+        :return: What the flow returns.
+        :raises DifyError: What went wrong and could not be mended by trying again.
+        """
+        try:
+            return self.get_conn().run(retrying(flow, self.retries, deadline))
+        except DifyError as error:
+            raise advised(error, self.settings) from None
+
+    @property
+    def retries(self) -> Retries:
+        """How failed requests are sent again."""
+        return self.settings.retries
+
+    @staticmethod
+    def deadline(seconds: float) -> Deadline:
+        """Return a deadline that is so many seconds away."""
+        return Deadline(seconds, clocks.clock.monotonic)
+
+    def _pages(self, read: Callable[[int], Flow[api.Page[I]]]) -> Iterator[I]:
+        pager: Pager[I] = Pager()
+        while not pager.done:
+            yield from pager.take(self.run(read(pager.page)))

@@ -1,0 +1,124 @@
+"""The verbs of the hook that are about documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from airflow_provider_dify.hooks.base import FlowHook
+from airflow_provider_dify.knowledge import api, inputs
+from airflow_provider_dify.knowledge.documents import ActionName, Document
+from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT, IndexingReport, IndexingWait
+from airflow_provider_dify.knowledge.report import StatusReport
+from airflow_provider_dify.knowledge.status import StatusChange
+
+
+class DocumentVerbs(FlowHook):
+    """Changes, lists and awaits documents."""
+
+    def change_document_status(
+        self,
+        dataset_id: str,
+        document_ids: Iterable[str] | str,
+        action: ActionName,
+        *,
+        batch_size: int = 100,
+        wait_for_completion: bool = True,
+        repair: bool = False,
+        timeout: float = 900.0,
+        poll_interval: float = 10.0,
+        tolerate: Iterable[str] = (),
+    ) -> StatusReport:
+        """Change the status of documents, and prove that they are in the state that was asked for.
+
+        https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
+
+        :param dataset_id: UUID of the knowledge base.
+        :param document_ids: UUIDs of the documents.
+        :param action: ``enable``, ``disable``, ``archive`` or ``un_archive``.
+        :param batch_size: How many documents one request names at most.
+        :param wait_for_completion: Whether to wait until search follows, and not only for the flags.
+        :param repair: Whether to queue again, by the opposite action and back, the jobs that Dify seems to have
+            lost when half of the time is gone.
+        :param timeout: Seconds to wait for documents that are busy, being indexed, or not yet in step with search.
+        :param poll_interval: Seconds between two looks while waiting.
+        :param tolerate: Outcomes that shall not raise, such as ``missing``.
+        :return: What became of each document.
+        :raises DifyInputError: What was asked for makes no sense; nothing was sent.
+        :raises DifyDocumentStatusError: Documents ended in an outcome that is not tolerated.
+        :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
+        """
+        change = StatusChange(
+            dataset_id,
+            document_ids,
+            action,
+            batch_size=batch_size,
+            wait_for_completion=wait_for_completion,
+            repair=repair,
+            poll_interval=poll_interval,
+            tolerate=tolerate,
+        )
+        deadline = self.deadline(inputs.number(timeout, "timeout"))
+        return self.run(change.flow(deadline, self.retries), deadline)
+
+    def wait_until_indexed(
+        self,
+        dataset_id: str,
+        batch: str | None = None,
+        *,
+        document_ids: Iterable[str] | str | None = None,
+        stall_timeout: float | None = STALL_TIMEOUT,
+        timeout: float = 3600.0,
+        poll_interval: float = 10.0,
+    ) -> IndexingReport:
+        """Wait until all documents of an indexing batch, or of a list, are indexed.
+
+        https://docs.dify.ai/api-reference/documents/get-document-indexing-status
+
+        :param dataset_id: UUID of the knowledge base.
+        :param batch: The batch that Dify answered the creation of the documents with.
+        :param document_ids: UUIDs of the documents, instead of a batch.
+        :param stall_timeout: Seconds in which no document moves a step or a segment, after which it fails; ``None``:
+            never.
+        :param timeout: Seconds to wait.
+        :param poll_interval: Seconds between two looks; the first looks come sooner.
+        :return: The documents, all of them indexed.
+        :raises DifyInputError: What was asked for makes no sense; nothing was sent.
+        :raises DifyIndexingError: A document failed, is paused, or is gone; ``documents`` of the error tells which.
+        :raises DifyIndexingStalled: Nothing has moved for too long.
+        :raises DifyIndexingTimeout: They were not indexed in time.
+        :raises DifyError: Dify could not be asked.
+        """
+        wait = IndexingWait(dataset_id, batch=batch, document_ids=document_ids, stall_timeout=stall_timeout)
+        deadline = self.deadline(inputs.number(timeout, "timeout"))
+        return self.run(wait.flow(deadline, poll_interval=poll_interval), deadline)
+
+    def list_documents(
+        self, dataset_id: str, *, status: str | None = None, keyword: str | None = None
+    ) -> Iterator[Document]:
+        """List all documents of a knowledge base, page by page as they are used, each once.
+
+        https://docs.dify.ai/api-reference/documents/list-documents
+
+        :param dataset_id: UUID of the knowledge base.
+        :param status: Only these: ``available``, ``disabled``, ``archived``, ``queuing``, ``indexing``, ``paused`` or
+            ``error``. Dify knows it since 1.10.1.
+        :param keyword: Only documents with this in their name (case counts, ``%`` and ``_`` are wildcards).
+        :return: The documents, newest first.
+        :raises DifyInputError: An id or a status that there is not; Dify would ignore an unknown status.
+        """
+        dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
+        chosen = None if status is None else inputs.choice(status, api.DocumentFilter, "status").value
+        return self._pages(lambda page: api.document_page(dataset_id, page, status=chosen, keyword=keyword))
+
+    def get_document(self, dataset_id: str, document_id: str) -> Document:
+        """Read one document.
+
+        https://docs.dify.ai/api-reference/documents/get-document
+
+        :param dataset_id: UUID of the knowledge base.
+        :param document_id: UUID of the document.
+        :return: The document.
+        :raises DifyNotFoundError: It is not in this knowledge base.
+        """
+        dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
+        return self.run(api.get_document(dataset_id, inputs.canonical_id(document_id, "document_id")))
