@@ -81,6 +81,12 @@ class DifyInputError(DifyError, AirflowFailException, ValueError):
     """What was asked for makes no sense; the text names the parameter and the value. Nothing was sent."""
 
 
+class DifySourceError(DifyError):
+    """A file that is to become a document cannot be read."""
+
+    retryable = True
+
+
 class DifyTransportError(DifyError):
     """There was no answer: refused, reset, timed out, or TLS failed.
 

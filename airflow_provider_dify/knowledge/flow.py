@@ -11,10 +11,38 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
 JSON: TypeAlias = Any  # what json.loads gives
+
+
+class Content(Protocol):
+    """What a file holds, wherever it is."""
+
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
+
+    def open(self) -> BinaryIO:
+        """Open it for reading from its beginning; whoever asks closes it.
+
+        :raises DifySourceError: It cannot be read, now or while it is being read.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file to send as a form, together with its options.
+
+    :param name: Name of the file, which becomes that of the document.
+    :param content: What it holds. It is read piece by piece while it is sent.
+    :param data: Field ``data`` of the form: its options, to be sent as JSON.
+    """
+
+    name: str
+    content: Content
+    data: JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +53,7 @@ class Request:
     :param path: Path below the base URL, beginning with a slash, such as ``/datasets``.
     :param query: Query parameters, in order.
     :param json: Body to send as JSON; ``None`` sends none.
+    :param upload: Instead of JSON, a file to send.
     :param repeatable: Whether sending it again after a failure is decided by the failure alone. Where it is
         not, the failure goes to the flow, which looks at what has become of the request first.
     """
@@ -33,6 +62,7 @@ class Request:
     path: str
     query: tuple[tuple[str, str | int], ...] = ()
     json: JSON = None
+    upload: Upload | None = None
     repeatable: bool = True
 
 

@@ -69,6 +69,8 @@ class AsyncClient:
         return None
 
     async def _send(self, request: Request) -> Response:
+        if request.upload is not None:
+            raise TypeError("Files are sent by a worker: reading them would hold up the event loop.")
         # The time for an answer begins when it is the request's turn.
         async with self._line.turns:
             answer = await self._exchange(await self._transport_for(request), request)

@@ -9,6 +9,7 @@ from airflow_provider_dify.knowledge.flow import Flow, Pause, Request, Response,
 from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport import common
 from airflow_provider_dify.transport.common import Log
+from airflow_provider_dify.transport.forms import Form
 from airflow_provider_dify.transport.settings import Settings
 
 if TYPE_CHECKING:
@@ -68,6 +69,12 @@ class Client:
         return None
 
     def _send(self, request: Request) -> Response:
+        if request.upload is None:
+            return self._exchange(request)
+        with Form(request.upload) as form:
+            return self._exchange(request, form)
+
+    def _exchange(self, request: Request, form: Form | None = None) -> Response:
         settings = self._settings
         try:
             answer = self._open_session().request(
@@ -75,6 +82,8 @@ class Client:
                 settings.base_url + request.path,
                 params=dict(request.query),
                 json=request.json,
+                data=form,
+                headers=form.headers if form else None,
                 timeout=(settings.connect_timeout, settings.timeout),
                 # Given with each request, as the environment would overrule what the session says.
                 verify=settings.verify,
