@@ -22,6 +22,7 @@ from airflow_provider_dify.testing.replies import (
     page_not_found,
     redirect,
 )
+from airflow_provider_dify.testing.uploads import Form
 from airflow_provider_dify.testing.world import Dataset, World
 
 UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
@@ -31,6 +32,7 @@ UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 class Call:
     """One request, as far as it has been understood.
 
+    :param form: What a form brings; its body is empty then.
     :param new_connection: Whether it is the first one on its TCP connection, as Dify's own server sees it.
     """
 
@@ -42,6 +44,7 @@ class Call:
     body: bytes
     base: str
     new_connection: bool
+    form: Form = field(default_factory=Form)
     #: The parts of the path.
     parts: dict[str, str] = field(default_factory=dict)
     found: Dataset | None = None
@@ -89,8 +92,8 @@ class Route:
 
 
 def route(path: str, **handlers: Handler) -> Route:
-    """A route: ``path`` has ``{dataset}`` and ``{document}`` for UUIDs, ``{batch}`` and ``{action}`` for any name."""
-    names = {"dataset": UUID, "document": UUID}
+    """A route: ``{dataset}``, ``{document}``, ``{field}`` are UUIDs, ``{batch}`` and ``{action}`` any name."""
+    names = dict.fromkeys(("dataset", "document", "field"), UUID)
     pattern = re.sub(r"\{(\w+)\}", lambda name: f"(?P<{name[1]}>{names.get(name[1], '[^/]+')})", path)
     return Route(re.compile("/v1" + pattern), {method.upper(): handler for method, handler in handlers.items()})
 

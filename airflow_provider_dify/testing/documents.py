@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dify.testing.rows import LOCK_SECONDS, Row
+from airflow_provider_dify.testing.rows import LOCK_SECONDS, METADATA_LOCK_SECONDS, Row
 
 if TYPE_CHECKING:
     from airflow_provider_dify.testing.world import Dataset
@@ -48,6 +48,11 @@ class Document:
     def text(self) -> str:
         """Its text; search finds it by the words."""
         return self._row.text
+
+    @property
+    def content(self) -> bytes:
+        """What it was made of: the bytes of the file, or of the text."""
+        return self._row.content
 
     @property
     def dataset(self) -> Dataset:
@@ -95,6 +100,16 @@ class Document:
         return self._now.visible_segments
 
     @property
+    def metadata(self) -> dict[str, Any]:
+        """Its metadata as far as Dify shows them: values by name."""
+        return self.dataset.fields.shown(self._now)
+
+    @property
+    def hit_count(self) -> int:
+        """How often it was found by an app; a search through the API does not count."""
+        return self._now.hit_count
+
+    @property
     def batch(self) -> str:
         """Name of the batch it was created or replaced in; 20 digits."""
         row = self._row
@@ -123,6 +138,17 @@ class Document:
         with self.dataset.world.guard:
             self._now.lock_until = 0.0
 
+    def lock_metadata(self, seconds: float = METADATA_LOCK_SECONDS) -> None:
+        """Put Dify's lock on its metadata, as another operation on them does."""
+        world = self.dataset.world
+        with world.guard:
+            self._row.metadata_lock_until = world.clock.monotonic() + seconds
+
+    def set_metadata(self, **values: object) -> None:
+        """Give it these values, by name, and no others; fields that are not there are made."""
+        with self.dataset.world.guard:
+            self.dataset.set_metadata(self._row, values)
+
     def finish_indexing(self, after: float = 0.0) -> None:
         """Let its indexing complete in ``after`` seconds: it goes into search, whatever its flags say by then."""
         self.dataset.world.schedule(after, self._row.complete_indexing)
@@ -139,6 +165,7 @@ class Document:
         paused: bool | None = None,
         indexing_status: str | None = None,
         in_search: bool | None = None,
+        hit_count: int | None = None,
     ) -> None:
         """Force a state that Dify would come to by itself, or by an accident; nothing follows from it by itself."""
         world = self.dataset.world
@@ -146,6 +173,7 @@ class Document:
             row, at = self._now, world.clock.time()
             row.archived = row.archived if archived is None else archived
             row.paused = row.paused if paused is None else paused
+            row.hit_count = row.hit_count if hit_count is None else hit_count
             if enabled is not None:
                 row.enabled = enabled
                 row.disabled_at = None if enabled else at
@@ -153,6 +181,6 @@ class Document:
                 row.indexing_status = indexing_status
                 row.completed_at = at if indexing_status == "completed" else None
             if in_search is not None:
-                row.in_search = in_search
+                row.show(in_search)
                 row.indexed = row.indexed or in_search
             row.touch(at)

@@ -12,7 +12,7 @@ from airflow_provider_dify.testing.costs import Costs
 from airflow_provider_dify.testing.documents import Document
 from airflow_provider_dify.testing.faults import Faults
 from airflow_provider_dify.testing.front import Front, RequestRecord
-from airflow_provider_dify.testing.reading import search
+from airflow_provider_dify.testing.searching import search
 from airflow_provider_dify.testing.worker import Broker, Worker
 from airflow_provider_dify.testing.world import Dataset, LockRace, World
 

@@ -11,11 +11,13 @@ from typing import Any, Literal, get_args
 Kind = Literal[
     "latency",
     "hang",
+    "hang_after",
     "reset_before",
     "reset_after",
     "status",
     "status_after",
     "page",
+    "page_after",
     "plan_limit",
     "echo_key",
     "redirect",
@@ -31,12 +33,15 @@ class Fault:
 
         ``latency``: the request is carried out ``seconds`` later.
         ``hang``: no answer, ever; the client has to give up. Not carried out.
+        ``hang_after``: the request is carried out, and the client waits for the answer until it gives up.
         ``reset_before``: the connection is reset, the request is not carried out.
         ``reset_after``: the request is carried out, then the connection is reset before the answer.
         ``status``: an error answer instead (``status``, 500 unless given); not carried out.
         ``status_after``: the request is carried out, then the error is answered.
         ``page``: an HTML page with ``status`` (502 unless given, 200 is possible) as proxies send it; not carried out.
-        ``plan_limit``: Dify Cloud's 403 for the plan's request limit; not carried out.
+        ``page_after``: the request is carried out, then a proxy sends such a page (504 unless given).
+        ``plan_limit``: Dify Cloud's 403 for a limit of the plan, that of requests unless ``body`` is another text; not
+        carried out.
         ``echo_key``: an error answer whose text holds the request's ``Authorization``; not carried out.
         ``redirect``: ``status`` (302 unless given) to the URL in ``body``; not carried out.
         ``truncated``: carried out, and the JSON of the 200 stops halfway.
@@ -47,6 +52,8 @@ class Fault:
     :param retry_after: Seconds for the ``Retry-After`` header, or its text as it is.
     :param retry_after_as: ``date`` writes the header as an HTTP date by the simulator's clock.
     :param seconds: How long it takes before anything happens, on the clock. Goes with every kind.
+    :param answer_after: Seconds between carrying out the request and what happens then, on the clock: with
+        ``page_after`` and 60 it is the answer of a proxy that has lost its patience.
     :param status: HTTP status, where the kind has one.
     :param body: Body instead of the usual one: a mapping becomes JSON, a text stays.
     :param headers: More headers for the answer.
@@ -60,6 +67,7 @@ class Fault:
     retry_after: float | str | None = field(default=None, kw_only=True)
     retry_after_as: Literal["seconds", "date"] = field(default="seconds", kw_only=True)
     seconds: float = field(default=0.0, kw_only=True)
+    answer_after: float = field(default=0.0, kw_only=True)
     status: int | None = field(default=None, kw_only=True)
     body: Mapping[str, Any] | str | None = field(default=None, kw_only=True)
     headers: Mapping[str, str] | None = field(default=None, kw_only=True)

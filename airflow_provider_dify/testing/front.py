@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow_provider_dify.testing import reading, status, writing
+from airflow_provider_dify.testing import creating, metadata, reading, searching, status, writing
 from airflow_provider_dify.testing.api import Call, Route, answer, route
 from airflow_provider_dify.testing.clock import VirtualClock
 from airflow_provider_dify.testing.costs import Costs
@@ -18,16 +18,31 @@ from airflow_provider_dify.testing.world import World
 ROUTES: list[Route] = [
     route("/datasets", get=reading.list_datasets, post=writing.create_dataset),
     route("/datasets/{dataset}", get=reading.get_dataset, delete=writing.delete_dataset),
-    route("/datasets/{dataset}/retrieve", post=reading.retrieve),
-    route("/datasets/{dataset}/hit-testing", post=reading.retrieve),
-    route("/datasets/{dataset}/document/create-by-text", post=writing.create_by_text),
-    route("/datasets/{dataset}/document/create_by_text", post=writing.create_by_text),
+    route("/datasets/{dataset}/retrieve", post=searching.retrieve),
+    route("/datasets/{dataset}/hit-testing", post=searching.retrieve),
+    route("/datasets/{dataset}/document/create-by-text", post=creating.create_by_text),
+    route("/datasets/{dataset}/document/create_by_text", post=creating.create_by_text),
+    route("/datasets/{dataset}/document/create-by-file", post=creating.create_by_file),
+    route("/datasets/{dataset}/document/create_by_file", post=creating.create_by_file),
     route("/datasets/{dataset}/documents", get=reading.list_documents),
     route("/datasets/{dataset}/documents/status/{action}", patch=status.change_status),
     route("/datasets/{dataset}/documents/{batch}/indexing-status", get=reading.indexing_status),
-    route("/datasets/{dataset}/documents/{document}", get=reading.get_document, delete=writing.delete_document),
-    route("/datasets/{dataset}/documents/{document}/update-by-text", post=writing.update_by_text),
-    route("/datasets/{dataset}/documents/{document}/segments", get=reading.list_segments),
+    route(
+        "/datasets/{dataset}/documents/{document}",
+        get=reading.get_document,
+        patch=creating.update_by_file,
+        delete=writing.delete_document,
+    ),
+    route("/datasets/{dataset}/documents/{document}/update-by-text", post=creating.update_by_text),
+    route("/datasets/{dataset}/documents/{document}/update_by_text", post=creating.update_by_text),
+    route("/datasets/{dataset}/documents/{document}/update-by-file", post=creating.update_by_file),
+    route("/datasets/{dataset}/documents/{document}/update_by_file", post=creating.update_by_file),
+    route("/datasets/{dataset}/documents/{document}/segments", get=reading.list_segments, post=writing.add_segments),
+    route("/datasets/{dataset}/documents/metadata", post=metadata.assign),
+    route("/datasets/{dataset}/metadata", get=metadata.list_fields, post=metadata.create_field),
+    route("/datasets/{dataset}/metadata/{field}", patch=metadata.rename_field, delete=metadata.delete_field),
+    route("/datasets/{dataset}/metadata/built-in", get=metadata.built_in_fields),
+    route("/datasets/{dataset}/metadata/built-in/{action}", post=metadata.switch_built_in),
 ]
 
 PLAN_LIMIT = "Sorry, you have reached the knowledge base request rate limit of your subscription."
@@ -39,7 +54,7 @@ _CODES = {
     504: ("gateway_timeout", "The gateway timed out."),
 }
 #: Kinds of faults with which the request is carried out all the same.
-_CARRIED_OUT = ("reset_after", "status_after", "truncated")
+_CARRIED_OUT = ("hang_after", "reset_after", "status_after", "page_after", "truncated")
 
 
 @dataclass
@@ -47,7 +62,8 @@ class RequestRecord:
     """One request as it arrived, and how it ended.
 
     :param query: The parameters; of one that is there twice, the first.
-    :param json: The body, where it is JSON.
+    :param json: The body, where it is JSON; of a form its field ``data``.
+    :param files: Names of the files that came with it.
     :param connection: Number of the TCP connection, from 1.
     :param at: When it arrived, by the clock's ``monotonic()``.
     :param status: HTTP status of the answer; ``None``: it got none.
@@ -61,6 +77,7 @@ class RequestRecord:
     connection: int
     at: float
     status: int | None = None
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,8 +127,11 @@ class Front:
                 await self._pass_time(seconds)
         if fault is None:
             return reply
-        if fault.kind == "reset_after":
-            return Silence(reset=True)
+        await self._pass_time(fault.answer_after)
+        if fault.kind in ("hang_after", "reset_after"):
+            return Silence(reset=fault.kind == "reset_after")
+        if fault.kind == "page_after":
+            return self._page(fault, 504)
         return replace(reply, cut=True) if fault.kind == "truncated" else self._error(fault, 500)
 
     def _instead(self, call: Call, fault: Fault) -> Reply | Silence:
@@ -119,7 +139,8 @@ class Front:
         if fault.kind in ("reset_before", "hang"):
             return Silence(reset=fault.kind == "reset_before")
         if fault.kind == "plan_limit":
-            return self._error(replace(fault, body=error_body(403, "forbidden", PLAN_LIMIT)), 403)
+            text = fault.body if isinstance(fault.body, str) else PLAN_LIMIT
+            return self._error(replace(fault, body=error_body(403, "forbidden", text)), 403)
         if fault.kind == "echo_key":
             text = f"Cannot handle a request with Authorization: {call.headers.get('authorization', '')}"
             return self._error(replace(fault, body=error_body(fault.status or 400, "bad_request", text)), 400)
@@ -128,10 +149,13 @@ class Front:
             headers = {"Location": url, **self._headers(fault)}
             return Reply(fault.status or 302, content_type=HTML, headers=headers, proxied=True)
         if fault.kind == "page":
-            code = fault.status or 502
-            text = fault.body if isinstance(fault.body, str) else proxy_page(code)
-            return Reply(code, text, content_type=HTML, headers=self._headers(fault), proxied=True)
+            return self._page(fault, 502)
         return self._error(fault, 500)
+
+    def _page(self, fault: Fault, default: int) -> Reply:
+        code = fault.status or default
+        text = fault.body if isinstance(fault.body, str) else proxy_page(code)
+        return Reply(code, text, content_type=HTML, headers=self._headers(fault), proxied=True)
 
     def _error(self, fault: Fault, default: int) -> Reply:
         code = fault.status or default
@@ -165,7 +189,10 @@ class Front:
 
 def _record(call: Call, connection: int, at: float) -> RequestRecord:
     try:
-        body = json.loads(call.body) if call.body else None
+        text = call.body or call.form.fields.get("data")
+        body = json.loads(text) if text else None
     except ValueError:
         body = None
-    return RequestRecord(call.method, call.path, call.query(), body, dict(call.headers), connection, at)
+    files = tuple(one.name for one in call.form.files)
+    headers = dict(call.headers)
+    return RequestRecord(call.method, call.path, call.query(), body, headers, connection, at, files=files)

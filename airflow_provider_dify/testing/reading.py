@@ -1,22 +1,20 @@
-"""The endpoints that read: knowledge bases, documents, segments, the state of indexing, search."""
+"""The endpoints that read: knowledge bases, documents, segments, the state of indexing."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from airflow_provider_dify.testing import shapes
 from airflow_provider_dify.testing.api import Call
 from airflow_provider_dify.testing.replies import (
     ApiError,
     Complaint,
-    InvalidParamError,
     Json,
     NotFoundError,
     Reply,
     invalid,
-    missing,
 )
 from airflow_provider_dify.testing.rows import Row
 from airflow_provider_dify.testing.world import Dataset
@@ -25,7 +23,6 @@ T = TypeVar("T")
 
 PAGE_SIZE = 20
 LARGEST_PAGE = 100
-LONGEST_QUERY = 250
 
 _INTEGER = re.compile(r"\s*[+-]?\d+\s*")
 _FILTERS = {"enabled": "available", "active": "available"}
@@ -88,10 +85,12 @@ def _matching(dataset: Dataset, status: str, keyword: str) -> list[Row]:
     state = wanted if wanted in _STATES else None
     if state is None and not keyword:
         return dataset.in_order()
-    pattern = like(keyword)
+    # A look into the name is faster than a pattern, and most keywords have no wildcards.
+    pattern = like(keyword) if re.search("[%_]", keyword) else None
 
     def keep(document: Row) -> bool:
-        return (state is None or document.display_status == state) and pattern.search(document.name) is not None
+        named = keyword in document.name if pattern is None else pattern.search(document.name) is not None
+        return named and (state is None or document.display_status == state)
 
     return dataset.filtered((state, keyword), keep)
 
@@ -125,7 +124,7 @@ def list_segments(call: Call) -> Reply:
     texts = list(enumerate(shapes.segment_texts(document)))
     shown, about = _page(texts, page, limit)
     data = [shapes.segment_json(document, index, text) for index, text in shown]
-    return Reply(200, {"data": data, "doc_form": "text_model", **about}, cost="segments", size=len(shown))
+    return Reply(200, {"data": data, "doc_form": call.dataset.doc_form, **about}, cost="segments", size=len(shown))
 
 
 def indexing_status(call: Call) -> Reply:
@@ -136,48 +135,3 @@ def indexing_status(call: Call) -> Reply:
         raise NotFoundError("Documents not found.")
     data = [shapes.indexing_state(one) for one in documents]
     return Reply(200, {"data": data}, cost="indexing", size=len(data))
-
-
-def retrieve(call: Call) -> Reply:
-    """``POST /datasets/{dataset_id}/retrieve``."""
-    dataset, body, version = call.dataset, call.json_object(), call.world.version
-    if "query" not in body:
-        raise invalid(version, "HitTestingPayload", missing("query", body))
-    query = str(body["query"])
-    if len(query) > LONGEST_QUERY:
-        text = f"String should have at most {LONGEST_QUERY} characters"
-        raise invalid(version, "HitTestingPayload", Complaint("query", text, "string_too_long", query))
-    model = body.get("retrieval_model")
-    if isinstance(model, dict):
-        fields = ("search_method", "reranking_enable", "top_k", "score_threshold_enabled")
-        absent = [missing(f"retrieval_model.{name}", model) for name in fields if name not in model]
-        if absent:
-            raise invalid(version, "HitTestingPayload", *absent)
-    if not query:
-        raise InvalidParamError("Query or attachment_ids is required")
-    method = model["search_method"] if isinstance(model, dict) else "semantic_search"
-    if method != "keyword_search" and dataset.indexing_technique != "high_quality":
-        # An economy knowledge base has no vectors; which text comes depends on the server's settings.
-        raise InvalidParamError("Default model not found for text-embedding")
-    top_k = int(model["top_k"]) if isinstance(model, dict) else 2
-    records = [shapes.record_json(*hit) for hit in search(dataset, query)[: max(top_k, 0)]]
-    echo: Any = {"content": query} if version.startswith("1.12.") else query
-    return Reply(200, {"query": echo, "records": records}, cost="retrieve")
-
-
-def search(dataset: Dataset, query: str) -> list[tuple[Row, int, str, float]]:
-    """Segments with a word of the query in them: document, index, text, score; the best first.
-
-    What is found depends on the segments alone, never on the flags of their documents.
-    """
-    words = set(re.findall(r"\w+", query.lower()))
-    hits = []
-    for document in dataset.in_order():
-        if not document.searchable:
-            continue
-        for index, text in enumerate(shapes.segment_texts(document)):
-            common = words & set(re.findall(r"\w+", text.lower()))
-            if common:
-                hits.append((document, index, text, len(common)))
-    hits.sort(key=lambda hit: -hit[3])
-    return [(document, index, text, 0.0) for document, index, text, _ in hits]

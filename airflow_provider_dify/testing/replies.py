@@ -121,7 +121,14 @@ def redirect(url: str) -> Reply:
 
 def proxy_page(status: int) -> str:
     """A page as nginx sends it."""
-    reasons = {200: "Welcome", 404: "Not Found", 413: "Request Entity Too Large", 502: "Bad Gateway", 503: "Down"}
+    reasons = {
+        200: "Welcome",
+        404: "Not Found",
+        413: "Request Entity Too Large",
+        502: "Bad Gateway",
+        503: "Down",
+        504: "Gateway Time-out",
+    }
     title = f"{status} {reasons.get(status, 'Error')}"
     return (
         f"<html>\n<head><title>{title}</title></head>\n<body>\n<center><h1>{title}</h1></center>\n"

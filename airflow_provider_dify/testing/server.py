@@ -13,6 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -22,12 +23,15 @@ from uvicorn.server import ServerState
 
 from airflow_provider_dify.testing.api import Call
 from airflow_provider_dify.testing.replies import Reply
+from airflow_provider_dify.testing.uploads import Form, Upload
 
 if TYPE_CHECKING:
     from airflow_provider_dify.testing.fake import FakeDify
 
 #: Seconds of silence after which Dify's server closes a connection. Real ones: the client's socket lives in real time.
 KEEP_ALIVE = 2
+#: Bytes that a field of a form may have which is no file; Dify sets no limit.
+LARGEST_FIELD = 100 * 1024 * 1024
 #: Connections that one API process of Dify takes; further ones wait until one is free.
 MOST_CONNECTIONS = 10
 
@@ -147,7 +151,8 @@ class Server:
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        body = await request.body()
+        form = await _form(request) if _is_form(request) else Form()
+        body = b"" if _is_form(request) else await request.body()
         connection = self.connections.open[(scope["client"][0], scope["client"][1])]
         connection.requests += 1
         dify = self._dify
@@ -158,6 +163,7 @@ class Server:
             query_string=scope["query_string"].decode("latin-1"),
             headers={name.lower(): value for name, value in request.headers.items()},
             body=body,
+            form=form,
             base=f"http://{request.headers.get('host', '')}",
             new_connection=connection.requests == 1 or dify.new_connection_per_request,
         )
@@ -169,6 +175,27 @@ class Server:
             _reset(connection.transport)
         while (await receive())["type"] != "http.disconnect":
             pass
+
+
+def _is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
+
+
+async def _form(request: Request) -> Form:
+    """Read a form piece by piece: files are kept on disk while they come in. One that cannot be read holds nothing."""
+    fields: dict[str, str] = {}
+    files: list[Upload] = []
+    try:
+        async with request.form(max_part_size=LARGEST_FIELD) as parts:
+            for name, value in parts.multi_items():
+                if isinstance(value, str):
+                    fields.setdefault(name, value)
+                else:
+                    content = await value.read()
+                    files.append(Upload(name, value.filename or "", content, value.content_type or ""))
+    except MultiPartException:
+        return Form()
+    return Form(fields, tuple(files))
 
 
 def _response(reply: Reply, version: str) -> Response:

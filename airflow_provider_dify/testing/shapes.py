@@ -6,6 +6,7 @@ import hashlib
 import zlib
 from typing import Any
 
+from airflow_provider_dify.testing.fields import BUILT_IN
 from airflow_provider_dify.testing.replies import Json
 from airflow_provider_dify.testing.rows import RUNNING, Row
 from airflow_provider_dify.testing.world import Dataset
@@ -62,13 +63,13 @@ def dataset_json(dataset: Dataset, *, created: bool = False, single: bool = Fals
         "retrieval_model_dict": _retrieval_model("keyword_search" if single and economy else "semantic_search"),
         "summary_index_setting": dict.fromkeys(("enable", "model_name", "model_provider_name", "summary_prompt")),
         "tags": [],
-        "doc_form": "text_model" if number else None,
+        "doc_form": dataset.doc_form,
         "external_knowledge_info": dict.fromkeys(
             f"external_knowledge_{field}" for field in ("id", "api_id", "api_name", "api_endpoint")
         ),
         "external_retrieval_model": {"top_k": 2, "score_threshold": 0.0, "score_threshold_enabled": None},
-        "doc_metadata": [],
-        "built_in_field_enabled": False,
+        "doc_metadata": _dataset_fields(dataset),
+        "built_in_field_enabled": dataset.fields.built_in,
         "pipeline_id": None,
         "runtime_mode": "general",
         "chunk_structure": None,
@@ -79,6 +80,12 @@ def dataset_json(dataset: Dataset, *, created: bool = False, single: bool = Fals
         "enable_api": dataset.api_enabled,
         "is_multimodal": False,
     }
+
+
+def _dataset_fields(dataset: Dataset) -> list[Json]:
+    own = BUILT_IN if dataset.fields.built_in else {}
+    fields: list[Json] = [{"id": one.id, "name": one.name, "type": one.type} for one in dataset.fields.all()]
+    return fields + [{"id": "built-in", "name": name, "type": kind} for name, kind in own.items()]
 
 
 def _retrieval_model(search_method: str) -> Json:
@@ -95,14 +102,15 @@ def _retrieval_model(search_method: str) -> Json:
 
 
 def _upload_file(document: Row) -> Json:
+    file = document.file
     return {
-        "id": derived_id(document, "file"),
-        "name": document.name,
-        "size": len(document.text.encode()),
-        "extension": "txt",
-        "mime_type": "text/plain",
+        "id": derived_id(document, f"file {document.uploads}"),
+        "name": document.name if file is None else file.name,
+        "size": len(document.content),
+        "extension": "txt" if file is None else file.extension,
+        "mime_type": "text/plain" if file is None else file.mime_type,
         "created_by": document.dataset.world.user_id,
-        "created_at": document.created_at,
+        "created_at": document.uploaded_at,
     }
 
 
@@ -118,7 +126,7 @@ def _common(document: Row) -> Json:
         "created_from": document.created_from,
         "created_by": world.user_id,
         "created_at": whole(document.created_at),
-        "tokens": 0,
+        "tokens": document.tokens,
         "indexing_status": document.indexing_status,
         "error": document.error,
         "enabled": document.enabled,
@@ -126,8 +134,8 @@ def _common(document: Row) -> Json:
         "disabled_by": None if document.disabled_at is None else world.user_id,
         "archived": document.archived,
         "display_status": document.display_status,
-        "hit_count": 0,
-        "doc_form": "text_model",
+        "hit_count": document.hit_count,
+        "doc_form": document.dataset.doc_form,
         "summary_index_status": None,
         "need_summary": False,
     }
@@ -140,8 +148,15 @@ def listed_document(document: Row) -> Json:
         "data_source_info": {"upload_file_id": file["id"]},
         "data_source_detail_dict": {"upload_file": file},
         "word_count": document.word_count,
-        "doc_metadata": None,
+        "doc_metadata": _texts(document.dataset.fields.details(document)),
     }
+
+
+def _texts(details: list[Json] | None) -> list[Json] | None:
+    """Metadata as the list has them: every value is a text there."""
+    if details is None:
+        return None
+    return [{**one, "value": None if one["value"] is None else str(one["value"])} for one in details]
 
 
 def single_document(document: Row, metadata: str) -> Json:
@@ -149,7 +164,7 @@ def single_document(document: Row, metadata: str) -> Json:
 
     :param metadata: ``all``, ``only`` or ``without``.
     """
-    extra: Json = {"doc_type": None, "doc_metadata": None}
+    extra: Json = {"doc_type": None, "doc_metadata": document.dataset.fields.details(document)}
     if metadata == "only":
         return {"id": document.id, **extra}
     number = document.visible_segments
@@ -190,18 +205,20 @@ def indexing_state(document: Row) -> Json:
 
 
 def segment_texts(document: Row) -> list[str]:
-    """The text, cut into as many pieces as the document has segments."""
-    number = document.visible_segments
+    """The text, cut into as many pieces as the document has segments, and what was added by hand."""
+    added = [one.content for one in document.added]
+    number = document.own_segments
     words = document.text.split()
     if number <= 1:
-        return [document.text] * number
-    return [" ".join(words[index::number]) or document.text for index in range(number)]
+        return [document.text] * number + added
+    return [" ".join(words[index::number]) or document.text for index in range(number)] + added
 
 
 def segment_json(document: Row, index: int, text: str) -> Json:
     """One segment. Its ``enabled`` is what search goes by; before indexing ends it is true and means nothing."""
-    indexed = document.indexed
-    enabled = document.in_search if indexed else True
+    indexed, number = document.indexed, document.own_segments
+    keywords = sorted(set(text.lower().split()))[:10] if index < number else document.added[index - number].keywords
+    enabled = document.finds(index) if indexed else True
     at = whole(document.completed_at or document.created_at)
     return {
         "id": derived_id(document, f"segment {index}"),
@@ -212,7 +229,7 @@ def segment_json(document: Row, index: int, text: str) -> Json:
         "answer": None,
         "word_count": len(text),
         "tokens": 0,
-        "keywords": sorted(set(text.lower().split()))[:10],
+        "keywords": keywords,
         "index_node_id": derived_id(document, f"node {index}"),
         "index_node_hash": hashlib.sha256(text.encode()).hexdigest(),
         "hit_count": 0,
@@ -243,7 +260,7 @@ def record_json(document: Row, index: int, text: str, score: float) -> Json:
         "data_source_type": "upload_file",
         "name": document.name,
         "doc_type": None,
-        "doc_metadata": None,
+        "doc_metadata": document.metadata,
     }
     legacy = document.dataset.world.version.startswith("1.12.")
     none: Any = None if legacy else []

@@ -138,7 +138,10 @@ class Worker:
                 (seconds / 2, lambda at: self._end_indexing(document, at)),
             ]
         )
-        if hangs:
+        if document.flaw is not None:
+            failure = document.flaw
+            steps = deque([steps[0], (seconds / 4, lambda at: _fail(document, failure, at))])
+        elif hangs:
             steps.pop()
         self.indexing.jobs.append(Job(document, steps, self._world.clock.monotonic()))
 
@@ -157,7 +160,7 @@ class Worker:
             return
         failure = self._failure(document, change)
         if failure is None:
-            document.in_search = change == "add"
+            document.show(change == "add")
         elif change == "add":
             document.enabled = False
             document.disabled_at = at
@@ -213,6 +216,11 @@ def _is_running(document: Row) -> bool:
 def _reach(document: Row, stage: str, at: float) -> None:
     if _is_running(document):
         document.reach(stage, at)
+
+
+def _fail(document: Row, failure: str, at: float) -> None:
+    if _is_running(document):
+        document.fail_indexing(failure, at)
 
 
 class Broker:

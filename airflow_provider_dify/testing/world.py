@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import bisect
 import heapq
 import random
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
-from typing import Literal
+from typing import Any, Literal
 
 from airflow_provider_dify.testing.clock import Clock, VirtualClock
 from airflow_provider_dify.testing.documents import Document
+from airflow_provider_dify.testing.fields import Fields
 from airflow_provider_dify.testing.rows import Row
+from airflow_provider_dify.testing.uploads import Upload
 from airflow_provider_dify.testing.worker import Broker, Worker
 
 LockRace = Literal["measured", "always", "never"]
+
+#: About what a text takes; only looked at where there is an embedding model.
+CHARACTERS_PER_TOKEN = 4
 
 #: Called with the wall clock, in seconds since 1970, at which it was due.
 Event = Callable[[float], None]
@@ -37,8 +43,13 @@ class Dataset:
         self.embedding_available = True
         #: Whether the vector store refuses vectors that it has already; only matters with ``high_quality``.
         self.duplicate_insert_fails = False
+        #: Fields of metadata, and which documents have values for them.
+        self.fields = Fields()
+        #: Form of its documents, which the first one decides.
+        self.doc_form: str | None = None
         self._rows: dict[str, Row] = {}
-        self._ordered: list[Row] | None = None
+        self._ordered: list[Row] = []
+        self._named: dict[str, dict[str, Row]] = {}
         self._version = 0
         self._filtered: tuple[object, int, list[Row]] | None = None
 
@@ -67,6 +78,11 @@ class Dataset:
         paused: bool = False,
         error: str | None = None,
         in_search: bool | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        created_at: float | None = None,
+        updated_at: float | None = None,
+        hit_count: int = 0,
+        file_name: str | None = None,
         id: str | None = None,  # noqa: A002
     ) -> Document:
         """Put a document there in any state, without a request.
@@ -77,12 +93,22 @@ class Dataset:
             :meth:`Document.finish_indexing` or :meth:`Document.fail_indexing` is called.
         :param in_search: Whether search returns it; ``None``: as on a healthy Dify, where completed documents that
             are enabled and not archived are found.
+        :param metadata: Values by name; fields that there are not yet are made.
+        :param created_at: In seconds since 1970; ``None``: now. It decides the place in the list.
+        :param updated_at: In seconds since 1970; ``None``: when it was created.
+        :param hit_count: How often it was found by an app. A search through the API does not count.
+        :param file_name: Name of the file that it was made of, which had ``text`` in it; ``None``: made of a text.
         :param id: Its id, a UUID; ``None``: a new one.
         """
         world = self.world
         with world.guard:
-            at, completed = world.clock.time(), indexing_status == "completed"
-            row = self.new_row(name, text, segments, id)
+            completed = indexing_status == "completed"
+            row = self.new_row(name, text, segments, id, created_at)
+            at = row.created_at
+            row.updated_at = at if updated_at is None else updated_at
+            row.hit_count = hit_count
+            row.file = None if file_name is None else Upload.of(file_name, text)
+            row.tokens = self.tokens(text) if completed else None
             row.indexing_status = indexing_status
             row.word_count = len(text)
             row.completed_at = at if completed else None
@@ -94,18 +120,38 @@ class Dataset:
             row.in_search = (completed and enabled and not archived) if in_search is None else in_search
             row.indexed = completed or row.in_search
             self.insert(row)
+            if metadata:
+                self.set_metadata(row, metadata)
             return Document(row)
 
     def add_documents(self, number: int, prefix: str = "document-") -> list[Document]:
         """Put ``number`` healthy documents there, named ``prefix`` and a number."""
         return [self.add_document(f"{prefix}{index}") for index in range(number)]
 
-    def new_row(self, name: str, text: str, segments: int, row_id: str | None = None) -> Row:
+    def add_field(self, name: str, kind: str) -> str:
+        """Make a field of metadata; return its id.
+
+        :param kind: ``string``, ``number`` or ``time``.
+        """
+        return self.fields.add(self.world.new_id(), name, kind).id
+
+    def set_metadata(self, row: Row, values: Mapping[str, Any]) -> None:
+        """Give a document these values, by name, and no others; fields that are not there are made."""
+        ids = []
+        for name, value in values.items():
+            known = self.fields.named(name)
+            kind = "number" if isinstance(value, (int, float)) else "string"
+            ids.append(self.add_field(name, kind) if known is None else known.id)
+        self.fields.assign(row, dict(values), ids)
+
+    def new_row(
+        self, name: str, text: str, segments: int, row_id: str | None = None, created_at: float | None = None
+    ) -> Row:
         """Make a document that waits for its indexing; it is not filed yet."""
-        at = self.world.clock.time()
+        at = self.world.clock.time() if created_at is None else created_at
         position = next(reversed(self._rows.values())).position + 1 if self._rows else 1
         made = Row(self, row_id or self.world.new_id(), name, text, position, at, segments)
-        made.updated_at = at
+        made.updated_at = made.uploaded_at = at
         return made
 
     def get(self, row_id: str) -> Row | None:
@@ -116,24 +162,41 @@ class Dataset:
         """File a document; it is listed from now on."""
         self._rows[row.id] = row
         self.world.rows[row.id] = row
-        self._ordered = None
+        self._named.setdefault(row.name, {})[row.id] = row
+        bisect.insort(self._ordered, row, key=_newest_first)
+        self.doc_form = self.doc_form or "text_model"
         self.changed()
 
     def remove(self, row: Row) -> None:
         """Delete a document."""
         del self._rows[row.id]
         del self.world.rows[row.id]
-        self._ordered = None
+        del self._ordered[bisect.bisect_left(self._ordered, _newest_first(row), key=_newest_first)]
+        _forget(self._named, row)
+        self.fields.forget(row)
         self.changed()
+
+    def rename(self, row: Row, name: str) -> None:
+        """Give a document another name."""
+        _forget(self._named, row)
+        row.name = name
+        self._named.setdefault(name, {})[row.id] = row
+        self.changed()
+
+    def named(self, name: str) -> list[Row]:
+        """Its documents of exactly that name, the newest first."""
+        return sorted(self._named.get(name, {}).values(), key=_newest_first)
+
+    def tokens(self, text: str) -> int:
+        """What Dify counts for a text: nothing, where no embedding model reads it."""
+        return len(text) // CHARACTERS_PER_TOKEN if self.indexing_technique == "high_quality" else 0
 
     def changed(self) -> None:
         """Note that a document changed: what was filtered before may be filtered otherwise now."""
         self._version += 1
 
     def in_order(self) -> list[Row]:
-        """Its documents as Dify lists them: the newest first."""
-        if self._ordered is None:
-            self._ordered = sorted(self._rows.values(), key=lambda row: (row.created_at, row.position), reverse=True)
+        """Its documents as Dify lists them: the newest first. The list is its own; do not change it."""
         return self._ordered
 
     def filtered(self, key: object, keep: Callable[[Row], bool]) -> list[Row]:
@@ -145,6 +208,18 @@ class Dataset:
     def available(self) -> int:
         """How many documents Dify calls available."""
         return sum(row.display_status == "available" for row in self._rows.values())
+
+
+def _newest_first(row: Row) -> tuple[float, int]:
+    return -row.created_at, -row.position
+
+
+def _forget(index: dict[str, dict[str, Row]], row: Row) -> None:
+    """Take a document out of an index of names."""
+    rows = index[row.name]
+    del rows[row.id]
+    if not rows:
+        del index[row.name]
 
 
 class World:

@@ -1,4 +1,4 @@
-"""The endpoints that create and delete."""
+"""The endpoints that make and delete knowledge bases, delete documents, and add segments."""
 
 from __future__ import annotations
 
@@ -9,19 +9,14 @@ from airflow_provider_dify.testing.replies import (
     Complaint,
     InternalError,
     InvalidParamError,
-    Json,
     NotFoundError,
     Reply,
-    bad_request,
     invalid,
     missing,
 )
-from airflow_provider_dify.testing.rows import Row
-from airflow_provider_dify.testing.world import Dataset
+from airflow_provider_dify.testing.rows import Segment
 
 LONGEST_NAME = 40
-#: Characters of a text that make one segment, about what Dify's automatic rule cuts.
-SEGMENT_LENGTH = 1000
 
 
 def create_dataset(call: Call) -> Reply:
@@ -43,89 +38,10 @@ def create_dataset(call: Call) -> Reply:
 def delete_dataset(call: Call) -> Reply:
     """``DELETE /datasets/{dataset_id}``."""
     dataset = call.dataset
-    for document in dataset.in_order():
+    for document in list(dataset.in_order()):
         dataset.remove(document)
     del call.world.datasets[dataset.id]
     return Reply(204, cost="create")
-
-
-def create_by_text(call: Call) -> Reply:
-    """``POST /datasets/{dataset_id}/document/create-by-text``."""
-    dataset, body = call.dataset, call.json_object()
-    _check_creation(call, dataset, body)
-    name, text = str(body["name"]), str(body["text"])
-    document = _namesake(dataset, name)
-    if document is None:
-        document = dataset.new_row(name, text, _segment_count(text))
-        dataset.insert(document)
-    else:
-        # An enabled namesake is replaced in place, even an archived one, which then is found although archived.
-        document.text = text
-        document.segments = _segment_count(text)
-    return _start_indexing(call, document)
-
-
-def _check_creation(call: Call, dataset: Dataset, body: Json) -> None:
-    try:
-        str(body.get("text")).encode()
-    except UnicodeEncodeError:
-        # Half a character, which PostgreSQL cannot store.
-        raise bad_request() from None
-    absent = [missing(name, body) for name in ("name", "text") if body.get(name) is None]
-    if absent:
-        raise invalid(call.world.version, "DocumentTextCreatePayload", *absent)
-    technique = body.get("indexing_technique")
-    if technique is None:
-        raise InvalidParamError("indexing_technique is required.")
-    if technique not in ("high_quality", "economy"):
-        text = "Input should be 'high_quality' or 'economy'"
-        complaint = Complaint("indexing_technique", text, "literal_error", technique)
-        raise invalid(call.world.version, "KnowledgeConfig", complaint)
-    if not len(dataset) and not body.get("process_rule"):
-        raise InvalidParamError("Process rule is required")
-
-
-def _namesake(dataset: Dataset, name: str) -> Row | None:
-    return next((one for one in dataset.in_order() if one.name == name and one.enabled), None)
-
-
-def _segment_count(text: str) -> int:
-    """How many segments a text makes; none, where it is blank."""
-    return -(-len(text.strip()) // SEGMENT_LENGTH)
-
-
-def _start_indexing(call: Call, document: Row, batch: str | None = None) -> Reply:
-    """Put the document back to the start of indexing, and queue it."""
-    world = call.world
-    document.restart_indexing(batch or world.new_batch(), world.clock.time())
-    if not (world.broker.alive and not world.broker.full):
-        # The document stays, in ``waiting``, and nobody will index it.
-        return InternalError(cost="create").reply()
-    # On 1.12.1 every update blocks itself in the database, just before its end.
-    world.worker.queue_indexing(document, hangs=batch is not None and world.version.startswith("1.12."))
-    world.tick()
-    body: Json = {"document": shapes.listed_document(document) | {"tokens": None}, "batch": document.batch}
-    return Reply(200, body, cost="create")
-
-
-def update_by_text(call: Call) -> Reply:
-    """``POST /datasets/{dataset_id}/documents/{document_id}/update-by-text``: same id, same batch, a gap in search."""
-    body, version = call.json_object(), call.world.version
-    text, name = body.get("text"), body.get("name")
-    if text is not None and name is None:
-        complaint = Complaint("", "Value error, name is required when text is provided", "value_error", body)
-        raise invalid(version, "DocumentTextUpdate", complaint)
-    document = call.dataset.get(call.parts["document"].lower())
-    if document is None:
-        raise NotFoundError("Document not found")
-    if not text and not body.get("process_rule"):
-        raise InvalidParamError("Data source or Process rule is required")
-    if not (document.enabled and not document.archived and document.indexing_status == "completed"):
-        raise InvalidParamError("Document is not available")
-    if text:
-        document.name, document.text = str(name), str(text)
-        document.segments = _segment_count(document.text)
-    return _start_indexing(call, document, batch=document.batch)
 
 
 def delete_document(call: Call) -> Reply:
@@ -143,3 +59,23 @@ def delete_document(call: Call) -> Reply:
     if call.world.version.startswith("1.12."):
         return Reply(200, "204\n", cost="create")
     return Reply(204, cost="create")
+
+
+def add_segments(call: Call) -> Reply:
+    """``POST /datasets/{dataset_id}/documents/{document_id}/segments``: they can be found at once."""
+    body, document = call.json_object(), call.dataset.get(call.parts["document"].lower())
+    if document is None:
+        raise NotFoundError("Document not found.")
+    # The refusals were read in Dify's source, not recorded.
+    if document.indexing_status != "completed":
+        raise NotFoundError("Document is not completed.")
+    if not document.enabled:
+        raise NotFoundError("Document is disabled.")
+    if not body.get("segments"):
+        raise InvalidParamError("Segments is required")
+    first = document.visible_segments
+    document.added += [Segment(str(one["content"]), list(one.get("keywords") or [])) for one in body["segments"]]
+    document.touch(call.world.clock.time())
+    texts = enumerate(shapes.segment_texts(document))
+    data = [shapes.segment_json(document, index, text) for index, text in texts if index >= first]
+    return Reply(200, {"data": data, "doc_form": call.dataset.doc_form}, cost="segments", size=len(data))

@@ -33,26 +33,17 @@ class LeftOut:
         )
 
 
-FILES = "the simulator takes no files (create-by-file, update-by-file)"
-SEGMENTS = "the simulator does not create segments"
-METADATA = "the simulator has no metadata of documents"
 OVERLAP = "requests that overlap inside Dify; the simulator carries out one after the other"
 REDIS = "Redis itself is down: the simulator has a broker and locks, but no server that both live in; use a Fault"
 POSTGRES = "PostgreSQL is down or restarting: use a Fault"
-RULES = "the simulator does not check rules of processing and forms of documents"
 SETUP = "hangs on the recorded server's own setup (model provider, vector store)"
 TENANT = "the workspace was archived in the database; the simulator has one workspace"
 QUIRK = "answers of 1.12.1 to an incomplete retrieval model are not imitated"
 
 LEFT_OUT = (
-    LeftOut(FILES, "06_", r"create-by-file"),
-    LeftOut(FILES, "07_", r"-by-file|PATCH document"),
-    LeftOut(SEGMENTS, "02_action", "add segments"),
-    LeftOut(METADATA, "09_"),
     LeftOut(OVERLAP, "10_", r"the same 100|two actions at once"),
     LeftOut(REDIS, "11_", r"^Redis (down|just back)|^after Redis is back"),
     LeftOut(POSTGRES, "11_", r"^PostgreSQL"),
-    LeftOut(RULES, "07_", r"process rule mode|custom rule|bad doc_form|max_tokens"),
     LeftOut(SETUP, "08_", r"no retrieval_model in the request"),
     LeftOut(TENANT, "04_", r"workspace archived"),
     LeftOut(QUIRK, "08_", r"incomplete retrieval_model", version="1.12.1"),

@@ -84,7 +84,7 @@ class Replay:
     def send(self, record: Record, scenario: Scenario) -> Answer:
         """Send one request, compare the answer, learn its ids."""
         body = scenario.body(record)
-        text = None if body is None else self.now(body).encode()
+        text = self.now(body).encode() if isinstance(body, str) else body
         headers = scenario.headers(record)
         answer = self.wire.send(record.method, self.now(record.path), headers, text)
         self.sent += 1
@@ -174,10 +174,13 @@ class Scenario:
                 found[name] = found[name].replace(old, new) if old in value else found[name]
         return found
 
-    def body(self, record: Record) -> str | None:
+    def body(self, record: Record) -> str | bytes | None:
         """The recorded body; where it was left out for its length, one of about that length."""
         if record.body_length is None:
             return record.body or None
+        kind = self.headers(record).get("Content-Type", "")
+        if "multipart" in kind:
+            return _large_form(kind.partition("boundary=")[2], record.body_length)
         created = record.answer_json() or {}
         fields = {
             "name": created.get("document", {}).get("name", "large"),
@@ -196,3 +199,9 @@ class Scenario:
         if record.path.endswith(("/retrieve", "/hit-testing")):
             return [compare.search_differences]
         return []
+
+
+def _large_form(boundary: str, length: int) -> str:
+    """A form with a file that makes up all its length."""
+    head = 'Content-Disposition: form-data; name="file"; filename="large.txt"\r\nContent-Type: text/plain'
+    return f"--{boundary}\r\n{head}\r\n\r\n{'word ' * (length // 5)}\r\n--{boundary}--\r\n"

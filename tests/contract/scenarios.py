@@ -335,5 +335,5 @@ class Nginx(Scenario):
                 for index in range(body["total"]):
                     dataset.add_document(f"d{index}" if index < body["total"] - 1 else names[0])
 
-    def body(self, record: Record) -> str | None:
+    def body(self, record: Record) -> str | bytes | None:
         return "{}" if record.body_length else super().body(record)

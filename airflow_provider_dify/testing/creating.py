@@ -1,0 +1,181 @@
+"""The endpoints that give a document its content: a text or a file, new or in the place of what it was."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from airflow_provider_dify.testing import rules, shapes
+from airflow_provider_dify.testing.api import Call
+from airflow_provider_dify.testing.replies import (
+    ApiError,
+    Complaint,
+    InternalError,
+    InvalidParamError,
+    Json,
+    NotFoundError,
+    Reply,
+    bad_request,
+    invalid,
+)
+from airflow_provider_dify.testing.rows import Row
+from airflow_provider_dify.testing.uploads import LONGEST_FILE_NAME, Upload
+from airflow_provider_dify.testing.world import Dataset
+
+#: Characters of a text that make one segment, about what Dify's automatic rule cuts.
+SEGMENT_LENGTH = 1000
+
+
+def create_by_text(call: Call) -> Reply:
+    """``POST /datasets/{dataset_id}/document/create-by-text``."""
+    dataset, body = call.dataset, call.json_object()
+    try:
+        str(body.get("text")).encode()
+    except UnicodeEncodeError:
+        # Half a character, which PostgreSQL cannot store.
+        raise bad_request() from None
+    rules.check_text(call.world.version, body)
+    if body.get("indexing_technique") is None:
+        raise InvalidParamError("indexing_technique is required.")
+    rules.check_config(call.world.version, dataset, body)
+    if not len(dataset) and not body.get("process_rule"):
+        raise InvalidParamError("Process rule is required")
+    return _create(call, body, str(body["name"]), str(body["text"]), None)
+
+
+def create_by_file(call: Call) -> Reply:
+    """``POST /datasets/{dataset_id}/document/create-by-file``."""
+    dataset, body = call.dataset, _data(call)
+    technique = body.get("indexing_technique") or dataset.indexing_technique
+    if not technique:
+        raise InvalidParamError("indexing_technique is required.")
+    if "file" not in call.form.file_fields:
+        raise ApiError(400, "no_file_uploaded", "Please upload your file.")
+    file = _file(call)
+    if not file.supported or file.too_large:
+        # The errors of the file's own kind get lost here, and with them their texts.
+        raise InvalidParamError("")
+    rules.check_config(call.world.version, dataset, body | {"indexing_technique": technique})
+    if not len(dataset) and not body.get("process_rule"):
+        raise InvalidParamError("process_rule is required.")
+    return _create(call, body, _stored_name(file), file.text, file)
+
+
+def update_by_text(call: Call) -> Reply:
+    """``POST /datasets/{dataset_id}/documents/{document_id}/update-by-text``: same id, same batch, a gap in search."""
+    body, version = call.json_object(), call.world.version
+    text, name = body.get("text"), body.get("name")
+    if text is not None and name is None:
+        complaint = Complaint("", "Value error, name is required when text is provided", "value_error", body)
+        raise invalid(version, "DocumentTextUpdate", complaint)
+    return _update(call, body, str(name), str(text) if text else None, None)
+
+
+def update_by_file(call: Call) -> Reply:
+    """``PATCH /datasets/{dataset_id}/documents/{document_id}``, and ``POST …/update-by-file`` as it was before."""
+    body = _data(call)
+    if "file" not in call.form.file_fields:
+        return _update(call, body, "", None, None)
+    file = _file(call)
+    if not file.supported:
+        raise ApiError(415, "unsupported_file_type", "File type not allowed.")
+    if file.too_large:
+        # Dify's own slip: the text was never filled in.
+        raise ApiError(413, "file_too_large", "File size exceeded. {message}")
+    return _update(call, body, str(body.get("name") or _stored_name(file)), file.text, file)
+
+
+def _data(call: Call) -> Json:
+    """The field ``data`` of a form: JSON in a text, which may be left out."""
+    try:
+        data: Any = json.loads(call.form.fields.get("data", "{}"))
+    except ValueError as error:
+        # Dify takes it for a wrong parameter, in the words of Python's parser.
+        raise InvalidParamError(str(error)) from None
+    if not isinstance(data, dict):
+        raise InternalError
+    return data
+
+
+def _file(call: Call) -> Upload:
+    """The one file of a form, whose name can be one."""
+    if len(call.form.file_fields) > 1:
+        raise ApiError(400, "too_many_files", "Only one file is allowed.")
+    file = next(one for one in call.form.files if one.field == "file")
+    if not file.name:
+        raise ApiError(400, "filename_not_exists_error", "The specified filename does not exist.")
+    if file.forbidden_name:
+        raise InvalidParamError("Filename contains invalid characters")
+    return file
+
+
+def _stored_name(file: Upload) -> str:
+    """Name of a file as Dify keeps it; of a very long one only the beginning."""
+    if len(file.name) <= LONGEST_FILE_NAME:
+        return file.name
+    return f"{file.name.split('.')[0][:LONGEST_FILE_NAME]}.{file.extension}"
+
+
+def _create(call: Call, body: Json, name: str, text: str, file: Upload | None) -> Reply:
+    dataset, at = call.dataset, call.world.clock.time()
+    # For a text Dify does not look at ``duplicate``.
+    replace = file is None or body.get("duplicate", True)
+    document = _namesake(dataset, name) if replace else None
+    if document is None:
+        dataset.doc_form = dataset.doc_form or body.get("doc_form")
+        dataset.indexing_technique = dataset.indexing_technique or body.get("indexing_technique")
+        document = dataset.new_row(name, "", 0)
+        document.uploads = 0
+        dataset.insert(document)
+    document.created_from = "api"
+    # An enabled namesake is replaced in place, even an archived one, which then is found although archived.
+    document.take(text, _segment_count(text), file, at)
+    document.flaw = document.flaw or rules.flaw(body)
+    return _start_indexing(call, document, call.world.new_batch())
+
+
+def _namesake(dataset: Dataset, name: str) -> Row | None:
+    return next((one for one in dataset.named(name) if one.enabled), None)
+
+
+def _segment_count(text: str) -> int:
+    """How many segments a text makes; none, where it is blank."""
+    return -(-len(text.strip()) // SEGMENT_LENGTH)
+
+
+def _update(call: Call, body: Json, name: str, text: str | None, file: Upload | None) -> Reply:
+    """Index a document again, with another content or by another rule.
+
+    :param text: The new content; ``None``: it stays.
+    """
+    dataset = call.dataset
+    document = dataset.get(call.parts["document"].lower())
+    if document is None:
+        raise NotFoundError("Document not found")
+    if text is None and not body.get("process_rule"):
+        raise InvalidParamError("Data source or Process rule is required")
+    rules.check_rule(body)
+    if document.display_status != "available":
+        raise InvalidParamError("Document is not available")
+    if text is not None:
+        dataset.rename(document, name)
+        document.take(text, _segment_count(text), file, call.world.clock.time())
+    document.flaw = document.flaw or rules.flaw(body)
+    document.created_from = "web"
+    hangs = call.world.version.startswith("1.12.")
+    return _start_indexing(call, document, str(document.batch or call.world.new_batch()), hangs=hangs)
+
+
+def _start_indexing(call: Call, document: Row, batch: str, *, hangs: bool = False) -> Reply:
+    """Put the document back to the start of indexing, and queue it.
+
+    :param hangs: On 1.12.1 every update blocks itself in the database, just before its end.
+    """
+    world = call.world
+    document.restart_indexing(batch, world.clock.time())
+    if not (world.broker.alive and not world.broker.full):
+        # The document stays, in ``waiting``, and nobody will index it.
+        return InternalError(cost="create").reply()
+    world.worker.queue_indexing(document, hangs=hangs)
+    world.tick()
+    return Reply(200, {"document": shapes.listed_document(document), "batch": document.batch}, cost="create")
