@@ -8,12 +8,18 @@ What no retry can mend is an ``AirflowFailException`` too, so that Airflow spend
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSensorTimeout
 
 if TYPE_CHECKING:
+    from airflow_provider_dify.knowledge.delete_report import DeleteReport
+    from airflow_provider_dify.knowledge.ingest_report import IngestReport
+    from airflow_provider_dify.knowledge.metadata_report import MetadataReport
     from airflow_provider_dify.knowledge.report import StatusReport
+    from airflow_provider_dify.knowledge.retrieval_report import RetrievalReport
+
+    AnyReport: TypeAlias = StatusReport | IngestReport | DeleteReport | MetadataReport | RetrievalReport
 
 
 class DifyError(AirflowException):
@@ -38,8 +44,8 @@ class DifyError(AirflowException):
         self.server_version: str | None = None
         #: Trace id of the answer (``X-Trace-Id``), where there was one.
         self.trace_id: str | None = None
-        #: What had become of each document when a change of status broke off.
-        self.report: StatusReport | None = None
+        #: What had become of each document when a change of many broke off.
+        self.report: AnyReport | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let it be copied and sent between processes, whatever its constructor asks for."""
@@ -65,7 +71,7 @@ class DifyError(AirflowException):
         self.args = (self.message,)
 
 
-def _remade(data: dict[str, Any], report: StatusReport | None) -> DifyError:
+def _remade(data: dict[str, Any], report: AnyReport | None) -> DifyError:
     error = DifyError.from_json(data)
     error.report = report
     return error
@@ -154,7 +160,7 @@ class DifyEndpointError(DifyRequestError, AirflowFailException):
 
 
 class DifyDocumentBusyError(DifyRequestError):
-    """400 ``invalid_action``: Dify holds its lock on a document ("is being indexed")."""
+    """400: Dify holds a lock on a document, as it "is being indexed", or as its metadata is being changed."""
 
     retryable = True
 
@@ -185,6 +191,67 @@ class DifyDocumentStatusFailed(DifyDocumentStatusError, AirflowFailException):  
     """The same, and no retry can mend it: only missing or refused documents stand in the way."""
 
     retryable = False
+
+
+class DifyDocumentDeleteError(DifyError):
+    """Documents are still there that were to be deleted; ``report`` tells which."""
+
+    retryable = True
+
+    def __init__(self, message: str, report: DeleteReport) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class DifyGuardError(DifyError, AirflowFailException):
+    """More documents were selected, or none at all, than a task may touch by its guards. Nothing was changed."""
+
+
+class DifyIngestError(DifyError):
+    """Inputs did not become documents, or were not indexed; ``report`` tells which."""
+
+    retryable = True
+
+    def __init__(self, message: str, report: IngestReport) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class DifyIngestFailed(DifyIngestError, AirflowFailException):  # noqa: N818 - reads as an end state
+    """The same, and no retry can mend it: what was to become a document is not fit for it."""
+
+    retryable = False
+
+
+class DifyMetadataError(DifyError):
+    """Documents do not have the metadata that was asked for; ``report`` tells which."""
+
+    retryable = True
+
+    def __init__(self, message: str, report: MetadataReport) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class DifyMetadataFailed(DifyMetadataError, AirflowFailException):  # noqa: N818 - reads as an end state
+    """The same, and no retry can mend it: only missing documents stand in the way."""
+
+    retryable = False
+
+
+class DifyRetrievalCheckFailed(DifyError):  # noqa: N818 - reads as an end state
+    """Searches do not bring what they should; ``result`` tells which. A retry can help, as search may lag behind."""
+
+    retryable = True
+
+    def __init__(self, message: str, result: RetrievalReport) -> None:
+        super().__init__(message)
+        self.report = result
+
+    @property
+    def result(self) -> RetrievalReport:
+        """What the queries brought: the same as ``report``."""
+        return cast("RetrievalReport", self.report)
 
 
 class DifyIndexingError(DifyError, AirflowFailException):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from airflow_provider_dify.hooks.base import FlowHook
+from airflow_provider_dify.hooks.deleting import DeletionVerbs
+from airflow_provider_dify.hooks.selecting import Filters
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import ActionName, Document
 from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT, IndexingReport, IndexingWait
@@ -12,15 +13,19 @@ from airflow_provider_dify.knowledge.report import StatusReport
 from airflow_provider_dify.knowledge.status import StatusChange
 
 
-class DocumentVerbs(FlowHook):
-    """Changes, lists and awaits documents."""
+class DocumentVerbs(DeletionVerbs):
+    """Changes, lists, deletes and awaits documents."""
 
     def change_document_status(
         self,
         dataset_id: str,
-        document_ids: Iterable[str] | str,
+        document_ids: Iterable[str] | str | None,
         action: ActionName,
         *,
+        filters: Filters | None = None,
+        max_documents: int | None = None,
+        max_share: float | None = None,
+        dry_run: bool = False,
         batch_size: int = 100,
         wait_for_completion: bool = True,
         repair: bool = False,
@@ -33,8 +38,12 @@ class DocumentVerbs(FlowHook):
         https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
 
         :param dataset_id: UUID of the knowledge base.
-        :param document_ids: UUIDs of the documents.
+        :param document_ids: UUIDs of the documents; ``None`` where there are filters.
         :param action: ``enable``, ``disable``, ``archive`` or ``un_archive``.
+        :param filters: Instead of ids, what the documents have to be; see :meth:`select_documents`. At least one.
+        :param max_documents: Change nothing where more documents than this are meant.
+        :param max_share: Change nothing where more than this part of the knowledge base is meant, such as ``0.1``.
+        :param dry_run: Whether to look and to plan only; what would be changed is ``not_attempted`` in the report.
         :param batch_size: How many documents one request names at most.
         :param wait_for_completion: Whether to wait until search follows, and not only for the flags.
         :param repair: Whether to queue again, by the opposite action and back, the jobs that Dify seems to have
@@ -44,18 +53,20 @@ class DocumentVerbs(FlowHook):
         :param tolerate: Outcomes that shall not raise, such as ``missing``.
         :return: What became of each document.
         :raises DifyInputError: What was asked for makes no sense; nothing was sent.
+        :raises DifyGuardError: More documents are meant than a limit allows; nothing was changed.
         :raises DifyDocumentStatusError: Documents ended in an outcome that is not tolerated.
         :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
         """
         change = StatusChange(
             dataset_id,
-            document_ids,
+            self._choice(document_ids, filters, max_documents, max_share),
             action,
             batch_size=batch_size,
             wait_for_completion=wait_for_completion,
             repair=repair,
             poll_interval=poll_interval,
             tolerate=tolerate,
+            dry_run=dry_run,
         )
         deadline = self.deadline(inputs.number(timeout, "timeout"))
         return self.run(change.flow(deadline, self.retries), deadline)
@@ -91,24 +102,6 @@ class DocumentVerbs(FlowHook):
         wait = IndexingWait(dataset_id, batch=batch, document_ids=document_ids, stall_timeout=stall_timeout)
         deadline = self.deadline(inputs.number(timeout, "timeout"))
         return self.run(wait.flow(deadline, poll_interval=poll_interval), deadline)
-
-    def list_documents(
-        self, dataset_id: str, *, status: str | None = None, keyword: str | None = None
-    ) -> Iterator[Document]:
-        """List all documents of a knowledge base, page by page as they are used, each once.
-
-        https://docs.dify.ai/api-reference/documents/list-documents
-
-        :param dataset_id: UUID of the knowledge base.
-        :param status: Only these: ``available``, ``disabled``, ``archived``, ``queuing``, ``indexing``, ``paused`` or
-            ``error``. Dify knows it since 1.10.1.
-        :param keyword: Only documents with this in their name (case counts, ``%`` and ``_`` are wildcards).
-        :return: The documents, newest first.
-        :raises DifyInputError: An id or a status that there is not; Dify would ignore an unknown status.
-        """
-        dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
-        chosen = None if status is None else inputs.choice(status, api.DocumentFilter, "status").value
-        return self._pages(lambda page: api.document_page(dataset_id, page, status=chosen, keyword=keyword))
 
     def get_document(self, dataset_id: str, document_id: str) -> Document:
         """Read one document.

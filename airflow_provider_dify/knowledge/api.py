@@ -63,7 +63,7 @@ def change_status(dataset_id: str, action: Action, document_ids: Sequence[str]) 
         json={"document_ids": list(document_ids)},
         repeatable=False,
     )
-    _read(response, lambda payload: payload["result"])
+    read_answer(response, lambda payload: payload["result"])
 
 
 def document_page(
@@ -90,17 +90,28 @@ def get_dataset(dataset_id: str) -> Flow[Dataset]:
 
     https://docs.dify.ai/api-reference/knowledge-bases/get-knowledge-base
     """
-    return _read((yield Request("GET", f"/datasets/{dataset_id}")), Dataset.read)
+    return read_answer((yield Request("GET", f"/datasets/{dataset_id}")), Dataset.read)
 
 
-def get_document(dataset_id: str, document_id: str) -> Flow[Document]:
+def get_document(dataset_id: str, document_id: str, *, with_metadata: bool = False) -> Flow[Document]:
     """Read a document.
 
+    :param with_metadata: Whether its metadata comes with it.
     :raises DifyNotFoundError: It is not in the knowledge base, or there is no such knowledge base.
 
     https://docs.dify.ai/api-reference/documents/get-document
     """
-    return _read((yield _single_document(dataset_id, document_id)), Document.read)
+    return read_answer((yield _single_document(dataset_id, document_id, with_metadata)), Document.read)
+
+
+def delete_document(dataset_id: str, document_id: str) -> Flow[None]:
+    """Delete a document. An archived one is not deleted: Dify refuses that.
+
+    :raises DifyNotFoundError: It is not in the knowledge base, or there is no such knowledge base.
+
+    https://docs.dify.ai/api-reference/documents/delete-document
+    """
+    yield Request("DELETE", f"/datasets/{dataset_id}/documents/{document_id}", repeatable=False)
 
 
 def document_indexing(dataset_id: str, document_id: str) -> Flow[tuple[IndexingState, float]]:
@@ -111,7 +122,7 @@ def document_indexing(dataset_id: str, document_id: str) -> Flow[tuple[IndexingS
     https://docs.dify.ai/api-reference/documents/get-document
     """
     response = yield _single_document(dataset_id, document_id)
-    return _read(response, IndexingState.read_document), _time_at_server(response)
+    return read_answer(response, IndexingState.read_document), _time_at_server(response)
 
 
 def batch_indexing(dataset_id: str, batch: str) -> Flow[tuple[tuple[IndexingState, ...], float]]:
@@ -122,7 +133,7 @@ def batch_indexing(dataset_id: str, batch: str) -> Flow[tuple[tuple[IndexingStat
     https://docs.dify.ai/api-reference/documents/get-document-indexing-status
     """
     response = yield Request("GET", f"/datasets/{dataset_id}/documents/{batch}/indexing-status")
-    states = _read(response, lambda payload: tuple(IndexingState.read(item) for item in payload["data"]))
+    states = read_answer(response, lambda payload: tuple(IndexingState.read(item) for item in payload["data"]))
     return states, _time_at_server(response)
 
 
@@ -134,7 +145,7 @@ def segments_enabled(dataset_id: str, document_id: str, limit: int) -> Flow[tupl
     response = yield Request(
         "GET", f"/datasets/{dataset_id}/documents/{document_id}/segments", query=(("page", 1), ("limit", limit))
     )
-    return _read(response, lambda payload: tuple(bool(item["enabled"]) for item in payload["data"]))
+    return read_answer(response, lambda payload: tuple(bool(item["enabled"]) for item in payload["data"]))
 
 
 def document_is_missing(error: DifyNotFoundError) -> bool:
@@ -157,11 +168,12 @@ def _page(
         # has_more is wrong for an exactly full last page and for limits over 100: the length tells.
         return Page(items, total=int(payload["total"]), full=len(items) >= limit)
 
-    return _read(response, read)
+    return read_answer(response, read)
 
 
-def _single_document(dataset_id: str, document_id: str) -> Request:
-    return Request("GET", f"/datasets/{dataset_id}/documents/{document_id}", query=(("metadata", "without"),))
+def _single_document(dataset_id: str, document_id: str, with_metadata: bool = False) -> Request:
+    metadata = "all" if with_metadata else "without"
+    return Request("GET", f"/datasets/{dataset_id}/documents/{document_id}", query=(("metadata", metadata),))
 
 
 def _time_at_server(response: Response | None) -> float:
@@ -174,7 +186,11 @@ def _time_at_server(response: Response | None) -> float:
     return response.at
 
 
-def _read(response: Response | None, read: Callable[[dict[str, JSON]], T]) -> T:
+def read_answer(response: Response | None, read: Callable[[dict[str, JSON]], T]) -> T:
+    """Return what a reader makes of an answer.
+
+    :raises DifyEndpointError: It has another form.
+    """
     if response is None:
         raise TypeError("A request must be answered with a response.")
     try:

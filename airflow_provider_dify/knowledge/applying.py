@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from airflow_provider_dify.exceptions import DifyDocumentBusyError, DifyError, DifyRequestError, DifyTransportError
+from airflow_provider_dify.exceptions import DifyDocumentBusyError, DifyError
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.documents import Action
-from airflow_provider_dify.knowledge.errors import busy_name
+from airflow_provider_dify.knowledge.errors import busy_name, may_be_carried_out
 from airflow_provider_dify.knowledge.flow import Flow
 from airflow_provider_dify.knowledge.progress import Progress
 
@@ -91,19 +91,10 @@ class Sender:
         try:
             yield from api.change_status(self.dataset_id, action, named)
         except BaseException as error:
-            if _may_be_carried_out(error):
+            if may_be_carried_out(error):
                 result.unsure += ids
             raise
         result.taken += ids
-
-
-def _may_be_carried_out(error: BaseException) -> bool:
-    """Whether a request that ended so may have changed documents all the same."""
-    if isinstance(error, DifyTransportError):
-        return error.reached
-    if isinstance(error, DifyRequestError):
-        return not 300 <= (error.status or 0) < 500
-    return True  # broken off from outside, while the answer was awaited
 
 
 def _take_out_busy(ids: list[str], name: str | None, names: Mapping[str, str]) -> tuple[list[str], list[list[str]]]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Literal, TypeAlias
 
 from airflow_provider_dify.knowledge.flow import JSON
 
 ActionName: TypeAlias = Literal["enable", "disable", "archive", "un_archive"]
+
+#: Shared by all documents without metadata, of which there may be many.
+_NO_METADATA: Mapping[str, JSON] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,9 @@ class Document:
     :param word_count: Its length in characters; ``None`` until it is known.
     :param hit_count: How often a search has found it.
     :param segment_count: How many segments it has so far; ``None`` where it comes from a list.
+    :param updated_at: When it was last changed, in whole seconds since the epoch; ``None`` where it comes from a list.
+    :param metadata: The values of its metadata by name. A list has all of them as texts; a document that was read by
+        itself comes without.
     """
 
     id: str
@@ -42,6 +49,8 @@ class Document:
     word_count: int | None
     hit_count: int
     segment_count: int | None = None
+    updated_at: int | None = None
+    metadata: Mapping[str, JSON] = field(default_factory=lambda: _NO_METADATA, hash=False)
 
     @classmethod
     def read(cls, item: dict[str, JSON]) -> Document:
@@ -59,6 +68,8 @@ class Document:
             word_count=item.get("word_count"),
             hit_count=item.get("hit_count") or 0,
             segment_count=item.get("segment_count"),
+            updated_at=item.get("updated_at"),
+            metadata=_read_metadata(item.get("doc_metadata")),
         )
 
     @property
@@ -80,6 +91,15 @@ class Document:
     def belongs_in_search(self) -> bool:
         """Whether a search should find it, by its flags."""
         return self.enabled and not self.archived
+
+
+def _read_metadata(entries: JSON) -> Mapping[str, JSON]:
+    if not entries:
+        return _NO_METADATA
+    if isinstance(entries, dict):  # as in an answer to a search
+        return entries
+    # The names are those of the fields of the knowledge base: few, for many documents.
+    return {sys.intern(entry["name"]): entry.get("value") for entry in entries}
 
 
 class Action(str, Enum):
@@ -139,6 +159,8 @@ class Dataset:
     :param document_count: How many documents it has, in whatever state.
     :param total_available_documents: How many of them a search can find; ``None`` where Dify does not tell.
     :param enable_api: Whether API access is switched on for it.
+    :param doc_form: How its documents are cut into segments: ``text_model``, ``hierarchical_model`` or ``qa_model``;
+        ``None`` where Dify does not tell.
     """
 
     id: str
@@ -147,6 +169,7 @@ class Dataset:
     document_count: int
     total_available_documents: int | None
     enable_api: bool
+    doc_form: str | None = None
 
     @classmethod
     def read(cls, item: dict[str, JSON]) -> Dataset:
@@ -158,6 +181,7 @@ class Dataset:
             document_count=item.get("document_count") or 0,
             total_available_documents=item.get("total_available_documents"),
             enable_api=bool(item.get("enable_api", True)),
+            doc_form=item.get("doc_form"),
         )
 
 

@@ -17,6 +17,7 @@ from airflow_provider_dify.exceptions import (
     DifyRateLimitError,
     DifyRequestError,
     DifyServerError,
+    DifyTransportError,
 )
 from airflow_provider_dify.knowledge.flow import JSON, Request, Response
 
@@ -24,12 +25,14 @@ _BUSY = re.compile(r"^Document: ?(?P<name>.*) is (?:being indexed|not completed)
 #: Dify tells a used-up plan from missing rights by its words alone.
 _PLAN_LIMIT = re.compile(r"request rate limit", re.IGNORECASE)
 _PLAN_FULL = re.compile(r"capacity of the vector space|number of documents|limit of your subscription", re.IGNORECASE)
+#: The same code as for a wrong parameter.
+_METADATA_BUSY = re.compile(r"^Another (document|knowledge base) metadata operation is running", re.IGNORECASE)
 _LONGEST_QUOTE = 300
 
 
 def error_in(request: Request, response: Response) -> DifyRequestError | None:
     """Return the error that an answer is, or ``None`` for one that is Dify's and good."""
-    if response.status == 204:
+    if response.status == 204 or _is_204_as_body(request, response):
         return None
     payload = _json_object(response)
     if payload is None or 300 <= response.status < 400:
@@ -37,6 +40,11 @@ def error_in(request: Request, response: Response) -> DifyRequestError | None:
     if response.status < 300:
         return None
     return _json_error(request, response, payload)
+
+
+def _is_204_as_body(request: Request, response: Response) -> bool:
+    """Whether a deletion was answered as Dify 1.12 does: with 200, and ``204`` in the body."""
+    return request.method == "DELETE" and response.status == 200 and response.body.strip() == b"204"
 
 
 def busy_name(error: DifyDocumentBusyError) -> str | None:
@@ -102,13 +110,21 @@ def _kind(status: int, code: str | None, detail: str) -> tuple[type[DifyRequestE
         return DifyEndpointError, "This is not Dify's own answer: check the host of the connection (it ends in /v1)."
     if status == 404:
         return DifyNotFoundError, "Check the ids, and that the key belongs to the workspace that holds them."
-    if status == 400 and code == "invalid_action" and _BUSY.match(detail):
-        return DifyDocumentBusyError, "Dify is working on the document, or its lock is left over (at most 600 s)."
+    if status == 400 and (advice := _advice_if_busy(code, detail)):
+        return DifyDocumentBusyError, advice
     if status == 429:
         return DifyRateLimitError, "Too many requests: try again later, or with fewer tasks at a time."
     if status >= 500:
         return DifyServerError, "Dify failed: see the log of its API server under the trace id, where there is one."
     return DifyRequestError, "Dify does not accept the request."
+
+
+def _advice_if_busy(code: str | None, detail: str) -> str | None:
+    if code == "invalid_action" and _BUSY.match(detail):
+        return "Dify is working on the document, or its lock is left over (at most 600 s)."
+    if _METADATA_BUSY.match(detail):
+        return "Somebody else is changing metadata there: try again in a moment."
+    return None
 
 
 def _page_error(request: Request, response: Response) -> DifyRequestError:
@@ -169,3 +185,12 @@ def _build(
 def _quote(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
+
+
+def may_be_carried_out(error: BaseException) -> bool:
+    """Whether a request that ended so may have been carried out all the same."""
+    if isinstance(error, DifyTransportError):
+        return error.reached
+    if isinstance(error, DifyRequestError):
+        return not 300 <= (error.status or 0) < 500
+    return True  # broken off from outside, while the answer was awaited

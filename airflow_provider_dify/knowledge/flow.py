@@ -123,6 +123,10 @@ def after(pause: Pause, flow: Flow[T]) -> Flow[T]:
     return (yield from flow)
 
 
+#: Fewer seconds than anybody can wait.
+_NO_TIME = 1e-6
+
+
 class Deadline:
     """A point in time until which waiting makes sense.
 
@@ -145,7 +149,9 @@ class Deadline:
     @property
     def remaining(self) -> float:
         """Seconds that are left; 0 when it has passed."""
-        return max(0.0, self._seconds - self.elapsed)
+        left = self._seconds - self.elapsed
+        # What rounding leaves of a wait until the deadline is nothing: it might be too little to move a clock.
+        return left if left > _NO_TIME else 0.0
 
     @property
     def passed(self) -> bool:

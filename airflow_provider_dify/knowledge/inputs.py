@@ -86,6 +86,16 @@ def number(value: object, parameter: str, *, minimum: float = 0.0) -> float:
     return float(value)
 
 
+def number_or_zero(value: object, parameter: str) -> float:
+    """Return a finite number of at least 0.
+
+    :raises DifyInputError: It is not one.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        raise DifyInputError(f"{parameter} must be a number of at least 0, not {show(value)}.")
+    return float(value)
+
+
 def whole_number(value: object, parameter: str, *, minimum: int = 1) -> int:
     """Return a whole number of at least a minimum.
 
@@ -103,6 +113,22 @@ def flag(value: object, parameter: str) -> bool:
     """
     if not isinstance(value, bool):
         raise DifyInputError(f"{parameter} must be True or False, not {show(value)}.")
+    return value
+
+
+def literal(value: object) -> object:
+    """Return the list or mapping that a text holds as JSON or as Python prints one; anything else as it is.
+
+    A template renders to a text, whatever it was made of.
+    """
+    if not isinstance(value, str) or not value.strip().startswith(("[", "{")):
+        return value
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            found: object = parse(value.strip())
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            continue
+        return found
     return value
 
 

@@ -39,6 +39,8 @@ class Pager(Generic[T]):
         self.page = 1
         #: Whether there is nothing more to read.
         self.done = False
+        #: Whether nothing can have been missed: it was read from end to end while nothing was deleted.
+        self.complete = False
         #: How many items there are, by the last answer.
         self.total = 0
         self._seen: set[str] = set()
@@ -53,7 +55,7 @@ class Pager(Generic[T]):
         self.page += 1
         self.total = page.total
         if self._sweep.complete:
-            self.done = True
+            self.done = self.complete = True
         elif not page.full:
             self._sweep_again()
         return new
@@ -89,11 +91,16 @@ class _Sweep:
         return not self._shrunk and len(self._seen) >= self._total
 
 
-def read_documents(dataset_id: str, document_ids: Collection[str]) -> Flow[dict[str, Document]]:
+def read_documents(
+    dataset_id: str, document_ids: Collection[str], *, with_metadata: bool = False
+) -> Flow[dict[str, Document]]:
     """Read documents; what is not in the knowledge base is not in the result.
 
     It lists the knowledge base for as long as that is cheaper than to ask for each document that is left. What the
     list does not show is asked for by itself: a list can miss a document while others are deleted.
+
+    :param with_metadata: Whether they are needed with their metadata, which a list shows and a single document only
+        where it is asked for.
     """
     found: dict[str, Document] = {}
     left = dict.fromkeys(document_ids)
@@ -105,9 +112,34 @@ def read_documents(dataset_id: str, document_ids: Collection[str]) -> Flow[dict[
                 del left[document.id]
                 found[document.id] = document
         cost = pager.pages_left * _PAGE_COST
-    for document_id in left:
+    return found | (yield from _one_by_one(dataset_id, left, with_metadata=with_metadata))
+
+
+def still_there(dataset_id: str, document_ids: Collection[str]) -> Flow[list[str]]:
+    """Return which documents are in a knowledge base that as a rule none of them is in.
+
+    It lists the knowledge base where that is cheaper than to ask for each. A complete list that does not show a
+    document is proof enough here: it is not asked for by itself.
+    """
+    left = dict.fromkeys(document_ids)
+    found: list[str] = []
+    pager: Pager[Document] = Pager()
+    cost = _PAGE_COST
+    while len(left) > cost and not pager.done:
+        found += [
+            one.id for one in pager.take((yield from api.document_page(dataset_id, pager.page))) if one.id in left
+        ]
+        cost = pager.pages_left * _PAGE_COST
+    return found if pager.complete else list((yield from _one_by_one(dataset_id, left)))
+
+
+def _one_by_one(
+    dataset_id: str, document_ids: Collection[str], *, with_metadata: bool = False
+) -> Flow[dict[str, Document]]:
+    found: dict[str, Document] = {}
+    for document_id in document_ids:
         try:
-            found[document_id] = yield from api.get_document(dataset_id, document_id)
+            found[document_id] = yield from api.get_document(dataset_id, document_id, with_metadata=with_metadata)
         except DifyNotFoundError as error:
             if not api.document_is_missing(error):
                 raise

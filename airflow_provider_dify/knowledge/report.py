@@ -61,6 +61,7 @@ class StatusReport:
     :param dataset_id: The knowledge base.
     :param action: What was asked for.
     :param errors: What Dify or the check said of single documents, by id.
+    :param dry_run: Whether nothing was to be changed: what would have been is ``not_attempted``, which is no failure.
     """
 
     dataset_id: str
@@ -75,23 +76,36 @@ class StatusReport:
     lagging: tuple[str, ...] = ()
     not_attempted: tuple[str, ...] = ()
     errors: Mapping[str, str] = field(default_factory=dict)
+    dry_run: bool = False
 
     @classmethod
     def build(
-        cls, dataset_id: str, action: str, outcomes: Mapping[str, Outcome], errors: Mapping[str, str]
+        cls,
+        dataset_id: str,
+        action: str,
+        outcomes: Mapping[str, Outcome],
+        errors: Mapping[str, str],
+        *,
+        dry_run: bool = False,
     ) -> StatusReport:
         """Make a report from the outcome of each document, in the order of the mapping."""
         lists: dict[Outcome, list[str]] = {outcome: [] for outcome in Outcome}
         for document_id, outcome in outcomes.items():
             lists[outcome].append(document_id)
         by_name = {outcome.value: tuple(ids) for outcome, ids in lists.items()}
-        return cls(dataset_id=dataset_id, action=action, errors=dict(errors), **by_name)
+        return cls(dataset_id=dataset_id, action=action, errors=dict(errors), dry_run=dry_run, **by_name)
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> StatusReport:
         """Return the report that :meth:`to_json` was made of."""
         lists = {outcome.value: tuple(data[outcome.value]) for outcome in Outcome}
-        return cls(dataset_id=data["dataset_id"], action=data["action"], errors=dict(data["errors"]), **lists)
+        return cls(
+            dataset_id=data["dataset_id"],
+            action=data["action"],
+            errors=dict(data["errors"]),
+            dry_run=bool(data.get("dry_run")),
+            **lists,
+        )
 
     def outcomes(self) -> dict[str, Outcome]:
         """Return how each document ended, by id."""
@@ -125,7 +139,8 @@ class StatusReport:
 
     def failing(self, tolerate: Collection[Outcome] = ()) -> dict[Outcome, tuple[str, ...]]:
         """Return the documents that are not where they should be, but for tolerated outcomes."""
-        bad = (outcome for outcome in Outcome if not outcome.good and outcome not in tolerate)
+        fine = {*tolerate, *([Outcome.NOT_ATTEMPTED] if self.dry_run else [])}
+        bad = (outcome for outcome in Outcome if not outcome.good and outcome not in fine)
         return {outcome: self.ids(outcome) for outcome in bad if self.ids(outcome)}
 
     def raise_for_outcomes(self, tolerate: Collection[Outcome] = ()) -> None:
@@ -152,11 +167,12 @@ class StatusReport:
             "counts": self.counts,
             **lists,
             "errors": dict(self.errors),
+            **({"dry_run": True} if self.dry_run else {}),
         }
 
     def _describe(self, failing: Mapping[Outcome, tuple[str, ...]]) -> str:
         count = sum(len(ids) for ids in failing.values())
-        parts = [f"{len(ids)} {outcome.value} ({_some(ids)}): {ADVICE[outcome]}" for outcome, ids in failing.items()]
+        parts = [f"{len(ids)} {outcome.value} ({some_of(ids)}): {ADVICE[outcome]}" for outcome, ids in failing.items()]
         return (
             f"{self.action}: {count} of {self.total} documents of dataset {self.dataset_id} are not in the state "
             f"that was asked for. {'. '.join(parts)}."
@@ -181,10 +197,11 @@ def attention(report: StatusReport, names: Mapping[str, str], limit: int = 20) -
         if len(ids) > limit:
             lines.append(f"  and {len(ids) - limit} more")
     if doubtful := [document_id for document_id in report.changed if document_id in report.errors]:
-        lines.append(f"changed, but not for certain: {_some(tuple(doubtful))}: {report.errors[doubtful[0]]}")
+        lines.append(f"changed, but not for certain: {some_of(tuple(doubtful))}: {report.errors[doubtful[0]]}")
     return lines
 
 
-def _some(ids: tuple[str, ...], limit: int = 3) -> str:
+def some_of(ids: tuple[str, ...], limit: int = 3) -> str:
+    """Return the first of some ids, and how many more there are."""
     more = f" and {len(ids) - limit} more" if len(ids) > limit else ""
     return ", ".join(ids[:limit]) + more

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.applying import Pass, Sender
+from airflow_provider_dify.knowledge.choosing import Choice
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.handover import Handover
@@ -36,14 +37,17 @@ class StatusChange:
     the task is killed halfway.
 
     :param dataset_id: UUID of the knowledge base.
-    :param document_ids: UUIDs: a list, one id, or a string that holds a list (see :func:`inputs.canonical_ids`).
+    :param document_ids: UUIDs: a list, one id, or a string that holds a list (see :func:`inputs.canonical_ids`); or
+        the choice that finds them.
     :param action: ``enable``, ``disable``, ``archive`` or ``un_archive``.
     :param batch_size: How many documents one request names at most.
     :param wait_for_completion: Whether to wait until search follows, and not only for the flags.
     :param repair: Whether documents that search still does not follow when half of the time is gone are driven
         through the opposite action and back, which queues the job that Dify lost.
     :param poll_interval: Seconds between two looks while something is awaited; the first looks come sooner.
-    :param tolerate: Names of outcomes that shall not fail the change.
+    :param tolerate: Names of outcomes that shall not fail the change. Where documents are selected by filters, one
+        that is deleted after that is ``missing`` and fails nothing either.
+    :param dry_run: Whether to look and to plan only; what would be changed is ``not_attempted`` in the report.
     :param before: Where it goes on from another process: what it has to know from there.
     :raises DifyInputError: Something of this makes no sense.
     """
@@ -59,23 +63,21 @@ class StatusChange:
         repair: bool = False,
         poll_interval: float = 10.0,
         tolerate: Iterable[str] = (),
+        dry_run: bool = False,
         before: Handover | None = None,
     ) -> None:
         self.action = inputs.choice(action, Action, "action")
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
-        self.document_ids = inputs.canonical_ids(document_ids)
-        self.tolerate = inputs.choices(tolerate, Outcome, "tolerate")
+        #: What finds the documents.
+        self.choice = document_ids if isinstance(document_ids, Choice) else Choice.of(document_ids)
+        self.tolerate = inputs.choices(tolerate, Outcome, "tolerate") | self.choice.tolerated
         self._batch_size = inputs.whole_number(batch_size, "batch_size")
         self._waits = Waits(longest=inputs.number(poll_interval, "poll_interval"))
         self._wait_for_search = inputs.flag(wait_for_completion, "wait_for_completion")
         self._repair = inputs.flag(repair, "repair")
+        self._dry_run = inputs.flag(dry_run, "dry_run")
         self._goes_on = before is not None
-        self._ledger = Ledger(
-            self.action,
-            self.document_ids,
-            until_search_follows=wait_for_completion,
-            sent=before.sent if before else None,
-        )
+        self._begin_with(self.choice.ids or (), before)
         self._sender = Sender(self.dataset_id, self._batch_size, self._clears_lock)
         self._economy = False
         self._failures = 0
@@ -84,9 +86,20 @@ class StatusChange:
         self.handed_over = False
         self._mended: set[str] = set()
 
+    def _begin_with(self, document_ids: tuple[str, ...], before: Handover | None = None) -> None:
+        #: The documents, in order; none, as long as they are not selected yet.
+        self.document_ids = document_ids
+        self._ledger = Ledger(
+            self.action,
+            document_ids,
+            until_search_follows=self._wait_for_search,
+            sent=before.sent if before else None,
+        )
+
     def report(self) -> StatusReport:
         """Return what has become of each document so far; at any moment, whole and consistent."""
-        return StatusReport.build(self.dataset_id, self.action.value, self._ledger.outcomes(), self._ledger.notes())
+        outcomes, notes = self._ledger.outcomes(), self._ledger.notes()
+        return StatusReport.build(self.dataset_id, self.action.value, outcomes, notes, dry_run=self._dry_run)
 
     def handover(self) -> Handover:
         """Return what has to be known where it goes on, as ``document_ids`` and ``before`` of another change."""
@@ -105,12 +118,14 @@ class StatusChange:
         :param hand_over: Whether to end where a long wait begins (:attr:`handed_over` tells), so that another process
             can wait.
         :return: The report. Every id that was asked for is in exactly one of its lists.
+        :raises DifyGuardError: The documents are more than the guard of the choice allows; nothing was changed.
         :raises DifyDocumentStatusError: Documents ended in an outcome that is not tolerated.
         :raises DifyError: Dify could not be asked; the report so far is its ``report``.
         """
         try:
+            yield from self._choose(deadline)
             yield from self._look_first()
-            if self._goes_on or not self._stopped_by_check():
+            if self._goes_on or not self._ends_with_the_plan():
                 yield from self._carry_out(deadline, retries, hand_over=hand_over)
                 yield from self._last_look_at_flags()
         except DifyError as error:
@@ -121,16 +136,33 @@ class StatusChange:
             report.raise_for_outcomes(self.tolerate)
         return report
 
+    def _choose(self, deadline: Deadline) -> Flow[None]:
+        chosen = yield from self.choice.flow(self.dataset_id, Progress(deadline))
+        if self.choice.ids is None:
+            self._begin_with(chosen.ids)
+        self.choice.guard.check(len(chosen.ids), chosen.total)
+
     def _look_first(self) -> Flow[None]:
+        if not self.document_ids:
+            yield Note(f"There is nothing to {self.action.value}; nothing was changed.")
+            return
         # A vector store may refuse a second insert; only in an economy dataset is adding twice harmless.
         if self.action.adds or self._repair:
             self._economy = (yield from api.get_dataset(self.dataset_id)).indexing_technique == "economy"
         yield from self._read(self.document_ids)
         yield Note(self._ledger.plan())
+        if self._dry_run:
+            yield Note(f"This is a dry run: nothing was changed. {self._preview()}")
 
-    def _stopped_by_check(self) -> bool:
+    def _ends_with_the_plan(self) -> bool:
         stoppers = {Outcome.MISSING, Outcome.REFUSED} - self.tolerate
-        return any(outcome in stoppers for outcome in self._ledger.settled.values())
+        return self._dry_run or any(outcome in stoppers for outcome in self._ledger.settled.values())
+
+    def _preview(self) -> str:
+        would = self.report().ids(Outcome.NOT_ATTEMPTED)
+        names = ", ".join(f"'{self.names[document_id]}'" for document_id in would[:3])
+        more = f" and {len(would) - 3:,} more" if len(would) > 3 else ""
+        return f"It would {self.action.value} {names}{more}." if would else f"There is nothing to {self.action.value}."
 
     def _carry_out(self, deadline: Deadline, retries: Retries, *, hand_over: bool) -> Flow[None]:
         progress = Progress(deadline)

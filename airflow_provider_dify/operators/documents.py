@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.choosing import Choice
 from airflow_provider_dify.knowledge.report import Outcome, StatusReport, attention
 from airflow_provider_dify.knowledge.status import StatusChange
 from airflow_provider_dify.transport import clock as clocks
@@ -40,7 +41,16 @@ class DifyDocumentStatusOperator(BaseOperator):
     :param dataset_id: UUID of the knowledge base. (templated)
     :param document_ids: UUIDs of the documents: a list, one id, the output of another task, or a string that renders to
         a JSON list or to ids separated by commas or white space. (templated)
+    :param filters: Instead of ids, what the documents have to be, such as ``{"status": "available", "created_before":
+        "90d"}``: at least one parameter of :meth:`DifyHook.list_documents`, or a text that renders to such a mapping.
+        They are selected once, when the task begins. A retry selects anew: where the change itself takes documents out
+        of the selection (archiving what is ``available``), it finds only those that were not changed before, and its
+        report is about these. (templated)
     :param action: ``enable``, ``disable``, ``archive`` or ``un_archive``. (templated)
+    :param max_documents: Fail, and change nothing, where more documents than this are meant.
+    :param max_share: Fail, and change nothing, where more than this part of all documents is meant, such as ``0.1``.
+    :param dry_run: Whether to look and to plan only: nothing is changed, and what would be is ``not_attempted`` in the
+        report, which then has ``"dry_run": true``.
     :param dify_conn_id: Id of the Airflow Connection. (templated)
     :param batch_size: How many documents one request names at most.
     :param wait_for_completion: Whether to wait until search follows, and not only for the flags.
@@ -49,26 +59,32 @@ class DifyDocumentStatusOperator(BaseOperator):
     :param timeout: Seconds to wait for documents that are busy, being indexed, or not yet in step with search. Dify's
         lock on a document can last 600 s.
     :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
-    :param tolerate: Outcomes that shall not fail the task, such as ``("missing",)``.
+    :param tolerate: Outcomes that shall not fail the task, such as ``("missing",)``. Where filters select the
+        documents, one that is deleted after that is ``missing`` and fails nothing.
     :param deferrable: Whether to wait in the triggerer instead of on the worker.
     :return: The report as plain JSON: ``dataset_id``, ``action``, ``counts`` by outcome, a list of ids for each outcome
         (``changed``, ``unchanged``, ``missing``, ``refused``, ``not_ready``, ``busy``, ``reverted``, ``lagging``,
         ``not_attempted``), and ``errors`` by id.
     :raises DifyInputError: What was asked for makes no sense; nothing was sent.
+    :raises DifyGuardError: More documents are meant than a limit allows; nothing was changed.
     :raises DifyDocumentStatusFailed: Documents are missing or refused, and no retry can mend that.
     :raises DifyDocumentStatusError: Documents ended in another outcome that is not tolerated.
     :raises DifyError: Dify could not be asked.
     """
 
-    template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "document_ids", "action")
+    template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "document_ids", "filters", "action")
     ui_color = "#d6e4ff"
 
     def __init__(
         self,
         *,
         dataset_id: str,
-        document_ids: Iterable[str] | str,
+        document_ids: Iterable[str] | str | None = None,
+        filters: Mapping[str, Any] | str | None = None,
         action: str,
+        max_documents: int | None = None,
+        max_share: float | None = None,
+        dry_run: bool = False,
         dify_conn_id: str = DifyHook.default_conn_name,
         batch_size: int = 100,
         wait_for_completion: bool = True,
@@ -82,7 +98,11 @@ class DifyDocumentStatusOperator(BaseOperator):
         super().__init__(**kwargs)
         self.dataset_id = dataset_id
         self.document_ids = document_ids
+        self.filters = filters
         self.action = action
+        self.max_documents = max_documents
+        self.max_share = max_share
+        self._dry_run = dry_run  # without the underscore, it is a method of every operator
         self.dify_conn_id = dify_conn_id
         self.batch_size = batch_size
         self.wait_for_completion = wait_for_completion
@@ -98,9 +118,10 @@ class DifyDocumentStatusOperator(BaseOperator):
         change = self._status_change()
         seconds = inputs.number(self.timeout, "timeout")
         self.log.info(
-            "%s %d documents of Dify dataset %s, in batches of %d; waiting up to %g s%s.",
+            "%s%s %s of Dify dataset %s, in batches of %d; waiting up to %g s%s.",
+            "Dry run, nothing is changed: " if self._dry_run else "",
             change.action.value,
-            len(change.document_ids),
+            change.choice.describe(),
             change.dataset_id,
             self.batch_size,
             seconds,
@@ -145,7 +166,9 @@ class DifyDocumentStatusOperator(BaseOperator):
             error = DifyError.from_json(event["error"])
             error.report = whole
             raise error
-        whole.raise_for_outcomes(inputs.choices(self.tolerate, Outcome, "tolerate"))
+        tolerate = inputs.choices(self.tolerate, Outcome, "tolerate")
+        # What was selected by filters, and deleted after that, is no longer meant.
+        whole.raise_for_outcomes(tolerate if self.filters is None else tolerate | {Outcome.MISSING})
         return whole.to_json()
 
     def on_kill(self) -> None:
@@ -180,7 +203,16 @@ class DifyDocumentStatusOperator(BaseOperator):
         )
 
     def _status_change(self) -> StatusChange:
-        return StatusChange(self.dataset_id, self.document_ids, self.action, tolerate=self.tolerate, **self._options())
+        choice = Choice.of(
+            self.document_ids,
+            self.filters,
+            now=clocks.clock.time(),
+            max_documents=self.max_documents,
+            max_share=self.max_share,
+        )
+        return StatusChange(
+            self.dataset_id, choice, self.action, tolerate=self.tolerate, dry_run=self._dry_run, **self._options()
+        )
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -192,7 +224,8 @@ class DifyDocumentStatusOperator(BaseOperator):
 
     def _publish(self, report: StatusReport, names: Mapping[str, str], context: Context) -> StatusReport:
         counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)
-        self.log.info("Result of %s: %s.", report.action, counts)
+        dry_run = " (a dry run: nothing was changed)" if report.dry_run else ""
+        self.log.info("Result of %s%s: %s.", report.action, dry_run, counts or "no documents")
         for line in attention(report, names):
             self.log.warning("%s", line)
         context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())

@@ -1,0 +1,48 @@
+"""Limits to how many documents one task may touch, checked before anything is changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_provider_dify.exceptions import DifyGuardError, DifyInputError
+from airflow_provider_dify.knowledge import inputs
+
+
+@dataclass(frozen=True)
+class Guard:
+    """How many documents of a knowledge base may be touched.
+
+    :param max_documents: At most so many; ``None``: any number.
+    :param max_share: At most this part of all documents of the knowledge base, above 0 and up to 1; ``None``: all.
+    :raises DifyInputError: A limit makes no sense.
+    """
+
+    max_documents: int | None = None
+    max_share: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_documents is not None:
+            inputs.whole_number(self.max_documents, "max_documents")
+        if self.max_share is not None and inputs.number(self.max_share, "max_share") > 1:
+            raise DifyInputError(f"max_share must be a part of all documents, at most 1, not {self.max_share!r}.")
+
+    def check(self, number: int, total: int | None = None) -> None:
+        """Raise where too many documents are meant.
+
+        :param number: How many are meant.
+        :param total: How many the knowledge base has; ``None`` where that was not asked for.
+        :raises DifyGuardError: They are more than a limit allows.
+        """
+        of_all = f"{number:,}" if total is None else f"{number:,} of {total:,}"
+        if self.max_documents is not None and number > self.max_documents:
+            raise DifyGuardError(_text(of_all, "max_documents", f"{self.max_documents:,}"))
+        if self.max_share is not None and total is not None and number > self.max_share * total:
+            share = f" ({number / total:.1%})" if total else ""
+            raise DifyGuardError(_text(of_all + share, "max_share", f"{self.max_share:g} of all"))
+
+
+def _text(selected: str, guard: str, allowed: str) -> str:
+    return (
+        f"{selected} documents are selected, and {guard} allows {allowed}. Nothing was changed. Look at what is "
+        f"selected (DifyListDocumentsOperator, or dry_run=True); narrow it, or raise {guard} if so many are meant."
+    )

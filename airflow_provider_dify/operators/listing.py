@@ -1,0 +1,98 @@
+"""The operator that selects documents of a Dify knowledge base for other tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_dify.exceptions import DifyGuardError
+from airflow_provider_dify.hooks.dify import DifyHook
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.guards import Guard
+from airflow_provider_dify.knowledge.progress import Progress
+from airflow_provider_dify.knowledge.selecting import Selection, select
+from airflow_provider_dify.transport import clock as clocks
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+
+class DifyListDocumentsOperator(BaseOperator):
+    """Return the ids of the documents of a knowledge base that fit all filters, newest first.
+
+    Give its output to an operator that takes ``document_ids``; with ``batches_of``, expand that operator over it, so
+    that each batch has a task, and a retry, of its own:
+
+    .. code-block:: python
+
+        old = DifyListDocumentsOperator(
+            task_id="old", dataset_id=KB, filters={"status": "available", "created_before": "90d"}, batches_of=200
+        )
+        DifyDocumentStatusOperator.partial(task_id="archive", dataset_id=KB, action="archive").expand(
+            document_ids=old.output
+        )
+
+    .. seealso:: https://docs.dify.ai/api-reference/documents/list-documents
+
+    :param dataset_id: UUID of the knowledge base. (templated)
+    :param filters: What the documents have to be: parameters of :meth:`DifyHook.list_documents`, such as ``{"status":
+        "archived", "metadata": {"team": "support"}}``, or a text that renders to such a mapping. ``None``, or an empty
+        one: every document. (templated)
+    :param batches_of: Return lists of at most so many ids each. Airflow expands over 1,024 of them unless its
+        ``[core] max_map_length`` says otherwise.
+    :param max_documents: Fail where more documents than this fit.
+    :param fail_if_empty: Whether to fail where no document fits; otherwise the list is empty.
+    :param dify_conn_id: Id of the Airflow Connection. (templated)
+    :return: A list of ids or, with ``batches_of``, a list of such lists.
+    :raises DifyInputError: What was asked for makes no sense; nothing was sent.
+    :raises DifyGuardError: More documents fit than ``max_documents``, or none does and ``fail_if_empty`` is set.
+    :raises DifyError: Dify could not be asked.
+    """
+
+    template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "filters")
+    ui_color = "#d6e4ff"
+
+    def __init__(
+        self,
+        *,
+        dataset_id: str,
+        filters: Mapping[str, Any] | str | None = None,
+        batches_of: int | None = None,
+        max_documents: int | None = None,
+        fail_if_empty: bool = False,
+        dify_conn_id: str = DifyHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.dataset_id = dataset_id
+        self.filters = filters
+        self.batches_of = batches_of
+        self.max_documents = max_documents
+        self.fail_if_empty = fail_if_empty
+        self.dify_conn_id = dify_conn_id
+
+    def execute(self, context: Context) -> list[str] | list[list[str]]:  # noqa: ARG002 - as Airflow calls it
+        """Select the documents, and return their ids."""
+        dataset_id = inputs.canonical_id(self.dataset_id, "dataset_id")
+        selection = Selection.parse({} if self.filters is None else self.filters, clocks.clock.time())
+        size = None if self.batches_of is None else inputs.whole_number(self.batches_of, "batches_of")
+        guard = Guard(self.max_documents)
+        fail_if_empty = inputs.flag(self.fail_if_empty, "fail_if_empty")
+        self.log.info("Listing the documents of Dify dataset %s: %s.", dataset_id, selection.describe())
+        with DifyHook(self.dify_conn_id) as hook:
+            selected = hook.run(select(dataset_id, selection, Progress(hook.deadline(0))))
+        self.log.info("%s", selected.describe(selection))
+        ids = [document.id for document in selected.documents]
+        guard.check(len(ids), selected.total)
+        if fail_if_empty and not ids:
+            raise DifyGuardError(
+                f"None of the {selected.total:,} documents of dataset {dataset_id} fits the filters "
+                f"({selection.describe()}), and fail_if_empty is set."
+            )
+        if size is None:
+            return ids
+        batches = [ids[start : start + size] for start in range(0, len(ids), size)]
+        self.log.info("%d batches of at most %d documents.", len(batches), size)
+        return batches
