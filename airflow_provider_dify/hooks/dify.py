@@ -11,6 +11,9 @@ from airflow_provider_dify.exceptions import DifyAccessError, DifyAuthentication
 from airflow_provider_dify.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
 from airflow_provider_dify.hooks.connection import key_advice
 from airflow_provider_dify.hooks.documents import DocumentVerbs
+from airflow_provider_dify.hooks.ingest import IngestVerbs
+from airflow_provider_dify.hooks.metadata import MetadataVerbs
+from airflow_provider_dify.hooks.retrieval import RetrievalVerbs
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import Dataset
 from airflow_provider_dify.knowledge.retries import Retries, retrying
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 _SECONDS_FOR_A_TEST = 10.0
 
 
-class DifyHook(DocumentVerbs):
+class DifyHook(DocumentVerbs, IngestVerbs, MetadataVerbs, RetrievalVerbs):
     """Talks to the Knowledge API of a Dify.
 
     Nothing is read or opened before the first call. Use it as a context manager, or call :meth:`close`, to close the

@@ -1,0 +1,109 @@
+"""The verbs of the hook that are about the metadata of documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from airflow_provider_dify.hooks.base import FlowHook
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.metadata import BATCH_SIZE, MetadataChange
+from airflow_provider_dify.knowledge.metadata_fields import MetadataField, Value, list_fields
+from airflow_provider_dify.knowledge.metadata_report import MetadataReport
+
+
+class MetadataVerbs(FlowHook):
+    """Sets, clears and lists metadata."""
+
+    def list_metadata_fields(self, dataset_id: str) -> tuple[MetadataField, ...]:
+        """List the metadata fields of a knowledge base, without the built-in ones.
+
+        https://docs.dify.ai/api-reference/metadata/list-metadata-fields
+
+        :param dataset_id: UUID of the knowledge base.
+        :return: The fields, each with its type and the number of documents that have a value in it.
+        :raises DifyNotFoundError: The key opens no such knowledge base.
+        """
+        return self.run(list_fields(inputs.canonical_id(dataset_id, "dataset_id")))
+
+    def set_document_metadata(
+        self,
+        dataset_id: str,
+        document_ids: Iterable[str] | str,
+        values: Mapping[str, Value],
+        *,
+        batch_size: int = BATCH_SIZE,
+        timeout: float = 300.0,
+        tolerate: Iterable[str] = (),
+    ) -> MetadataReport:
+        """Give documents the same values, and prove that they have them; their other values stay.
+
+        https://docs.dify.ai/api-reference/metadata/update-document-metadata-in-batch
+
+        :param dataset_id: UUID of the knowledge base.
+        :param document_ids: UUIDs of the documents.
+        :param values: The values by the name of their field: text, numbers, or datetimes with a time zone, which Dify
+            keeps in whole seconds; ``None`` takes a value away. A field that is not there is created, of the type of
+            its value.
+        :param batch_size: How many documents one request names at most.
+        :param timeout: Seconds to wait for documents whose metadata somebody else is changing.
+        :param tolerate: Outcomes that shall not raise, such as ``missing``.
+        :return: What became of each document.
+        :raises DifyInputError: What was asked for makes no sense, or does not go into the fields that are there;
+            nothing was changed.
+        :raises DifyMetadataError: Documents do not have the values.
+        :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
+        """
+        change = MetadataChange.same_for_all(dataset_id, document_ids, values, batch_size=batch_size, tolerate=tolerate)
+        return self._change_metadata(change, timeout)
+
+    def set_metadata_of_documents(
+        self,
+        dataset_id: str,
+        values_by_id: Mapping[str, Mapping[str, Value]],
+        *,
+        batch_size: int = BATCH_SIZE,
+        timeout: float = 300.0,
+        tolerate: Iterable[str] = (),
+    ) -> MetadataReport:
+        """Give each document values of its own, and prove that it has them; its other values stay.
+
+        :param dataset_id: UUID of the knowledge base.
+        :param values_by_id: For each document, by its UUID, values as for :meth:`set_document_metadata`.
+        :param batch_size: How many documents one request names at most.
+        :param timeout: Seconds to wait for documents whose metadata somebody else is changing.
+        :param tolerate: Outcomes that shall not raise, such as ``missing``.
+        :return: What became of each document.
+        :raises DifyError: As for :meth:`set_document_metadata`.
+        """
+        change = MetadataChange(dataset_id, values_by_id, batch_size=batch_size, tolerate=tolerate)
+        return self._change_metadata(change, timeout)
+
+    def clear_document_metadata(
+        self,
+        dataset_id: str,
+        document_ids: Iterable[str] | str,
+        names: Iterable[str] | str,
+        *,
+        batch_size: int = BATCH_SIZE,
+        timeout: float = 300.0,
+        tolerate: Iterable[str] = (),
+    ) -> MetadataReport:
+        """Take values away from documents, and prove that they are gone; the fields and other values stay.
+
+        :param dataset_id: UUID of the knowledge base.
+        :param document_ids: UUIDs of the documents.
+        :param names: Names of the fields.
+        :param batch_size: How many documents one request names at most.
+        :param timeout: Seconds to wait for documents whose metadata somebody else is changing.
+        :param tolerate: Outcomes that shall not raise, such as ``missing``.
+        :return: What became of each document; ``unchanged`` are those that had no such value.
+        :raises DifyError: As for :meth:`set_document_metadata`.
+        """
+        change = MetadataChange.same_for_all(
+            dataset_id, document_ids, clear=names, batch_size=batch_size, tolerate=tolerate
+        )
+        return self._change_metadata(change, timeout)
+
+    def _change_metadata(self, change: MetadataChange, timeout: float) -> MetadataReport:
+        deadline = self.deadline(inputs.number(timeout, "timeout"))
+        return self.run(change.flow(deadline, self.retries), deadline)

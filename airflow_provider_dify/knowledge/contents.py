@@ -1,0 +1,122 @@
+"""The endpoints that give a document its content, new or in the place of an old one.
+
+Each function is a flow of one request. None of them is repeatable by itself: whether a lost request was carried out
+has to be looked up first. Reference: https://docs.dify.ai/api-reference
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.knowledge.api import read_answer
+from airflow_provider_dify.knowledge.documents import Dataset
+from airflow_provider_dify.knowledge.flow import JSON, Content, Flow, Request, Upload
+
+
+class Source(Content, Protocol):
+    """Something that is to become a document."""
+
+    @property
+    def name(self) -> str:
+        """Name of the document."""
+
+    @property
+    def place(self) -> str:
+        """Where it comes from, for people."""
+
+    @property
+    def text(self) -> str | None:
+        """Its text, where it is a text and not a file."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot become a document, where that is known without asking Dify."""
+
+    def digest(self) -> str:
+        """Return the SHA-256 of its content: of what was sent, if it was.
+
+        :raises DifySourceError: It cannot be read.
+        """
+
+
+@dataclass(frozen=True)
+class DocumentOptions:
+    """How Dify shall treat a document.
+
+    :param indexing_technique: ``economy`` or ``high_quality``; ``None``: as the knowledge base has it.
+    :param process_rule: How its text is cleaned and cut, as Dify's API takes it.
+    :param doc_form: ``text_model``, ``hierarchical_model`` or ``qa_model``; ``None``: as the knowledge base has it.
+    :param doc_language: Language of its text, such as ``English``; ``None``: Dify's default.
+    """
+
+    indexing_technique: str | None = None
+    process_rule: Mapping[str, JSON] | None = None
+    doc_form: str | None = None
+    doc_language: str | None = None
+
+    def for_dataset(self, dataset: Dataset) -> DocumentOptions:
+        """Fill in what the knowledge base decides.
+
+        :raises DifyInputError: The knowledge base has no indexing technique yet, and none is given.
+        """
+        technique = self.indexing_technique or dataset.indexing_technique
+        if not technique:
+            raise DifyInputError(
+                f"Dataset {dataset.id} has no documents yet, and so no indexing technique: give indexing_technique, "
+                "'economy' or 'high_quality'."
+            )
+        return replace(
+            self,
+            indexing_technique=technique,
+            doc_form=self.doc_form or dataset.doc_form,
+            process_rule=self.process_rule or {"mode": "automatic"},
+        )
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return it as Dify's API takes it."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Dify's answer to a content: it has the document, and will index it.
+
+    :param document_id: Id of the document; that of an existing one, where its content was replaced.
+    :param batch: The batch by which its indexing can be followed.
+    """
+
+    document_id: str
+    batch: str
+
+
+def create(dataset_id: str, name: str, source: Source, options: DocumentOptions) -> Flow[Taken]:
+    """Create a document, or replace the content of an enabled one of the same name, archived or not.
+
+    https://docs.dify.ai/api-reference/documents/create-document-by-text
+    https://docs.dify.ai/api-reference/documents/create-document-by-file
+    """
+    path = f"/datasets/{dataset_id}/document/create-by-"
+    return (yield from _send(path, name, source, options.to_json()))
+
+
+def update(dataset_id: str, document_id: str, name: str, source: Source, options: DocumentOptions) -> Flow[Taken]:
+    """Replace the content of a document that is indexed, enabled and not archived. Dify refuses any other.
+
+    https://docs.dify.ai/api-reference/documents/update-document-by-text
+    https://docs.dify.ai/api-reference/documents/update-document-by-file
+    """
+    path = f"/datasets/{dataset_id}/documents/{document_id}/update-by-"
+    data = {key: value for key, value in options.to_json().items() if key != "indexing_technique"}
+    return (yield from _send(path, name, source, {**data, "name": name}))
+
+
+def _send(path: str, name: str, source: Source, data: dict[str, JSON]) -> Flow[Taken]:
+    if source.text is not None:
+        body = {**data, "name": name, "text": source.text}
+        response = yield Request("POST", f"{path}text", json=body, repeatable=False)
+    else:
+        response = yield Request("POST", f"{path}file", upload=Upload(name, source, data), repeatable=False)
+    return read_answer(response, lambda payload: Taken(payload["document"]["id"], payload.get("batch") or ""))

@@ -1,0 +1,197 @@
+"""Sending one content so that it becomes one document, although answers get lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from airflow_provider_dify.exceptions import (
+    DifyError,
+    DifyNotFoundError,
+    DifyRequestError,
+    DifySourceError,
+    DifyTransportError,
+)
+from airflow_provider_dify.knowledge import api, contents
+from airflow_provider_dify.knowledge.contents import DocumentOptions, Source, Taken
+from airflow_provider_dify.knowledge.documents import Document
+from airflow_provider_dify.knowledge.errors import may_be_carried_out
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause
+from airflow_provider_dify.knowledge.ingest_report import Ingested, IngestOutcome
+from airflow_provider_dify.knowledge.namesakes import Decision, Verb
+from airflow_provider_dify.knowledge.progress import Waits
+from airflow_provider_dify.knowledge.reading import Pager
+from airflow_provider_dify.knowledge.retries import Retries
+
+#: With these, Dify refuses the content and not the caller.
+_ABOUT_THE_CONTENT = (400, 413, 415, 422)
+#: Seconds between looks for a document whose creation timed out: Dify may still be at work on it.
+_LOOKS_AFTER_TIMEOUT = (2.0, 4.0, 8.0)
+
+
+@dataclass
+class Item:
+    """A content on its way to become a document."""
+
+    source: Source
+    namesakes: list[Document] = field(default_factory=list)
+    decision: Decision | None = None
+    outcome: IngestOutcome | None = None
+    document_id: str | None = None
+    batch: str | None = None
+    error: str | None = None
+
+    def end(self, outcome: IngestOutcome, error: str) -> None:
+        """Write down why it did not become a document."""
+        self.outcome, self.error = outcome, error
+
+    def skipped(self, document: Document) -> None:
+        """Write down that it is there already."""
+        self.outcome, self.document_id = IngestOutcome.SKIPPED, document.id
+
+    def taken(self, taken: Taken) -> None:
+        """Write down that Dify has it."""
+        there = any(document.id == taken.document_id for document in self.namesakes)
+        self.outcome = IngestOutcome.UPDATED if there else IngestOutcome.CREATED
+        self.document_id, self.batch = taken.document_id, taken.batch or None
+
+    def entry(self) -> Ingested:
+        """Return what has become of it so far."""
+        old = self.decision.old if self.decision else ()
+        return Ingested(
+            name=self.decision.name if self.decision else self.source.name,
+            source=self.source.place,
+            outcome=self.outcome or IngestOutcome.NOT_ATTEMPTED,
+            document_id=self.document_id,
+            batch=self.batch,
+            old_document_ids=tuple(i for i in old if i != self.document_id),
+            error=self.error,
+        )
+
+
+class Putting:
+    """Sends contents to one knowledge base.
+
+    :param dataset_id: The knowledge base.
+    :param options: How Dify shall treat the documents.
+    :param retries: How often to try again where Dify fails.
+    :param deadline: No wait goes beyond it.
+    """
+
+    def __init__(self, dataset_id: str, options: DocumentOptions, retries: Retries, deadline: Deadline) -> None:
+        self._dataset_id = dataset_id
+        self._options = options
+        self._retries = retries
+        self._deadline = deadline
+
+    def put(self, item: Item) -> Flow[None]:
+        """Send a content until Dify has it or will not have it.
+
+        :raises DifyError: Dify could not be asked, or refuses whoever asks.
+        """
+        failures = 0
+        waits = Waits(longest=10.0)
+        while not item.outcome:
+            try:
+                item.taken((yield from self._request(item)))
+            except DifySourceError as error:
+                item.end(IngestOutcome.INVALID, error.message)
+            except DifyError as error:
+                if _is_unavailable(error):
+                    yield from self._wait_until_available(item, waits)
+                elif error.status in _ABOUT_THE_CONTENT:
+                    item.end(IngestOutcome.INVALID, _explained(error))
+                else:
+                    failures += 1
+                    yield from self._bear(item, error, failures)
+
+    def _request(self, item: Item) -> Flow[Taken]:
+        decision = _decision(item)
+        if decision.verb is Verb.UPDATE and decision.document:
+            sending = contents.update(self._dataset_id, decision.document.id, decision.name, item.source, self._options)
+        else:
+            sending = contents.create(self._dataset_id, decision.name, item.source, self._options)
+        return (yield from sending)
+
+    def _bear(self, item: Item, error: DifyError, failures: int) -> Flow[None]:
+        """After a failure, wait, and look whether Dify has taken the content all the same."""
+        try:
+            wait = self._retries.wait_after(failures, error, self._deadline)
+        except DifyError:
+            if may_be_carried_out(error):
+                yield from self._look_up(item)  # so that the report is exact
+            raise
+        looks = (wait, *_LOOKS_AFTER_TIMEOUT) if _timed_out(error) else (wait,)
+        for seconds in looks:
+            yield Pause(min(seconds, self._deadline.remaining), f"{error.message} Looking whether it arrived.")
+            if may_be_carried_out(error):
+                yield from self._look_up(item)
+            if item.outcome:
+                return
+
+    def _look_up(self, item: Item) -> Flow[None]:
+        """See whether a content became a document although the answer was lost."""
+        decision = _decision(item)
+        if decision.verb is Verb.UPDATE and decision.document:
+            document = yield from self._get(decision.document.id)
+            # It was indexed, or Dify would not have taken it: that it is not any more is our doing.
+            if document and not document.indexed:
+                item.taken(Taken(document.id, ""))
+            return
+        before = {document.id: document for document in item.namesakes}
+        pager: Pager[Document] = Pager()
+        while not pager.done:
+            page = yield from api.document_page(self._dataset_id, pager.page, keyword=decision.name)
+            for document in pager.take(page):
+                known = before.get(document.id)
+                if document.name == decision.name and (not known or (known.failed and not document.failed)):
+                    item.taken(Taken(document.id, ""))
+                    return
+
+    def _wait_until_available(self, item: Item, waits: Waits) -> Flow[None]:
+        """A document that is to be updated is not fit for it now: wait where that passes."""
+        decision = _decision(item)
+        document = yield from self._get(decision.document.id if decision.document else "")
+        if document is None:
+            item.decision = Decision(Verb.CREATE, decision.name)
+        elif not document.belongs_in_search:
+            item.end(IngestOutcome.REFUSED, f"Document {document.id} has been switched off or archived meanwhile.")
+        elif document.failed or document.paused:
+            item.end(IngestOutcome.REFUSED, f"The indexing of document {document.id} was {document.indexing_status}.")
+        elif self._deadline.passed:
+            item.end(IngestOutcome.NOT_INDEXED, f"Document {document.id} was still {document.indexing_status}.")
+        else:
+            wait = min(waits.next(), self._deadline.remaining)
+            yield Pause(wait, f"'{decision.name}' is still {document.indexing_status}, and cannot be updated yet.")
+
+    def _get(self, document_id: str) -> Flow[Document | None]:
+        try:
+            return (yield from api.get_document(self._dataset_id, document_id))
+        except DifyNotFoundError as error:
+            if not api.document_is_missing(error):
+                raise
+            return None
+
+
+def _decision(item: Item) -> Decision:
+    return item.decision or Decision(Verb.CREATE, item.source.name)
+
+
+def _is_unavailable(error: DifyError) -> bool:
+    """Whether Dify refuses an update because of the state of the document, or because it is gone."""
+    if not isinstance(error, DifyRequestError):
+        return False
+    gone = isinstance(error, DifyNotFoundError) and api.document_is_missing(error)
+    return gone or "not available" in error.detail.lower()
+
+
+def _timed_out(error: DifyError) -> bool:
+    return error.status == 504 or isinstance(error, DifyTransportError)
+
+
+def _explained(error: DifyError) -> str:
+    if isinstance(error, DifyRequestError) and not error.detail:
+        return (
+            "Dify refused it without a reason, as it does with types of files that it does not take, and with files "
+            "over its limit (15 MB unless set otherwise)."
+        )
+    return error.message

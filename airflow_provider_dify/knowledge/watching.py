@@ -1,0 +1,90 @@
+"""Following the indexing of many documents, each of which may end in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from airflow_provider_dify.knowledge.documents import Document
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause
+from airflow_provider_dify.knowledge.ingest_report import IngestOutcome
+from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.reading import read_documents
+
+
+class Watch:
+    """Documents that are being indexed, and how those ended that are no longer.
+
+    :param dataset_id: The knowledge base.
+    :param poll_interval: Seconds between two looks; the first looks come sooner.
+    :param stall_timeout: Seconds in which none of them moves a step, after which all are given up; ``None``: never.
+    """
+
+    def __init__(self, dataset_id: str, *, poll_interval: float, stall_timeout: float | None) -> None:
+        self.dataset_id = dataset_id
+        #: The documents that are not through, in the order in which they were added.
+        self.active: dict[str, str] = {}
+        #: Why documents did not get through, by id.
+        self.ended: dict[str, tuple[IngestOutcome, str]] = {}
+        self._done = 0
+        self._waits = Waits(longest=poll_interval)
+        self._stall_timeout = stall_timeout
+        self._moved = 0.0
+
+    def add(self, ids: Iterable[str], deadline: Deadline) -> None:
+        """Follow more documents."""
+        self.active.update(dict.fromkeys(ids, "waiting"))
+        self._moved = deadline.elapsed
+
+    def until_below(self, number: int, deadline: Deadline, progress: Progress) -> Flow[None]:
+        """Wait until fewer documents than that are being indexed, or until waiting makes no more sense.
+
+        :return: At the deadline, or where nothing has moved for too long, with documents that are still active.
+        """
+        while len(self.active) >= number:
+            yield from self.look(deadline)
+            if len(self.active) < number or deadline.passed:
+                return
+            if self._stands_still(deadline):
+                self._give_up(f"Nothing has moved for {deadline.elapsed - self._moved:.0f} s: is Dify's worker down?")
+                return
+            reason = progress.reason(f"{self._done} documents are indexed, {len(self.active)} are not.")
+            yield Pause(min(self._waits.next(), deadline.remaining), reason)
+
+    def look(self, deadline: Deadline) -> Flow[None]:
+        """Look once how far they are."""
+        found = yield from read_documents(self.dataset_id, self.active)
+        for document_id, before in [*self.active.items()]:
+            document = found.get(document_id)
+            if document is None or document.indexing_status != before:
+                self._moved = deadline.elapsed
+            self._sort(document_id, document)
+        if self._moved == deadline.elapsed:
+            self._waits.restart()
+
+    def time_is_up(self, why: str = "Its indexing had not completed by the deadline.") -> None:
+        """Give an end to all that has none."""
+        self._give_up(why)
+
+    def _sort(self, document_id: str, document: Document | None) -> None:
+        if document is None:
+            self._end(document_id, IngestOutcome.FAILED, "It was deleted while it was being indexed.")
+        elif document.failed:
+            self._end(document_id, IngestOutcome.FAILED, document.error or "Its indexing failed.")
+        elif document.indexed:
+            del self.active[document_id]
+            self._done += 1
+        elif document.paused:
+            self._end(document_id, IngestOutcome.FAILED, "Its indexing is paused: continue it in Dify.")
+        else:
+            self.active[document_id] = document.indexing_status
+
+    def _stands_still(self, deadline: Deadline) -> bool:
+        return self._stall_timeout is not None and deadline.elapsed - self._moved >= self._stall_timeout
+
+    def _give_up(self, why: str) -> None:
+        for document_id, status in [*self.active.items()]:
+            self._end(document_id, IngestOutcome.NOT_INDEXED, f"{why} It is still {status}.")
+
+    def _end(self, document_id: str, outcome: IngestOutcome, why: str) -> None:
+        del self.active[document_id]
+        self.ended[document_id] = outcome, why

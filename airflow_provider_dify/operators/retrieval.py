@@ -1,0 +1,146 @@
+"""Operators that check what searches in a Dify knowledge base bring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_dify.hooks.dify import DifyHook
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.retrieval_check import RetrievalCheck
+from airflow_provider_dify.knowledge.retrieval_report import RetrievalReport
+from airflow_provider_dify.operators.documents import REPORT_KEY
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+
+class OnFailure(str, Enum):
+    """What to do where a query does not bring what it should."""
+
+    #: Fail the task.
+    FAIL = "fail"
+    #: Leave the task green; the report says what is wrong.
+    REPORT = "report"
+
+
+class DifyRetrievalCheckOperator(BaseOperator):
+    """Ask a knowledge base questions, and see that it finds what it should, and not what it should not.
+
+    The report is the task's return value and, also when it fails, in XCom under the key ``report``. A table in the log
+    shows each query, what was expected, and what was found.
+
+    .. seealso:: https://docs.dify.ai/api-reference/knowledge-bases/retrieve-chunks-from-a-knowledge-base-test-retrieval
+
+    .. code-block:: python
+
+        DifyRetrievalCheckOperator(
+            task_id="check",
+            dataset_id="{{ var.value.handbook }}",
+            queries=[
+                {"query": "How do I reset my password?", "expect": {"name": "password*", "first": 3}},
+                {"query": "holiday", "expect": "{{ ti.xcom_pull('ingest')['document_ids'][0] }}"},
+                {"query": "price list", "expect_not": {"metadata": {"stage": "draft"}}, "top_k": 20},
+            ],
+        )
+
+    :param dataset_id: UUID of the knowledge base. (templated)
+    :param queries: What to ask: a list of texts of at most 250 characters, or of mappings with ``query`` and any of
+        ``expect``, ``expect_not``, ``top_k`` and ``min_score``; or a string that renders to such a list. An expectation
+        is an id, or a mapping with any of ``id``, ``name`` (a pattern such as ``guide*``) and ``metadata`` (values by
+        name), all of which have to fit, and ``first``: it has to be among so many first documents. There may be a list
+        of them: all of ``expect`` have to be found, none of ``expect_not``. (templated)
+    :param expect: What queries shall bring that do not say it themselves. (templated)
+    :param top_k: How many segments each query asks for, at most 100. Several can be of one document.
+    :param min_score: What has a lower score, from 0 to 1, counts as not found. An economy knowledge base has
+        no scores.
+    :param search_method: ``keyword_search``, ``semantic_search``, ``full_text_search`` or ``hybrid_search``; ``None``:
+        the knowledge base's own. (templated)
+    :param dify_conn_id: Id of the Airflow Connection. (templated)
+    :param timeout: Seconds in which queries that fail are asked again, as search may lag behind a change; 0: ask once.
+    :param poll_interval: Seconds between two looks; the first looks come sooner.
+    :param on_failure: ``fail``: the task fails; ``report``: it stays green, and what follows reads the report.
+    :return: The report as plain JSON: ``dataset_id``, ``passed``, ``counts`` (``passed`` and ``failed``),
+        ``failed_documents`` (ids of documents that should have been found, where they were named by their ids, and of
+        those that should not; also apart as ``missing_documents`` and ``unwanted_documents``), and ``queries``, each
+        with ``query``, ``passed``, ``verdict``, ``found``, ``missing``, ``unwanted`` and ``documents`` (all that was
+        found, with ``document_id``, ``document_name``, ``rank`` and ``score``).
+    :raises DifyInputError: What was asked for makes no sense.
+    :raises DifyRetrievalCheckFailed: A query does not bring what it should; ``result`` tells which.
+    :raises DifyError: Dify could not be asked.
+    """
+
+    template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "queries", "expect", "search_method")
+    template_fields_renderers = {"queries": "json", "expect": "json"}  # noqa: RUF012 - as Airflow has it
+    ui_color = "#d6e4ff"
+
+    def __init__(
+        self,
+        *,
+        dataset_id: str,
+        queries: Iterable[str | Mapping[str, Any]] | str,
+        expect: Iterable[str | Mapping[str, Any]] | Mapping[str, Any] | str | None = None,
+        top_k: int = 5,
+        min_score: float | None = None,
+        search_method: str | None = None,
+        dify_conn_id: str = DifyHook.default_conn_name,
+        timeout: float = 0.0,
+        poll_interval: float = 10.0,
+        on_failure: str = OnFailure.FAIL.value,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.dataset_id = dataset_id
+        self.queries = queries
+        self.expect = expect
+        self.top_k = top_k
+        self.min_score = min_score
+        self.search_method = search_method
+        self.dify_conn_id = dify_conn_id
+        self.timeout = timeout
+        self.poll_interval = poll_interval
+        self.on_failure = on_failure
+        self._stop: Callable[[], None] | None = None
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Ask the queries, and return the report."""
+        check = RetrievalCheck(
+            self.dataset_id,
+            self.queries,
+            expect=self.expect,
+            top_k=self.top_k,
+            min_score=self.min_score,
+            search_method=self.search_method,
+            poll_interval=self.poll_interval,
+        )
+        on_failure = inputs.choice(self.on_failure, OnFailure, "on_failure")
+        seconds = inputs.number_or_zero(self.timeout, "timeout")
+        self.log.info("Asking Dify dataset %s %d queries.", check.dataset_id, len(check))
+        with DifyHook(self.dify_conn_id) as hook:
+            hook.get_conn()
+            self._stop = hook.stop
+            try:
+                # The timeout is for search to follow; what fails on the way is tried again all the same.
+                report = hook.run(check.flow(hook.deadline(seconds)))
+            finally:
+                self._stop = None
+                self._publish(check.report(), context)
+        if on_failure is OnFailure.FAIL:
+            report.raise_for_failures()
+        return report.to_json()
+
+    def on_kill(self) -> None:
+        """Send nothing more."""
+        if self._stop is not None:
+            self._stop()
+
+    def _publish(self, report: RetrievalReport, context: Context) -> None:
+        passed = len(report.answers) - len(report.failing)
+        say = self.log.info if report.passed else self.log.warning
+        say("%d of %d queries bring what they should.", passed, len(report.answers))
+        for line in report.table():
+            say("%s", line)
+        context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
