@@ -56,7 +56,19 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "hooks": [{"integration-name": "Dify", "python-modules": ["airflow_provider_dify.hooks.dify"]}],
-        "operators": [{"integration-name": "Dify", "python-modules": ["airflow_provider_dify.operators.documents"]}],
+        "operators": [
+            {
+                "integration-name": "Dify",
+                "python-modules": [
+                    "airflow_provider_dify.operators.deleting",
+                    "airflow_provider_dify.operators.documents",
+                    "airflow_provider_dify.operators.ingest",
+                    "airflow_provider_dify.operators.listing",
+                    "airflow_provider_dify.operators.metadata",
+                    "airflow_provider_dify.operators.retrieval",
+                ],
+            }
+        ],
         "sensors": [{"integration-name": "Dify", "python-modules": ["airflow_provider_dify.sensors.documents"]}],
         "triggers": [
             {

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import clients, imports, memory, proof, speed, waits
+from benchmarks import clients, imports, ingest, memory, proof, speed, waits
 from benchmarks.server import Setup
 from benchmarks.sizes import FULL, QUICK, Sizes
 from benchmarks.table import WIDTH, Section, as_json, render
@@ -59,7 +59,7 @@ def _measure(sizes: Sizes) -> list[Section]:
     progress("warming up")
     for way in (clients.bare_calls, clients.call_per_document, clients.published_client, clients.provider_flags):
         run(way, Setup(1, costs=None))  # imports what it needs
-    return [part.measure(sizes) for part in (speed, proof, memory, imports, waits)]
+    return [part.measure(sizes) for part in (speed, proof, memory, imports, waits, ingest)]
 
 
 def _about() -> str:

@@ -58,19 +58,19 @@ def _measure() -> None:
         # The first request loads what every later one uses; it is not what grows with the number of documents.
         if not hook.server_version:
             raise RuntimeError("Dify did not tell its version.")
-    _forget_peak()
-    before = _peak()
+    forget_peak()
+    before = peak()
     clients.provider_flags(Target(**json.load(sys.stdin)))
-    print(_peak() - before)
+    print(peak() - before)
 
 
-def _forget_peak() -> None:
+def forget_peak() -> None:
     """Let the kernel count the peak from here on, where it can."""
     if _STATUS.exists():
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def _peak() -> int:
+def peak() -> int:
     """Bytes that this process had in memory at most.
 
     Linux hands ``ru_maxrss`` on from the process that started this one, which may have been larger.

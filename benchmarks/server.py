@@ -16,6 +16,8 @@ from airflow_provider_dify.testing import Costs, Dataset, FakeDify, RequestRecor
 _PATIENCE = 60.0
 #: What Dify's worker takes to make search follow a document, measured.
 SECONDS_PER_JOB = 0.06
+#: What it takes to index a new one here: next to nothing, as it is not Dify's indexing that is measured.
+SECONDS_PER_DOCUMENT = 0.001
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,10 @@ class Tally:
     :param changes: Requests that change the status of documents.
     :param pages: Requests for a page of documents.
     :param segments: Requests for the segments of a document: these show what search does.
+    :param uploads: Requests that create or update a document.
     :param others: All other requests.
     :param connections: TCP connections.
+    :param documents: Documents that there are.
     :param archived: Documents that are archived.
     :param out_of_search: Documents that search does not find any more.
     :param worker_through_at: When the worker ended its last job, by the monotonic clock that processes share.
@@ -63,8 +67,10 @@ class Tally:
     changes: int
     pages: int
     segments: int
+    uploads: int
     others: int
     connections: int
+    documents: int
     archived: int
     out_of_search: int
     worker_through_at: float
@@ -72,7 +78,7 @@ class Tally:
     @property
     def requests(self) -> int:
         """All requests."""
-        return self.changes + self.pages + self.segments + self.others
+        return self.changes + self.pages + self.segments + self.uploads + self.others
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,7 @@ def _serve(pipe: Connection, setup: Setup) -> None:
     """Run a Dify, and answer questions about it until nobody is there to ask."""
     dify = FakeDify(clock=SystemClock(), costs=setup.costs)
     dify.worker.seconds_per_job = SECONDS_PER_JOB
+    dify.worker.seconds_per_document = SECONDS_PER_DOCUMENT
     dataset = dify.add_dataset("benchmark")
     documents = dataset.add_documents(setup.documents)
     document_ids = [document.id for document in documents]
@@ -144,8 +151,10 @@ def _tally(dify: FakeDify, dataset: Dataset) -> Tally:
         changes=kinds["changes"],
         pages=kinds["pages"],
         segments=kinds["segments"],
+        uploads=kinds["uploads"],
         others=kinds["others"],
         connections=dify.connections,
+        documents=len(documents),
         archived=sum(document.archived for document in documents),
         out_of_search=sum(not document.in_search for document in documents),
         worker_through_at=dify.worker.changes.free_at,
@@ -155,4 +164,7 @@ def _tally(dify: FakeDify, dataset: Dataset) -> Tally:
 def _kind(request: RequestRecord) -> str:
     if request.method == "PATCH":
         return "changes"
-    return {"documents": "pages", "segments": "segments"}.get(request.path.rpartition("/")[2], "others")
+    last = request.path.rpartition("/")[2]
+    if last.startswith(("create-by-", "update-by-")):
+        return "uploads"
+    return {"documents": "pages", "segments": "segments"}.get(last, "others")

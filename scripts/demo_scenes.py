@@ -27,6 +27,7 @@ class Scene:
     :param columns: Headings of what ``look`` returns.
     :param look: Returns a row for each document, as Dify itself sees it now.
     :param epilogue: Returns what there is to tell at the end.
+    :param real: Whether it is in a Dify that was given.
     """
 
     about: str
@@ -38,6 +39,7 @@ class Scene:
     columns: Sequence[str]
     look: Callable[[], list[list[str]]]
     epilogue: Callable[[], str]
+    real: bool = False
 
 
 def scene_of(environment: Mapping[str, str]) -> AbstractContextManager[Scene]:
@@ -124,6 +126,7 @@ def real(base_url: str, key: str, dataset_id: str) -> Iterator[Scene]:
             columns=["document", "indexing", "enabled", "archived", "segments in search"],
             look=api.look,
             epilogue=lambda: "The documents of the demo are deleted now.",
+            real=True,
         )
     finally:
         api.delete_all()

@@ -7,6 +7,7 @@ import logging
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
+from airflow_provider_dify.operators.retrieval import DifyRetrievalCheckOperator
+from airflow_provider_dify.sources import FileSource
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault
 from tests.unit.conftest import TaskInstance
 
@@ -193,6 +196,52 @@ def connection_is_wrong(stage: Stage) -> Iterator[Callable[[], object]]:
         yield stage.operate
 
 
+def values_and_searches(stage: Stage) -> Iterator[Callable[[], object]]:
+    hook = stage.connect()
+    document_id = stage.page.id
+    yield lambda: hook.set_document_metadata(stage.kb.id, document_id, {"stage": KEY})
+    yield lambda: hook.set_document_metadata(stage.kb.id, UNKNOWN, {"stage": KEY})
+    yield lambda: hook.set_document_metadata(stage.kb.id, document_id, {"stage": [KEY]})  # type: ignore[dict-item]
+    yield lambda: hook.set_document_metadata(stage.kb.id, document_id, {"created_by": 1, "uploader": KEY})
+    refused = {"code": "invalid_param", "message": "Another document metadata operation is running, please wait"}
+    stage.fault("status", status=400, body=refused, path="documents/metadata$")
+    yield lambda: hook.set_document_metadata(stage.kb.id, document_id, {"stage": TOKEN}, timeout=30)
+    for queries in ([{"query": "fox", "expect": UNKNOWN}], [{"query": "fox", "expect": KEY}], [{"query": KEY}], KEY):
+        check = DifyRetrievalCheckOperator(task_id="check", dataset_id=stage.kb.id, queries=queries)
+        yield lambda check=check: check.execute({"ti": TaskInstance()})  # type: ignore[misc]
+
+
+def documents_are_selected_and_deleted(stage: Stage) -> Iterator[Callable[[], object]]:
+    hook = stage.connect()
+    for filters in (KEY, {KEY: 1}, {"status": KEY}, {"name": KEY}, {"created_before": KEY}, {"metadata": {KEY: True}},
+                    {"metadata": {KEY: KEY}}, {"enabled": KEY}, {"max_hits": KEY}):  # fmt: skip
+        yield lambda filters=filters: stage.operate(document_ids=None, filters=filters, rendered=False)  # type: ignore[misc]
+    yield lambda: stage.operate(document_ids=None, filters={"name": "*"}, max_share=1e-9)
+    yield lambda: stage.operate(document_ids=KEY, filters=KEY, rendered=False)
+    locked = stage.kb.add_document("locked", archived=True)
+    locked.lock()
+    yield lambda: hook.delete_documents(stage.kb.id, [locked.id], timeout=10)
+    stage.fault("echo_key", method="DELETE", status=400)
+    yield lambda: hook.delete_documents(stage.kb.id, filters={"name": "page"}, timeout=10)
+    yield lambda: hook.delete_documents(stage.kb.id, [KEY])
+
+
+def documents_are_made(stage: Stage) -> Iterator[Callable[[], object]]:
+    hook = stage.connect()
+    text = {"name": "page", "text": f"Text with {TOKEN}"}
+    yield lambda: hook.ingest_documents(stage.kb.id, text)
+    yield lambda: hook.ingest_documents(stage.kb.id, [text, {"name": "", "text": KEY}])
+    yield lambda: hook.ingest_documents(stage.kb.id, [{"name": "blank", "text": " "}])
+    yield lambda: hook.ingest_documents(stage.kb.id, text, if_exists=KEY)
+    yield lambda: hook.ingest_documents(stage.kb.id, f"/nowhere/{KEY[:8]}/*.md")
+    yield lambda: hook.ingest_documents(stage.kb.id, {"name": "new", "text": "x"}, timeout=0.01)
+    yield lambda: FileSource(Path("/nowhere/at all.md")).digest()
+    stage.fault("echo_key", path="create-by-text", status=400)
+    yield lambda: hook.ingest_documents(stage.kb.id, {"name": "other", "text": "x"})
+    stage.fault("echo_key", path="create-by-text", status=401)
+    yield lambda: hook.ingest_documents(stage.kb.id, {"name": "another", "text": "x"})
+
+
 def key_is_in_the_wrong_place(stage: Stage) -> Iterator[Callable[[], object]]:
     """Keys begin with "dataset-" and so are easily taken for the id of a knowledge base."""
     stage.connect()
@@ -224,7 +273,16 @@ def test_no_secret_is_ever_seen(
     caplog.set_level(logging.DEBUG)
     dify.add_key(key=KEY)
     stage = Stage(dify, monkeypatch, kb, kb.add_document("page"))
-    for scenarios in (went_well, documents_are_in_the_way, dify_fails, connection_is_wrong, key_is_in_the_wrong_place):
+    for scenarios in (
+        went_well,
+        documents_are_in_the_way,
+        dify_fails,
+        connection_is_wrong,
+        key_is_in_the_wrong_place,
+        values_and_searches,
+        documents_are_selected_and_deleted,
+        documents_are_made,
+    ):
         for act in scenarios(stage):
             stage.play(act)
     for record in caplog.records:

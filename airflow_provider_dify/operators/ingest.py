@@ -1,0 +1,269 @@
+"""The operator that makes documents of files and texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator, conf
+
+from airflow_provider_dify.exceptions import (
+    DifyError,
+    DifyIndexingError,
+    DifyIndexingStalled,
+    DifyIndexingTimeout,
+    DifyInputError,
+)
+from airflow_provider_dify.hooks.dify import DifyHook
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.contents import DocumentOptions
+from airflow_provider_dify.knowledge.flow import Deadline
+from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT
+from airflow_provider_dify.knowledge.ingest import HASH_FIELD, Ingestion
+from airflow_provider_dify.knowledge.ingest_report import IngestOutcome, IngestReport
+from airflow_provider_dify.knowledge.watching import Watch
+from airflow_provider_dify.operators.documents import REPORT_KEY
+from airflow_provider_dify.sources import MAX_FILE_SIZE, resolve
+from airflow_provider_dify.transport import clock as clocks
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+_GRACE, _GRACE_EACH = 120.0, 0.1
+_INDEXING = ("wait", "defer", "none")
+
+
+class DifyDocumentIngestOperator(BaseOperator):
+    """Make documents of files and texts; when the task is green, each is a document, and indexed.
+
+    What is there is looked at once, first. A content that is unchanged is not sent again: its SHA-256 is kept in the
+    document's metadata. An archived or switched-off document of the same name is never overwritten. Where the answer to
+    a creation is lost, the document is looked for before anything is sent again, so that a task that is retried, or
+    was killed, leaves no duplicates.
+
+    An input that cannot become a document (empty, too large, of a type that Dify does not take, not readable) does
+    not keep the others from it: the report names it, and the task fails at the end.
+
+    Files are sent piece by piece, one after the other over one connection: Dify's API works off one request at a time.
+
+    .. seealso:: https://docs.dify.ai/api-reference/documents/create-document-by-file
+
+    :param dataset_id: UUID of the knowledge base. (templated)
+    :param source: What becomes documents, one or a list of: a path or an URL (``s3://``, ``gs://``, ``file://``: what
+        ``ObjectStoragePath`` opens) of a file, of a folder (its files, not those in folders below), or with wildcards
+        (``**`` for folders below); a path object; ``{"name": ..., "text": ...}``; ``{"path": ..., "name": ...}``. A
+        string may also hold such a list as JSON. (templated)
+    :param if_exists: What to do where there is a document of the same name. ``update``: replace the content of the one
+        in use, if it differs. ``skip``: leave it, whatever it holds. ``fail``: refuse the input. ``new_version``: make
+        another document, called like ``report (3f2a91c0).md`` by its content, beside the old one. (templated)
+    :param indexing: ``wait`` for it on the worker, ``defer`` the waiting to the triggerer, or ``none``. The default
+        follows ``operators.default_deferrable``.
+    :param process_rule: How Dify cleans and cuts the text, as its API takes it; the default is ``{"mode":
+        "automatic"}``. (templated)
+    :param doc_form: ``text_model``, ``hierarchical_model`` or ``qa_model``; the knowledge base's own by default.
+    :param doc_language: Language of the text, such as ``English``.
+    :param indexing_technique: ``economy`` or ``high_quality``; needed for the first documents of a knowledge base.
+    :param metadata: Values for the metadata of each document; fields that there are not yet are created. (templated)
+    :param hash_field: Name of the metadata that keeps a content's SHA-256; ``None``: keep none, and send always.
+    :param max_active: How many documents may be in indexing at a time before another one is sent.
+    :param max_file_size: Bytes above which a file is not even tried; ``None``: no limit of our own.
+    :param allow_empty: Whether a source without any content, such as an empty folder, is no failure.
+    :param timeout: Seconds for all of it, waiting for the indexing included.
+    :param poll_interval: Seconds between two looks at the indexing; the first looks come sooner.
+    :param stall_timeout: Seconds in which no document moves a step, after which waiting is given up; ``None``: never.
+    :param tolerate: Outcomes that shall not fail the task, such as ``("invalid",)``.
+    :param dify_conn_id: Id of the Airflow Connection. (templated)
+    :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, ``document_ids`` of what ended well,
+        ``old_document_ids`` for which these stand, and ``documents`` with ``name``, ``source``, ``outcome``
+        (``created``, ``updated``, ``skipped``, ``refused``, ``invalid``, ``failed``, ``not_indexed``,
+        ``not_attempted``), ``document_id``, ``batch``, ``old_document_ids`` and ``error`` for each input. It is in
+        XCom under the key
+        ``report`` also when the task fails.
+    :raises DifyInputError: What was asked for makes no sense; nothing was sent.
+    :raises DifyIngestFailed: Inputs are not fit to become documents, or a namesake stands in the way.
+    :raises DifyIngestError: Inputs ended in another outcome that is not tolerated.
+    :raises DifyError: Dify could not be asked.
+    """
+
+    template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "source", "if_exists", "process_rule", "metadata")
+    ui_color = "#d6e4ff"
+
+    def __init__(
+        self,
+        *,
+        dataset_id: str,
+        source: Any,
+        if_exists: str = "update",
+        indexing: str = "defer" if conf.getboolean("operators", "default_deferrable", fallback=False) else "wait",
+        process_rule: Mapping[str, Any] | None = None,
+        doc_form: str | None = None,
+        doc_language: str | None = None,
+        indexing_technique: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        hash_field: str | None = HASH_FIELD,
+        max_active: int = 20,
+        max_file_size: int | None = MAX_FILE_SIZE,
+        allow_empty: bool = False,
+        timeout: float = 3600.0,
+        poll_interval: float = 10.0,
+        stall_timeout: float | None = STALL_TIMEOUT,
+        tolerate: Iterable[str] = (),
+        dify_conn_id: str = DifyHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.dataset_id = dataset_id
+        self.source = source
+        self.if_exists = if_exists
+        self.indexing = indexing
+        self.process_rule = process_rule
+        self.doc_form = doc_form
+        self.doc_language = doc_language
+        self.indexing_technique = indexing_technique
+        self.metadata = metadata
+        self.hash_field = hash_field
+        self.max_active = max_active
+        self.max_file_size = max_file_size
+        self.allow_empty = allow_empty
+        self.timeout = timeout
+        self.poll_interval = poll_interval
+        self.stall_timeout = stall_timeout
+        self.tolerate = tolerate
+        self.dify_conn_id = dify_conn_id
+        self._stop: Callable[[], None] | None = None
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Ingest the contents, and return the report."""
+        seconds = inputs.number(self.timeout, "timeout")
+        tolerated = self._tolerated()
+        ingestion = self._ingestion()
+        started = clocks.clock.time()
+        with DifyHook(self.dify_conn_id) as hook:
+            deadline = hook.deadline(seconds)
+            hook.get_conn()
+
+            def stop() -> None:
+                hook.stop()
+                self._publish(ingestion.report(), context)
+
+            self._stop = stop
+            try:
+                report = hook.run(ingestion.flow(deadline, hook.retries, wait=self.indexing == "wait"), deadline)
+            finally:
+                self._stop = None
+                # Also where it failed: whoever mends it needs to know what was done.
+                self._publish(ingestion.report(), context)
+        if self.indexing == "defer" and ingestion.watch.active:
+            self._defer(report, list(ingestion.watch.active), started)
+        report.raise_for_outcomes(tolerated)
+        return report.to_json()
+
+    def execute_complete(
+        self,
+        context: Context,
+        event: dict[str, Any] | None,
+        *,
+        report: dict[str, Any],
+        active: list[str],
+        started: float,
+    ) -> dict[str, Any]:
+        """See how the indexing ended, and return and raise what :meth:`execute` would.
+
+        :param event: What the trigger fired: that all are indexed, or that one of them or the time is not as it should.
+        :param report: What had become of the inputs before.
+        :param active: The documents that were being indexed.
+        :param started: When the task began, in seconds since the epoch.
+        """
+        before = IngestReport.from_json(report)
+        error = _error_of(event)
+        if error and not isinstance(error, (DifyIndexingError, DifyIndexingTimeout)):
+            error.report = before
+            raise error
+        deadline = Deadline(self.timeout, clocks.clock.time, started)
+        watch = Watch(before.dataset_id, poll_interval=self.poll_interval, stall_timeout=self.stall_timeout)
+        watch.add(active, deadline)
+        with DifyHook(self.dify_conn_id) as hook:
+            hook.run(watch.look(deadline), deadline)
+        if isinstance(error, (DifyIndexingStalled, DifyIndexingTimeout)) or deadline.passed:
+            watch.time_is_up()
+        whole = before.with_outcomes(watch.ended)
+        self._publish(whole, context)
+        if watch.active:  # one has failed; the others are still being indexed
+            self._defer(whole, list(watch.active), started)
+        whole.raise_for_outcomes(self._tolerated())
+        return whole.to_json()
+
+    def on_kill(self) -> None:
+        """Send nothing more, and leave behind what was done so far: in the log, and in XCom under ``report``."""
+        if self._stop is not None:
+            self.log.warning("Killed. What is with Dify already stays there:")
+            self._stop()
+
+    def _ingestion(self) -> Ingestion:
+        if self.indexing not in _INDEXING:
+            raise DifyInputError(f"indexing must be one of {', '.join(_INDEXING)}, not {self.indexing!r}.")
+        sources = resolve(self.source, max_file_size=self.max_file_size)
+        if not sources and not self.allow_empty:
+            raise DifyInputError(
+                f"There is nothing in {inputs.show(self.source)}: no file, no text. Where that is normal, set "
+                "allow_empty=True."
+            )
+        self.log.info(
+            "Ingesting %d contents into Dify dataset %s; where a name is taken: %s.",
+            len(sources),
+            self.dataset_id,
+            self.if_exists,
+        )
+        return Ingestion(
+            self.dataset_id,
+            sources,
+            if_exists=self.if_exists,
+            options=DocumentOptions(self.indexing_technique, self.process_rule, self.doc_form, self.doc_language),
+            metadata=self.metadata,
+            hash_field=self.hash_field,
+            max_active=self.max_active,
+            poll_interval=self.poll_interval,
+            stall_timeout=self.stall_timeout,
+        )
+
+    def _tolerated(self) -> frozenset[IngestOutcome]:
+        return inputs.choices(self.tolerate, IngestOutcome, "tolerate")
+
+    def _defer(self, report: IngestReport, active: list[str], started: float) -> None:
+        from airflow_provider_dify.triggers.indexing import DifyDocumentIndexingTrigger
+
+        left = max(0.0, started + self.timeout - clocks.clock.time())
+        self.log.info("%d documents are being indexed; the triggerer waits for them, up to %.0f s.", len(active), left)
+        self.defer(
+            trigger=DifyDocumentIndexingTrigger(
+                dify_conn_id=self.dify_conn_id,
+                dataset_id=report.dataset_id,
+                document_ids=active,
+                started=started,
+                timeout=self.timeout,
+                poll_interval=self.poll_interval,
+                stall_timeout=self.stall_timeout,
+            ),
+            method_name="execute_complete",
+            kwargs={"report": report.to_json(), "active": active, "started": started},
+            # The trigger ends by itself; this is for one that does not.
+            timeout=timedelta(seconds=left + _GRACE + _GRACE_EACH * len(active)),
+        )
+
+    def _publish(self, report: IngestReport, context: Context) -> None:
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)
+        self.log.info("Result of the ingestion: %s.", counts or "nothing")
+        for line in report.attention():
+            self.log.warning("%s", line)
+        context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
+
+
+def _error_of(event: dict[str, Any] | None) -> DifyError | None:
+    """The error that a trigger fired; ``None`` where all is indexed."""
+    status = event.get("status") if event else None
+    if event and status == "error":
+        return DifyError.from_json(event["error"])
+    if status != "success":
+        raise DifyError(f"The trigger fired {event!r}, which this operator does not know. Clear the task to retry.")
+    return None

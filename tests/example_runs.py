@@ -1,0 +1,84 @@
+"""Runs example DAGs in a throw-away Airflow against the built-in Dify, and prints as JSON what came of them.
+
+A program of its own, as Airflow is set up once in a process.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from scripts.demo import prepare_airflow, run_dag
+
+DAY = 86400
+
+
+def nightly_archive(add: Callable[[], Any]) -> dict[str, Any]:
+    """Ten documents of which two are old; then so many old ones that the guard stops it."""
+    dify, kb = add()
+    now = dify.clock.time()
+    for number in range(10):
+        kb.add_document(f"page {number}", created_at=now - (100 if number < 2 else 10) * DAY)
+    first, _ = run_dag("dify_nightly_archive", dify.airflow_connection(), {"dataset_id": kb.id})
+    archived = [document.name for document in kb.documents if document.archived]
+    for number in range(5):
+        kb.add_document(f"late {number}", created_at=now - 95 * DAY)
+    changes = sum(request.method == "PATCH" for request in dify.requests)
+    second, _ = run_dag("dify_nightly_archive", dify.airflow_connection(), {"dataset_id": kb.id})
+    return {
+        "first": first,
+        "archived": archived,
+        "second": second,
+        "archived after": sum(document.archived for document in kb.documents),
+        "changes of the second": sum(request.method == "PATCH" for request in dify.requests) - changes,
+    }
+
+
+def quarantine(add: Callable[[], Any]) -> dict[str, Any]:
+    """One document answers what only another one may; then nothing does."""
+    dify, kb = add()
+    kb.add_document("prices 2026", text="The price is ten.")
+    kb.add_document("draft", text="The price may be twelve.")
+    queries = [{"query": "price", "expect": {"name": "prices*"}, "expect_not": {"name": "draft"}}]
+    conf = {"dataset_id": kb.id, "queries": queries}
+    states = [run_dag("dify_quarantine", dify.airflow_connection(), conf)[0] for _ in range(2)]
+    enabled = {document.name: document.enabled for document in kb.documents}
+    return {"states": states, "enabled": enabled, "found": dify.search(kb, "price")}
+
+
+def ingest_and_switch(_: Callable[[], Any]) -> dict[str, Any]:
+    """A folder that is newer, and the same folder once more."""
+    from scripts.demo_ingest import newer_folder
+
+    with newer_folder() as folder:
+        states = [run_dag("dify_ingest_and_switch", folder.connection, folder.conf)[0]]
+        before = len(folder.dify.requests)
+        states.append(run_dag("dify_ingest_and_switch", folder.connection, folder.conf)[0])
+        second = folder.dify.requests[before:]
+        sent = sum(request.method != "GET" and not request.path.endswith("/retrieve") for request in second)
+        return {"states": states, "documents": folder.look(), "sent by the second": sent}
+
+
+def main() -> None:
+    """Run all of them; the last line of the output is what came of them."""
+    with tempfile.TemporaryDirectory(prefix="dify-examples-") as home:
+        prepare_airflow(Path(home))
+        from airflow_provider_dify.testing import FakeDify
+        from airflow_provider_dify.transport import clock
+
+        found = {}
+        for story in (nightly_archive, quarantine, ingest_and_switch):
+            with FakeDify() as dify:
+                clock.clock = dify.clock
+                found[story.__name__] = story(lambda dify=dify: (dify, dify.add_dataset("handbook")))  # type: ignore[misc]
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

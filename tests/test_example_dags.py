@@ -1,0 +1,44 @@
+"""Every example DAG, run by Airflow's own ``dag.test()`` against the built-in Dify."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+RUNS = Path(__file__).parent / "example_runs.py"
+
+
+def test_they_do_what_they_say() -> None:
+    # One test, as the runs share an Airflow, which takes seconds to set up.
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "DIFY_"))}
+    done = subprocess.run(
+        [sys.executable, str(RUNS)], env=clean, capture_output=True, text=True, timeout=150, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    runs = json.loads(done.stdout.splitlines()[-1])
+    assert runs["nightly_archive"] == {
+        "first": "success",
+        "archived": ["page 0", "page 1"],
+        "second": "failed",
+        "archived after": 2,
+        "changes of the second": 0,
+    }
+    assert runs["quarantine"] == {
+        "states": ["success", "success"],
+        "enabled": {"prices 2026": True, "draft": False},
+        "found": ["prices 2026"],
+    }
+    assert runs["ingest_and_switch"] == {
+        "states": ["success", "success"],
+        "documents": [
+            ["travel.md", "yes", "yes", "no"],
+            ["parking.md", "yes", "yes", "no"],
+            ["canteen (ee11a0ae).md", "yes", "no", "yes"],
+            ["parking (d94d523e).md", "yes", "no", "yes"],
+            ["travel (1106b41a).md", "yes", "no", "yes"],
+        ],
+        "sent by the second": 0,
+    }
