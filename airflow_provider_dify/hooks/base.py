@@ -8,6 +8,7 @@ from typing import TypeVar
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_dify.exceptions import DifyError
+from airflow_provider_dify.get_provider_info import DEFAULT_CONN_ID
 from airflow_provider_dify.hooks.connection import advised, settings_from
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
@@ -28,7 +29,7 @@ class FlowHook(BaseHook):
     """
 
     conn_name_attr = "dify_conn_id"
-    default_conn_name = "dify_default"
+    default_conn_name = DEFAULT_CONN_ID
 
     def __init__(self, dify_conn_id: str = default_conn_name) -> None:
         super().__init__()

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.choosing import Choice
 from airflow_provider_dify.knowledge.deleting import Deletion
-from airflow_provider_dify.operators.documents import REPORT_KEY
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, open_hook
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ class DifyDocumentDeleteOperator(BaseOperator):
         dry_run: bool = False,
         timeout: float = 900.0,
         poll_interval: float = 10.0,
-        dify_conn_id: str = DifyHook.default_conn_name,
+        dify_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -92,7 +91,7 @@ class DifyDocumentDeleteOperator(BaseOperator):
             deletion.dataset_id,
             seconds,
         )
-        with DifyHook(self.dify_conn_id) as hook:
+        with open_hook(self.dify_conn_id) as hook:
             deadline = hook.deadline(seconds)
             hook.get_conn()
 

@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_dify.exceptions import DifyError
-from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.choosing import Choice
 from airflow_provider_dify.knowledge.report import Outcome, StatusReport, attention
 from airflow_provider_dify.knowledge.status import StatusChange
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, open_hook
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-#: XCom key of the report; it is there also when the task failed.
-REPORT_KEY = "report"
 #: Seconds that a trigger may take beyond the timeout of its task, and for each document that it has to read.
 _GRACE, _GRACE_EACH = 120.0, 0.1
 
@@ -85,7 +83,7 @@ class DifyDocumentStatusOperator(BaseOperator):
         max_documents: int | None = None,
         max_share: float | None = None,
         dry_run: bool = False,
-        dify_conn_id: str = DifyHook.default_conn_name,
+        dify_conn_id: str = DEFAULT_CONN_ID,
         batch_size: int = 100,
         wait_for_completion: bool = True,
         repair: bool = False,
@@ -128,7 +126,7 @@ class DifyDocumentStatusOperator(BaseOperator):
             " for search to follow" if self.wait_for_completion else " (flags only)",
         )
         started = clocks.clock.time()
-        with DifyHook(self.dify_conn_id) as hook:
+        with open_hook(self.dify_conn_id) as hook:
             deadline = hook.deadline(seconds)
             hook.get_conn()
 

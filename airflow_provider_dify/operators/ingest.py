@@ -15,7 +15,6 @@ from airflow_provider_dify.exceptions import (
     DifyIndexingTimeout,
     DifyInputError,
 )
-from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.contents import DocumentOptions
 from airflow_provider_dify.knowledge.flow import Deadline
@@ -23,7 +22,7 @@ from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT
 from airflow_provider_dify.knowledge.ingest import HASH_FIELD, Ingestion
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome, IngestReport
 from airflow_provider_dify.knowledge.watching import Watch
-from airflow_provider_dify.operators.documents import REPORT_KEY
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, open_hook
 from airflow_provider_dify.sources import MAX_FILE_SIZE, resolve
 from airflow_provider_dify.transport import clock as clocks
 
@@ -109,7 +108,7 @@ class DifyDocumentIngestOperator(BaseOperator):
         poll_interval: float = 10.0,
         stall_timeout: float | None = STALL_TIMEOUT,
         tolerate: Iterable[str] = (),
-        dify_conn_id: str = DifyHook.default_conn_name,
+        dify_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -139,7 +138,7 @@ class DifyDocumentIngestOperator(BaseOperator):
         tolerated = self._tolerated()
         ingestion = self._ingestion()
         started = clocks.clock.time()
-        with DifyHook(self.dify_conn_id) as hook:
+        with open_hook(self.dify_conn_id) as hook:
             deadline = hook.deadline(seconds)
             hook.get_conn()
 
@@ -183,7 +182,7 @@ class DifyDocumentIngestOperator(BaseOperator):
         deadline = Deadline(self.timeout, clocks.clock.time, started)
         watch = Watch(before.dataset_id, poll_interval=self.poll_interval, stall_timeout=self.stall_timeout)
         watch.add(active, deadline)
-        with DifyHook(self.dify_conn_id) as hook:
+        with open_hook(self.dify_conn_id) as hook:
             hook.run(watch.look(deadline), deadline)
         if isinstance(error, (DifyIndexingStalled, DifyIndexingTimeout)) or deadline.passed:
             watch.time_is_up()

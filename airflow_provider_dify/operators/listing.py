@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_dify.exceptions import DifyGuardError
-from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.guards import Guard
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.selecting import Selection, select
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, open_hook
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class DifyListDocumentsOperator(BaseOperator):
         batches_of: int | None = None,
         max_documents: int | None = None,
         fail_if_empty: bool = False,
-        dify_conn_id: str = DifyHook.default_conn_name,
+        dify_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -81,7 +81,7 @@ class DifyListDocumentsOperator(BaseOperator):
         guard = Guard(self.max_documents)
         fail_if_empty = inputs.flag(self.fail_if_empty, "fail_if_empty")
         self.log.info("Listing the documents of Dify dataset %s: %s.", dataset_id, selection.describe())
-        with DifyHook(self.dify_conn_id) as hook:
+        with open_hook(self.dify_conn_id) as hook:
             selected = hook.run(select(dataset_id, selection, Progress(hook.deadline(0))))
         self.log.info("%s", selected.describe(selection))
         ids = [document.id for document in selected.documents]

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.metadata import BATCH_SIZE, MetadataChange
 from airflow_provider_dify.knowledge.metadata_fields import Value
 from airflow_provider_dify.knowledge.metadata_report import MetadataReport
-from airflow_provider_dify.operators.documents import REPORT_KEY
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, open_hook
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -60,7 +59,7 @@ class DifyDocumentMetadataOperator(BaseOperator):
         document_ids: Iterable[str] | str,
         values: Mapping[str, Value] | str | None = None,
         clear: Iterable[str] | str | None = None,
-        dify_conn_id: str = DifyHook.default_conn_name,
+        dify_conn_id: str = DEFAULT_CONN_ID,
         batch_size: int = BATCH_SIZE,
         timeout: float = 300.0,
         tolerate: Iterable[str] = (),
@@ -95,7 +94,7 @@ class DifyDocumentMetadataOperator(BaseOperator):
             change.dataset_id,
             self.batch_size,
         )
-        with DifyHook(self.dify_conn_id) as hook:
+        with open_hook(self.dify_conn_id) as hook:
             deadline = hook.deadline(seconds)
             hook.get_conn()
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.retrieval_check import RetrievalCheck
 from airflow_provider_dify.knowledge.retrieval_report import RetrievalReport
-from airflow_provider_dify.operators.documents import REPORT_KEY
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, open_hook
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -86,7 +85,7 @@ class DifyRetrievalCheckOperator(BaseOperator):
         top_k: int = 5,
         min_score: float | None = None,
         search_method: str | None = None,
-        dify_conn_id: str = DifyHook.default_conn_name,
+        dify_conn_id: str = DEFAULT_CONN_ID,
         timeout: float = 0.0,
         poll_interval: float = 10.0,
         on_failure: str = OnFailure.FAIL.value,
@@ -119,7 +118,7 @@ class DifyRetrievalCheckOperator(BaseOperator):
         on_failure = inputs.choice(self.on_failure, OnFailure, "on_failure")
         seconds = inputs.number_or_zero(self.timeout, "timeout")
         self.log.info("Asking Dify dataset %s %d queries.", check.dataset_id, len(check))
-        with DifyHook(self.dify_conn_id) as hook:
+        with open_hook(self.dify_conn_id) as hook:
             hook.get_conn()
             self._stop = hook.stop
             try:

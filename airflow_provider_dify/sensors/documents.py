@@ -17,9 +17,9 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_dify.exceptions import DifyError, DifyIndexingTimeout
-from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.flow import Deadline
 from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT, IndexingWait, require_one
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, open_hook
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class DifyDocumentIndexingSensor(BaseSensorOperator):
         dataset_id: str,
         batch: str | None = None,
         document_ids: Iterable[str] | str | None = None,
-        dify_conn_id: str = DifyHook.default_conn_name,
+        dify_conn_id: str = DEFAULT_CONN_ID,
         stall_timeout: float | None = STALL_TIMEOUT,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
@@ -164,7 +164,7 @@ class DifyDocumentIndexingSensor(BaseSensorOperator):
             self._waiting = self._begin(context)
         wait, deadline = self._waiting
         # Not kept open: Dify drops a connection that is idle for two seconds, and has only ten.
-        with DifyHook(self.dify_conn_id) as hook:
+        with open_hook(self.dify_conn_id) as hook:
             report = hook.run(wait.look(deadline), deadline)
         if report is not None:
             return PokeReturnValue(is_done=True, xcom_value=list(report.document_ids))
