@@ -140,6 +140,8 @@ class _Api:
         self._url = f"{base_url if base_url.endswith('/v1') else base_url + '/v1'}/datasets/{dataset_id}"
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {key}"
+        # Dify drops a connection that is idle for two seconds, and here is a DAG run between two calls.
+        self._session.headers["Connection"] = "close"
         self.names: dict[str, str] = {}
 
     def create(self, name: str, text: str) -> str:
