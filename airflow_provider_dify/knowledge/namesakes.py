@@ -47,7 +47,7 @@ class Decision:
 
     :param verb: What.
     :param name: The name that the document has, or gets.
-    :param document: The document to update, or to leave as it is.
+    :param document: The document to update, to replace, or to leave as it is.
     :param old: Ids of other documents that the content stands for, in use or not.
     :param why: What to tell where it is refused.
     """
@@ -110,7 +110,9 @@ def _update(source: Source, namesakes: list[Document], hash_field: str | None) -
     if same and not live:
         why = f"A document of this name and content is switched off: {_named(same)}. Enable it instead."
         return Decision(Verb.REFUSE, name, why=why)
-    return Decision(Verb.CREATE, name, old=tuple(document.id for document in namesakes))
+    # Where the one in use has failed, Dify replaces its content as it creates.
+    failed = live[0] if live else None
+    return Decision(Verb.CREATE, name, failed, old=tuple(document.id for document in namesakes))
 
 
 def _new_version(source: Source, documents: Sequence[Document]) -> Decision:

@@ -236,15 +236,22 @@ def test_unfit_inputs_do_not_keep_the_others_from_it(
     assert ingest(source, max_file_size=100, tolerate=["invalid"]).error is None
 
 
-@pytest.mark.parametrize("kind", ["reset_after", "reset_before", "status_after", "status"])
-@pytest.mark.parametrize("status", [500, 504])
+FAULTS: dict[str, dict[str, Any]] = {
+    "reset": {"kind": "reset_before"},
+    "carried out, then reset": {"kind": "reset_after"},
+    "500": {"kind": "status"},
+    "carried out, then 500": {"kind": "status_after"},
+    "504 after a minute": {"kind": "page", "status": 504, "seconds": 60},
+    "carried out, then 504 after a minute": {"kind": "page_after", "status": 504, "answer_after": 60},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("before", ["nothing", "a namesake", "a failed namesake"])
-def test_a_lost_answer_makes_no_duplicate(
-    dify: FakeDify, kb: Dataset, ingest: Ingest, kind: Any, status: int, before: str
-) -> None:
+def test_a_lost_answer_makes_no_duplicate(dify: FakeDify, kb: Dataset, ingest: Ingest, fault: str, before: str) -> None:
     if before != "nothing":
         kb.add_document("page", text="old", indexing_status="error" if "failed" in before else "completed")
-    dify.faults.add(Fault(kind, path=r"(create|update)-by-", status=status, seconds=60 if status == 504 else 0))
+    dify.faults.add(Fault(path=r"(create|update)-by-", **FAULTS[fault]))
     result = ingest(text("page", "new"))
     assert result.error is None
     assert result.outcomes == {"page": "created" if before == "nothing" else "updated"}
@@ -252,8 +259,26 @@ def test_a_lost_answer_makes_no_duplicate(
     assert kb.documents[0].text == "new"
     assert kb.documents[0].in_search
     # That an update was carried out cannot be seen once it is indexed: it is sent again, which makes no difference.
-    seen = kind.endswith("after") and before != "a namesake"
+    seen = fault.startswith("carried out") and before != "a namesake"
     assert len(sent(dify)) == (1 if seen else 2)
+
+
+def test_no_answer_ever(dify: FakeDify, kb: Dataset, ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_DIFY_DEFAULT", dify.airflow_connection({"timeout": 0.3}))
+    dify.faults.add(Fault("hang_after", path=CREATE))
+    result = ingest(text("page"))
+    assert result.outcomes == {"page": "created"}
+    assert names(kb) == {"page": 1}
+
+
+def test_a_stale_digest_of_a_failed_document_is_withdrawn(dify: FakeDify, kb: Dataset, ingest: Ingest) -> None:
+    ingest(text("page", "one"))
+    kb.documents[0].set(indexing_status="error")
+    dify.faults.add(Fault("status", path="documents/metadata", status=401, after=1))
+    assert ingest(text("page", "two")).error is not None
+    assert kb.documents[0].text == "two"
+    assert ingest(text("page", "one")).outcomes == {"page": "updated"}
+    assert kb.documents[0].text == "one"
 
 
 def test_what_cannot_be_mended_leaves_a_report(dify: FakeDify, kb: Dataset, ingest: Ingest, folder: Path) -> None:
