@@ -124,6 +124,7 @@ leg() { # AIRFLOW:PYTHON[,PYTHON ...]
   if [ "${STANDALONE:-}" = yes ]; then step "$name: standalone" "$home/bin/python" -m tests.system || true; fi
   step "$name: wheel" check_wheel "$home" || true
   step "$name: providers list" check_providers "$home" || true
+  step "$name: connections test" "$home/bin/python" scripts/check_connection.py || true
   step "$name: example DAGs" "$home/bin/python" scripts/check_example_dags.py || true
 }
 
