@@ -1,4 +1,4 @@
-"""Runs `airflow connections test` of the interpreter that runs this, against the built-in Dify; fails where it fails."""
+"""Runs `airflow connections test` of this interpreter's Airflow against the built-in Dify; fails where it fails."""
 
 from __future__ import annotations
 
