@@ -122,10 +122,12 @@ class Airflow:
                 process.wait(timeout=10)
             except subprocess.TimeoutExpired:
                 _signal_group(process.pid, signal.SIGKILL)
-        for left in self.processes():
-            left.kill()
         end = time.monotonic() + 10
-        while self.processes() and time.monotonic() < end:
+        # Again and again, because one that is about to end may still start another one.
+        while (left := self.processes()) and time.monotonic() < end:
+            for process in left:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
             time.sleep(0.2)
 
     def processes(self) -> list[psutil.Process]:
@@ -134,10 +136,16 @@ class Airflow:
 
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
-            home: str | None = process.environ().get("AIRFLOW_HOME")
-            return home == str(self.home) and _lives(process)
+            return _lives(process) and (self._is_in_a_session_of_ours(process) or self._lives_in_our_home(process))
         except (psutil.Error, OSError):
             return False
+
+    def _is_in_a_session_of_ours(self, process: psutil.Process) -> bool:
+        return os.getsid(process.pid) in {started.pid for started in self._started}
+
+    def _lives_in_our_home(self, process: psutil.Process) -> bool:
+        # The folder too, because a process that gives itself a title writes it over its environment.
+        return process.environ().get("AIRFLOW_HOME") == str(self.home) or Path(process.cwd()).is_relative_to(self.home)
 
     def logs(self) -> list[Path]:
         """Everything that was logged, the newest last."""
