@@ -31,6 +31,8 @@ class Cost:
 
     :param cpu_share: Part of one processor.
     :param longest_pause: Longest time for which the event loop did nothing else, in seconds.
+    :param longest_work: Longest time for which it had the processor meanwhile, in seconds; for the rest of a pause,
+        another process had it.
     :param memory: Bytes for each wait.
     :param connections: TCP connections that Dify has seen.
     :param requests: Requests that Dify has seen.
@@ -38,6 +40,7 @@ class Cost:
 
     cpu_share: float
     longest_pause: float
+    longest_work: float
     memory: float
     connections: int
     requests: int
@@ -52,6 +55,13 @@ def measure(sizes: Sizes) -> Section:
         f"{sizes.wait_seconds:g} s",
         [
             Line("wait_pause", "longest pause of the loop", ours.longest_pause * 1000, "ms", _told(ours), _BELOW_50),
+            Line(
+                "wait_work",
+                "longest stretch of work in it",
+                ours.longest_work * 1000,
+                "ms",
+                "By processor time: what a pause takes beyond it, other processes took.",
+            ),
             Line(
                 "wait_memory",
                 "memory",
@@ -168,10 +178,11 @@ async def _measure(wait: Callable[[Target, str], Awaitable[None]], target: Targe
     for document_id in target.document_ids:
         waits.append(asyncio.create_task(_forever(wait(target, document_id))))
         await asyncio.sleep(0)  # as the triggerer does between two of its triggers
-    pause = await ticker
+    pause, work = await ticker
     cost = {
         "cpu_share": (time.process_time() - cpu) / (time.monotonic() - began),
         "longest_pause": pause,
+        "longest_work": work,
         "memory": (_resident() - memory) / len(waits),
     }
     broken = [task for task in waits if task.done()]
@@ -192,13 +203,16 @@ async def _for_a_moment(wait: Awaitable[None]) -> None:
         await asyncio.wait_for(wait, 8.0)
 
 
-async def _longest_pause(end: float) -> float:
-    longest, before = 0.0, time.monotonic()
+async def _longest_pause(end: float) -> tuple[float, float]:
+    """Return the longest pause of the loop until then, and the longest stretch in which this process was at work."""
+    pause = work = 0.0
+    before, worked_before = time.monotonic(), time.process_time()
     while before < end:
         await asyncio.sleep(_TICK)
-        now = time.monotonic()
-        longest, before = max(longest, now - before - _TICK), now
-    return longest
+        now, worked = time.monotonic(), time.process_time()
+        pause, work = max(pause, now - before - _TICK), max(work, worked - worked_before)
+        before, worked_before = now, worked
+    return pause, work
 
 
 def _resident() -> int:
