@@ -4,6 +4,7 @@
 #   scripts/matrix.sh                     every supported pair
 #   scripts/matrix.sh 2.11:3.10 3.3:3.13  these
 #   scripts/matrix.sh 3.3:3.13,3.12       Airflow 3.3 on the first of these Pythons that is here
+#   scripts/matrix.sh 2.11:3.10:lowest    with the oldest requests, httpx, ... that pyproject.toml allows; else the newest
 #   STANDALONE=yes scripts/matrix.sh ...  also in a real `airflow standalone`
 #
 # A failed step does not end the run: the table at the end is whole. Sourced, it gives `step`, `leg`, `at_least` and `report`.
@@ -11,7 +12,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 supported=(
-  2.11:3.10 2.11:3.11 2.11:3.12
+  2.11:3.10:lowest 2.11:3.10 2.11:3.11 2.11:3.12
   3.1:3.10 3.1:3.11 3.1:3.12 3.1:3.13
   3.2:3.10 3.2:3.11 3.2:3.12 3.2:3.13
   3.3:3.10 3.3:3.11 3.3:3.12 3.3:3.13
@@ -74,10 +75,14 @@ build_package() { # what users get: the sdist, and the wheel that comes out of t
   ls .matrix/dist/*
 }
 
-install_leg() { # ENVIRONMENT INTERPRETER AIRFLOW
+install_leg() { # ENVIRONMENT INTERPRETER AIRFLOW [lowest]
+  local choice=highest
+  [ "${4:-}" != lowest ] || choice=lowest-direct
   scripts/uv venv --quiet --clear --python "$2" "$1"
-  scripts/uv pip install --quiet --python "$1/bin/python" "apache-airflow==$3.*" --editable '.[testing]' --group dev
-  scripts/uv pip list --quiet --python "$1/bin/python" | grep -E '^(apache-airflow|airflow-provider-dify|pytest) '
+  scripts/uv pip install --quiet --python "$1/bin/python" --resolution "$choice" \
+    "apache-airflow==$3.*" --editable '.[testing]' --group dev
+  scripts/uv pip list --quiet --python "$1/bin/python" |
+    grep -E '^(apache-airflow|apache-airflow-providers-common-compat|airflow-provider-dify|requests|httpx|pytest) '
 }
 
 check_wheel() { # ENVIRONMENT: puts the wheel in the place of the sources, and imports every module of it
@@ -105,8 +110,9 @@ check_providers() { # ENVIRONMENT
 # `step` runs its command in a shell of its own, under `timeout`.
 export -f build_package install_leg check_wheel check_providers
 
-leg() { # AIRFLOW:PYTHON[,PYTHON ...]
-  local airflow=${1%%:*} wanted=${1#*:} version python=
+leg() { # AIRFLOW:PYTHON[,PYTHON ...][:lowest]
+  local airflow wanted choice version python=
+  IFS=: read -r airflow wanted choice <<<"$1"
   for version in ${wanted//,/ }; do
     python=$(find_python "$version") && break
   done
@@ -117,9 +123,11 @@ leg() { # AIRFLOW:PYTHON[,PYTHON ...]
     return
   fi
   legs_run=$((legs_run + 1))
-  local name="$airflow on $version" home="$PWD/.matrix/$airflow-$version"
-  step "$name: install" install_leg "$home" "$python" "$airflow" || return 0
+  local name="$airflow on $version${choice:+, $choice}" home="$PWD/.matrix/$airflow-$version${choice:+-$choice}"
+  step "$name: install" install_leg "$home" "$python" "$airflow" "$choice" || return 0
   step "$name: tests" "$home/bin/python" -m pytest -n auto || true
+  # What the dependencies decide has been seen by now.
+  [ -z "$choice" ] || return 0
   # In a real Airflow with its scheduler and triggerer, where asked for: it takes a few minutes.
   if [ "${STANDALONE:-}" = yes ]; then step "$name: standalone" "$home/bin/python" -m tests.system || true; fi
   step "$name: wheel" check_wheel "$home" || true

@@ -19,7 +19,7 @@ from airflow_provider_dify.testing import Dataset, FakeDify, SystemClock
 from tests.system.standalone import VERSION, Airflow, tail
 from tests.system.stories import WAITS, Stories
 from tests.system.tally import GaveUpError, StuckError, Tally
-from tests.system.traces import check_traces
+from tests.system.traces import NOT_BLOCKED, check_traces
 
 
 def main() -> int:
@@ -27,19 +27,28 @@ def main() -> int:
     arguments = _arguments()
     for number in (signal.SIGALRM, signal.SIGTERM):
         signal.signal(number, _give_up)
-    signal.alarm(arguments.timeout)
+    tally = _run_all(arguments.timeout)
+    if tally.failures == [NOT_BLOCKED]:
+        # A trigger that holds up its event loop does so each time; on a busy machine, once in a while, any is held up.
+        print("\nOnly that failed, so it is run once more; the second run decides.\n")
+        tally = _run_all(arguments.timeout)
+    print(f"{tally.passed} passed, {tally.failed} failed")
+    return 1 if tally.failed else 0
+
+
+def _run_all(timeout: int) -> Tally:
+    signal.alarm(timeout)
     tally = Tally()
     tally.tell(f"Airflow {metadata.version('apache-airflow')} on Python {sys.version.split()[0]}")
     with tempfile.TemporaryDirectory(prefix="dify-system-") as home, FakeDify(clock=SystemClock()) as dify:
         _run(tally, dify, Path(home).resolve())
         signal.alarm(0)
-    print(f"{tally.passed} passed, {tally.failed} failed")
-    return 1 if tally.failed else 0
+    return tally
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.system", description=__doc__)
-    parser.add_argument("--timeout", type=int, default=600, help="seconds after which it gives up (default: 600)")
+    parser.add_argument("--timeout", type=int, default=500, help="seconds after which a run gives up (default: 500)")
     return parser.parse_args()
 
 

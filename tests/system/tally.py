@@ -23,8 +23,13 @@ class Tally:
 
     def __init__(self) -> None:
         self.passed = 0
-        self.failed = 0
+        #: What did not hold.
+        self.failures: list[str] = []
         self._started = time.monotonic()
+
+    @property
+    def failed(self) -> int:
+        return len(self.failures)
 
     @property
     def seconds(self) -> float:
@@ -35,8 +40,10 @@ class Tally:
 
     def check(self, text: str, holds: bool, detail: object = "") -> None:
         """Count an assertion; say the detail only where it does not hold."""
-        self.passed += holds
-        self.failed += not holds
+        if holds:
+            self.passed += 1
+        else:
+            self.failures.append(text)
         self.tell(f"  ok      {text}" if holds else f"  FAILED  {text}: {detail}")
 
     def equal(self, text: str, found: object, wanted: object) -> None:
