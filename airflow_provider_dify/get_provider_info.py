@@ -43,6 +43,14 @@ UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     "placeholders": {"host": "https://api.dify.ai/v1", "password": "dataset-..."},
 }
 
+#: Knowledge bases as assets: ``dify://<host>/datasets/<id>``.
+ASSET_URIS: dict[str, Any] = {
+    "schemes": ["dify"],
+    "handler": "airflow_provider_dify.assets.normalized",
+    "factory": "airflow_provider_dify.assets.knowledge_base",
+    "to_openlineage_converter": "airflow_provider_dify.assets.lineage_dataset",
+}
+
 
 def get_provider_info() -> dict[str, Any]:
     """Return the metadata of this provider, as Airflow's ``provider_info.schema.json`` wants it."""
@@ -83,6 +91,12 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
+        "extra-links": [
+            "airflow_provider_dify.links.console.DifyKnowledgeBaseLink",
+            "airflow_provider_dify.links.console.DifyDocumentLink",
+        ],
+        "asset-uris": [ASSET_URIS],
+        "dataset-uris": [ASSET_URIS],  # the same for Airflow 2
         "connection-types": [
             {
                 "connection-type": "dify",

@@ -114,6 +114,11 @@ class IngestReport:
         old = (i for entry in self.documents if entry.outcome.good for i in entry.old_document_ids)
         return tuple(dict.fromkeys(old))
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Paths and URLs of the inputs that Dify has a document of; texts have none."""
+        return tuple(entry.source for entry in self.documents if entry.document_id and entry.source != "text")
+
     def with_outcomes(self, changed: Mapping[str, tuple[IngestOutcome, str]]) -> IngestReport:
         """Return it with other ends for some documents.
 

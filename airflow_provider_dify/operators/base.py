@@ -2,21 +2,154 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_dify import assets, events
+from airflow_provider_dify.events import REPORT_KEY
 from airflow_provider_dify.get_provider_info import DEFAULT_CONN_ID
+from airflow_provider_dify.links.console import DifyDocumentLink, DifyKnowledgeBaseLink, console_links
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator as _Task
+    from airflow.providers.common.compat.sdk import BaseOperatorLink, Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
     from airflow_provider_dify.hooks.dify import DifyHook
+    from airflow_provider_dify.knowledge.flow import JSON
+else:
+    _Task = object
 
-__all__ = ["DEFAULT_CONN_ID", "REPORT_KEY", "open_hook"]
-
-#: XCom key of a task's report; it is there also when the task failed.
-REPORT_KEY = "report"
+__all__ = ["DEFAULT_CONN_ID", "REPORT_KEY", "KnowledgeBaseTask", "Touched"]
 
 
-def open_hook(dify_conn_id: str) -> DifyHook:
-    """Return a hook, which is loaded only now: a parse of a DAG file needs none."""
-    from airflow_provider_dify.hooks.dify import DifyHook
+@dataclass(frozen=True)
+class Touched:
+    """What a task read or wrote, as far as it knows; for OpenLineage.
 
-    return DifyHook(dify_conn_id)
+    :param host: Host of the Dify, as the assets name it.
+    :param dataset_id: The knowledge base.
+    :param writes: Whether the task changes it.
+    :param action: What was done to its documents.
+    :param counts: How many of them ended how.
+    :param files: Paths or URLs of the files that were read.
+    """
+
+    host: str
+    dataset_id: str
+    writes: bool
+    action: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    files: Sequence[str] = ()
+
+
+class KnowledgeBaseTask(_Task):
+    """What every task on a knowledge base shows Airflow; a mixin for its operators and sensors.
+
+    There are links to Dify's console while it runs, its report in XCom, what it changed in the events of the assets
+    among its ``outlets``, and lineage for OpenLineage. Only a report that XCom does not take fails the task.
+    """
+
+    dify_conn_id: str
+    operator_extra_links: Collection[BaseOperatorLink] = (DifyKnowledgeBaseLink(), DifyDocumentLink())
+    #: Whether a task of this kind changes its knowledge base; for OpenLineage.
+    writes: ClassVar[bool] = True
+    _touched: Touched | None = None
+    #: What the event of an alias says, by the name of the alias.
+    _said: Mapping[str, dict[str, JSON]] = MappingProxyType({})
+
+    def open_hook(self, context: Context, dataset_id: str, document_ids: Sequence[str] | None = ()) -> DifyHook:
+        """Return a hook for a knowledge base, and show the links to it.
+
+        :param context: Context of the task.
+        :param dataset_id: UUID of the knowledge base, in canonical form.
+        :param document_ids: The documents of the task where they are known; a single one has a link of its own.
+        """
+        # Only now: a parse of a DAG file needs no hook.
+        from airflow_provider_dify.hooks.dify import DifyHook
+
+        hook = DifyHook(self.dify_conn_id)
+        if self._touched is None:  # a sensor opens many
+            self.show_links(context, hook, dataset_id, document_ids or ())
+        return hook
+
+    def show_links(self, context: Context, hook: DifyHook, dataset_id: str, document_ids: Sequence[str]) -> None:
+        """Show the links to a knowledge base and, where it is only one, to a document; a failure is no failure."""
+        try:
+            settings = hook.settings
+            self._touched = self._touched or Touched(assets.host_of(settings.base_url), dataset_id, self.writes)
+            for key, link in console_links(settings, dataset_id, document_ids).items():
+                context["ti"].xcom_push(key=key, value=link)
+        except Exception as error:  # noqa: BLE001 - what is wrong with the connection is said when it is used
+            self.log.debug("There are no links to Dify's console: %s", error)
+
+    def publish_report(
+        self,
+        context: Context,
+        report: dict[str, JSON],
+        *,
+        action: str | None = None,
+        changed: Sequence[str] | None = None,
+        more: Mapping[str, JSON] | None = None,
+        files: Sequence[str] = (),
+    ) -> None:
+        """Leave a report in XCom and, where it is of a change, in the events of the task's assets.
+
+        :param context: Context of the task.
+        :param report: The report, as plain JSON.
+        :param action: What was done to the documents.
+        :param changed: UUIDs of the documents that were changed; ``None`` where the task changes none.
+        :param more: What the events shall say besides, as plain JSON.
+        :param files: Paths or URLs of the files that were read.
+        """
+        context["ti"].xcom_push(key=REPORT_KEY, value=report)
+        if self._touched is not None:
+            self._touched = replace(self._touched, action=action or "", counts=report["counts"], files=files)
+        if changed is not None:
+            extra = events.event_extra(report, action=action, changed=changed, dify_conn_id=self.dify_conn_id)
+            self.attach_to_events(context, report["dataset_id"], {**extra, **(more or {})})
+
+    def attach_to_events(self, context: Context, dataset_id: str, extra: Mapping[str, JSON]) -> None:
+        """Let the events of the assets among the task's ``outlets`` say something; called again, they say that, too.
+
+        Airflow makes the events when the task ends well. The event of an alias is one of the knowledge base's asset;
+        there is none where ``changed`` is empty.
+
+        :param context: Context of the task.
+        :param dataset_id: The knowledge base that was changed, in canonical form.
+        :param extra: What they shall say, as plain JSON. Where the task's report is in XCom is added.
+        """
+        if not self.outlets:
+            return
+        try:
+            self._attach(context, dataset_id, {**extra, **events.origin(context, dataset_id)})
+        except Exception as error:  # noqa: BLE001 - the documents are changed, whatever the events say
+            self.log.warning("The events of the task's outlets do not say what was changed: %r", error)
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any]:  # noqa: ARG002 - as called
+        """Return what the task read and wrote; OpenLineage asks for it, also where the task failed."""
+        from airflow_provider_dify.lineage import lineage_of
+
+        return lineage_of(self._touched)
+
+    def _attach(self, context: Context, dataset_id: str, extra: Mapping[str, JSON]) -> None:
+        from airflow.providers.common.compat.sdk import AssetAlias
+
+        for outlet in self.outlets:
+            if isinstance(outlet, AssetAlias):
+                self._attach_to_alias(outlet.name, context["outlet_events"][outlet], dataset_id, extra)
+            elif hasattr(outlet, "uri") or hasattr(outlet, "name"):  # an asset, or a reference to one
+                context["outlet_events"][outlet].extra.update(extra)
+
+    def _attach_to_alias(self, alias: str, accessor: Any, dataset_id: str, extra: Mapping[str, JSON]) -> None:
+        if extra.get("changed") == []:
+            return
+        if hasattr(accessor, "dataset_alias_events"):  # Airflow 2
+            extra = events.as_text_and_numbers(extra)
+        if alias in self._said:  # its event goes out at the end
+            self._said[alias].update(extra)
+        elif self._touched is not None:
+            self._said = {**self._said, alias: dict(extra)}
+            accessor.add(assets.knowledge_base(self._touched.host, dataset_id), extra=self._said[alias])

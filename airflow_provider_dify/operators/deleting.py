@@ -10,14 +10,14 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.choosing import Choice
 from airflow_provider_dify.knowledge.deleting import Deletion
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, open_hook
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class DifyDocumentDeleteOperator(BaseOperator):
+class DifyDocumentDeleteOperator(KnowledgeBaseTask, BaseOperator):
     """Delete documents for good; when the task is green they are gone.
 
     Archived documents are deleted too, which Dify does not do by itself: such a one is switched off where it is on, so
@@ -91,7 +91,7 @@ class DifyDocumentDeleteOperator(BaseOperator):
             deletion.dataset_id,
             seconds,
         )
-        with open_hook(self.dify_conn_id) as hook:
+        with self.open_hook(context, deletion.dataset_id, deletion.choice.ids) as hook:
             deadline = hook.deadline(seconds)
             hook.get_conn()
 
@@ -132,4 +132,4 @@ class DifyDocumentDeleteOperator(BaseOperator):
         self.log.info("Result of the deletion%s: %s.", dry_run, counts or "no documents")
         for line in report.attention(deletion.names):
             self.log.warning("%s", line)
-        context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
+        self.publish_report(context, report.to_json(), action="delete", changed=report.deleted)

@@ -13,7 +13,7 @@ from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.choosing import Choice
 from airflow_provider_dify.knowledge.report import Outcome, StatusReport, attention
 from airflow_provider_dify.knowledge.status import StatusChange
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, open_hook
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, KnowledgeBaseTask
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _GRACE, _GRACE_EACH = 120.0, 0.1
 
 
-class DifyDocumentStatusOperator(BaseOperator):
+class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
     """Enable, disable, archive or un-archive documents; when the task is green they are so, and search follows.
 
     Each document is looked at first: what is in the wanted state already is left alone, and where a document is
@@ -126,7 +126,7 @@ class DifyDocumentStatusOperator(BaseOperator):
             " for search to follow" if self.wait_for_completion else " (flags only)",
         )
         started = clocks.clock.time()
-        with open_hook(self.dify_conn_id) as hook:
+        with self.open_hook(context, change.dataset_id, change.choice.ids) as hook:
             deadline = hook.deadline(seconds)
             hook.get_conn()
 
@@ -158,6 +158,7 @@ class DifyDocumentStatusOperator(BaseOperator):
         """
         if not event or "report" not in event:
             raise DifyError(f"The trigger fired {event!r}, which this operator does not know. Clear the task to retry.")
+        self.open_hook(context, report["dataset_id"], document_ids)  # for what it shows: there is nothing left to ask
         whole = StatusReport.from_json(report).continued_by(StatusReport.from_json(event["report"]), document_ids)
         self._publish(whole, event["names"], context)
         if event["error"]:
@@ -226,5 +227,5 @@ class DifyDocumentStatusOperator(BaseOperator):
         self.log.info("Result of %s%s: %s.", report.action, dry_run, counts or "no documents")
         for line in attention(report, names):
             self.log.warning("%s", line)
-        context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
+        self.publish_report(context, report.to_json(), action=report.action, changed=report.changed)
         return report

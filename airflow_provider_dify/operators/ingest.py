@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_dify.events import MAX_IDS
 from airflow_provider_dify.exceptions import (
     DifyError,
     DifyIndexingError,
@@ -22,7 +23,7 @@ from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT
 from airflow_provider_dify.knowledge.ingest import HASH_FIELD, Ingestion
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome, IngestReport
 from airflow_provider_dify.knowledge.watching import Watch
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, open_hook
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 from airflow_provider_dify.sources import MAX_FILE_SIZE, resolve
 from airflow_provider_dify.transport import clock as clocks
 
@@ -33,7 +34,7 @@ _GRACE, _GRACE_EACH = 120.0, 0.1
 _INDEXING = ("wait", "defer", "none")
 
 
-class DifyDocumentIngestOperator(BaseOperator):
+class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
     """Make documents of files and texts; when the task is green, each is a document, and indexed.
 
     What is there is looked at once, first. A content that is unchanged is not sent again: its SHA-256 is kept in the
@@ -138,7 +139,7 @@ class DifyDocumentIngestOperator(BaseOperator):
         tolerated = self._tolerated()
         ingestion = self._ingestion()
         started = clocks.clock.time()
-        with open_hook(self.dify_conn_id) as hook:
+        with self.open_hook(context, ingestion.dataset_id) as hook:
             deadline = hook.deadline(seconds)
             hook.get_conn()
 
@@ -153,6 +154,7 @@ class DifyDocumentIngestOperator(BaseOperator):
                 self._stop = None
                 # Also where it failed: whoever mends it needs to know what was done.
                 self._publish(ingestion.report(), context)
+            self.show_links(context, hook, report.dataset_id, report.ids())
         if self.indexing == "defer" and ingestion.watch.active:
             self._defer(report, list(ingestion.watch.active), started)
         report.raise_for_outcomes(tolerated)
@@ -182,7 +184,7 @@ class DifyDocumentIngestOperator(BaseOperator):
         deadline = Deadline(self.timeout, clocks.clock.time, started)
         watch = Watch(before.dataset_id, poll_interval=self.poll_interval, stall_timeout=self.stall_timeout)
         watch.add(active, deadline)
-        with open_hook(self.dify_conn_id) as hook:
+        with self.open_hook(context, before.dataset_id, before.ids()) as hook:
             hook.run(watch.look(deadline), deadline)
         if isinstance(error, (DifyIndexingStalled, DifyIndexingTimeout)) or deadline.passed:
             watch.time_is_up()
@@ -255,7 +257,14 @@ class DifyDocumentIngestOperator(BaseOperator):
         self.log.info("Result of the ingestion: %s.", counts or "nothing")
         for line in report.attention():
             self.log.warning("%s", line)
-        context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
+        self.publish_report(
+            context,
+            report.to_json(),
+            action="ingest",
+            changed=report.ids(IngestOutcome.CREATED, IngestOutcome.UPDATED),
+            more={"old_document_ids": list(report.old_document_ids[:MAX_IDS])},
+            files=report.files,
+        )
 
 
 def _error_of(event: dict[str, Any] | None) -> DifyError | None:

@@ -12,14 +12,14 @@ from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.guards import Guard
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.selecting import Selection, select
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, open_hook
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class DifyListDocumentsOperator(BaseOperator):
+class DifyListDocumentsOperator(KnowledgeBaseTask, BaseOperator):
     """Return the ids of the documents of a knowledge base that fit all filters, newest first.
 
     Give its output to an operator that takes ``document_ids``; with ``batches_of``, expand that operator over it, so
@@ -53,6 +53,7 @@ class DifyListDocumentsOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "filters")
     ui_color = "#d6e4ff"
+    writes = False
 
     def __init__(
         self,
@@ -73,7 +74,7 @@ class DifyListDocumentsOperator(BaseOperator):
         self.fail_if_empty = fail_if_empty
         self.dify_conn_id = dify_conn_id
 
-    def execute(self, context: Context) -> list[str] | list[list[str]]:  # noqa: ARG002 - as Airflow calls it
+    def execute(self, context: Context) -> list[str] | list[list[str]]:
         """Select the documents, and return their ids."""
         dataset_id = inputs.canonical_id(self.dataset_id, "dataset_id")
         selection = Selection.parse({} if self.filters is None else self.filters, clocks.clock.time())
@@ -81,7 +82,7 @@ class DifyListDocumentsOperator(BaseOperator):
         guard = Guard(self.max_documents)
         fail_if_empty = inputs.flag(self.fail_if_empty, "fail_if_empty")
         self.log.info("Listing the documents of Dify dataset %s: %s.", dataset_id, selection.describe())
-        with open_hook(self.dify_conn_id) as hook:
+        with self.open_hook(context, dataset_id) as hook:
             selected = hook.run(select(dataset_id, selection, Progress(hook.deadline(0))))
         self.log.info("%s", selected.describe(selection))
         ids = [document.id for document in selected.documents]

@@ -11,13 +11,13 @@ from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.metadata import BATCH_SIZE, MetadataChange
 from airflow_provider_dify.knowledge.metadata_fields import Value
 from airflow_provider_dify.knowledge.metadata_report import MetadataReport
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, open_hook
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class DifyDocumentMetadataOperator(BaseOperator):
+class DifyDocumentMetadataOperator(KnowledgeBaseTask, BaseOperator):
     """Give documents metadata or take it away; when the task is green they have it, read back from Dify.
 
     Values that are not named stay as they are. A field that is not there is created, of the type of its value. A
@@ -94,7 +94,7 @@ class DifyDocumentMetadataOperator(BaseOperator):
             change.dataset_id,
             self.batch_size,
         )
-        with open_hook(self.dify_conn_id) as hook:
+        with self.open_hook(context, change.dataset_id, tuple(change.values)) as hook:
             deadline = hook.deadline(seconds)
             hook.get_conn()
 
@@ -123,4 +123,4 @@ class DifyDocumentMetadataOperator(BaseOperator):
         self.log.info("Result: %s.", counts)
         for line in report.attention():
             self.log.warning("%s", line)
-        context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
+        self.publish_report(context, report.to_json(), action="metadata", changed=report.changed)

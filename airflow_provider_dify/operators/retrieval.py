@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.retrieval_check import RetrievalCheck
 from airflow_provider_dify.knowledge.retrieval_report import RetrievalReport
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, open_hook
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -26,7 +26,7 @@ class OnFailure(str, Enum):
     REPORT = "report"
 
 
-class DifyRetrievalCheckOperator(BaseOperator):
+class DifyRetrievalCheckOperator(KnowledgeBaseTask, BaseOperator):
     """Ask a knowledge base questions, and see that it finds what it should, and not what it should not.
 
     The report is the task's return value and, also when it fails, in XCom under the key ``report``. A table in the log
@@ -75,6 +75,7 @@ class DifyRetrievalCheckOperator(BaseOperator):
     template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "queries", "expect", "search_method")
     template_fields_renderers = {"queries": "json", "expect": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#d6e4ff"
+    writes = False
 
     def __init__(
         self,
@@ -118,7 +119,7 @@ class DifyRetrievalCheckOperator(BaseOperator):
         on_failure = inputs.choice(self.on_failure, OnFailure, "on_failure")
         seconds = inputs.number_or_zero(self.timeout, "timeout")
         self.log.info("Asking Dify dataset %s %d queries.", check.dataset_id, len(check))
-        with open_hook(self.dify_conn_id) as hook:
+        with self.open_hook(context, check.dataset_id) as hook:
             hook.get_conn()
             self._stop = hook.stop
             try:
@@ -142,4 +143,4 @@ class DifyRetrievalCheckOperator(BaseOperator):
         say("%d of %d queries bring what they should.", passed, len(report.answers))
         for line in report.table():
             say("%s", line)
-        context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
+        self.publish_report(context, report.to_json(), action="retrieve")

@@ -17,9 +17,10 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_dify.exceptions import DifyError, DifyIndexingTimeout
+from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.flow import Deadline
 from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT, IndexingWait, require_one
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, open_hook
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _SHORTEST_INTERVAL = 1.0
 _MARGIN = 1.0
 
 
-class DifyDocumentIndexingSensor(BaseSensorOperator):
+class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
     """Wait until all documents of an indexing batch, or of a list of ids, are indexed.
 
     Dify answers the creation of a document at once and indexes it later. The sensor looks first, so that nothing is
@@ -83,6 +84,7 @@ class DifyDocumentIndexingSensor(BaseSensorOperator):
 
     template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "batch", "document_ids")
     ui_color = "#d6e4ff"
+    writes = False
 
     def __init__(
         self,
@@ -118,13 +120,15 @@ class DifyDocumentIndexingSensor(BaseSensorOperator):
 
     def execute_complete(
         self,
-        context: Context,  # noqa: ARG002 - Airflow gives it
+        context: Context,
         event: dict[str, Any] | None,
     ) -> list[str]:
         """Return and raise what the direct way would.
 
         :param event: What the trigger fired.
         """
+        # For what it shows: there is nothing left to ask.
+        self.open_hook(context, inputs.canonical_id(self.dataset_id, "dataset_id"))
         status = event.get("status") if isinstance(event, dict) else None
         if event is not None and status == "success":
             document_ids: list[str] = event["document_ids"]
@@ -164,7 +168,7 @@ class DifyDocumentIndexingSensor(BaseSensorOperator):
             self._waiting = self._begin(context)
         wait, deadline = self._waiting
         # Not kept open: Dify drops a connection that is idle for two seconds, and has only ten.
-        with open_hook(self.dify_conn_id) as hook:
+        with self.open_hook(context, wait.dataset_id, wait.document_ids) as hook:
             report = hook.run(wait.look(deadline), deadline)
         if report is not None:
             return PokeReturnValue(is_done=True, xcom_value=list(report.document_ids))

@@ -198,7 +198,8 @@ def test_direct_and_deferred_are_the_same(
                 assert dify.api_key not in json.dumps(one.event)
             played.append(one)
     direct, deferred = played
-    assert deferred.task.xcom == direct.task.xcom
+    assert deferred.task.xcom["report"] == direct.task.xcom["report"]
+    assert deferred.task.xcom.keys() == direct.task.xcom.keys()  # the links differ: each Dify has a port of its own
     assert deferred.returned == direct.returned
     assert type(deferred.error) is type(direct.error)
     if direct.error and deferred.error:

@@ -50,6 +50,10 @@ class TaskInstance:
 
     def __init__(self) -> None:
         self.first_poke: datetime | None = None
+        self.xcom: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcom[key] = value
 
 
 class TaskInstance3(TaskInstance):

@@ -1,0 +1,1 @@
+"""Links from tasks in Airflow to Dify's console."""
