@@ -36,11 +36,12 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     },
 }
 
-#: How the standard fields of the form are shown.
+#: How the standard fields of the form are shown. The port is, though the base URL has it where there is one: without it
+#: the button that tests a connection is answered by Airflow 3.3.1 and 3.3.2 with "Bad Request", for every type.
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
-    "hidden-fields": ["login", "port", "schema"],
+    "hidden-fields": ["login", "schema"],
     "relabeling": {"host": "Base URL", "password": "Knowledge API key"},
-    "placeholders": {"host": "https://api.dify.ai/v1", "password": "dataset-..."},
+    "placeholders": {"host": "https://api.dify.ai/v1", "password": "dataset-...", "port": "443"},
 }
 
 #: Knowledge bases as assets: ``dify://<host>/datasets/<id>``.

@@ -145,7 +145,7 @@ class TestForm:
         assert declared["ui-field-behaviour"] == UI_FIELD_BEHAVIOUR
         assert declared["conn-fields"] == CONN_FIELDS
         hidden = set(UI_FIELD_BEHAVIOUR["hidden-fields"])
-        assert hidden == {"login", "port", "schema"}
+        assert hidden == {"login", "schema"}
         assert not hidden & set(UI_FIELD_BEHAVIOUR["relabeling"])
         # What is dropped for placeholders of further fields would be a lie in the declaration.
         assert set(UI_FIELD_BEHAVIOUR["placeholders"]) <= {"host", "password", "login", "port", "schema"}
