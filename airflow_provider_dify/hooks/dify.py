@@ -117,7 +117,7 @@ class DifyHook(DocumentVerbs, IngestVerbs, MetadataVerbs, RetrievalVerbs):
         except DifyError as error:
             return False, str(error)
         else:
-            seen = f"the key opens {page.total} knowledge bases"
+            seen = f"the key opens {page.total} knowledge base{'' if page.total == 1 else 's'}"
         finally:
             client.close()
         return True, f"Dify {client.server_version or 'of unknown version'} answered: {seen}."
