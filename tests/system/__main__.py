@@ -5,73 +5,32 @@ It starts `airflow standalone` in a throw-away home, with a Dify in this process
 
 from __future__ import annotations
 
-import argparse
-import signal
 import sys
-import tempfile
-import traceback
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
-from typing import NoReturn
 
-from airflow_provider_dify.testing import Dataset, FakeDify, SystemClock
-from tests.system.standalone import VERSION, Airflow, tail
+from airflow_provider_dify.testing import Dataset, FakeDify
+from tests.system import program
+from tests.system.standalone import VERSION, Airflow
 from tests.system.stories import WAITS, Stories
-from tests.system.tally import GaveUpError, StuckError, Tally
+from tests.system.tally import Tally
 from tests.system.traces import NOT_BLOCKED, check_traces
 
 
 def main() -> int:
     """Tell all stories; return 0 if every assertion held."""
-    arguments = _arguments()
-    for number in (signal.SIGALRM, signal.SIGTERM):
-        signal.signal(number, _give_up)
-    tally = _run_all(arguments.timeout)
-    if tally.failures == [NOT_BLOCKED]:
-        # A trigger that holds up its event loop does so each time; on a busy machine, once in a while, any is held up.
-        print("\nOnly that failed, so it is run once more; the second run decides.\n")
-        tally = _run_all(arguments.timeout)
-    print(f"{tally.passed} passed, {tally.failed} failed")
-    return 1 if tally.failed else 0
-
-
-def _run_all(timeout: int) -> Tally:
-    signal.alarm(timeout)
-    tally = Tally()
-    tally.tell(f"Airflow {metadata.version('apache-airflow')} on Python {sys.version.split()[0]}")
-    with tempfile.TemporaryDirectory(prefix="dify-system-") as home, FakeDify(clock=SystemClock()) as dify:
-        _run(tally, dify, Path(home).resolve())
-        signal.alarm(0)
-    return tally
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.system", description=__doc__)
-    parser.add_argument("--timeout", type=int, default=500, help="seconds after which a run gives up (default: 500)")
-    return parser.parse_args()
-
-
-def _give_up(number: int, frame: object) -> NoReturn:
-    # So that what was started is stopped on the way out.
-    raise GaveUpError(f"ended by {signal.Signals(number).name}")
+    return program.run("tests.system", __doc__, 500, _run, once_more=NOT_BLOCKED)
 
 
 def _run(tally: Tally, dify: FakeDify, home: Path) -> None:
     watched = _watched(dify)
     with Airflow(home, {"SYSTEM_TEST_WATCHED": watched.id}) as airflow:
-        try:
-            _tell(tally, airflow, dify, watched)
-        except Exception as error:  # noqa: BLE001 - told below, with the logs that go with it
-            known = isinstance(error, (StuckError, GaveUpError))
-            tally.check("everything was told to its end", False, error if known else traceback.format_exc())
-        signal.alarm(0)
-        airflow.stop()
-        tally.check("no process is left", not airflow.processes(), airflow.processes())
-        check_traces(tally, airflow, dify.api_key, WAITS)
-        if tally.failed:
-            for log in airflow.logs():
-                tail(log, 60, to=sys.stdout)
+        program.tell_to_the_end(
+            tally,
+            airflow,
+            lambda: _tell(tally, airflow, dify, watched),
+            lambda: check_traces(tally, airflow, dify.api_key, WAITS),
+        )
 
 
 def _watched(dify: FakeDify) -> Dataset:
