@@ -54,7 +54,7 @@ build:  ## build sdist and wheel into dist/
 	@ls dist/*
 
 clean:  ## remove everything that these targets made
-	@rm -rf .venv .tools .matrix .demo .bench dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .tools .matrix .demo .bench .pictures dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV): pyproject.toml requirements/dev.lock

@@ -6,6 +6,7 @@
 #   scripts/matrix.sh 3.3:3.13,3.12       Airflow 3.3 on the first of these Pythons that is here
 #   scripts/matrix.sh 2.11:3.10:lowest    with the oldest requests, httpx, ... that pyproject.toml allows; else the newest
 #   STANDALONE=yes scripts/matrix.sh ...  also in a real `airflow standalone`
+#   BROWSER=yes scripts/matrix.sh ...     also through its web page, in Debian's Chromium
 #
 # A failed step does not end the run: the table at the end is whole. Sourced, it gives `step`, `leg`, `at_least` and `report`.
 set -euo pipefail
@@ -20,7 +21,7 @@ supported=(
 table=()
 failed=0
 legs_run=0
-legs_not_run=0
+not_run=0
 
 row() { # STEP RESULT SECONDS
   table+=("$(printf '%-38s %-8s %5s' "$@")")
@@ -49,7 +50,7 @@ at_least() { # NUMBER: a run in which hardly any leg could run has shown nothing
 report() { # exits with 1 if anything failed
   printf '\n%-38s %-8s %5s\n' step result secs
   printf '%s\n' "${table[@]}"
-  printf '\n%s failed, %s not run\n' "$failed" "$legs_not_run"
+  printf '\n%s failed, %s not run\n' "$failed" "$not_run"
   [ "$failed" = 0 ] || exit 1
 }
 
@@ -107,8 +108,32 @@ check_providers() { # ENVIRONMENT
   bin/airflow providers hooks --output plain | grep airflow_provider_dify
 }
 
+debian() { # PROGRAM PACKAGE ...: installs Debian's packages unless the program is there
+  command -v "$1" >/dev/null && return
+  shift
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$@"; } </dev/null
+}
+
+system_test() { # ENVIRONMENT GROUP MODULE: installs the group of pyproject.toml that the module needs, and runs it
+  scripts/uv pip install --quiet --python "$1/bin/python" --group "$2"
+  "$1/bin/python" -m "$3"
+}
+
 # `step` runs its command in a shell of its own, under `timeout`.
-export -f build_package install_leg check_wheel check_providers
+export -f build_package install_leg check_wheel check_providers system_test
+
+beside() { # NAME ENVIRONMENT TEST PROGRAM PACKAGE ...: a system test that needs Debian's packages
+  local name=$1 home=$2 test=$3
+  shift 3
+  if debian "$@" >.matrix/apt.log 2>&1; then
+    step "$name" system_test "$home" "$test" "tests.system.$test" || true
+  else
+    printf '\n=== %s: NOT RUN, as %s cannot be installed here\n' "$name" "$*"
+    tail -n 3 .matrix/apt.log
+    row "$name" "not run" -
+    not_run=$((not_run + 1))
+  fi
+}
 
 leg() { # AIRFLOW:PYTHON[,PYTHON ...][:lowest]
   local airflow wanted choice version python=
@@ -119,7 +144,7 @@ leg() { # AIRFLOW:PYTHON[,PYTHON ...][:lowest]
   if [ -z "$python" ]; then
     printf '\n=== Airflow %s on Python %s: NOT RUN, no such interpreter here\n' "$airflow" "${wanted//,/ or }"
     row "$airflow on ${wanted//,/ or }" "not run" -
-    legs_not_run=$((legs_not_run + 1))
+    not_run=$((not_run + 1))
     return
   fi
   legs_run=$((legs_run + 1))
@@ -130,6 +155,7 @@ leg() { # AIRFLOW:PYTHON[,PYTHON ...][:lowest]
   [ -z "$choice" ] || return 0
   # In a real Airflow with its scheduler and triggerer, where asked for: it takes a few minutes.
   if [ "${STANDALONE:-}" = yes ]; then step "$name: standalone" "$home/bin/python" -m tests.system || true; fi
+  if [ "${BROWSER:-}" = yes ]; then beside "$name: browser" "$home" ui chromedriver chromium chromium-driver; fi
   step "$name: wheel" check_wheel "$home" || true
   step "$name: providers list" check_providers "$home" || true
   step "$name: connections test" "$home/bin/python" scripts/check_connection.py || true
