@@ -8,7 +8,7 @@ ARGS ?=
 export PYTHON
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types format bench matrix system lock build clean
+.PHONY: help venv demo test lint types format docs bench matrix system lock build clean
 
 # One stamp for each choice of PYTHON, so that another choice makes .venv anew instead of quietly using the old one.
 VENV := .venv/.made$(addprefix -,$(subst /,_,$(PYTHON)))
@@ -36,6 +36,10 @@ format: $(VENV)  ## mend what lint can mend
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
+docs: $(VENV) .venv/.docs  ## build the documentation into docs/_build; a warning is an error
+	@.venv/bin/python -m sphinx -W --keep-going -n -q docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 bench: $(VENV) .venv/.bench  ## measure
 	@.venv/bin/python -m benchmarks $(ARGS)
 
@@ -54,7 +58,7 @@ build:  ## build sdist and wheel into dist/
 	@ls dist/*
 
 clean:  ## remove everything that these targets made
-	@rm -rf .venv .tools .matrix .demo .bench .pictures dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .tools .matrix .demo .bench .pictures docs/_build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV): pyproject.toml requirements/dev.lock
@@ -66,7 +70,7 @@ $(VENV): pyproject.toml requirements/dev.lock
 		--requirements requirements/dev.lock --editable . --reinstall-package airflow-provider-dify
 	@touch $@
 
-# Depends on the stamp of .venv because making .venv removes what is not in its lock.
-.venv/.bench: $(VENV) requirements/bench.lock
-	@scripts/uv pip install --quiet --python .venv/bin/python --requirements requirements/bench.lock
+# They depend on the stamp of .venv because making .venv removes what is not in its lock.
+.venv/.%: requirements/%.lock $(VENV)
+	@scripts/uv pip install --quiet --python .venv/bin/python --requirements $<
 	@touch $@

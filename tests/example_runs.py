@@ -6,6 +6,7 @@ A program of its own, as Airflow is set up once in a process.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -65,6 +66,16 @@ def ingest_and_switch(_: Callable[[], Any]) -> dict[str, Any]:
         return {"states": states, "documents": folder.look(), "sent by the second": sent}
 
 
+def first_steps(add: Callable[[], Any]) -> str:
+    """The test that the documentation shows: it asserts by itself."""
+    dify, _ = add()
+    os.environ["AIRFLOW_CONN_DIFY_DEFAULT"] = dify.airflow_connection()
+    from tests.docs.examples.whole_dag import test_first_steps
+
+    test_first_steps(dify)  # type: ignore[no-untyped-call]  # as a user writes it
+    return "held"
+
+
 def main() -> None:
     """Run all of them; the last line of the output is what came of them."""
     with tempfile.TemporaryDirectory(prefix="dify-examples-") as home:
@@ -73,7 +84,7 @@ def main() -> None:
         from airflow_provider_dify.transport import clock
 
         found = {}
-        for story in (nightly_archive, quarantine, ingest_and_switch):
+        for story in (nightly_archive, quarantine, ingest_and_switch, first_steps):
             with FakeDify() as dify:
                 clock.clock = dify.clock
                 found[story.__name__] = story(lambda dify=dify: (dify, dify.add_dataset("handbook")))  # type: ignore[misc]

@@ -26,6 +26,7 @@ def test_they_do_what_they_say() -> None:
         "archived after": 2,
         "changes of the second": 0,
     }
+    assert runs["first_steps"] == "held"
     assert runs["quarantine"] == {
         "states": ["success", "success"],
         "enabled": {"prices 2026": True, "draft": False},

@@ -1,0 +1,63 @@
+"""Settings of Sphinx, for `make docs`."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from airflow_provider_dify import __version__
+
+# Airflow sets itself up where it is first imported; nothing of it shall be left, and nobody's settings be shown.
+for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
+    del os.environ[name]
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
+os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "WARNING"
+atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+project = "airflow-provider-dify"
+author = "the authors of airflow-provider-dify"
+project_copyright = "the authors of airflow-provider-dify, Apache-2.0"
+release = version = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "parameters"]
+exclude_patterns = ["_build", "benchmarks/results.md"]
+nitpicky = True
+nitpick_ignore_regex = [
+    # Nothing is fetched while this is built, so names of others have no target.
+    (r"py:.*", r"(?!airflow_provider_dify|Dify).*"),
+    (r"py:.*", r"airflow_provider_dify\.sources\.\w+Source"),
+    # How the hook is made up inside; its page shows all of it as one class.
+    (
+        r"py:.*",
+        r"airflow_provider_dify\.(hooks\.(base|documents|selecting|deleting|ingest|metadata|retrieval)|transport)\..*",
+    ),
+]
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+autodoc_class_signature = "mixed"
+python_maximum_signature_line_length = 88
+python_use_unqualified_type_names = True
+add_module_names = False
+
+html_theme = "furo"
+html_title = f"airflow-provider-dify {__version__}"
+html_static_path = ["_static"]
+html_css_files = ["own.css"]
+html_js_files = ["copy.js"]
+html_copy_source = False
+html_show_sourcelink = False
+html_show_sphinx = False
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#1d4fd8", "color-brand-content": "#1d4fd8"},
+    "dark_css_variables": {"color-brand-primary": "#8ab4ff", "color-brand-content": "#8ab4ff"},
+}

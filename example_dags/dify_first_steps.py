@@ -1,0 +1,38 @@
+"""A first DAG: put documents into a Dify knowledge base, see that search finds them, and archive drafts."""
+
+from __future__ import annotations
+
+# [START first_steps]
+import pendulum
+from airflow.providers.common.compat.sdk import DAG, Param
+
+from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
+from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
+from airflow_provider_dify.operators.retrieval import DifyRetrievalCheckOperator
+
+with DAG(
+    dag_id="dify_first_steps",
+    schedule=None,
+    start_date=pendulum.datetime(2026, 1, 1),
+    params={"dataset_id": Param("", type="string", title="UUID of the knowledge base")},
+) as dag:
+    ingest = DifyDocumentIngestOperator(
+        task_id="ingest",
+        dataset_id="{{ params.dataset_id }}",
+        source=[{"name": "parking.md", "text": "Visitors park on deck 2."}],  # or "s3://handbook/*.md"
+        indexing_technique="economy",
+    )
+    check = DifyRetrievalCheckOperator(
+        task_id="check",
+        dataset_id="{{ params.dataset_id }}",
+        queries=[{"query": "Where do visitors park?", "expect": {"name": "parking*"}}],
+    )
+    archive_drafts = DifyDocumentStatusOperator(
+        task_id="archive_drafts",
+        dataset_id="{{ params.dataset_id }}",
+        filters={"status": "available", "name": "draft*"},
+        action="archive",
+        max_documents=100,
+    )
+    ingest >> check >> archive_drafts
+# [END first_steps]

@@ -1,0 +1,83 @@
+"""Runs what a block defines as Airflow would: its tasks, and its tests, against the built-in Dify."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG, TaskDeferred
+
+from airflow_provider_dify.hooks.dify import DifyHook
+from airflow_provider_dify.testing import FakeDify
+
+AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
+
+
+class TaskInstance:
+    """Stands for the instances of all tasks: keeps what they push, and what others are said to have pushed before."""
+
+    def __init__(self, pushed: Mapping[tuple[str, str], Any]) -> None:
+        self.pushed = dict(pushed)
+        self.task_id = ""
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[self.task_id, key] = value
+
+    def xcom_pull(self, task_ids: str, key: str = "return_value", **_: Any) -> Any:
+        return self.pushed[task_ids, key]
+
+
+class Page:
+    """What the blocks of one page share: a knowledge base, names for what is in it, and what tasks have pushed."""
+
+    def __init__(self, dify: FakeDify, names: Mapping[str, Any] | None = None) -> None:
+        self.dify = dify
+        handbook = dify.add_dataset("handbook")
+        for name in ("guide v1", "guide v2", "draft 7"):
+            handbook.add_document(name, text=f"The text of {name}.", created_at=dify.clock.time() - 100 * 86_400)
+        old = handbook.documents[0]
+        with DifyHook() as hook:
+            text = "How to reset a password, on a holiday too: ask the service desk."
+            made = hook.ingest_documents(handbook.id, {"name": "password reset", "text": text})
+        (entry,) = made.documents
+        ingested = {"document_ids": [entry.document_id], "batch": entry.batch}
+        self.ti = TaskInstance({("ingest", "return_value"): ingested})
+        self.params = {"dataset_id": handbook.id, "old_document_ids": [old.id]}
+        self.var = {"value": {"handbook": handbook.id}}
+        self.names: dict[str, Any] = {"HANDBOOK": handbook.id, "document_ids": [old.id], "ti": self.ti}
+        self.names |= {"__name__": "block", **(names or {})}
+        #: What was run: ids of tasks, names of tests.
+        self.ran: list[str] = []
+
+    def run(self, code: str, label: str) -> None:
+        """Run a block, and then the tasks and the tests that it has defined."""
+        before = set(self.names)
+        dag: Any = DAG("page", schedule=None, params=dict(self.params))
+        with dag:
+            exec(compile(code, label, "exec"), self.names)
+        for name in sorted(set(self.names) - before):
+            if name.startswith("test_"):
+                self.names[name](self.dify)
+                self.ran.append(name)
+        if AIRFLOW >= (3, 0):  # Airflow 2 resolves the output of a task by its database alone
+            for task in dag.topological_sort():
+                self._run(task)
+
+    def _run(self, task: Any) -> None:
+        if task.is_mapped:
+            ((name, batches),) = task.expand_input.value.items()
+            for batch in self.ti.xcom_pull(batches.operator.task_id):
+                self._run(task.unmap({name: batch}))
+            return
+        self.ti.task_id = task.task_id
+        context: Any = {"ti": self.ti, "params": self.params, "var": self.var, "outlet_events": {}}
+        task.render_template_fields(context)
+        try:
+            returned = task.execute(context)
+        except TaskDeferred as deferred:
+            event = asyncio.run(anext(deferred.trigger.run())).payload
+            returned = getattr(task, deferred.method_name)(context, event=event, **deferred.kwargs or {})
+        self.ti.xcom_push("return_value", returned)
+        self.ran.append(task.task_id)

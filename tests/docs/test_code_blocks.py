@@ -1,0 +1,122 @@
+"""Every code block that a reader meets is run, parsed, or included from a file that is tested."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_dify.testing import FakeDify
+from tests.docs import commands
+from tests.docs.blocks import ROOT, Block, blocks_in_docstrings, blocks_of, marked, pages
+from tests.docs.running import AIRFLOW, Page
+
+#: What Sphinx itself checks when it builds the pages, where a warning is an error.
+DIRECTIVES = {"{eval-rst}", "{toctree}", "{include}", "{image}", "{figure}", "{list-table}", "{note}", "{warning}"}
+#: Where files are tested from which pages include.
+TESTED = ("example_dags", "tests/docs/examples")
+#: Pages whose blocks use what this Airflow does not have.
+NEEDS = {"docs/retry-policy.md": (3, 3)}
+PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages() if blocks_of(page)]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_of_a_page(page: Path, dify: FakeDify) -> None:
+    if NEEDS.get(str(page.relative_to(ROOT)), AIRFLOW) > AIRFLOW:
+        pytest.skip("needs a newer Airflow")
+    shared = Page(dify)
+    for block in blocks_of(page):
+        check(block, shared)
+
+
+@pytest.mark.parametrize("block", [pytest.param(block, id=str(block)) for block in blocks_in_docstrings()])
+def test_every_block_in_a_docstring(block: Block, dify: FakeDify) -> None:
+    shared = Page(dify, names_for_docstrings())
+    shared.names["KB"] = shared.names["HANDBOOK"]
+    check(block, shared)
+
+
+def names_for_docstrings() -> dict[str, Any]:
+    """What a block in a docstring does not import."""
+    import requests
+
+    from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
+    from airflow_provider_dify.operators.listing import DifyListDocumentsOperator
+    from airflow_provider_dify.operators.retrieval import DifyRetrievalCheckOperator
+
+    operators = (DifyDocumentStatusOperator, DifyListDocumentsOperator, DifyRetrievalCheckOperator)
+    return {"requests": requests, "FakeDify": FakeDify, **{kind.__name__: kind for kind in operators}}
+
+
+def check(block: Block, shared: Page) -> None:
+    """Check one block in the way of its kind."""
+    if block.copied:
+        assert block.text == marked(*block.copied), f"{block} differs from what it says to be a copy of"
+    elif block.kind == "python":
+        shared.run(block.text, str(block))
+    elif block.kind == "json":
+        json.loads(block.text)
+    elif block.kind == "sh":
+        commands.check(block.text)
+    elif block.name == "{literalinclude}":
+        check_included(block)
+    else:
+        assert block.name in DIRECTIVES, f"{block}: nobody checks blocks of kind {block.kind!r}"
+
+
+def check_included(block: Block) -> None:
+    """The file is one that is tested, and there is something between the marks."""
+    path = (block.path.parent / block.kind.split(" ")[1]).resolve()
+    assert any(path.is_relative_to(ROOT / folder) for folder in TESTED), f"{block}: {path} is not tested"
+    text = path.read_text()
+    for mark in re.findall(r"^:(?:start|end)-\w+: (.+)$", block.text, re.MULTILINE):
+        assert text.count(ast.literal_eval(mark)) == 1, f"{block}: {mark}"
+
+
+def test_what_blocks_define_is_run(dify: FakeDify) -> None:
+    shared = Page(dify)
+    (page,) = (page for page in pages() if page.name == "list.md")
+    for block in blocks_of(page):
+        check(block, shared)
+    assert shared.ran == (["guides", "label"] if AIRFLOW >= (3, 0) else [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pip install airflow-provider-difi",
+        "pip install 'airflow-provider-dify[test]'",
+        "make everything",
+        "rm -rf /",
+        "airflow connections ad x",
+        """export AIRFLOW_CONN_X='{"conn_type": "dify", "host": "ftp://x", "password": "k"}'""",
+    ],
+)
+def test_a_wrong_command_is_found(text: str) -> None:
+    with pytest.raises((AssertionError, SystemExit, ValueError)):
+        commands.check(text)
+
+
+def test_texts_in_troubleshooting_are_texts_of_this_package() -> None:
+    headings = re.findall(r"^### `(.+)`$", (ROOT / "docs" / "troubleshooting.md").read_text(), re.MULTILINE)
+    texts = "\n".join(_texts())
+    missing = [part for heading in headings for part in heading.split("…") if part.strip() not in texts]
+    assert len(headings) > 40
+    assert missing == []
+
+
+def _texts() -> list[str]:
+    """The texts in the package, with … in the place of what they are filled with."""
+    found = []
+    for path in (ROOT / "airflow_provider_dify").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(re.sub(r"%[\w.]+", "…", node.value))
+            if isinstance(node, ast.JoinedStr):
+                parts = (part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+                found.append("".join(map(str, parts)))
+    return found
