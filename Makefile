@@ -40,8 +40,8 @@ docs: $(VENV) .venv/.docs  ## build the documentation into docs/_build; a warnin
 	@.venv/bin/python -m sphinx -W --keep-going -n -q docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(VENV) .venv/.bench  ## measure
-	@.venv/bin/python -m benchmarks $(ARGS)
+bench: $(VENV) .venv/.bench  ## measure, and make the page of the documentation that shows it
+	@.venv/bin/python -m benchmarks --page docs/benchmarks $(ARGS)
 
 matrix:  ## test on every supported Airflow with every Python that is here
 	@scripts/matrix.sh

@@ -10,10 +10,11 @@ import platform
 import tempfile
 import textwrap
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import clients, imports, ingest, memory, proof, speed, waits
+from benchmarks import clients, imports, ingest, memory, page, proof, speed, waits
 from benchmarks.server import Setup
 from benchmarks.sizes import FULL, QUICK, Sizes
 from benchmarks.table import WIDTH, Section, as_json, render
@@ -23,16 +24,19 @@ from benchmarks.timing import progress, run
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code."""
     options = _parser().parse_args(arguments)
-    if importlib.util.find_spec("dify_dataset_sdk") is None:
-        print("dify-dataset-sdk, which is measured too, is not installed: run 'make bench', which installs it.")
+    if missing := [name for name in ("dify_dataset_sdk", "matplotlib") if importlib.util.find_spec(name) is None]:
+        print(f"Not installed: {', '.join(missing)}, which this needs. Run 'make bench', which installs it.")
         return 2
     judged = not options.quick
     with tempfile.TemporaryDirectory(prefix="dify-bench-") as home:
         _prepare(Path(home))
         sections = _measure(QUICK if options.quick else FULL)
+        lines = as_json(sections, judged=judged)
+        # Made also where it is not kept, to see that it can be.
+        page.write(options.page if options.page and judged else Path(home) / "page", _about_the_run(), lines)
     print(f"\n{textwrap.fill(_about(), WIDTH)}\n\n{render(sections, judged=judged)}")
     if options.json:
-        options.json.write_text(json.dumps({"about": _about(), "lines": as_json(sections, judged=judged)}, indent=2))
+        options.json.write_text(json.dumps({"about": _about(), "lines": lines}, indent=2))
     missed = [line for section in sections for line in section.lines if line.missed] if judged else []
     if missed:
         print(f"Missed: {'; '.join(f'{line.what.strip()} ({line.bound})' for line in missed)}.")
@@ -44,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works; nothing is judged")
+    parser.add_argument("--page", type=Path, metavar="FOLDER", help="make the page of the documentation; not if quick")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file")
     return parser
 
@@ -60,6 +65,11 @@ def _measure(sizes: Sizes) -> list[Section]:
     for way in (clients.bare_calls, clients.call_per_document, clients.published_client, clients.provider_flags):
         run(way, Setup(1, costs=None))  # imports what it needs
     return [part.measure(sizes) for part in (speed, proof, memory, imports, waits, ingest)]
+
+
+def _about_the_run() -> str:
+    day = datetime.now(timezone.utc).date()
+    return f"{_about()} Measured on {day}, with {os.cpu_count()} processors, on {platform.system()}."
 
 
 def _about() -> str:

@@ -68,7 +68,7 @@ def render(sections: Sequence[Section], *, judged: bool) -> str:
         out += ["-" * WIDTH, textwrap.fill(section.title, WIDTH, subsequent_indent="   "), ""]
         for line in section.lines:
             bound = "" if line.bound is None else str(line.bound)
-            out.append(_row(line.what, f"{_number(line.value)} {line.unit}", bound, _verdict(line, judged=judged)))
+            out.append(_row(line.what, f"{number(line.value)} {line.unit}", bound, _verdict(line, judged=judged)))
             out.append(textwrap.fill(line.meaning, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6))
             out.append("")
     return "\n".join(out)
@@ -95,7 +95,8 @@ def _verdict(line: Line, *, judged: bool) -> str:
     return "missed" if line.missed else "met"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Return a value with as many digits as it is worth."""
     if value >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"

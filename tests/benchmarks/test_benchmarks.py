@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from benchmarks import clients
+from benchmarks.page import markdown
 from benchmarks.server import Setup, Target
 from benchmarks.table import Bound, Line, Section, as_json, render
 from benchmarks.timing import run
@@ -30,6 +31,17 @@ def test_a_missed_bound_is_said() -> None:
 
 def test_small_sizes_are_not_judged() -> None:
     assert verdicts(judged=False) == ["not judged", "not judged", ""]
+
+
+def test_the_page_shows_each_line_with_its_bound() -> None:
+    page = markdown("On this machine.", as_json(TABLE, judged=True))
+    assert [line for line in page.splitlines() if line.startswith("| ") and "Measured" not in line] == [
+        "| one | 1.20 s | at most 1.25: **met** | why |",
+        "| another | 150 MB | below 150: **missed** | why |",
+        "| a third | 271 documents/s |  | why |",
+    ]
+    assert page.startswith("On this machine.\n")
+    assert page.count("## title") == 1
 
 
 @pytest.mark.parametrize("way", [clients.bare_calls, clients.call_per_document, clients.provider_flags])
