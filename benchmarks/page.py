@@ -63,7 +63,7 @@ PLOTS = (
         "Cost of a thousand waits in one event loop, in three ways",
         [
             Panel(
-                "Memory for each wait, in kB (less is better)",
+                "Memory for each wait, kB (less is better)",
                 {
                     "wait_memory": "this provider's trigger",
                     "wait_own_memory": "a client for each wait",
@@ -71,7 +71,7 @@ PLOTS = (
                 },
             ),
             Panel(
-                "Longest pause of the event loop, in ms (less is better)",
+                "Longest pause of the loop, ms (less is better)",
                 {
                     "wait_pause": "this provider's trigger",
                     "wait_own_pause": "a client for each wait",
@@ -148,7 +148,7 @@ def _bars(axis: Any, panel: Panel, values: Mapping[str, float]) -> None:
     colors = [_OURS if label.startswith("this provider") else _OTHERS for label in labels]
     bars = axis.barh(labels, [values[key] for key in panel.bars], color=colors, height=0.6)
     axis.bar_label(bars, [number(values[key]) for key in panel.bars], padding=4)
-    axis.set_title(panel.title, loc="left", fontweight="bold")
+    axis.set_title(panel.title, loc="left", fontsize=11)
     axis.invert_yaxis()
     axis.margins(x=0.12)
     axis.set_xticks([])

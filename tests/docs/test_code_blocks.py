@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,10 @@ def _texts() -> list[str]:
                 parts = (part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
                 found.append("".join(map(str, parts)))
     return found
+
+
+def test_the_text_on_a_package_index_has_no_links_into_the_repository() -> None:
+    text = str(metadata("airflow-provider-dify").json["description"])
+    assert "## The first DAG" in text
+    assert [link for link in re.findall(r"\]\((.+?)\)", text) if not link.startswith("https://")] == []
+    assert "<!--" not in text
