@@ -9,7 +9,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
 from docutils import nodes
@@ -69,11 +69,6 @@ class Parameters:
     def __post_init__(self) -> None:
         self._signature = inspect.signature(self.of.__init__).parameters
         self._source = inspect.getsource(self.of)
-        self._made = (
-            {one.name for one in fields(self.of) if one.default_factory is not MISSING}
-            if is_dataclass(self.of)
-            else set()
-        )
 
     def about(self, name: str, *, templated: bool) -> str:
         """The type and the default of a parameter."""
@@ -85,9 +80,9 @@ class Parameters:
 
     def _default(self, parameter: inspect.Parameter) -> str:
         if parameter.default is inspect.Parameter.empty:
-            return "required"
-        if parameter.name in self._made:
-            return "default: empty"
+            return "" if is_dataclass(self.of) else "required"
+        if repr(parameter.default) == "<factory>":
+            return ""
         if _BY_SETTING in self._source_of_default(parameter.name):
             return f"default by ``[operators] {_BY_SETTING}``"
         value = parameter.default
@@ -120,7 +115,7 @@ def _laid_out(kind: type, found: Docstring) -> Iterator[str]:
         templated = _TEMPLATED.search(text) is not None
         described.append((f"**{name}** {parameters.about(name, templated=templated)}", _TEMPLATED.sub("", text)))
     yield from found.body
-    yield from _definitions("Parameters", described)
+    yield from _definitions("Fields" if is_dataclass(kind) else "Parameters", described)
     for _, text in found.of_kind("return"):
         yield from ("", ".. rubric:: Returns", "", *text.splitlines(), "")
     yield from _definitions("Raises", [(f":py:exc:`{name}`", text) for name, text in found.of_kind("raises")])

@@ -65,11 +65,17 @@ class Page:
             for task in dag.topological_sort():
                 self._run(task)
 
+    def _expanded(self, over: Any) -> list[dict[str, Any]]:
+        """What an operator is expanded over: the output of a task for one of its parameters, or a list of mappings."""
+        if not isinstance(over, Mapping):
+            return list(over)
+        ((name, output),) = over.items()
+        return [{name: batch} for batch in self.ti.xcom_pull(output.operator.task_id)]
+
     def _run(self, task: Any) -> None:
         if task.is_mapped:
-            ((name, batches),) = task.expand_input.value.items()
-            for batch in self.ti.xcom_pull(batches.operator.task_id):
-                self._run(task.unmap({name: batch}))
+            for arguments in self._expanded(task.expand_input.value):
+                self._run(task.unmap(arguments))
             return
         self.ti.task_id = task.task_id
         context: Any = {"ti": self.ti, "params": self.params, "var": self.var, "outlet_events": {}}

@@ -20,6 +20,4 @@ def test_old_pages_leave_search(dify):
     task.execute({"ti": FakeTaskInstance()})
 
     assert dify.search(handbook, "parking") == []
-
-
-# [END a_task]
+    # [END a_task]

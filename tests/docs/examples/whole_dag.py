@@ -11,6 +11,4 @@ def test_first_steps(dify):
     assert run.state == "success"
     assert dify.search(handbook, "visitors") == ["parking.md"]
     assert draft.archived
-
-
-# [END whole_dag]
+    # [END whole_dag]
