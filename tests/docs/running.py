@@ -43,7 +43,8 @@ class Page:
             made = hook.ingest_documents(handbook.id, {"name": "password reset", "text": text})
         (entry,) = made.documents
         ingested = {"document_ids": [entry.document_id], "batch": entry.batch}
-        self.ti = TaskInstance({("ingest", "return_value"): ingested})
+        archived = {"changed": [old.id]}
+        self.ti = TaskInstance({("ingest", "return_value"): ingested, ("archive_old", "report"): archived})
         self.params = {"dataset_id": handbook.id, "old_document_ids": [old.id]}
         self.var = {"value": {"handbook": handbook.id}}
         self.names: dict[str, Any] = {"HANDBOOK": handbook.id, "document_ids": [old.id], "ti": self.ti}
