@@ -36,7 +36,9 @@ format: $(VENV)  ## mend what lint can mend
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-docs: $(VENV) .venv/.docs  ## build the documentation into docs/_build; a warning is an error
+docs: $(VENV)  ## build the documentation into docs/_build; a warning is an error
+	@.venv/bin/python -c 'import sys; sys.exit("Sphinx needs Python 3.11 or newer." if sys.version_info < (3, 11) else 0)'
+	@$(MAKE) --silent .venv/.docs
 	@.venv/bin/python -m sphinx -W --keep-going -n -q docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
