@@ -18,6 +18,8 @@ AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
 class TaskInstance:
     """Stands for the instances of all tasks: keeps what they push, and what others are said to have pushed before."""
 
+    dag_id, run_id, map_index, try_number = "page", "manual", -1, 1
+
     def __init__(self, pushed: Mapping[tuple[str, str], Any]) -> None:
         self.pushed = dict(pushed)
         self.task_id = ""
@@ -79,7 +81,8 @@ class Page:
                 self._run(task.unmap(arguments))
             return
         self.ti.task_id = task.task_id
-        context: Any = {"ti": self.ti, "params": self.params, "var": self.var, "outlet_events": {}}
+        context: Any = {"ti": self.ti, "task": task, "dag": task.dag, "run_id": self.ti.run_id, "params": self.params}
+        context |= {"var": self.var, "outlet_events": {}}
         task.render_template_fields(context)
         try:
             returned = task.execute(context)
