@@ -16,7 +16,6 @@ from airflow_provider_dify.testing import FakeDify, SystemClock
 from tests.system.processes import Processes, tail
 from tests.system.tally import GaveUpError, StuckError, Tally
 
-
 Tell = Callable[[Tally, FakeDify, Path], None]
 
 
