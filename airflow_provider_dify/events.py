@@ -68,11 +68,8 @@ def origin(context: Mapping[str, Any], dataset_id: str) -> dict[str, Any]:
 def rollbacks(events: Any) -> list[dict[str, Any]]:
     """Return what takes changes of status back: arguments of a DifyDocumentStatusOperator for each, newest first.
 
-    Expand the operator over them, one after the other, as a later change has to be taken back before an earlier one:
-
-    .. code-block:: python
-
-        DifyDocumentStatusOperator.partial(task_id="roll_back", max_active_tis_per_dagrun=1).expand_kwargs(undo)
+    Expand the operator over them (``.partial(task_id=..., max_active_tis_per_dagrun=1).expand_kwargs(...)``), one after
+    the other, as a later change has to be taken back before an earlier one.
 
     Left out are changes that have no opposite (documents were made, deleted, or given metadata), those that changed
     no document, and those that themselves took back what an event told of. Otherwise a rollback that has outlets, too,
