@@ -15,11 +15,15 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.delete_report import DeleteReport
     from airflow_provider_dify.knowledge.ingest_report import IngestReport
+    from airflow_provider_dify.knowledge.manifest import Manifest
     from airflow_provider_dify.knowledge.metadata_report import MetadataReport
     from airflow_provider_dify.knowledge.report import StatusReport
     from airflow_provider_dify.knowledge.retrieval_report import RetrievalReport
+    from airflow_provider_dify.knowledge.rollback_report import RollbackReport
 
-    AnyReport: TypeAlias = StatusReport | IngestReport | DeleteReport | MetadataReport | RetrievalReport
+    AnyReport: TypeAlias = (
+        StatusReport | IngestReport | DeleteReport | MetadataReport | RetrievalReport | Manifest | RollbackReport
+    )
 
 
 class DifyError(AirflowException):
@@ -65,6 +69,11 @@ class DifyError(AirflowException):
         vars(error).update({name: value for name, value in data.items() if name != "class"})
         return error
 
+    @property
+    def final(self) -> bool:
+        """Whether no retry can mend it, so that Airflow spends none on it."""
+        return isinstance(self, AirflowFailException)
+
     def add(self, advice: str) -> None:
         """Add a sentence to what the error says."""
         self.message = f"{self.message} {advice}"
@@ -81,6 +90,10 @@ def _classes(root: type[DifyError]) -> Iterator[type[DifyError]]:
     yield root
     for kind in root.__subclasses__():
         yield from _classes(kind)
+
+
+class DifyKilledError(DifyError):
+    """The task was killed: nothing more is sent, whatever is still to be done."""
 
 
 class DifyInputError(DifyError, AirflowFailException, ValueError):
@@ -205,6 +218,46 @@ class DifyDocumentDeleteError(DifyError):
 
 class DifyGuardError(DifyError, AirflowFailException):
     """More documents were selected, or none at all, than a task may touch by its guards. Nothing was changed."""
+
+
+class DifyReleaseError(DifyError):
+    """The new version did not take the place of the old one; ``report`` is the manifest of what was done."""
+
+    retryable = True
+
+    def __init__(self, message: str, report: Manifest) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class DifyReleaseUndone(DifyReleaseError):  # noqa: N818 - reads as an end state
+    """Everything is as it was before: nothing was changed, or what was has been undone, which is proven."""
+
+
+class DifyReleaseFailed(DifyReleaseUndone, AirflowFailException):
+    """The same, and no retry can mend what stood in the way."""
+
+    retryable = False
+
+
+class DifyReleaseIncomplete(DifyReleaseError):  # noqa: N818 - reads as an end state
+    """It could not be wholly undone, or not all old documents are deleted. A retry goes on; ``report`` names them."""
+
+
+class DifyRollbackError(DifyError):
+    """Documents do not have the flags again that they had; ``report`` tells which."""
+
+    retryable = True
+
+    def __init__(self, message: str, report: RollbackReport) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class DifyRollbackFailed(DifyRollbackError, AirflowFailException):  # noqa: N818 - reads as an end state
+    """The same, and no retry can mend it: documents that belong in search are gone. Nothing was changed."""
+
+    retryable = False
 
 
 class DifyIngestError(DifyError):

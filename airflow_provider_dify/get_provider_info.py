@@ -77,7 +77,10 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_dify.operators.ingest",
                     "airflow_provider_dify.operators.listing",
                     "airflow_provider_dify.operators.metadata",
+                    "airflow_provider_dify.operators.release",
                     "airflow_provider_dify.operators.retrieval",
+                    "airflow_provider_dify.operators.rollback",
+                    "airflow_provider_dify.operators.switching",
                 ],
             }
         ],
@@ -89,6 +92,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_dify.triggers.available",
                     "airflow_provider_dify.triggers.documents",
                     "airflow_provider_dify.triggers.indexing",
+                    "airflow_provider_dify.triggers.release",
                 ],
             }
         ],

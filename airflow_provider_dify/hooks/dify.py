@@ -13,6 +13,7 @@ from airflow_provider_dify.hooks.connection import key_advice
 from airflow_provider_dify.hooks.documents import DocumentVerbs
 from airflow_provider_dify.hooks.ingest import IngestVerbs
 from airflow_provider_dify.hooks.metadata import MetadataVerbs
+from airflow_provider_dify.hooks.releasing import ReleaseVerbs
 from airflow_provider_dify.hooks.retrieval import RetrievalVerbs
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import Dataset
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _SECONDS_FOR_A_TEST = 10.0
 
 
-class DifyHook(DocumentVerbs, IngestVerbs, MetadataVerbs, RetrievalVerbs):
+class DifyHook(DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs, RetrievalVerbs):
     """Talks to the Knowledge API of a Dify.
 
     Nothing is read or opened before the first call. Use it as a context manager, or call :meth:`close`, to close the

@@ -17,6 +17,29 @@ _NO_METADATA: Mapping[str, JSON] = {}
 
 
 @dataclass(frozen=True, slots=True)
+class Flags:
+    """The two flags of a document. They are independent of each other.
+
+    :param enabled: Whether it is switched on.
+    :param archived: Whether it is archived.
+    """
+
+    enabled: bool
+    archived: bool
+
+    @property
+    def in_search(self) -> bool:
+        """Whether a search should find a document with these flags."""
+        return self.enabled and not self.archived
+
+    def after(self, action: Action) -> Flags:
+        """Return the flags of a document for which Dify has taken an action."""
+        if action in (Action.ENABLE, Action.DISABLE):
+            return replace(self, enabled=action is Action.ENABLE)
+        return replace(self, archived=action is Action.ARCHIVE)
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """A document of a knowledge base, as Dify lists it.
 
@@ -88,9 +111,14 @@ class Document:
         return "paused" in (self.indexing_status, self.display_status)
 
     @property
+    def flags(self) -> Flags:
+        """Its two flags."""
+        return Flags(self.enabled, self.archived)
+
+    @property
     def belongs_in_search(self) -> bool:
         """Whether a search should find it, by its flags."""
-        return self.enabled and not self.archived
+        return self.flags.in_search
 
 
 def _read_metadata(entries: JSON) -> Mapping[str, JSON]:
@@ -130,9 +158,8 @@ class Action(str, Enum):
 
     def applied_to(self, document: Document) -> Document:
         """Return a document as it is once Dify has taken the action."""
-        if self in (Action.ENABLE, Action.DISABLE):
-            return replace(document, enabled=self is Action.ENABLE)
-        return replace(document, archived=self is Action.ARCHIVE)
+        flags = document.flags.after(self)
+        return replace(document, enabled=flags.enabled, archived=flags.archived)
 
     def harm(self, document: Document) -> str | None:
         """Why the action must not be tried on a document; ``None`` where it may."""

@@ -106,6 +106,10 @@ Step: TypeAlias = Request | Pause | Note
 Flow: TypeAlias = Generator[Step, "Response | None", T]
 
 
+#: Waits of up to so many seconds are not worth to go on in another process.
+SHORT = 1.0
+
+
 def resumed(flow: Flow[T], answer: Response | None, error: BaseException | None) -> Step:
     """Go on with a flow, and return the step that it wants next.
 
@@ -115,6 +119,30 @@ def resumed(flow: Flow[T], answer: Response | None, error: BaseException | None)
     :raises StopIteration: It has ended; ``value`` is what it returns.
     """
     return flow.send(answer) if error is None else flow.throw(error)
+
+
+def until_long_wait(flow: Flow[T], stop_at: Callable[[Pause], bool]) -> Flow[T | None]:
+    """Run a flow as far as it comes without a long wait; it is broken off there, to begin anew elsewhere.
+
+    :param flow: A flow that bears being broken off.
+    :param stop_at: Whether a pause is one to break off at.
+    :return: What the flow returns; ``None`` where it was broken off.
+    """
+    answer: Response | None = None
+    error: BaseException | None = None
+    while True:
+        try:
+            step = resumed(flow, answer, error)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic
+        if isinstance(step, Pause) and stop_at(step):
+            flow.close()
+            return None
+        answer = error = None  # not kept while it waits
+        try:
+            answer = yield step
+        except BaseException as raised:  # noqa: BLE001 - whatever it is, the flow is told and decides
+            error = raised
 
 
 def after(pause: Pause, flow: Flow[T]) -> Flow[T]:
@@ -140,6 +168,14 @@ class Deadline:
         self._clock = clock
         self._start = clock() if start is None else start
         self._seconds = seconds
+
+    def restart(self) -> None:
+        """Begin anew: all of the time is left again."""
+        self._start = self._clock()
+
+    def part(self, seconds: float) -> Deadline:
+        """Return one that is so many seconds away by the same clock, but not later than this one."""
+        return Deadline(min(seconds, self.remaining), self._clock)
 
     @property
     def elapsed(self) -> float:

@@ -13,7 +13,7 @@ from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.applying import Pass, Sender
 from airflow_provider_dify.knowledge.choosing import Choice
 from airflow_provider_dify.knowledge.documents import Action
-from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.handover import Handover
 from airflow_provider_dify.knowledge.ledger import Ledger
 from airflow_provider_dify.knowledge.progress import Progress, Waits
@@ -24,8 +24,6 @@ from airflow_provider_dify.knowledge.searching import look_at_search
 
 #: So many documents that search has not followed are read, to see whether the worker failed with them.
 _PROBE = 3
-#: Waits of up to so many seconds are not worth to go on elsewhere.
-_SHORT = 1.0
 #: Up to so many documents, the last look before the deadline leaves none out.
 _LAST_LOOK = 500
 
@@ -181,7 +179,7 @@ class StatusChange:
                 self._ledger.time_is_up()
                 return
             pause = self._pause(deadline, progress)
-            if hand_over and pause.seconds > _SHORT:
+            if hand_over and pause.seconds > SHORT:
                 self.handed_over = True
                 return
             yield pause
@@ -219,7 +217,7 @@ class StatusChange:
         except DifyError:
             yield from self._read(self._ledger.open)  # so that the report is exact
             raise
-        if hand_over and wait > _SHORT:
+        if hand_over and wait > SHORT:
             self.handed_over = True
             return
         yield Pause(wait, f"{error.message} Looking at the documents before trying again.")

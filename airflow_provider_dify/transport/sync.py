@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifyTransportError
+from airflow_provider_dify.exceptions import DifyInputError, DifyKilledError, DifyTransportError
 from airflow_provider_dify.knowledge.flow import Flow, Pause, Request, Response, Step, resumed
 from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport import common
@@ -60,7 +60,7 @@ class Client:
 
     def _do(self, step: Step) -> Response | None:
         if self._stopped:
-            raise DifyError("The task was killed: nothing more is sent.")
+            raise DifyKilledError("The task was killed: nothing more is sent.")
         if isinstance(step, Request):
             return self._send(step)
         common.say(step, self._log)

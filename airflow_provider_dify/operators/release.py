@@ -1,0 +1,241 @@
+"""The operator that puts a new version of documents in the place of an old one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT
+from airflow_provider_dify.knowledge.journal import Version
+from airflow_provider_dify.knowledge.manifest import Manifest, ReleaseState
+from airflow_provider_dify.knowledge.release import Release
+from airflow_provider_dify.knowledge.release_options import ReleaseOptions
+from airflow_provider_dify.knowledge.replacing import PREVIOUS_RELEASE, Replacement
+from airflow_provider_dify.knowledge.rollback_report import RollbackReport
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
+from airflow_provider_dify.operators.switching import SwitchingOperator
+from airflow_provider_dify.transport import clock as clocks
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+    from airflow.triggers.base import BaseTrigger
+
+#: Key of the manifest in Airflow's store for the state of a task.
+_STORE_KEY = "airflow-provider-dify/release"
+_CHANNEL = "{{ dag.dag_id }}.{{ task.task_id }}"
+_RELEASE = "{{ run_id }}{{ ' [%d]' % ti.map_index if ti.map_index >= 0 else '' }}"
+
+
+class DifyReleaseOperator(SwitchingOperator):
+    """Put new documents in the place of old ones; when the task is green, search finds the new ones and not the old.
+
+    In this order: the new ones are indexed; they are enabled, and it is proven that search has them; the queries, if
+    any, bring what they should; the old ones are retired, and it is proven that search has lost them. At no moment does
+    a query that both versions answer find nothing. New documents that are switched off come in together, and both
+    versions are found only until the old ones are out. Those that are enabled already, as Dify makes them, are in
+    search beside the old ones from the end of their indexing on; Dify leaves no way around that.
+
+    If a step fails, what was done is undone, the old ones first, and it is proven that each document has exactly the
+    flags again that it had. What could not be undone is named. Deleting comes last of all, when everything else is
+    proven; once it has begun, a failure and a retry go forward.
+
+    Before it changes a flag, it writes into the metadata of each document (fields ``airflow_release_journal`` and, of
+    new ones, ``airflow_release``) what its flags are. By that a task that was killed and is retried knows what was
+    before, on every version of Airflow and whatever else was lost.
+
+    The manifest is the task's return value and, also when it fails, in XCom under the key ``report``;
+    ``DifyRollbackOperator`` takes it. It is also attached to the asset events of the task's ``outlets`` and, on Airflow
+    3.3 and newer, kept in the task's state store.
+
+    .. seealso:: https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
+
+    :param dataset_id: UUID of the knowledge base. (templated)
+    :param document_ids: The new documents: UUIDs as a list or a string, or the return value of a
+        ``DifyDocumentIngestOperator``. (templated)
+    :param replaces: What they replace. UUIDs; filters, such as ``{"metadata": {"source": "handbook"}}``, which never
+        select a new document; the return value of a ``DifyDocumentIngestOperator``; an empty list for nothing; or
+        ``previous_release``: what an earlier release of the same ``channel`` brought, and search still finds, by the
+        metadata of the documents themselves. Not needed where ``document_ids`` is the return value of a
+        ``DifyDocumentIngestOperator``. (templated)
+    :param retire: What becomes of the old ones: ``archive``, ``disable`` or ``delete``. (templated)
+    :param channel: What this is a release of; the DAG and the task by default. A mapped task that replaces the
+        ``previous_release`` needs one for each instance. (templated)
+    :param release: Name of the release, the same in each try; the run by default. (templated)
+    :param queries: What search has to bring before old documents leave, as for ``DifyRetrievalCheckOperator``. The
+        old documents are still found then. (templated)
+    :param until: ``retire``: all of it. ``enable``: only bring the new ones in; another task with the same channel and
+        release goes on from there.
+    :param max_documents: Fail, and change nothing, where more documents than this are to be replaced.
+    :param max_share: Fail, and change nothing, where more than this part of all documents is to be replaced.
+    :param tolerate: ``("missing",)``: old documents that are not there fail nothing. Those that filters select do not.
+    :param dry_run: Whether to look and to plan only.
+    :param timeout: Seconds for all of it, waiting for the indexing included; there is as much again to undo it. Dify's
+        lock on a document can last 600 s. An ``execution_timeout`` of the task should leave room for both.
+    :param stall_timeout: Seconds in which no indexing moves, after which it fails; ``None``: never.
+    :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
+    :param batch_size: How many documents one request names at most.
+    :param repair: Whether to queue again, by the opposite action and back, the jobs that Dify seems to have lost when
+        half of the time is gone.
+    :param deferrable: Whether to wait in the triggerer instead of on the worker.
+    :param dify_conn_id: Id of the Airflow Connection. (templated)
+    :return: The manifest as plain JSON: ``dataset_id``, ``release``, ``state`` (``released``; or ``enabled``,
+        ``not_begun``, ``releasing``, ``undone``, ``partly_undone``, ``partly_deleted``), ``step``, ``retire``,
+        ``counts``, lists of ids (``new``, ``old``, ``enabled``, ``retired``, ``deleted``, ``missing``, ``not_undone``),
+        ``previous`` (``enabled`` and ``archived`` of each document before), and ``errors`` by id.
+    :raises DifyInputError: What was asked for makes no sense, or a new document is an old one; nothing was sent.
+    :raises DifyGuardError: More is to be replaced than a limit allows; nothing was changed.
+    :raises DifyIndexingError: A new document cannot be indexed; nothing was changed.
+    :raises DifyReleaseUndone: A step failed, and everything is as it was before. ``DifyReleaseFailed``, which is one:
+        no retry can mend it.
+    :raises DifyReleaseIncomplete: A step failed, and not everything could be undone, or not all is deleted.
+    :raises DifyError: Dify could not be asked; nothing was changed.
+    """
+
+    template_fields: Sequence[str] = (
+        "dify_conn_id", "dataset_id", "document_ids", "replaces", "retire", "channel", "release", "queries",
+    )  # fmt: skip
+    template_fields_renderers = {"queries": "json"}  # noqa: RUF012 - as Airflow has it
+    ui_color = "#d6e4ff"
+    noun = "release"
+
+    def __init__(
+        self,
+        *,
+        dataset_id: str,
+        document_ids: Iterable[str] | Mapping[str, Any] | str,
+        replaces: Iterable[str] | Mapping[str, Any] | str | None = None,
+        retire: str = "archive",
+        channel: str = _CHANNEL,
+        release: str = _RELEASE,
+        queries: Iterable[str | Mapping[str, Any]] | str | None = None,
+        until: str = "retire",
+        max_documents: int | None = None,
+        max_share: float | None = None,
+        tolerate: Iterable[str] = (),
+        dry_run: bool = False,
+        timeout: float = 1800.0,
+        stall_timeout: float | None = STALL_TIMEOUT,
+        poll_interval: float = 10.0,
+        batch_size: int = 100,
+        repair: bool = True,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        dify_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.dataset_id = dataset_id
+        self.document_ids = document_ids
+        self.replaces = replaces
+        self.retire = retire
+        self.channel = channel
+        self.release = release
+        self.queries = queries
+        self.until = until
+        self.max_documents = max_documents
+        self.max_share = max_share
+        self.tolerate = tolerate
+        self._dry_run = dry_run  # without the underscore, it is a method of every operator
+        self.timeout = timeout
+        self.stall_timeout = stall_timeout
+        self.poll_interval = poll_interval
+        self.batch_size = batch_size
+        self.repair = repair
+        self.deferrable = deferrable
+        self.dify_conn_id = dify_conn_id
+        self._own_channel = channel != _CHANNEL
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Carry out the release, and return the manifest."""
+        release = self._of(context)
+        self.log.info(
+            "%sRelease %s of Dify dataset %s: %d documents replace %s; waiting up to %g s.",
+            "Dry run, nothing is changed: " if self._dry_run else "",
+            release.version,
+            release.dataset_id,
+            len(release.replacement.new),
+            release.replacement.describe(),
+            self.timeout,
+        )
+        return self._run(release, context)
+
+    def _of(self, context: Context) -> Release:
+        if self.replaces == PREVIOUS_RELEASE and not self._own_channel and _map_index(context) >= 0:
+            raise DifyInputError(
+                "channel must be given where a mapped task replaces the previous_release: each instance needs one of "
+                "its own, such as the name of what it releases. By their place in the list they could change over."
+            )
+        replacement = Replacement.of(
+            self.document_ids,
+            self.replaces,
+            now=clocks.clock.time(),
+            max_documents=self.max_documents,
+            max_share=self.max_share,
+        )
+        options = ReleaseOptions(
+            retire=self.retire,
+            until=self.until,
+            queries=self.queries if self.queries is None or isinstance(self.queries, str) else list(self.queries),
+            tolerate=self.tolerate,
+            dry_run=self._dry_run,
+            stall_timeout=self.stall_timeout,
+            batch_size=self.batch_size,
+            poll_interval=self.poll_interval,
+            repair=self.repair,
+        )
+        version = Version.of(self.channel, self.release, replacement.new)
+        inputs.number(self.timeout, "timeout")
+
+        def keep() -> None:
+            # Airflow bears no call from within another one, so a kill has no report to leave meanwhile.
+            stop, self._stop = self._stop, None
+            self._save(release.report(), context)
+            self._stop = stop
+
+        release = Release(self.dataset_id, replacement, version, options, before=self._kept(context), keep=keep)
+        return release
+
+    def _kept(self, context: Context) -> Manifest | None:
+        """Return the manifest of an earlier try, where Airflow has a place that outlives one (3.3 and newer)."""
+        store = context.get("task_state_store")
+        kept = store.get(_STORE_KEY) if store is not None else None
+        return Manifest.from_json(kept) if isinstance(kept, dict) else None
+
+    def _save(self, report: Manifest | RollbackReport, context: Context) -> None:
+        super()._save(report, context)
+        if not isinstance(report, Manifest) or report.state is ReleaseState.NOT_BEGUN:
+            return
+        store = context.get("task_state_store")
+        if store is not None:
+            store.set(_STORE_KEY, report.to_json())
+        if report.state is ReleaseState.RELEASED:
+            self._announce(report, context)
+
+    def _announce(self, manifest: Manifest, context: Context) -> None:
+        """Attach the manifest to the asset events of the outlets."""
+        events = context.get("outlet_events")
+        for outlet in self.outlets or ():
+            if events is not None:
+                events[outlet].extra = {**events[outlet].extra, "dify_release": manifest.to_json()}
+
+    def _read_report(self, report: Mapping[str, Any]) -> Manifest:
+        return Manifest.from_json(report)
+
+    def _trigger(self, subject: Release, started: float, seconds: float) -> BaseTrigger:
+        from airflow_provider_dify.triggers.release import DifyReleaseTrigger
+
+        return DifyReleaseTrigger(
+            dify_conn_id=self.dify_conn_id,
+            manifest=subject.report().to_json(),
+            options=subject.to_resume().to_json(),
+            started=started,
+            timeout=seconds,
+        )
+
+
+def _map_index(context: Context) -> int:
+    index = getattr(context["ti"], "map_index", -1)
+    return index if isinstance(index, int) else -1

@@ -1,0 +1,110 @@
+"""The operator that takes a release, or a change of status, back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.manifest import flags_to_json
+from airflow_provider_dify.knowledge.rollback import Rollback
+from airflow_provider_dify.knowledge.rollback_report import RollbackReport
+from airflow_provider_dify.knowledge.switching import Pace
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
+from airflow_provider_dify.operators.switching import SwitchingOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+    from airflow.triggers.base import BaseTrigger
+
+
+class DifyRollbackOperator(SwitchingOperator):
+    """Give documents exactly the flags again that they had before a release, or before a change of status.
+
+    What was in search is brought back first, and it is proven that search finds it; only then is taken out what was
+    not. A document that was archived while it was switched on, and is off by now, is in search for a moment on its way.
+
+    What is deleted stays deleted. Where a document that may have been in search is gone, the task fails and changes
+    nothing, unless that is tolerated: the new version stays, rather than nothing being found.
+
+    The report is the task's return value and, also when it fails, in XCom under the key ``report``. It holds what was
+    before the rollback, and so can itself be rolled back.
+
+    .. seealso:: https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
+
+    :param manifest: What is to be taken back: the return value (or XCom ``report``) of a ``DifyReleaseOperator``, a
+        ``DifyRollbackOperator``, or a ``DifyDocumentStatusOperator``, as a mapping or a string. (templated)
+    :param tolerate: ``("missing",)``: documents that are gone fail nothing.
+    :param timeout: Seconds to wait for documents that are busy or not yet in step with search. Dify's lock can last
+        600 s.
+    :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
+    :param batch_size: How many documents one request names at most.
+    :param deferrable: Whether to wait in the triggerer instead of on the worker.
+    :param dify_conn_id: Id of the Airflow Connection. (templated)
+    :return: The report as plain JSON: ``dataset_id``, ``source`` (what was taken back), ``counts`` by outcome, a list
+        of ids for each outcome (``restored``, ``unchanged``, ``missing``, ``failed``, ``not_attempted``), ``previous``
+        (the flags before the rollback), and ``errors`` by id.
+    :raises DifyInputError: It is no such manifest; nothing was sent.
+    :raises DifyRollbackFailed: Documents that may have been in search are gone; nothing was changed.
+    :raises DifyRollbackError: Documents are not as they were.
+    :raises DifyError: Dify could not be asked.
+    """
+
+    template_fields: Sequence[str] = ("dify_conn_id", "manifest")
+    template_fields_renderers = {"manifest": "json"}  # noqa: RUF012 - as Airflow has it
+    ui_color = "#ffe8cc"
+    noun = "rollback"
+
+    def __init__(
+        self,
+        *,
+        manifest: Mapping[str, Any] | str,
+        tolerate: Iterable[str] = (),
+        timeout: float = 1800.0,
+        poll_interval: float = 10.0,
+        batch_size: int = 100,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        dify_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.manifest = manifest
+        self.tolerate = tolerate
+        self.timeout = timeout
+        self.poll_interval = poll_interval
+        self.batch_size = batch_size
+        self.deferrable = deferrable
+        self.dify_conn_id = dify_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Carry out the rollback, and return the report."""
+        pace = Pace(self.batch_size, self.poll_interval)
+        rollback = Rollback(self.manifest, tolerate=self.tolerate, pace=pace)
+        self.log.info(
+            "Roll back %s: %d documents of Dify dataset %s; waiting up to %g s.",
+            rollback.former.source,
+            len(rollback.former.ids),
+            rollback.dataset_id,
+            inputs.number(self.timeout, "timeout"),
+        )
+        return self._run(rollback, context)
+
+    def _read_report(self, report: Mapping[str, Any]) -> RollbackReport:
+        return RollbackReport.from_json(report)
+
+    def _trigger(self, subject: Rollback, started: float, seconds: float) -> BaseTrigger:
+        from airflow_provider_dify.triggers.release import DifyRollbackTrigger
+
+        tolerate = [self.tolerate] if isinstance(self.tolerate, str) else list(self.tolerate)
+        return DifyRollbackTrigger(
+            dify_conn_id=self.dify_conn_id,
+            manifest=dict(inputs.literal(self.manifest)),  # type: ignore[call-overload]  # it was read as a mapping
+            found=flags_to_json(subject.report().previous),
+            tolerate=tolerate,
+            batch_size=self.batch_size,
+            poll_interval=self.poll_interval,
+            started=started,
+            timeout=seconds,
+        )
