@@ -44,7 +44,7 @@ def main() -> int:
                 print("\n".join(f"  {line}" for line in lines_of(report, scene.names)))
             print(f"\n{scene.epilogue()}")
         print(f"The DAG run ended in state '{state}', after {time.monotonic() - started:.0f} s of real time.")
-        states = [state] if scene.real else [state, ingest_folder()]
+        states = [state] if scene.real else [state, ingest_folder(), *release_and_roll_back()]
     return 0 if set(states) == {"success"} else 1
 
 
@@ -64,6 +64,34 @@ def ingest_folder() -> str:
         print("\n".join(f"  {line}" for line in lines_of(reports["archive_old"], folder.names)))
     print(f"The DAG run ended in state '{state}'.")
     return state
+
+
+def release_and_roll_back() -> list[str]:
+    """Show a release, and that it can be taken back; return the states in which the DAGs ended."""
+    from scripts.demo_release import ASKED, price_list
+
+    with price_list() as folder:
+
+        def show(when: str) -> None:
+            found = ", ".join(folder.dify.search(folder.kb, ASKED)) or "nothing"
+            print(f"\n{when}\n{table(folder.columns, folder.look())}\nA search for '{ASKED}' finds: {found}\n")
+
+        print("\nA new price list takes the place of the old one, all of it or nothing; then it is taken back.")
+        show("Before the release")
+        released, reports = run_dag("dify_release", folder.connection, folder.conf)
+        manifest = reports["release"]
+        show("Between release and rollback")
+        rolled_back, reports = run_dag("dify_rollback", folder.connection, {"manifest": manifest})
+        show("After the rollback")
+        for task_id, report, outcomes in (
+            ("release", manifest, ("enabled", "retired")),
+            ("rollback", reports["rollback"], ("restored",)),
+        ):
+            print(f"Report of {task_id}:")
+            for outcome in outcomes:
+                print(f"  {outcome:<10} {', '.join(folder.names[i] for i in report[outcome])}")
+    print(f"The DAG runs ended in state '{released}' and '{rolled_back}'.")
+    return [released, rolled_back]
 
 
 def prepare_airflow(home: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,17 +56,24 @@ class Folder:
 
 
 @contextmanager
-def newer_folder() -> Iterator[Folder]:
-    """Make the scene; the clock of the Dify is pushed wherever the provider waits."""
+def newer_folder(
+    old: Mapping[str, str] = _OLD, new: Mapping[str, str] = _NEW, questions: Mapping[str, str] = _QUESTIONS
+) -> Iterator[Folder]:
+    """Make the scene; the clock of the Dify is pushed wherever the provider waits.
+
+    :param old: Texts of the documents in the knowledge base, by name.
+    :param new: Texts of the files in the folder, by name.
+    :param questions: What is asked to find each new document, by its name without what follows the dot.
+    """
     from airflow_provider_dify.transport import clock
 
     with FakeDify() as dify, TemporaryDirectory(prefix="dify-demo-handbook-") as folder:
         clock.clock = dify.clock
         kb = dify.add_dataset("Handbook")
-        for name, text in _OLD.items():
+        for name, text in old.items():
             kb.add_document(name, text=text)
-        for name, text in _NEW.items():
+        for name, text in new.items():
             Path(folder, name).write_text(text)
-        queries = [{"query": words, "expect": {"name": f"{name} (*"}} for name, words in _QUESTIONS.items()]
+        queries = [{"query": words, "expect": {"name": f"{name} (*"}} for name, words in questions.items()]
         conf = {"dataset_id": kb.id, "source": folder, "queries": queries}
         yield Folder(dify, kb, dify.airflow_connection(), conf)

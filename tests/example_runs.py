@@ -76,6 +76,34 @@ def first_steps(add: Callable[[], Any]) -> str:
     return "held"
 
 
+def release(_: Callable[[], Any]) -> dict[str, Any]:
+    """A release that does not pass, and so is rolled back; then one that does, of the same files."""
+    from scripts.demo_ingest import newer_folder
+
+    with newer_folder() as folder:
+
+        def run(queries: list[Any]) -> dict[str, Any]:
+            state, reports = run_dag("dify_release", folder.connection, {**folder.conf, "queries": queries})
+            found = folder.dify.search(folder.kb, "travel parking canteen")
+            return {"run": state, "release": reports["release"]["state"], "found": sorted(found)}
+
+        wrong = [{"query": "travel", "expect": {"name": "nothing"}}]
+        return {"wrong": run(wrong), "right": run(folder.conf["queries"])}
+
+
+def release_steps(add: Callable[[], Any]) -> dict[str, Any]:
+    """Three releases in steps, of which the second does not pass."""
+    dify, kb = add()
+    found = []
+    for number, expected in enumerate(["v0*", "nothing", "v2*"]):
+        document = kb.add_document(f"v{number} page", text="rules", enabled=False)
+        queries = [{"query": "rules", "expect": {"name": expected}}]
+        conf = {"dataset_id": kb.id, "new_document_ids": [document.id], "queries": queries}
+        state, _ = run_dag("dify_release_steps", dify.airflow_connection(), conf)
+        found.append([state, *dify.search(kb, "rules")])
+    return {"found": found}
+
+
 def main() -> None:
     """Run all of them; the last line of the output is what came of them."""
     with tempfile.TemporaryDirectory(prefix="dify-examples-") as home:
@@ -84,7 +112,7 @@ def main() -> None:
         from airflow_provider_dify.transport import clock
 
         found = {}
-        for story in (nightly_archive, quarantine, ingest_and_switch, first_steps):
+        for story in (nightly_archive, quarantine, ingest_and_switch, first_steps, release, release_steps):
             with FakeDify() as dify:
                 clock.clock = dify.clock
                 found[story.__name__] = story(lambda dify=dify: (dify, dify.add_dataset("handbook")))  # type: ignore[misc]

@@ -43,3 +43,14 @@ def test_they_do_what_they_say() -> None:
         ],
         "sent by the second": 0,
     }
+    assert runs["release"] == {
+        "wrong": {"run": "failed", "release": "released", "found": ["parking.md", "travel.md"]},
+        "right": {
+            "run": "success",
+            "release": "released",
+            "found": ["canteen (ee11a0ae).md", "parking (d94d523e).md", "travel (1106b41a).md"],
+        },
+    }
+    assert runs["release_steps"] == {
+        "found": [["success", "v0 page"], ["failed", "v0 page"], ["success", "v2 page"]],
+    }

@@ -41,8 +41,8 @@ class IngestVerbs(FlowHook):
         :param dataset_id: UUID of the knowledge base.
         :param source: What becomes documents (see :func:`~airflow_provider_dify.sources.resolve`): a path or an URL of
             a file, of a folder, or with wildcards; ``{"name": ..., "text": ...}``; or a list of these.
-        :param if_exists: What to do where there is a document of the same name: ``update``, ``skip``, ``fail`` or
-            ``new_version``.
+        :param if_exists: What to do where there is a document of the same name: ``update``, ``skip``, ``fail``,
+            ``new_version`` or ``for_release``.
         :param wait_for_indexing: Whether to wait until Dify has indexed all of them.
         :param options: How Dify shall treat the documents.
         :param metadata: Values for the metadata of each document.

@@ -53,6 +53,7 @@ class ReleaseVerbs(FlowHook):
 
         :param dataset_id: UUID of the knowledge base.
         :param document_ids: UUIDs of the new documents, or the report of an ingestion.
+            Those that the ingestion has made count as switched off before.
         :param replaces: What they replace: UUIDs, filters (see :meth:`select_documents`), the report of an ingestion,
             ``previous_release``, an empty list for nothing; ``None`` where ``document_ids`` is that report.
         :param retire: ``archive``, ``disable`` or ``delete`` the old ones.

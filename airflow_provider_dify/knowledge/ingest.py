@@ -32,8 +32,8 @@ class Ingestion:
 
     :param dataset_id: UUID of the knowledge base.
     :param sources: The contents, in order.
-    :param if_exists: What to do where there is a document of the same name: ``update``, ``skip``, ``fail`` or
-        ``new_version``.
+    :param if_exists: What to do where there is a document of the same name: ``update``, ``skip``, ``fail``,
+        ``new_version`` or ``for_release``.
     :param options: How Dify shall treat the documents.
     :param metadata: Values for the metadata of each document.
     :param hash_field: Name of the metadata that keeps the digest of a document's content, by which an unchanged one is

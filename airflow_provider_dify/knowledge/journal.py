@@ -123,7 +123,9 @@ def _words(flags: Flags) -> str:
 
 
 def _text(value: object, parameter: str) -> str:
-    text = value.strip() if isinstance(value, str) else ""
+    # Where Airflow renders templates as native objects, digits become a number.
+    given = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    text = given.strip() if isinstance(given, str) else ""
     if not text or len(text) > _LONGEST or _SEPARATOR.strip() in text or not text.isprintable():
         raise DifyInputError(
             f"{parameter} must be a text of at most {_LONGEST} characters without '|', not {inputs.show(value)}."

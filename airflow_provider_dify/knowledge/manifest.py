@@ -46,7 +46,7 @@ class Manifest:
     :param retire: What becomes of old documents: ``archive``, ``disable`` or ``delete``.
     :param new: Documents of the new version.
     :param old: Documents that they replace.
-    :param enabled: New documents whose flags it changed.
+    :param enabled: New documents that were not in search before.
     :param retired: Old documents whose flags it changed, or which it deleted.
     :param deleted: Old documents that are deleted.
     :param missing: Documents that are not in the knowledge base, and were not when it began.

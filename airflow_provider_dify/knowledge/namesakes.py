@@ -30,6 +30,8 @@ class IfExists(str, Enum):
     FAIL = "fail"
     #: Make another document, whose name tells its content, and leave the old one as it is.
     NEW_VERSION = "new_version"
+    #: The same, but where that other document is there and out of use, take it as it is: a release brings it back.
+    FOR_RELEASE = "for_release"
 
 
 class Verb(Enum):
@@ -78,8 +80,8 @@ def decide(source: Source, documents: Sequence[Document], if_exists: IfExists, h
     :raises DifySourceError: The content has to be compared, and cannot be read.
     """
     namesakes = [document for document in documents if document.name == source.name]
-    if if_exists is IfExists.NEW_VERSION:
-        return _new_version(source, documents)
+    if if_exists in (IfExists.NEW_VERSION, IfExists.FOR_RELEASE):
+        return _new_version(source, documents, reuse=if_exists is IfExists.FOR_RELEASE)
     if not namesakes:
         return Decision(Verb.CREATE, source.name)
     ids = _named(namesakes)
@@ -115,7 +117,7 @@ def _update(source: Source, namesakes: list[Document], hash_field: str | None) -
     return Decision(Verb.CREATE, name, failed, old=tuple(document.id for document in namesakes))
 
 
-def _new_version(source: Source, documents: Sequence[Document]) -> Decision:
+def _new_version(source: Source, documents: Sequence[Document], *, reuse: bool) -> Decision:
     begin, end = _split(source.name)
     version = f"{begin} ({source.digest()[:_DIGEST_SHOWN]}){end}"
     same = [document for document in documents if document.name == version]
@@ -123,7 +125,10 @@ def _new_version(source: Source, documents: Sequence[Document]) -> Decision:
     old = tuple(document.id for document in others if document.belongs_in_search)
     if live := [document for document in same if document.belongs_in_search and not document.failed]:
         return Decision(Verb.SKIP, version, live[0], old)
-    if off := [document for document in same if not document.belongs_in_search]:
+    off = [document for document in same if not document.belongs_in_search]
+    if reuse and (ready := [document for document in off if not (document.failed or document.paused)]):
+        return Decision(Verb.SKIP, version, ready[0], old)
+    if off:
         why = f"This content is there, but out of use: {_named(off)}. un_archive or enable it instead."
         return Decision(Verb.REFUSE, version, why=why)
     return Decision(Verb.CREATE, version, old=old)

@@ -32,6 +32,7 @@ from airflow_provider_dify.knowledge.retrieval_check import RetrievalCheck
 from airflow_provider_dify.knowledge.switching import Switch, flags_of
 
 _LIVE = Flags(enabled=True, archived=False)
+_OFF = Flags(enabled=False, archived=False)
 #: Where these are what an earlier try left, it knows what was before.
 _UNFINISHED = frozenset(ReleaseState) - {ReleaseState.NOT_BEGUN, ReleaseState.UNDONE}
 #: Seconds in which queries may fail before they do: search was proven to have the documents.
@@ -101,7 +102,8 @@ class Release:
         :param options: How it is done.
         """
         old = Choice(manifest.old) if manifest.old else None
-        replacement = Replacement(manifest.new, old, Guard(), none=old is None)
+        fresh = frozenset(i for i in manifest.new if manifest.previous.get(i) == _OFF)
+        replacement = Replacement(manifest.new, old, Guard(), none=old is None, fresh=fresh)
         return cls(manifest.dataset_id, replacement, Version.read(manifest.release), options, before=manifest)
 
     def to_resume(self) -> ReleaseOptions:
@@ -196,8 +198,10 @@ class Release:
         for document_id in (*self.replacement.new, *self._old):
             if document := self._documents.get(document_id):
                 journal = self.version.journal_of(document)
-                self._previous[document_id] = journal[1] if journal else document.flags
-                if self._previous[document_id] != document.flags:
+                fresh = document_id in self.replacement.fresh and document.belongs_in_search
+                before = _OFF if fresh else document.flags
+                self._previous[document_id] = journal[1] if journal else before
+                if journal and journal[1] != document.flags:
                     self._state = ReleaseState.RELEASING
             elif document_id in kept:
                 self._previous[document_id] = kept[document_id]

@@ -29,12 +29,15 @@ class Replacement:
     :param old: What finds those that they replace; ``None``: the documents of the release before.
     :param guard: How many those may be.
     :param none: Whether nothing is replaced.
+    :param fresh: New documents that an ingestion has made for this: Dify has switched them on by itself. They count as
+        switched off before, so that going back takes them out of search.
     """
 
     new: tuple[str, ...]
     old: Choice | None
     guard: Guard
     none: bool = False
+    fresh: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -59,8 +62,10 @@ class Replacement:
         """
         guard = Guard(max_documents, max_share)
         given, meant = inputs.literal(document_ids), inputs.literal(replaces)
+        fresh: frozenset[str] = frozenset()
         if isinstance(given, Mapping):
             meant = given.get("old_document_ids") if meant is None else meant
+            fresh = _fresh(given)
             given = _of_report(given, "document_ids")
         new = inputs.canonical_ids(given)
         if meant is None or meant == "":
@@ -69,21 +74,21 @@ class Replacement:
                 "an ingestion. Give an empty list where they replace nothing."
             )
         if meant == PREVIOUS_RELEASE:
-            return cls(new, None, guard)
+            return cls(new, None, guard, fresh=fresh)
         if isinstance(meant, Mapping) and "old_document_ids" in meant:
             meant = meant["old_document_ids"]
         if isinstance(meant, Mapping):
-            return cls(new, Choice.of(None, meant, now=now), guard)
+            return cls(new, Choice.of(None, meant, now=now), guard, fresh=fresh)
         if isinstance(meant, (list, tuple)) and not meant:
-            return cls(new, None, guard, none=True)
+            return cls(new, None, guard, none=True, fresh=fresh)
         old = inputs.canonical_ids(meant, "replaces")
         if both := tuple(i for i in new if i in set(old)):
             raise DifyInputError(
                 f"{len(both)} documents are given as new and as old ones, {some_of(both)}: they would be retired by "
                 "their own release. An update keeps the id of its document; make new versions instead "
-                "(if_exists='new_version' of DifyDocumentIngestOperator)."
+                "(if_exists='for_release' of DifyDocumentIngestOperator)."
             )
-        return cls(new, Choice(old), guard)
+        return cls(new, Choice(old), guard, fresh=fresh)
 
     @property
     def selects(self) -> bool:
@@ -129,6 +134,17 @@ class Replacement:
     def _without_new(self, ids: tuple[str, ...], total: int) -> Chosen:
         new = set(self.new)
         return Chosen(tuple(dict.fromkeys(i for i in ids if i not in new)), total)
+
+
+def _fresh(report: Mapping[object, object]) -> frozenset[str]:
+    """Return the documents that an ingestion has made: now, or in a run before, where old ones still wait for them."""
+    entries = report.get("documents")
+    made = [
+        entry.get("document_id")
+        for entry in (entries if isinstance(entries, (list, tuple)) else ())
+        if isinstance(entry, Mapping) and (entry.get("outcome") == "created" or entry.get("old_document_ids"))
+    ]
+    return frozenset(i for i in made if isinstance(i, str))
 
 
 def _of_report(report: Mapping[object, object], name: str) -> object:

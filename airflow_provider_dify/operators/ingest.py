@@ -56,7 +56,9 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
         string may also hold such a list as JSON. (templated)
     :param if_exists: What to do where there is a document of the same name. ``update``: replace the content of the one
         in use, if it differs. ``skip``: leave it, whatever it holds. ``fail``: refuse the input. ``new_version``: make
-        another document, called like ``report (3f2a91c0).md`` by its content, beside the old one. (templated)
+        another document, called like ``report (3f2a91c0).md`` by its content, beside the old one. ``for_release``: the
+        same, and where that document is there and out of use, as after a release that was rolled back, it is taken as
+        it is; ``new_version`` refuses that. (templated)
     :param indexing: ``wait`` for it on the worker, ``defer`` the waiting to the triggerer, or ``none``. The default
         follows ``operators.default_deferrable``.
     :param process_rule: How Dify cleans and cuts the text, as its API takes it; the default is ``{"mode":

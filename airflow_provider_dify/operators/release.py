@@ -39,8 +39,11 @@ class DifyReleaseOperator(SwitchingOperator):
     versions are found only until the old ones are out. Those that are enabled already, as Dify makes them, are in
     search beside the old ones from the end of their indexing on; Dify leaves no way around that.
 
-    If a step fails, what was done is undone, the old ones first, and it is proven that each document has exactly the
-    flags again that it had. What could not be undone is named. Deleting comes last of all, when everything else is
+    Where ``document_ids`` is the return value of an ingestion, the documents that it has made count as switched off
+    before: going back takes them out of search. All others get exactly the flags again that they had.
+
+    If a step fails, what was done is undone, the old ones first, and it is proven that each document has the flags
+    again that it had. What could not be undone is named. Deleting comes last of all, when everything else is
     proven; once it has begun, a failure and a retry go forward.
 
     Before it changes a flag, it writes into the metadata of each document (fields ``airflow_release_journal`` and, of

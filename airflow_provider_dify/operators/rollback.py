@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import conf
+from airflow.providers.common.compat.sdk import AirflowSkipException, conf
 
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.manifest import flags_to_json
@@ -36,6 +36,8 @@ class DifyRollbackOperator(SwitchingOperator):
 
     :param manifest: What is to be taken back: the return value (or XCom ``report``) of a ``DifyReleaseOperator``, a
         ``DifyRollbackOperator``, or a ``DifyDocumentStatusOperator``, as a mapping or a string. (templated)
+    :param allow_empty: Whether the task is skipped where there is no manifest, since what was to be taken back did not
+        run. For a task that runs when another one before it has failed.
     :param tolerate: ``("missing",)``: documents that are gone fail nothing.
     :param timeout: Seconds to wait for documents that are busy or not yet in step with search. Dify's lock can last
         600 s.
@@ -60,7 +62,8 @@ class DifyRollbackOperator(SwitchingOperator):
     def __init__(
         self,
         *,
-        manifest: Mapping[str, Any] | str,
+        manifest: Mapping[str, Any] | str | None,
+        allow_empty: bool = False,
         tolerate: Iterable[str] = (),
         timeout: float = 1800.0,
         poll_interval: float = 10.0,
@@ -71,6 +74,7 @@ class DifyRollbackOperator(SwitchingOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.manifest = manifest
+        self.allow_empty = allow_empty
         self.tolerate = tolerate
         self.timeout = timeout
         self.poll_interval = poll_interval
@@ -80,6 +84,8 @@ class DifyRollbackOperator(SwitchingOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Carry out the rollback, and return the report."""
+        if self.allow_empty and self.manifest in (None, "", "None"):
+            raise AirflowSkipException("There is no manifest: what was to be taken back has not run.")
         pace = Pace(self.batch_size, self.poll_interval)
         rollback = Rollback(self.manifest, tolerate=self.tolerate, pace=pace)
         self.log.info(

@@ -198,6 +198,10 @@ def test_versions_stand_beside_each_other(kb: Dataset, ingest: Ingest) -> None:
     again = ingest(text("page.md", "one"), if_exists="new_version").report["documents"][0]
     assert again["outcome"] == "refused"
     assert "un_archive" in again["error"]
+    reused = ingest(text("page.md", "one"), if_exists="for_release").report["documents"][0]
+    assert (reused["outcome"], reused["document_id"]) == ("skipped", first["document_id"])
+    assert reused["old_document_ids"] == [second["document_id"]]
+    assert kb.documents[0].archived
 
 
 def test_two_documents_in_use_of_one_name_are_refused(kb: Dataset, ingest: Ingest) -> None:

@@ -231,6 +231,27 @@ class TestReplaces:
         assert scene.wholly_new
         assert scene.release(document_ids=json.dumps(report), replaces=report) is None
 
+    def test_going_back_takes_out_what_an_ingestion_has_made_for_it(self, dify: FakeDify) -> None:
+        scene = Scene(dify, World(new=[LIVE, LIVE, LIVE, (True, True)], old=[LIVE]))
+        fresh, waiting, unchanged, archived = (document.id for document in scene.new)
+        old = [scene.old[0].id]
+        report = {
+            "document_ids": [fresh, waiting, unchanged, archived],
+            "old_document_ids": old,
+            "documents": [
+                {"document_id": fresh, "outcome": "created", "old_document_ids": []},
+                {"document_id": waiting, "outcome": "skipped", "old_document_ids": old},
+                {"document_id": unchanged, "outcome": "skipped", "old_document_ids": []},
+                {"document_id": archived, "outcome": "skipped", "old_document_ids": old},
+            ],
+        }
+        assert type(scene.release(document_ids=report, replaces=None, queries=NEVER)) is DifyReleaseUndone
+        off = {fresh: (False, False), waiting: (False, False)}
+        assert scene.flags() == {**scene.before, **off}
+        assert scene.found() == {"old 0", "new 2"}
+        assert scene.release(document_ids=report, replaces=None) is None
+        assert scene.wholly_new
+
     def test_nothing(self, scene: Scene) -> None:
         assert scene.release(replaces=[]) is None
         assert scene.report["old"] == []

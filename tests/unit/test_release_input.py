@@ -38,7 +38,7 @@ TABLE: list[tuple[str, dict[str, Any], type[DifyError], tuple[str, ...]]] = [
     ("an unknown outcome", {"tolerate": ("busy",)}, DifyInputError, ("tolerate must be one of missing, not 'busy'.",)),
     ("a channel with a bar", {"channel": "a | b"}, DifyInputError, ("channel must be a text of at most 250 char",)),
     ("no channel", {"channel": ""}, DifyInputError, ("channel must be a text", "not ''.")),
-    ("a release that is no text", {"release": 7}, DifyInputError, ("release must be a text", "not 7.")),
+    ("a release that is no text", {"release": None, "channel": 1.5}, DifyInputError, ("channel must be", "not 1.5.")),
     ("queries without end", {"queries": [{"query": ""}]}, DifyInputError, ("query",)),
     ("no time", {"timeout": 0}, DifyInputError, ("timeout must be a number above 0, not 0.",)),
     ("text as time", {"timeout": "900"}, DifyInputError, ("timeout must be a number above 0, not '900'.",)),
