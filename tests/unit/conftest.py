@@ -23,6 +23,8 @@ OUTCOMES = (
 class TaskInstance:
     """The part of a task instance that an operator uses."""
 
+    dag_id, task_id, run_id, map_index, try_number = "dag", "change", "run", -1, 1
+
     def __init__(self) -> None:
         self.xcom: dict[str, Any] = {}
 
