@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_dify.operators.base import KnowledgeBaseTask
 from airflow_provider_dify.operators.deleting import DifyDocumentDeleteOperator
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
@@ -20,23 +19,23 @@ from airflow_provider_dify.testing import Document
 Make = Callable[..., Any]
 
 
-def status(page: Document, **kwargs: Any) -> KnowledgeBaseTask:
+def status(page: Document, **kwargs: Any) -> Any:
     return DifyDocumentStatusOperator(
         task_id="change", dataset_id=page.dataset.id, document_ids=page.id, action="archive", **kwargs
     )
 
 
-def metadata(page: Document, **kwargs: Any) -> KnowledgeBaseTask:
+def metadata(page: Document, **kwargs: Any) -> Any:
     return DifyDocumentMetadataOperator(
         task_id="change", dataset_id=page.dataset.id, document_ids=[page.id], values={"team": "support"}, **kwargs
     )
 
 
-def delete(page: Document, **kwargs: Any) -> KnowledgeBaseTask:
+def delete(page: Document, **kwargs: Any) -> Any:
     return DifyDocumentDeleteOperator(task_id="change", dataset_id=page.dataset.id, document_ids=[page.id], **kwargs)
 
 
-def ingest(page: Document, **kwargs: Any) -> KnowledgeBaseTask:
+def ingest(page: Document, **kwargs: Any) -> Any:
     """Beside the document comes another one, of this file."""
     source = {"name": "tasks.md", "path": str(Path(__file__))}
     return DifyDocumentIngestOperator(
@@ -48,11 +47,11 @@ def ingest(page: Document, **kwargs: Any) -> KnowledgeBaseTask:
     )
 
 
-def listing(page: Document, **kwargs: Any) -> KnowledgeBaseTask:
+def listing(page: Document, **kwargs: Any) -> Any:
     return DifyListDocumentsOperator(task_id="change", dataset_id=page.dataset.id, **kwargs)
 
 
-def check(page: Document, **kwargs: Any) -> KnowledgeBaseTask:
+def check(page: Document, **kwargs: Any) -> Any:
     return DifyRetrievalCheckOperator(
         task_id="change",
         dataset_id=page.dataset.id,
@@ -63,7 +62,7 @@ def check(page: Document, **kwargs: Any) -> KnowledgeBaseTask:
     )
 
 
-def sensor(page: Document, **kwargs: Any) -> KnowledgeBaseTask:
+def sensor(page: Document, **kwargs: Any) -> Any:
     return DifyDocumentIndexingSensor(task_id="change", dataset_id=page.dataset.id, document_ids=[page.id], **kwargs)
 
 

@@ -19,9 +19,11 @@ from tests.unit.conftest import TaskInstance
 from tests.unit.every_task import EVERY, Make, ingest, listing, sensor, status
 
 try:  # of the name that it has since Airflow 3.2
-    from airflow.serialization.serialized_objects import DagSerialization as SerializedDAG
+    from airflow.serialization.serialized_objects import DagSerialization
 except ImportError:
-    from airflow.serialization.serialized_objects import SerializedDAG  # type: ignore[no-redef,unused-ignore]
+    from airflow.serialization.serialized_objects import (  # type: ignore[assignment,attr-defined,unused-ignore]
+        SerializedDAG as DagSerialization,
+    )
 
 KEYS = KNOWLEDGE_BASE, DOCUMENT = "_link_DifyKnowledgeBaseLink", "_link_DifyDocumentLink"
 
@@ -84,10 +86,10 @@ def test_several_documents_have_no_link_of_their_own(kb: Dataset) -> None:
 def test_a_sensor_shows_them_once(dify: FakeDify, page: Document) -> None:
     page.set(indexing_status="indexing")
     instance, waiting = TaskInstance(), sensor(page, poke_interval=10)
-    waiting.poke({"ti": instance})  # type: ignore[attr-defined]
+    waiting.poke({"ti": instance})
     assert KNOWLEDGE_BASE in instance.xcom
     instance.xcom.clear()
-    waiting.poke({"ti": instance})  # type: ignore[attr-defined]
+    waiting.poke({"ti": instance})
     assert not instance.xcom
 
 
@@ -166,5 +168,5 @@ class TestAirflow:
                 )
             else:
                 status(page)
-        read = SerializedDAG.from_dict(json.loads(json.dumps(SerializedDAG.to_dict(dag))))
+        read = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
         assert set(read.task_dict["change"].extra_links) == {DifyKnowledgeBaseLink().name, DifyDocumentLink().name}
