@@ -57,12 +57,21 @@ def origin(context: Mapping[str, Any], dataset_id: str) -> dict[str, Any]:
         events of the same knowledge base that started the task's run.
     """
     task = context["ti"]
-    answered = [extra for extra in _newest_first(_triggering(context)) if extra.get("dataset_id") == dataset_id]
+    answered = [extra for extra in _newest_first(triggering_events(context)) if extra.get("dataset_id") == dataset_id]
     return {
         "report": {**{name: getattr(task, name) for name in _TASK}, "key": REPORT_KEY},
         "try_number": task.try_number,
         "in_answer_to": list(dict.fromkeys(extra["action"] for extra in answered if "action" in extra)),
     }
+
+
+def triggering_events(context: Mapping[str, Any]) -> Any:
+    """Return the events that started the run of a task, under the name that this Airflow has for them.
+
+    :param context: Context of the task.
+    :return: Sequences of events, by asset; nothing where no event started it.
+    """
+    return context.get("triggering_asset_events") or context.get("triggering_dataset_events") or {}
 
 
 def rollbacks(events: Any) -> list[dict[str, Any]]:
@@ -75,8 +84,8 @@ def rollbacks(events: Any) -> list[dict[str, Any]]:
     no document, and those that themselves took back what an event told of. Otherwise a rollback that has outlets, too,
     would be taken back, and that again, for ever.
 
-    :param events: ``triggering_asset_events`` of a run (``triggering_dataset_events`` on Airflow 2), a list of events,
-        or the ``extra`` of an event, or a list of such.
+    :param events: What :func:`triggering_events` returns, a list of events, the ``extra`` of an event, or a list of
+        such.
     :return: Mappings with ``dify_conn_id``, ``dataset_id``, ``action`` and ``document_ids``.
     :raises DifyInputError: An event is of so many documents that its report is needed, which is not in XCom any more.
     """
@@ -110,10 +119,6 @@ def as_text_and_numbers(extra: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in extra.items()
         if value is not None
     }
-
-
-def _triggering(context: Mapping[str, Any]) -> Any:
-    return context.get("triggering_asset_events") or context.get("triggering_dataset_events") or {}
 
 
 def _newest_first(events: Any) -> Iterator[dict[str, Any]]:

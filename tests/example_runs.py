@@ -5,6 +5,7 @@ A program of its own, as Airflow is set up once in a process.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -66,6 +67,35 @@ def ingest_and_switch(_: Callable[[], Any]) -> dict[str, Any]:
         return {"states": states, "documents": folder.look(), "sent by the second": sent}
 
 
+def roll_back_on_event(add: Callable[[], Any]) -> dict[str, Any]:
+    """A change after which search fails, taken back by its event; then the same event, with nothing wrong."""
+    from airflow_provider_dify.events import event_extra
+    from airflow_provider_dify.hooks.dify import DifyHook
+
+    dify, kb = add()
+    leave = kb.add_document("leave.md", text="Everybody has thirty days of leave.")
+    os.environ["AIRFLOW_CONN_DIFY_DEFAULT"] = dify.airflow_connection()
+    with DifyHook() as hook:
+        event = event_extra(hook.change_document_status(kb.id, [leave.id], "archive").to_json())
+    queries = [{"query": "leave", "expect": {"name": "leave*"}}]
+    conf = {"dataset_id": kb.id, "queries": queries, "event": event}
+    runs = [run_dag("dify_roll_back_on_event", dify.airflow_connection(), conf)[0] for _ in range(2)]
+    changes = [request.path.rpartition("/")[2] for request in dify.requests if request.method == "PATCH"]
+    return {"states": runs, "found": dify.search(kb, "leave"), "changes": sorted(set(changes), key=changes.index)}
+
+
+def taskflow(add: Callable[[], Any]) -> dict[str, Any]:
+    """Documents of which some cannot be found, each for its own reason."""
+    dify, kb = add()
+    kb.add_document("found")
+    kb.add_document("archived", archived=True)
+    kb.add_document("off", enabled=False)
+    os.environ["AIRFLOW_CONN_DIFY_DEFAULT"] = dify.airflow_connection()
+    run = importlib.import_module("dify_taskflow").dag.test(run_conf={"dataset_id": kb.id})
+    counts: dict[str, Any] = run.get_task_instance("summary").xcom_pull("summary")
+    return counts
+
+
 def first_steps(add: Callable[[], Any]) -> str:
     """The test that the documentation shows: it asserts by itself."""
     dify, _ = add()
@@ -112,7 +142,17 @@ def main() -> None:
         from airflow_provider_dify.transport import clock
 
         found = {}
-        for story in (nightly_archive, quarantine, ingest_and_switch, first_steps, release, release_steps):
+        stories = (
+            nightly_archive,
+            quarantine,
+            ingest_and_switch,
+            roll_back_on_event,
+            taskflow,
+            first_steps,
+            release,
+            release_steps,
+        )
+        for story in stories:
             with FakeDify() as dify:
                 clock.clock = dify.clock
                 found[story.__name__] = story(lambda dify=dify: (dify, dify.add_dataset("handbook")))  # type: ignore[misc]

@@ -32,6 +32,12 @@ def test_they_do_what_they_say() -> None:
         "enabled": {"prices 2026": True, "draft": False},
         "found": ["prices 2026"],
     }
+    assert runs["roll_back_on_event"] == {
+        "states": ["success", "success"],
+        "found": ["leave.md"],
+        "changes": ["archive", "un_archive"],
+    }
+    assert runs["taskflow"] == {"archived": 1, "disabled": 1}
     assert runs["ingest_and_switch"] == {
         "states": ["success", "success"],
         "documents": [

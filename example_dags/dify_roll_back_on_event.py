@@ -1,0 +1,63 @@
+"""Whenever documents of a Dify knowledge base were changed, ask it questions, and take the change back if they fail.
+
+An asset stands for the knowledge base: give it to the ``outlets`` of the operators that change it. Their events say
+what they changed, and that is all that this DAG needs to take it back. Its own change makes no event, as it has no
+outlets, so it does not start this DAG again.
+
+To take back a change by hand, trigger the DAG and paste the extra of its event.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG, Param, task
+
+from airflow_provider_dify.assets import knowledge_base
+from airflow_provider_dify.events import rollbacks, triggering_events
+from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
+from airflow_provider_dify.operators.retrieval import DifyRetrievalCheckOperator
+
+DATASET_ID = os.environ.get("DIFY_DATASET_ID", "00000000-0000-4000-8000-000000000000")
+HANDBOOK = knowledge_base(os.environ.get("DIFY_HOST", "dify.example.com"), DATASET_ID)
+QUERIES = [{"query": "How many days of leave do I have?", "expect": {"name": "leave*"}}]
+
+with DAG(
+    dag_id="dify_roll_back_on_event",
+    description="Take back changes of a Dify knowledge base after which search fails",
+    # [START howto_asset_schedule]
+    schedule=[HANDBOOK],
+    # [END howto_asset_schedule]
+    start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - Airflow takes it as UTC
+    catchup=False,
+    max_active_runs=1,
+    tags=["dify"],
+    params={
+        "dataset_id": Param(DATASET_ID, type="string", title="UUID of the knowledge base"),
+        "queries": Param(QUERIES, type="array", title="What search has to find"),
+        "event": Param({}, type="object", title="Extra of the event to take back; empty: those that started the run"),
+    },
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
+    render_template_as_native_obj=True,
+) as dag:
+    check = DifyRetrievalCheckOperator(
+        task_id="check",
+        dataset_id="{{ params.dataset_id }}",
+        queries="{{ params.queries }}",
+        on_failure="report",
+    )
+
+    # [START howto_asset_rollback]
+    @task
+    def to_take_back(report: Any, **context: Any) -> list[dict[str, Any]]:
+        """Return what takes back the changes that this run was started by, if search fails since."""
+        return [] if report["passed"] else rollbacks(context["params"]["event"] or triggering_events(context))
+
+    DifyDocumentStatusOperator.partial(
+        task_id="roll_back",
+        # One after the other, as the last change has to be taken back first.
+        max_active_tis_per_dagrun=1,
+    ).expand_kwargs(to_take_back(check.output))
+    # [END howto_asset_rollback]

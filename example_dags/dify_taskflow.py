@@ -1,0 +1,46 @@
+"""Write your own tasks with the hook: every verb of Dify's Knowledge API, as typed Python.
+
+Here, the documents of a knowledge base that no search can find are looked up, and reported by what keeps them out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG, Param, task
+
+with DAG(
+    dag_id="dify_taskflow",
+    description="Look for documents of a Dify knowledge base that search cannot find",
+    schedule=None,
+    start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - Airflow takes it as UTC
+    catchup=False,
+    tags=["dify"],
+    params={"dataset_id": Param("", type="string", title="UUID of the knowledge base")},
+) as dag:
+    # [START howto_taskflow]
+    @task
+    def out_of_search(params: Any = None) -> list[dict[str, str]]:
+        """Return the documents that no search can find, and why."""
+        # Loaded where it is used, so that a parse of this file stays fast.
+        from airflow_provider_dify.hooks.dify import DifyHook
+
+        with DifyHook() as hook:
+            return [
+                {"id": document.id, "name": document.name, "why": document.display_status}
+                for document in hook.list_documents(params["dataset_id"])
+                if not document.belongs_in_search
+            ]
+
+    @task
+    def summary(documents: list[dict[str, str]]) -> dict[str, int]:
+        """Count them by what keeps them out."""
+        counts = dict(Counter(document["why"] for document in documents))
+        logging.getLogger(__name__).info("Out of search: %s", counts or "none")
+        return counts
+
+    summary(out_of_search())
+    # [END howto_taskflow]
