@@ -17,7 +17,7 @@ from airflow_provider_dify.knowledge.release_options import ReleaseOptions
 from airflow_provider_dify.knowledge.replacing import PREVIOUS_RELEASE, Replacement
 from airflow_provider_dify.knowledge.rollback_report import RollbackReport
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
-from airflow_provider_dify.operators.switching import SwitchingOperator
+from airflow_provider_dify.operators.switching import SwitchingOperator, as_event
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class DifyReleaseOperator(SwitchingOperator):
     before, on every version of Airflow and whatever else was lost.
 
     The manifest is the task's return value and, also when it fails, in XCom under the key ``report``;
-    ``DifyRollbackOperator`` takes it. It is also attached to the asset events of the task's ``outlets`` and, on Airflow
-    3.3 and newer, kept in the task's state store.
+    ``DifyRollbackOperator`` takes it. It is also in the asset events of the task's ``outlets`` (``manifest`` of their
+    ``extra``, up to 1,000 documents) and, on Airflow 3.3 and newer, kept in the task's state store.
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
 
@@ -209,20 +209,19 @@ class DifyReleaseOperator(SwitchingOperator):
 
     def _save(self, report: Manifest | RollbackReport, context: Context) -> None:
         super()._save(report, context)
-        if not isinstance(report, Manifest) or report.state is ReleaseState.NOT_BEGUN:
-            return
-        store = context.get("task_state_store")
-        if store is not None:
-            store.set(_STORE_KEY, report.to_json())
-        if report.state is ReleaseState.RELEASED:
-            self._announce(report, context)
+        self._store(report, context)
 
-    def _announce(self, manifest: Manifest, context: Context) -> None:
-        """Attach the manifest to the asset events of the outlets."""
-        events = context.get("outlet_events")
-        for outlet in self.outlets or ():
-            if events is not None:
-                events[outlet].extra = {**events[outlet].extra, "dify_release": manifest.to_json()}
+    def _tell(self, report: Manifest | RollbackReport, context: Context) -> None:
+        if isinstance(report, Manifest):
+            plain, changed = report.to_json(), (*report.enabled, *report.retired)
+            self._store(report, context)
+            self.publish_report(context, plain, action="release", changed=changed, more={"manifest": as_event(plain)})
+
+    @staticmethod
+    def _store(report: Manifest | RollbackReport, context: Context) -> None:
+        store = context.get("task_state_store")
+        if store is not None and isinstance(report, Manifest) and report.state is not ReleaseState.NOT_BEGUN:
+            store.set(_STORE_KEY, report.to_json())
 
     def _read_report(self, report: Mapping[str, Any]) -> Manifest:
         return Manifest.from_json(report)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowSkipException, conf
 
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.manifest import flags_to_json
+from airflow_provider_dify.knowledge.manifest import Manifest, flags_to_json
 from airflow_provider_dify.knowledge.rollback import Rollback
 from airflow_provider_dify.knowledge.rollback_report import RollbackReport
 from airflow_provider_dify.knowledge.switching import Pace
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
-from airflow_provider_dify.operators.switching import SwitchingOperator
+from airflow_provider_dify.operators.switching import SwitchingOperator, as_event
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -99,6 +99,13 @@ class DifyRollbackOperator(SwitchingOperator):
 
     def _read_report(self, report: Mapping[str, Any]) -> RollbackReport:
         return RollbackReport.from_json(report)
+
+    def _tell(self, report: Manifest | RollbackReport, context: Context) -> None:
+        if isinstance(report, RollbackReport):
+            plain = report.to_json()
+            self.publish_report(
+                context, plain, action="roll_back", changed=report.restored, more={"manifest": as_event(plain)}
+            )
 
     def _trigger(self, subject: Rollback, started: float, seconds: float) -> BaseTrigger:
         from airflow_provider_dify.triggers.release import DifyRollbackTrigger

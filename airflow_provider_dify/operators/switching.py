@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_dify.events import MAX_IDS
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Pause, until_long_wait
 from airflow_provider_dify.knowledge.manifest import Manifest, attention
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.rollback_report import RollbackReport
-from airflow_provider_dify.operators.base import REPORT_KEY, open_hook
+from airflow_provider_dify.operators.base import REPORT_KEY, KnowledgeBaseTask
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ _GRACE = 300.0
 
 class Subject(Protocol):
     """A release or a rollback."""
+
+    dataset_id: str
 
     @property
     def names(self) -> Mapping[str, str]:
@@ -43,12 +46,11 @@ class Subject(Protocol):
         """Whether to go on elsewhere instead of waiting."""
 
 
-class SwitchingOperator(BaseOperator):
+class SwitchingOperator(KnowledgeBaseTask, BaseOperator):
     """Runs a release or a rollback, on the worker or in the triggerer, and publishes its report."""
 
     #: What it does, for the log.
     noun: str
-    dify_conn_id: str
     timeout: float
     deferrable: bool
 
@@ -64,6 +66,7 @@ class SwitchingOperator(BaseOperator):
         if not event or "report" not in event:
             raise DifyError(f"The trigger fired {event!r}, which this operator does not know. Clear the task to retry.")
         report = self._read_report(event["report"])
+        self.open_hook(context, report.dataset_id)  # for what it shows: there is nothing left to ask
         self._publish(report, event["names"], context)
         if event["error"]:
             error = DifyError.from_json(event["error"])
@@ -82,7 +85,7 @@ class SwitchingOperator(BaseOperator):
         started = clocks.clock.time()
         done: Manifest | RollbackReport | None = None
         ended = True
-        with open_hook(self.dify_conn_id) as hook:
+        with self.open_hook(context, subject.dataset_id) as hook:
             deadline = hook.deadline(seconds)
             hook.get_conn()
 
@@ -123,10 +126,15 @@ class SwitchingOperator(BaseOperator):
         self.log.info("Result of the %s: %s.", self.noun, report.describe())
         for line in attention(report.errors, names):
             self.log.warning("%s", line)
-        self._save(report, context)
+        self._tell(report, context)
 
     def _save(self, report: Manifest | RollbackReport, context: Context) -> None:
+        """Keep a report, of something that may still go on, where it outlives this process."""
         context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
+
+    @abstractmethod
+    def _tell(self, report: Manifest | RollbackReport, context: Context) -> None:
+        """Leave a report for what comes after the task."""
 
     @abstractmethod
     def _trigger(self, subject: Any, started: float, seconds: float) -> BaseTrigger:
@@ -135,3 +143,8 @@ class SwitchingOperator(BaseOperator):
     @abstractmethod
     def _read_report(self, report: Mapping[str, JSON]) -> Manifest | RollbackReport:
         """Return the report that a trigger fired."""
+
+
+def as_event(manifest: dict[str, JSON]) -> dict[str, JSON] | None:
+    """Return a manifest as far as the event of an asset bears it: of many documents, the event says where it is."""
+    return manifest if len(manifest["previous"]) <= MAX_IDS else None

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from itertools import product
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import Asset
 
 from airflow_provider_dify.exceptions import (
     DifyIndexingError,
@@ -292,26 +294,27 @@ class TestWhereTheManifestIsKept:
         (kept,) = store.values.values()
         assert kept == scene.report
 
-        class Events(dict):  # type: ignore[type-arg]
-            def __missing__(self, key: object) -> Any:
-                self[key] = type("Event", (), {"extra": {"mine": 1}})()
-                return self[key]
-
-        context["outlet_events"] = Events()
+        vars(scene.task).update(dag_id="dag", task_id="release", run_id="run 1", map_index=-1, try_number=2)
+        asset = Asset("handbook")
+        event = SimpleNamespace(extra={"mine": 1})
+        context["outlet_events"] = {asset: event}
         operator = scene.operator()
-        operator.outlets = ["asset"]
+        operator.outlets = [asset]
         report = operator.execute(context)
         # Of what the first try has deleted, only that store knows what it was.
         assert len(report["previous"]) == 3
         assert report["deleted"] == [d.id for d in scene.old]
-        assert context["outlet_events"]["asset"].extra == {"mine": 1, "dify_release": report}
+        assert event.extra["mine"] == 1
+        assert event.extra["action"] == "release"
+        assert event.extra["manifest"] == report
 
     def test_in_xcom_from_the_first_change_on(self, scene: Scene) -> None:
         pushed: list[str] = []
 
         class Watching(TaskInstance):
             def xcom_push(self, key: str, value: Any) -> None:
-                pushed.append(f"{value['state']} after {len(patches(scene.dify))}")
+                if key == "report":
+                    pushed.append(f"{value['state']} after {len(patches(scene.dify))}")
 
         scene.operator().execute({"ti": Watching()})  # type: ignore[typeddict-item]
         assert pushed == ["releasing after 0", "released after 2"]

@@ -133,7 +133,7 @@ def test_direct_and_deferred_are_the_same(build: Play) -> None:
             assert scene.task.xcom.pop("deferred", False) is deferrable
             dify.worker.start()
             dify.settle()
-            played.append((scene.task.xcom, returned, type(error), error and error.report, scene.flags()))
+            played.append((scene.report, returned, type(error), error and error.report, scene.flags()))
     assert played[0] == played[1]
 
 
