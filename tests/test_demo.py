@@ -39,7 +39,7 @@ def test_in_the_built_in_dify() -> None:
     assert row(output, "After", "v2 sick leave") == ["completed", "yes", "no", "-", "yes"]
     assert "changed    v1 travel, v1 sick leave, v1 parking" in output
     assert "missing    00000000-0000-4000-8000-000000000000" in output
-    assert output.count("ended in state 'success'") == 2
+    assert output.count("ended in state 'success'") == 3
     assert row(output, "Before the ingestion", "travel.md") == ["yes", "no", "yes"]
     assert row(output, "After the ingestion", "travel.md") == ["yes", "yes", "no"]
     assert row(output, "After the ingestion", "travel (1106b41a).md") == ["yes", "no", "yes"]

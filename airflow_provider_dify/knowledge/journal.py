@@ -130,4 +130,4 @@ def _text(value: object, parameter: str) -> str:
         raise DifyInputError(
             f"{parameter} must be a text of at most {_LONGEST} characters without '|', not {inputs.show(value)}."
         )
-    return text
+    return inputs.without_keys(text)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from airflow_provider_dify.exceptions import DifyError, DifyInputError
+from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyError, DifyInputError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Action, Document, Flags
 from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pause
@@ -156,6 +156,8 @@ class Rollback:
             yield from clear_journal(self.dataset_id, version, self._documents, deadline, retries)
         except DifyError as error:
             yield from self._look_at_what_is_left()
+            if isinstance(error, DifyDocumentStatusError):
+                self.report().raise_for_outcomes(tolerated=self._harmless())
             error.report = self.report()
             raise
         report = self.report()

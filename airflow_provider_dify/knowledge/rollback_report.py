@@ -108,12 +108,13 @@ class RollbackReport:
         failing = {outcome: self.ids(outcome) for outcome in bad if self.ids(outcome)}
         if not failing:
             return
+        errors = [self.errors[i] for ids in failing.values() for i in ids if i in self.errors]
         parts = [f"{len(ids)} {outcome.value} ({some_of(ids)}): {_ADVICE[outcome]}" for outcome, ids in failing.items()]
         count = sum(len(ids) for ids in failing.values())
         kind = DifyRollbackFailed if final else DifyRollbackError
         raise kind(
             f"Rollback of {self.source}: {count} of {sum(self.counts.values())} documents of dataset {self.dataset_id} "
-            f"are not as they were. {'. '.join(parts)}.",
+            f"are not as they were. {'. '.join(parts)}.{f' The first one: {errors[0]}' if errors else ''}",
             self,
         )
 

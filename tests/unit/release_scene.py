@@ -59,11 +59,11 @@ def fake() -> Iterator[FakeDify]:
 class Scene:
     """The documents of a release."""
 
-    def __init__(self, dify: FakeDify, world: World) -> None:
+    def __init__(self, dify: FakeDify, world: World, technique: str = "economy") -> None:
         self.dify = dify
         self.world = world
         self.task = TaskInstance()
-        self.kb: Dataset = dify.add_dataset("handbook")
+        self.kb: Dataset = dify.add_dataset("handbook", indexing_technique=technique)
         self.new = [self._add("new", n, flags) for n, flags in enumerate(world.new)]
         self.old = [self._add("old", n, flags) for n, flags in enumerate(world.old)]
         self.old += [self._add_broken(status, enabled) for status, enabled in world.broken]

@@ -144,6 +144,24 @@ class TestRelease:
         assert len(patches(scene.dify)) == sent
 
 
+@pytest.mark.parametrize(
+    ("version", "technique", "retire"),
+    [("1.12.1", "economy", "archive"), ("1.12.1", "economy", "delete"), ("1.14.1", "high_quality", "disable")],
+)
+def test_other_kinds_of_dify(monkeypatch: pytest.MonkeyPatch, version: str, technique: str, retire: str) -> None:
+    with FakeDify(version=version) as dify:
+        monkeypatch.setattr("airflow_provider_dify.transport.clock.clock", dify.clock)
+        monkeypatch.setenv("AIRFLOW_CONN_DIFY_DEFAULT", dify.airflow_connection())
+        scene = Scene(dify, World(new=EVERY, old=EVERY, retire=retire), technique=technique)
+        scene.kb.duplicate_insert_fails = True
+        assert scene.release() is None
+        assert scene.wholly_new
+        if retire != "delete":
+            with DifyHook() as hook:
+                hook.roll_back(scene.report)
+            assert scene.wholly_old
+
+
 class TestUndo:
     def test_what_was_undone_is_forgotten(self, scene: Scene) -> None:
         scene.release(queries=NEVER)
@@ -297,7 +315,7 @@ class TestWhereTheManifestIsKept:
         vars(scene.task).update(dag_id="dag", task_id="release", run_id="run 1", map_index=-1, try_number=2)
         asset = Asset("handbook")
         event = SimpleNamespace(extra={"mine": 1})
-        context["outlet_events"] = {asset: event}
+        context["outlet_events"] = type("Events", (), {"__getitem__": lambda self, key: event})()
         operator = scene.operator()
         operator.outlets = [asset]
         report = operator.execute(context)

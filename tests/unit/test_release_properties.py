@@ -24,6 +24,9 @@ FLAGS = st.tuples(st.booleans(), st.booleans())
 #: A query that nothing answers: a release cannot get past it.
 NEVER = [{"query": "rules", "expect": {"name": "nothing"}}]
 
+#: After how many requests it is killed, and whether it is on its way back by then, if it has come so far.
+KILLS = st.tuples(st.integers(0, 90), st.booleans())
+
 worlds = st.builds(
     World,
     new=st.lists(FLAGS, min_size=1, max_size=3),
@@ -101,14 +104,14 @@ def test_whatever_fails_it_ends_wholly_new_or_wholly_old(
 
 
 @settings(PROFILE)
-@given(world=worlds, kills=st.lists(st.integers(0, 60), min_size=1, max_size=2), goes_back=st.booleans())
+@given(world=worlds, kills=st.lists(KILLS, min_size=1, max_size=2), goes_back=st.booleans())
 def test_killed_anywhere_and_tried_again_it_ends_wholly_new_or_wholly_old(
-    world: World, kills: list[int], goes_back: bool
+    world: World, kills: list[tuple[int, bool]], goes_back: bool
 ) -> None:
     with fake() as dify:
         scene = Scene(dify, world)
-        for requests in kills:
-            scene.kill_after(requests)
+        for requests, back in kills:
+            scene.kill_after(requests, queries=NEVER if back else None)
         if goes_back:
             error = scene.release(queries=NEVER)
             dify.settle()

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_dify.exceptions import (
-    DifyDocumentStatusError,
     DifyError,
     DifyInputError,
     DifyRollbackError,
@@ -79,7 +78,8 @@ class TestRelease:
     def test_while_old_ones_cannot_come_back_new_ones_stay(self, scene: Scene) -> None:
         scene.dify.worker.stop()
         report, error = roll_back(scene.report, timeout=60)
-        assert type(error) is DifyDocumentStatusError
+        assert type(error) is DifyRollbackError
+        assert "search has not followed" in str(error)
         assert report["failed"]
         assert report["not_attempted"]
         assert {document.name for document in scene.new} <= scene.found()
