@@ -108,13 +108,13 @@ class Scene:
             return error
         return None
 
-    def kill_after(self, requests: int, **more: Any) -> None:
-        """Begin a release in a process that is killed when so many requests were answered."""
+    def kill_after(self, requests: int, **more: Any) -> bool:
+        """Begin a release in a process that is killed when so many requests were answered; return whether it ended."""
         operator = self.operator(**more)
         with DifyHook() as hook:
             deadline = hook.deadline(operator.timeout)
             flow = operator._of({"ti": TaskInstance()}).flow(deadline, hook.retries)  # type: ignore[typeddict-item]
-            run_in_steps(self.dify, retrying(flow, hook.retries, deadline), hook, stop_after=requests)
+            return run_in_steps(self.dify, retrying(flow, hook.retries, deadline), hook, stop_after=requests)
 
     @property
     def report(self) -> dict[str, Any]:
@@ -126,6 +126,16 @@ class Scene:
         return self.found() == {document.name for document in self.new}
 
     @property
+    def answers(self) -> bool:
+        """Whether search finds the whole new version or the whole old one, perhaps both."""
+        return self.found() >= {document.name for document in self.new} or self.found() >= self.found_before
+
+    @property
+    def found_before(self) -> set[str]:
+        names = {self.names[document_id] for document_id, flags in self.before.items() if flags == LIVE}
+        return names - {BROKEN}
+
+    @property
     def wholly_new(self) -> bool:
         now = self.flags()
         gone = self.world.retire == "delete"
@@ -134,12 +144,7 @@ class Scene:
 
     @property
     def wholly_old(self) -> bool:
-        found = {
-            self.names[document_id]
-            for document_id, flags in self.before.items()
-            if flags == LIVE and self.names[document_id] != BROKEN
-        }
-        return self.flags() == self.before and self.found() == found
+        return self.flags() == self.before and self.found() == self.found_before
 
 
 def run_in_steps(
@@ -149,11 +154,12 @@ def run_in_steps(
     *,
     stop_after: int | None = None,
     each: Callable[[], None] = lambda: None,
-) -> None:
+) -> bool:
     """Run a flow over a real connection, and look after each request and after each thing that Dify does meanwhile.
 
     :param stop_after: Leave it when so many requests were answered: nothing comes after that.
     :param each: Called after each.
+    :return: Whether it came to its end.
     """
     client = hook.get_conn()
     answer: Response | None = None
@@ -163,7 +169,7 @@ def run_in_steps(
         try:
             step = resumed(flow, answer, error)
         except (StopIteration, DifyError):
-            return
+            return True
         answer = error = None
         if isinstance(step, Pause):
             let_pass(dify, step.seconds, each)
@@ -175,6 +181,7 @@ def run_in_steps(
         requests += answer is not None or error is not None
         each()
     flow.close()
+    return False
 
 
 def let_pass(dify: FakeDify, seconds: float, each: Callable[[], None]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
@@ -90,6 +92,7 @@ def test_whatever_fails_it_ends_wholly_new_or_wholly_old(
         make_well(dify)
         state = scene.report["state"]
         event(f"{state} at {scene.report['step']}")
+        assert scene.answers
         if error is None:
             assert scene.wholly_new
         elif isinstance(error, DifyReleaseUndone) or state == "not_begun":
@@ -112,6 +115,8 @@ def test_killed_anywhere_and_tried_again_it_ends_wholly_new_or_wholly_old(
         scene = Scene(dify, world)
         for requests, back in kills:
             scene.kill_after(requests, queries=NEVER if back else None)
+            dify.settle()
+            assert scene.answers
         if goes_back:
             error = scene.release(queries=NEVER)
             dify.settle()
@@ -123,6 +128,22 @@ def test_killed_anywhere_and_tried_again_it_ends_wholly_new_or_wholly_old(
         dify.settle()
         assert scene.wholly_new
         roll_back_exactly(scene)
+
+
+@pytest.mark.parametrize("retire", ["archive", "delete"])
+def test_killed_after_each_single_request_it_goes_back_or_on(dify: FakeDify, retire: str) -> None:
+    states = []
+    for requests in itertools.count():
+        scene = Scene(dify, World(new=[(False, False)], old=[LIVE], retire=retire))
+        if scene.kill_after(requests):
+            break
+        scene.release(queries=NEVER)
+        states.append(scene.report["state"])
+        assert scene.new_alone if states[-1] == "partly_deleted" else scene.wholly_old
+        assert scene.release() is None
+        assert scene.wholly_new
+    assert len(states) > 20
+    assert states.count("partly_deleted") == (2 if retire == "delete" else 0)
 
 
 @settings(PROFILE)

@@ -250,7 +250,13 @@ def versions_are_released(stage: Stage) -> Iterator[Callable[[], object]]:
         return hook.release_documents(stage.kb.id, new.id, **{"replaces": old.id, "channel": KEY, **given})
 
     yield lambda: release(queries=[{"query": "fox", "expect": {"name": "nothing"}}])
-    for given in ({"replaces": UNKNOWN}, {"replaces": KEY}, {"retire": KEY}, {"release": f"{KEY} " * 9}, {"queries": KEY}):
+    for given in (
+        {"replaces": UNKNOWN},
+        {"replaces": KEY},
+        {"retire": KEY},
+        {"release": f"{KEY} " * 9},
+        {"queries": KEY},
+    ):
         yield lambda given=given: release(**given)  # type: ignore[misc]
     yield lambda: hook.roll_back(release().to_json())  # type: ignore[attr-defined]
     stage.fault("echo_key", method="DELETE", status=500)
