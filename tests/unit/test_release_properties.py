@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from airflow_provider_dify.exceptions import DifyReleaseUndone
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.retries import retrying
+from airflow_provider_dify.knowledge.rollback import Rollback
 from airflow_provider_dify.testing import FakeDify, Fault
 from tests.unit.release_scene import LIVE, Scene, World, fake, run_in_steps
 
@@ -144,6 +145,22 @@ def test_killed_after_each_single_request_it_goes_back_or_on(dify: FakeDify, ret
         assert scene.wholly_new
     assert len(states) > 20
     assert states.count("partly_deleted") == (2 if retire == "delete" else 0)
+
+
+@pytest.mark.parametrize("how", ["undo", "rollback"])
+def test_no_moment_at_which_nothing_is_found_on_the_way_back(dify: FakeDify, how: str) -> None:
+    scene = Scene(dify, World(new=[(False, False)] * 2, old=[LIVE] * 2))
+    assert scene.release() is None
+    subject: Any = Rollback(scene.report)
+    if how == "undo":
+        subject = scene.operator(queries=NEVER)._of({"ti": scene.task})  # type: ignore[typeddict-item]
+    answers: list[bool] = []
+    with DifyHook() as hook:
+        deadline = hook.deadline(1800)
+        flow = retrying(subject.flow(deadline, hook.retries), hook.retries, deadline)
+        run_in_steps(dify, flow, hook, each=lambda: answers.append(scene.answers))
+    assert scene.wholly_old
+    assert all(answers)
 
 
 @settings(PROFILE)
