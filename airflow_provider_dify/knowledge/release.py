@@ -170,13 +170,14 @@ class Release:
 
     def _go_forward(self, deadline: Deadline, retries: Retries) -> Flow[None]:
         progress = Progress(deadline)
-        yield from self._look(progress)
+        yield from self._find(progress)
+        yield from self._look()
         self._check_what_is_there()
         yield Note(self._plan())
         if self.options.dry_run:
             yield Note("This is a dry run: nothing was changed.")
             return
-        yield from self._wait_for_indexing(deadline, progress)
+        yield from self._wait_for_indexing(deadline)
         yield from self._write_journal(deadline, retries)
         if self._state is not ReleaseState.PARTLY_DELETED:
             self._state = ReleaseState.RELEASING
@@ -188,11 +189,14 @@ class Release:
         yield from self._retire(deadline, retries)
         self._state = ReleaseState.RELEASED
 
-    def _look(self, progress: Progress) -> Flow[None]:
-        """See which documents are meant, what their flags are, and what they were before an earlier try."""
+    def _find(self, progress: Progress) -> Flow[None]:
+        """Find what is replaced: once, as what comes later is not meant."""
         chosen: Chosen = yield from self.replacement.find(self.dataset_id, self.version, progress)
         self._old = tuple(dict.fromkeys((*chosen.ids, *self._old)))
         self._total = chosen.total
+
+    def _look(self) -> Flow[None]:
+        """See what the flags of all documents are, and what they were before an earlier try."""
         yield from self._read((*self.replacement.new, *self._old))
         kept = self._before.previous if self._before else {}
         for document_id in (*self.replacement.new, *self._old):
@@ -233,12 +237,12 @@ class Release:
             f"replace {len(self._old)} old ones, {found} of them in search; to {self.options.retire}."
         )
 
-    def _wait_for_indexing(self, deadline: Deadline, progress: Progress) -> Flow[None]:
+    def _wait_for_indexing(self, deadline: Deadline) -> Flow[None]:
         self._step = "index"
         began = deadline.elapsed
         yield from self._wait.flow(deadline, poll_interval=self.options.poll_interval)
         if deadline.elapsed - began > _LONG_AGO:
-            yield from self._look(progress)
+            yield from self._look()
             self._check_what_is_there()
 
     def _write_journal(self, deadline: Deadline, retries: Retries) -> Flow[None]:

@@ -235,6 +235,19 @@ class TestReplaces:
         assert scene.wholly_new
         assert set(scene.report["old"]) == {d.id for d in scene.old}
 
+    def test_what_comes_while_it_waits_is_not_meant(self, dify: FakeDify) -> None:
+        scene = Scene(dify, World(new=[], old=[LIVE]))
+        slow = scene.kb.add_document("slow", text="rules", indexing_status="indexing")
+        slow.finish_indexing(after=100)
+        scene.new.append(slow)
+
+        def add(at: float) -> None:
+            scene.kb.add_document("somebody's", text="rules")
+
+        dify.world.schedule(50, add)
+        assert scene.release(replaces={"status": "available"}) is None
+        assert scene.found() == {"slow", "somebody's"}
+
     def test_a_retry_finds_what_was_retired_before_though_it_fits_the_filters_no_more(self, dify: FakeDify) -> None:
         scene = Scene(dify, World(new=[(False, False)], old=[LIVE] * 3))
         filters = {"replaces": {"status": "available"}}
@@ -295,7 +308,7 @@ class TestReplaces:
         assert set(dify.search(kb, "rules")) == {"faq", "v3 a", "v3 b"}
 
     def test_a_mapped_task_needs_a_channel_for_it(self, scene: Scene) -> None:
-        scene.task.map_index = 1  # type: ignore[attr-defined]
+        scene.task.map_index = 1
         with pytest.raises(DifyInputError, match="channel must be given"):
             scene.operator(replaces="previous_release").execute({"ti": scene.task})  # type: ignore[typeddict-item]
 
