@@ -19,7 +19,7 @@ from airflow_provider_dify.testing.replies import (
     invalid,
 )
 from airflow_provider_dify.testing.rows import Row
-from airflow_provider_dify.testing.uploads import LONGEST_FILE_NAME, Upload
+from airflow_provider_dify.testing.uploads import LONGEST_NAME, Upload
 from airflow_provider_dify.testing.world import Dataset
 
 #: Characters of a text that make one segment, about what Dify's automatic rule cuts.
@@ -40,7 +40,7 @@ def create_by_text(call: Call) -> Reply:
     rules.check_config(call.world.version, dataset, body)
     if not len(dataset) and not body.get("process_rule"):
         raise InvalidParamError("Process rule is required")
-    return _create(call, body, str(body["name"]), str(body["text"]), None)
+    return _create(call, body, str(body["name"])[:LONGEST_NAME], str(body["text"]), None)
 
 
 def create_by_file(call: Call) -> Reply:
@@ -68,7 +68,7 @@ def update_by_text(call: Call) -> Reply:
     if text is not None and name is None:
         complaint = Complaint("", "Value error, name is required when text is provided", "value_error", body)
         raise invalid(version, "DocumentTextUpdate", complaint)
-    return _update(call, body, str(name), str(text) if text else None, None)
+    return _update(call, body, str(name)[:LONGEST_NAME], str(text) if text else None, None)
 
 
 def update_by_file(call: Call) -> Reply:
@@ -111,9 +111,9 @@ def _file(call: Call) -> Upload:
 
 def _stored_name(file: Upload) -> str:
     """Name of a file as Dify keeps it; of a very long one only the beginning."""
-    if len(file.name) <= LONGEST_FILE_NAME:
+    if len(file.name) <= LONGEST_NAME:
         return file.name
-    return f"{file.name.split('.')[0][:LONGEST_FILE_NAME]}.{file.extension}"
+    return f"{file.name.split('.')[0][:LONGEST_NAME]}.{file.extension}"
 
 
 def _create(call: Call, body: Json, name: str, text: str, file: Upload | None) -> Reply:

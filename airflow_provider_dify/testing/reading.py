@@ -86,7 +86,7 @@ def _matching(dataset: Dataset, status: str, keyword: str) -> list[Row]:
     if state is None and not keyword:
         return dataset.in_order()
     # A look into the name is faster than a pattern, and most keywords have no wildcards.
-    pattern = like(keyword) if re.search("[%_]", keyword) else None
+    pattern = like(keyword) if re.search(r"[%_\\]", keyword) else None
 
     def keep(document: Row) -> bool:
         named = keyword in document.name if pattern is None else pattern.search(document.name) is not None
@@ -96,9 +96,14 @@ def _matching(dataset: Dataset, status: str, keyword: str) -> list[Row]:
 
 
 def like(keyword: str) -> re.Pattern[str]:
-    """SQL's LIKE for a part of a name: ``%`` stands for any text, ``_`` for any character; case matters."""
+    r"""SQL's LIKE for a part of a name: ``%`` stands for any text, ``_`` for any character; case matters.
+
+    A character behind ``\`` stands for itself. That is PostgreSQL's rule, and was not recorded.
+    """
     wildcards = {"%": ".*", "_": "."}
-    return re.compile("".join(wildcards.get(char) or re.escape(char) for char in keyword), re.DOTALL)
+    # Dify puts the % behind it, which so may be the character that stands for itself.
+    parts = re.findall(r"\\.|.", f"{keyword}%", re.DOTALL)
+    return re.compile("".join(wildcards.get(part) or re.escape(part[-1]) for part in parts) + r"\Z", re.DOTALL)
 
 
 def _document(call: Call) -> Row:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 LARGEST_FILE = 15 * 1024 * 1024
-LONGEST_FILE_NAME = 200
+#: Of a longer name the beginning is kept.
+LONGEST_NAME = 200
 
 #: What Dify reads unless it is set up with Unstructured.
 EXTENSIONS = frozenset(

@@ -18,6 +18,11 @@ def create(client: Client, kb: Dataset, name: str, text: str = "a text", timeout
     return client.session.post(url, json=body, timeout=timeout)
 
 
+def test_of_a_long_name_the_beginning_is_kept(client: Client, kb: Dataset) -> None:
+    assert create(client, kb, "n" * 300).json()["document"]["name"] == "n" * 200  # as recorded
+    assert kb.documents[0].name == "n" * 200
+
+
 @pytest.mark.parametrize(("kind", "applied"), [("reset_before", 0), ("reset_after", 1), ("hang", 0), ("hang_after", 1)])
 def test_a_creation_whose_answer_never_comes(
     client: Client, sim: FakeDify, kb: Dataset, kind: Kind, applied: int

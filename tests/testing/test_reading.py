@@ -101,7 +101,16 @@ def test_a_filter_sees_what_changed_since(client: Client, sim: FakeDify, states:
 
 
 @pytest.mark.parametrize(
-    ("keyword", "found"), [("one", ["one_1"]), ("ONE", []), ("%25", ["two", "one_1"]), ("e_1", ["one_1"]), ("(", [])]
+    ("keyword", "found"),
+    [
+        ("one", ["one_1"]),
+        ("ONE", []),
+        ("%25", ["two", "one_1"]),
+        ("e_1", ["one_1"]),
+        ("(", []),
+        ("t\\w", ["two"]),
+        ("two\\", []),
+    ],
 )
 def test_filter_by_name(client: Client, kb: Dataset, keyword: str, found: list[str]) -> None:
     kb.add_document("one_1")
