@@ -53,12 +53,13 @@ class Watch:
     def look(self, deadline: Deadline) -> Flow[None]:
         """Look once how far they are."""
         found = yield from read_documents(self.dataset_id, self.active)
+        moved = False
         for document_id, before in [*self.active.items()]:
             document = found.get(document_id)
-            if document is None or document.indexing_status != before:
-                self._moved = deadline.elapsed
+            moved = moved or document is None or document.indexing_status != before
             self._sort(document_id, document)
-        if self._moved == deadline.elapsed:
+        if moved:
+            self._moved = deadline.elapsed
             self._waits.restart()
 
     def time_is_up(self, why: str = "Its indexing had not completed by the deadline.") -> None:
