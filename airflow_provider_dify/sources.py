@@ -7,13 +7,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
-from airflow_provider_dify.knowledge.inputs import show
+from airflow_provider_dify.knowledge.contents import printable
+from airflow_provider_dify.knowledge.inputs import show, whole_number
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -22,16 +23,23 @@ if TYPE_CHECKING:
 MAX_FILE_SIZE = 15 * 1024 * 1024
 _PIECE = 1024 * 1024
 _MAGIC = re.compile(r"[*?\[]")
+#: Dify refuses these in the name of a file. A line break or a control character would arrive as another name.
+_NOT_IN_FILE_NAMES = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
 
 
 class TextSource:
     """A text with a name."""
 
+    #: A text is there.
+    readable = True
+
     def __init__(self, name: str, text: str) -> None:
-        self.name = name
+        self.name = printable(name)
         self.text: str | None = text
         self.place = "text"
         self.problem = None if text.strip() else "It is empty: Dify would make a document of it that nobody can find."
+        if self.name != name:
+            self.problem = "Its name is no valid text."
         try:
             self._bytes = text.encode()
         except UnicodeEncodeError as error:
@@ -58,16 +66,27 @@ class FileSource:
     :param path: A ``pathlib.Path``, or an ``ObjectStoragePath`` of Airflow's.
     :param name: Name of the document; the file's own where there is none.
     :param max_size: Bytes above which it is not even tried.
+    :param error: Why it, or the folder that it is, could not be looked at.
     """
 
-    def __init__(self, path: Any, name: str | None = None, *, max_size: int | None = MAX_FILE_SIZE) -> None:
+    def __init__(
+        self,
+        path: Any,
+        name: str | None = None,
+        *,
+        max_size: int | None = MAX_FILE_SIZE,
+        error: Exception | None = None,
+    ) -> None:
         self._path = path
-        self.name: str = name or path.name
+        self._name: str = name or path.name
+        self.name = printable(self._name)
         self.text: str | None = None
-        self.place = str(path)
+        self.place = printable(str(path))
         self.size = 0
+        #: Whether it could be looked at: where it could not, that may pass.
+        self.readable = True
         self._digest: str | None = None
-        self.problem = self._look(max_size)
+        self.problem = self._look(max_size) if error is None else self._not_readable(error)
 
     def open(self) -> BinaryIO:
         """Open it for reading from its beginning.
@@ -100,14 +119,26 @@ class FileSource:
                 return "It is a folder."
             self.size = int(self._path.stat().st_size)
         except Exception as error:  # noqa: BLE001 - each kind of storage has its own errors
-            return _unreadable(self.place, error).message
+            return self._not_readable(error)
         if not self.size:
             return "It is empty: Dify would make a document of it that nobody can find."
         if max_size is not None and self.size > max_size:
             return f"It has {self.size:,} bytes, more than the {max_size:,} that Dify takes (max_file_size)."
+        return self._problem_of_name()
+
+    def _problem_of_name(self) -> str | None:
+        other = 'Give it another one: {"path": ..., "name": ...}.'
+        if self.name != self._name:
+            return f"Its name is no valid text. {other}"
+        if found := _NOT_IN_FILE_NAMES.search(self.name):
+            return f"Its name has the character {found[0]!r}, which Dify takes in no name of a file. {other}"
         if not re.search(r"[^.]\.[^.]+$", self.name):
-            return "Its name has no extension, by which Dify tells the type of a file."
-        return "Its name has a slash, which Dify refuses." if "/" in self.name else None
+            return f"Its name has no extension, by which Dify tells the type of a file. {other}"
+        return None
+
+    def _not_readable(self, error: Exception) -> str:
+        self.readable = False
+        return _unreadable(self.place, error).message
 
 
 class _Reading:
@@ -141,17 +172,29 @@ class _Reading:
 Source = TextSource | FileSource
 
 
-def resolve(source: object, *, max_file_size: int | None = MAX_FILE_SIZE, parameter: str = "source") -> list[Source]:
+def resolve(
+    source: object, *, max_file_size: int | None = MAX_FILE_SIZE, allow_empty: bool = True, parameter: str = "source"
+) -> list[Source]:
     """Return the contents that a source stands for, files of a folder or a pattern in the order of their names.
 
     :param source: One or a list of: a path or an URL as ``ObjectStoragePath`` takes it, of a file, of a folder (its
         files, not those in folders below), or with wildcards (``**`` for folders below); a path object;
         ``{"name": ..., "text": ...}``; ``{"path": ..., "name": ...}``. A string may also hold such a list as JSON.
     :param max_file_size: Bytes above which a file is not even tried; ``None``: no limit.
-    :raises DifyInputError: Something of this is none of that.
+    :param allow_empty: Whether there may be nothing in the source, or in one of the list.
+    :raises DifyInputError: Something of this is none of that, or there is nothing in it.
     """
+    if max_file_size is not None:
+        whole_number(max_file_size, "max_file_size")
     items = _items(source)
-    return [found for number, item in enumerate(items) for found in _one(item, max_file_size, f"{parameter}[{number}]")]
+    found = [list(_one(item, max_file_size, f"{parameter}[{number}]")) for number, item in enumerate(items)]
+    if not allow_empty:
+        for item, contents in zip(items or [source], found or [[]], strict=True):
+            if not contents:
+                raise DifyInputError(
+                    f"There is nothing in {show(item)}: no file, no text. Where that is normal, set allow_empty=True."
+                )
+    return [content for contents in found for content in contents]
 
 
 def _items(source: object) -> list[object]:
@@ -192,28 +235,35 @@ def _described(item: Mapping[Any, Any], max_size: int | None, parameter: str) ->
 
 def _found(text: str, max_size: int | None) -> Iterator[Source]:
     magic = _MAGIC.search(text)
-    if not magic:
+    # A file may be called "report[1].md".
+    if not magic or _is(_path(text), "exists"):
         yield from _in_folder(_path(text), max_size)
         return
     cut = text.rfind("/", 0, magic.start()) + 1
     base = _path(text[:cut] or ".")
-    for path in sorted(base.glob(text[cut:]), key=str):
-        if path.is_file():
-            yield FileSource(path, max_size=max_size)
+    yield from _files(base, lambda: base.glob(text[cut:]), max_size)
 
 
 def _in_folder(path: Any, max_size: int | None) -> Iterator[Source]:
-    if not _is_folder(path):
+    if _is(path, "is_dir"):
+        yield from _files(path, path.iterdir, max_size)
+    else:
         yield FileSource(path, max_size=max_size)
-        return
-    for child in sorted(path.iterdir(), key=str):
-        if child.is_file():
-            yield FileSource(child, max_size=max_size)
 
 
-def _is_folder(path: Any) -> bool:
+def _files(folder: Any, look: Callable[[], Iterable[Any]], max_size: int | None) -> Iterator[Source]:
     try:
-        return bool(path.is_dir())
+        found = sorted(look(), key=str)
+    except Exception as error:  # noqa: BLE001 - each kind of storage has its own errors
+        yield FileSource(folder, max_size=max_size, error=error)
+        return
+    # Not only what is a file: a link that leads nowhere shall be told, and not be passed over.
+    yield from (FileSource(path, max_size=max_size) for path in found if not _is(path, "is_dir"))
+
+
+def _is(path: Any, what: str) -> bool:
+    try:
+        return bool(getattr(path, what)())
     except Exception:  # noqa: BLE001 - what is wrong with it is found out, and told, when it is looked at as a file
         return False
 

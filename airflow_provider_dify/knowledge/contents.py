@@ -8,12 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Protocol
 
 from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.documents import Dataset
 from airflow_provider_dify.knowledge.flow import JSON, Content, Flow, Request, Upload
+
+#: Of a longer name Dify keeps the beginning, and the document would not be found by its name again.
+LONGEST_NAME = 200
+
+
+def printable(name: str) -> str:
+    """Return a name as it can be shown, stored and sent: without halves of characters, and without NUL.
+
+    A name with bytes that are no text has such halves in Python. Neither Dify nor Airflow's database stores them.
+    """
+    return name.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
 
 
 class Source(Content, Protocol):
@@ -35,11 +48,32 @@ class Source(Content, Protocol):
     def problem(self) -> str | None:
         """Why it cannot become a document, where that is known without asking Dify."""
 
+    @property
+    def readable(self) -> bool:
+        """Whether it could be looked at. Where it could not, its problem may pass."""
+
     def digest(self) -> str:
         """Return the SHA-256 of its content: of what was sent, if it was.
 
         :raises DifySourceError: It cannot be read.
         """
+
+
+class IndexingTechnique(str, Enum):
+    """How a knowledge base finds its documents."""
+
+    #: By keywords.
+    ECONOMY = "economy"
+    #: By vectors.
+    HIGH_QUALITY = "high_quality"
+
+
+class DocumentForm(str, Enum):
+    """How a document is cut into segments."""
+
+    TEXT = "text_model"
+    HIERARCHICAL = "hierarchical_model"
+    QUESTIONS = "qa_model"
 
 
 @dataclass(frozen=True)
@@ -50,12 +84,26 @@ class DocumentOptions:
     :param process_rule: How its text is cleaned and cut, as Dify's API takes it.
     :param doc_form: ``text_model``, ``hierarchical_model`` or ``qa_model``; ``None``: as the knowledge base has it.
     :param doc_language: Language of its text, such as ``English``; ``None``: Dify's default.
+    :raises DifyInputError: One of them makes no sense.
     """
 
     indexing_technique: str | None = None
     process_rule: Mapping[str, JSON] | None = None
     doc_form: str | None = None
     doc_language: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.indexing_technique is not None:
+            inputs.choice(self.indexing_technique, IndexingTechnique, "indexing_technique")
+        if self.doc_form is not None:
+            inputs.choice(self.doc_form, DocumentForm, "doc_form")
+        if not isinstance(self.process_rule, Mapping | None):
+            raise DifyInputError(
+                'process_rule must be a mapping such as {"mode": "automatic"}, or a text that holds one, '
+                f"not {inputs.show(self.process_rule)}."
+            )
+        if not isinstance(self.doc_language, str | None):
+            raise DifyInputError(f"doc_language must be a text, not {inputs.show(self.doc_language)}.")
 
     def for_dataset(self, dataset: Dataset) -> DocumentOptions:
         """Fill in what the knowledge base decides.

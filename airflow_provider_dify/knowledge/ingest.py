@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from airflow_provider_dify.exceptions import DifyError, DifyMetadataError, DifySourceError
+from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifyMetadataError, DifySourceError
 from airflow_provider_dify.knowledge import api, inputs
-from airflow_provider_dify.knowledge.contents import DocumentOptions, Source
+from airflow_provider_dify.knowledge.contents import LONGEST_NAME, DocumentOptions, Source
 from airflow_provider_dify.knowledge.documents import Document
-from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome, IngestReport
 from airflow_provider_dify.knowledge.metadata import set_values
-from airflow_provider_dify.knowledge.metadata_report import MetadataReport
-from airflow_provider_dify.knowledge.namesakes import IfExists, Verb, base_name, decide, stem_of
+from airflow_provider_dify.knowledge.metadata_fields import (
+    Value,
+    check_fit,
+    check_name,
+    check_values,
+    kinds_of,
+    list_fields,
+)
+from airflow_provider_dify.knowledge.metadata_report import MetadataOutcome, MetadataReport
+from airflow_provider_dify.knowledge.namesakes import IfExists, Verb, base_name, decide, keyword_of, stem_of
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.putting import Item, Putting
 from airflow_provider_dify.knowledge.reading import Pager
@@ -51,8 +59,8 @@ class Ingestion:
         *,
         if_exists: object = IfExists.UPDATE,
         options: DocumentOptions | None = None,
-        metadata: Mapping[str, JSON] | None = None,
-        hash_field: str | None = HASH_FIELD,
+        metadata: object = None,
+        hash_field: object = HASH_FIELD,
         max_active: int = 20,
         poll_interval: float = 10.0,
         stall_timeout: float | None = None,
@@ -60,8 +68,10 @@ class Ingestion:
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
         self._if_exists = inputs.choice(if_exists, IfExists, "if_exists")
         self._options = options or DocumentOptions()
-        self._metadata = dict(metadata or {})
-        self._hash_field = hash_field
+        self._metadata = check_values(inputs.literal(metadata), "metadata") if metadata else {}
+        self._hash_field = None if hash_field is None else check_name(hash_field, "hash_field")
+        if hash_field in self._metadata:
+            raise DifyInputError(f"metadata names {inputs.show(hash_field)}, which keeps the digests (hash_field).")
         self._max_active = inputs.whole_number(max_active, "max_active")
         self._items = [Item(source) for source in sources]
         #: The documents that are being indexed.
@@ -70,7 +80,7 @@ class Ingestion:
             poll_interval=inputs.number(poll_interval, "poll_interval"),
             stall_timeout=None if stall_timeout is None else inputs.number(stall_timeout, "stall_timeout"),
         )
-        self._unmarked: dict[str, dict[str, JSON]] = {}
+        self._unmarked: dict[str, dict[str, Value]] = {}
         self._metadata_errors: dict[str, tuple[IngestOutcome, str]] = {}
 
     def report(self) -> IngestReport:
@@ -91,6 +101,7 @@ class Ingestion:
         try:
             options = self._options.for_dataset((yield from api.get_dataset(self.dataset_id)))
             yield from self._decide()
+            yield from self._check_fields()
             yield from self._withdraw_digests(deadline, retries)
             yield from self._send(Putting(self.dataset_id, options, retries, deadline), deadline, retries, progress)
             yield from self._mark(deadline, retries)
@@ -112,9 +123,12 @@ class Ingestion:
             try:
                 item.decision = decide(item.source, item.namesakes, self._if_exists, self._hash_field)
             except DifySourceError as error:
-                item.end(IngestOutcome.INVALID, error.message)
+                item.end(IngestOutcome.UNREADABLE, error.message)
                 continue
-            if item.decision.verb is Verb.REFUSE:
+            if len(item.decision.name) > LONGEST_NAME:
+                why = f"The document's name would have {len(item.decision.name)} characters; Dify keeps {LONGEST_NAME}."
+                item.end(IngestOutcome.INVALID, why)
+            elif item.decision.verb is Verb.REFUSE:
                 item.end(IngestOutcome.REFUSED, item.decision.why)
         yield Note(self._plan())
 
@@ -123,7 +137,7 @@ class Ingestion:
         for item in self._items:
             source = item.source
             if source.problem:
-                item.end(IngestOutcome.INVALID, source.problem)
+                item.end(IngestOutcome.INVALID if source.readable else IngestOutcome.UNREADABLE, source.problem)
             elif first.setdefault(source.name, source) is not source:
                 why = f"It has the same name as {first[source.name].place}, and would replace it."
                 item.end(IngestOutcome.INVALID, why)
@@ -140,10 +154,10 @@ class Ingestion:
                 yield from self._page(pager, None, found)
             return found
         found = {name: [] for name in names}
-        for stem in dict.fromkeys(map(stem_of, names)):
+        for keyword in dict.fromkeys(keyword_of(stem_of(name)) for name in names):
             pager = Pager()
             while not pager.done:
-                yield from self._page(pager, stem, found)
+                yield from self._page(pager, keyword, found)
         return {name: list({d.id: d for d in documents}.values()) for name, documents in found.items()}
 
     def _page(self, pager: Pager[Document], keyword: str | None, found: dict[str, list[Document]]) -> Flow[None]:
@@ -152,13 +166,24 @@ class Ingestion:
                 if name in found:
                     found[name].append(document)
 
+    def _check_fields(self) -> Flow[None]:
+        """See that the metadata goes into the fields that are there, before there are documents that lack it."""
+        kinds = kinds_of([self._metadata, {self._hash_field: ""} if self._hash_field else {}])
+        if not kinds or not any(self._to_send()):
+            return
+        for field in (yield from list_fields(self.dataset_id)):
+            if field.name in kinds:
+                check_fit(field.name, kinds[field.name], field)
+
     def _withdraw_digests(self, deadline: Deadline, retries: Retries) -> Flow[None]:
         """Take the digest from documents that get another content: a run that breaks off must leave none that lies."""
         field = self._hash_field
         stale = [item.decision.document for item in self._to_send() if item.decision and item.decision.document]
         values = {document.id: {field: None} for document in stale if field and field in document.metadata}
         if values:
-            yield from set_values(self.dataset_id, values, deadline=deadline, retries=retries)
+            # What was deleted meanwhile is made anew.
+            gone = MetadataOutcome.MISSING.value
+            yield from set_values(self.dataset_id, values, deadline=deadline, retries=retries, tolerate=[gone])
 
     def _send(self, putting: Putting, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[None]:
         self._skip()
@@ -180,9 +205,9 @@ class Ingestion:
             if item.decision and item.decision.verb is Verb.SKIP and item.decision.document:
                 document = item.decision.document
                 item.skipped(document)
-                if not document.indexed and not document.failed and not document.paused:
+                if not document.indexed:
                     self.watch.active[document.id] = document.indexing_status
-                    # Dify's list shows every value as a text.
+                # Dify's list shows every value as a text.
                 missing = {n: v for n, v in self._metadata.items() if str(document.metadata.get(n)) != str(v)}
                 if missing and self._if_exists is not IfExists.SKIP:
                     self._unmarked[document.id] = missing

@@ -22,8 +22,10 @@ class IngestOutcome(str, Enum):
     SKIPPED = "skipped"
     #: A document of the same name stands in the way.
     REFUSED = "refused"
-    #: It cannot become a document: empty, too large, of a type that Dify does not take, or not readable.
+    #: It cannot become a document: empty, too large, of a type or a name that Dify does not take.
     INVALID = "invalid"
+    #: It is not there, or could not be read: its storage failed, or it was being changed.
+    UNREADABLE = "unreadable"
     #: Dify has it, and its indexing failed, was paused, or the document is gone again.
     FAILED = "failed"
     #: Dify has it, and its indexing had not completed by the deadline, or stood still for too long.
@@ -41,6 +43,7 @@ class IngestOutcome(str, Enum):
 _ADVICE = {
     IngestOutcome.REFUSED: "a document of the same name stands in the way; the report says which, and what to do",
     IngestOutcome.INVALID: "they cannot become documents; the report says why",
+    IngestOutcome.UNREADABLE: "not there, or not to be read; the report says why, and a retry looks again",
     IngestOutcome.FAILED: "Dify could not index them; its text is in the report",
     IngestOutcome.NOT_INDEXED: "not indexed in time; raise the timeout, or see what keeps Dify's worker busy",
     IngestOutcome.NOT_ATTEMPTED: "the run ended before their turn; run it again, what is there is not sent twice",

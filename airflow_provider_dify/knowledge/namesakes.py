@@ -66,6 +66,11 @@ def stem_of(name: str) -> str:
     return _split(name)[0]
 
 
+def keyword_of(text: str) -> str:
+    r"""Return the part of a text by which Dify lists every name that holds it: its database takes ``\`` for itself."""
+    return max(text.split("\\"), key=len)
+
+
 def base_name(name: str) -> str:
     """Return the name of which a name is a version, or the name itself."""
     begin, end = _split(name)

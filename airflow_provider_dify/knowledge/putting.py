@@ -17,7 +17,7 @@ from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.errors import may_be_carried_out
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause
 from airflow_provider_dify.knowledge.ingest_report import Ingested, IngestOutcome
-from airflow_provider_dify.knowledge.namesakes import Decision, Verb
+from airflow_provider_dify.knowledge.namesakes import Decision, Verb, keyword_of
 from airflow_provider_dify.knowledge.progress import Waits
 from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.retries import Retries
@@ -94,7 +94,7 @@ class Putting:
             try:
                 item.taken((yield from self._request(item)))
             except DifySourceError as error:
-                item.end(IngestOutcome.INVALID, error.message)
+                item.end(IngestOutcome.UNREADABLE, error.message)
             except DifyError as error:
                 if _is_unavailable(error):
                     yield from self._wait_until_available(item, waits)
@@ -140,7 +140,7 @@ class Putting:
         before = {document.id: document for document in item.namesakes}
         pager: Pager[Document] = Pager()
         while not pager.done:
-            page = yield from api.document_page(self._dataset_id, pager.page, keyword=decision.name)
+            page = yield from api.document_page(self._dataset_id, pager.page, keyword=keyword_of(decision.name))
             for document in pager.take(page):
                 known = before.get(document.id)
                 if document.name == decision.name and (not known or (known.failed and not document.failed)):

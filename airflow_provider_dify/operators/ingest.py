@@ -42,8 +42,8 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
     a creation is lost, the document is looked for before anything is sent again, so that a task that is retried, or
     was killed, leaves no duplicates.
 
-    An input that cannot become a document (empty, too large, of a type that Dify does not take, not readable) does
-    not keep the others from it: the report names it, and the task fails at the end.
+    An input that cannot become a document (empty, too large, of a type or a name that Dify does not take, not readable)
+    does not keep the others from it: the report names it, and the task fails at the end.
 
     Files are sent piece by piece, one after the other over one connection: Dify's API works off one request at a time.
 
@@ -70,7 +70,8 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
     :param hash_field: Name of the metadata that keeps a content's SHA-256; ``None``: keep none, and send always.
     :param max_active: How many documents may be in indexing at a time before another one is sent.
     :param max_file_size: Bytes above which a file is not even tried; ``None``: no limit of our own.
-    :param allow_empty: Whether a source without any content, such as an empty folder, is no failure.
+    :param allow_empty: Whether it is no failure where a source, or one of several, holds nothing, as an empty folder
+        does, or a pattern that fits no file.
     :param timeout: Seconds for all of it, waiting for the indexing included.
     :param poll_interval: Seconds between two looks at the indexing; the first looks come sooner.
     :param stall_timeout: Seconds in which no document moves a step, after which waiting is given up; ``None``: never.
@@ -78,7 +79,7 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
     :param dify_conn_id: Id of the Airflow Connection. (templated)
     :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, ``document_ids`` of what ended well,
         ``old_document_ids`` for which these stand, and ``documents`` with ``name``, ``source``, ``outcome``
-        (``created``, ``updated``, ``skipped``, ``refused``, ``invalid``, ``failed``, ``not_indexed``,
+        (``created``, ``updated``, ``skipped``, ``refused``, ``invalid``, ``unreadable``, ``failed``, ``not_indexed``,
         ``not_attempted``), ``document_id``, ``batch``, ``old_document_ids`` and ``error`` for each input. It is in
         XCom under the key
         ``report`` also when the task fails.
@@ -188,7 +189,9 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
         watch.add(active, deadline)
         with self.open_hook(context, before.dataset_id, before.ids()) as hook:
             hook.run(watch.look(deadline), deadline)
-        if isinstance(error, (DifyIndexingStalled, DifyIndexingTimeout)) or deadline.passed:
+        if isinstance(error, DifyIndexingStalled):
+            watch.time_is_up(f"Nothing has moved for {self.stall_timeout:.0f} s: is Dify's worker down?")
+        elif isinstance(error, DifyIndexingTimeout) or deadline.passed:
             watch.time_is_up()
         whole = before.with_outcomes(watch.ended)
         self._publish(whole, context)
@@ -206,12 +209,7 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
     def _ingestion(self) -> Ingestion:
         if self.indexing not in _INDEXING:
             raise DifyInputError(f"indexing must be one of {', '.join(_INDEXING)}, not {self.indexing!r}.")
-        sources = resolve(self.source, max_file_size=self.max_file_size)
-        if not sources and not self.allow_empty:
-            raise DifyInputError(
-                f"There is nothing in {inputs.show(self.source)}: no file, no text. Where that is normal, set "
-                "allow_empty=True."
-            )
+        sources = resolve(self.source, max_file_size=self.max_file_size, allow_empty=self.allow_empty)
         self.log.info(
             "Ingesting %d contents into Dify dataset %s; where a name is taken: %s.",
             len(sources),
@@ -222,13 +220,18 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
             self.dataset_id,
             sources,
             if_exists=self.if_exists,
-            options=DocumentOptions(self.indexing_technique, self.process_rule, self.doc_form, self.doc_language),
+            options=self._options(),
             metadata=self.metadata,
             hash_field=self.hash_field,
             max_active=self.max_active,
             poll_interval=self.poll_interval,
             stall_timeout=self.stall_timeout,
         )
+
+    def _options(self) -> DocumentOptions:
+        # A rule that a template renders is a text.
+        rule: Any = inputs.literal(self.process_rule)
+        return DocumentOptions(self.indexing_technique, rule, self.doc_form, self.doc_language)
 
     def _tolerated(self) -> frozenset[IngestOutcome]:
         return inputs.choices(self.tolerate, IngestOutcome, "tolerate")

@@ -1,16 +1,19 @@
-"""Runs the operator as Airflow does, against the built-in Dify."""
+"""Runs the operators as Airflow does, against the built-in Dify."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
+from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
 from airflow_provider_dify.testing import Dataset, Document, FakeDify
 
 #: Airflow 3.1 does not know a connection of the environment whose extras are JSON, but no object.
@@ -94,3 +97,56 @@ def kb(dify: FakeDify) -> Dataset:
 def patches(dify: FakeDify) -> list[list[str]]:
     """The ids that each change of status named, in order."""
     return [request.json["document_ids"] for request in dify.requests if request.method == "PATCH"]
+
+
+class Ingested:
+    """What came of an ingestion."""
+
+    def __init__(self, report: dict[str, Any] | None, error: DifyError | None) -> None:
+        self.report = report or {}
+        self.error = error
+
+    @property
+    def outcomes(self) -> dict[str, str]:
+        return {entry["name"]: entry["outcome"] for entry in self.report["documents"]}
+
+    def entry(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = next(entry for entry in self.report["documents"] if entry["name"] == name)
+        return found
+
+
+Ingest = Callable[..., Ingested]
+
+
+@pytest.fixture
+def ingest(dify: FakeDify, kb: Dataset) -> Ingest:
+    """Run a DifyDocumentIngestOperator; errors of the provider are in the result."""
+
+    def run(source: Any, **kwargs: Any) -> Ingested:
+        kwargs = {"dataset_id": kb.id, "indexing_technique": "economy", "indexing": "wait", **kwargs}
+        operator = DifyDocumentIngestOperator(task_id="ingest", source=source, **kwargs)
+        task = TaskInstance()
+        try:
+            returned = operator.execute({"ti": task})  # type: ignore[typeddict-item]
+        except DifyError as error:
+            return Ingested(task.xcom.get("report"), error)
+        assert returned == task.xcom["report"]
+        return Ingested(returned, None)
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three files."""
+    for number in range(3):
+        (tmp_path / f"page{number}.md").write_text(f"Page {number} about penguins.")
+    return tmp_path
+
+
+def text(name: str, content: str = "About penguins.") -> dict[str, str]:
+    return {"name": name, "text": content}
+
+
+def names(kb: Dataset) -> dict[str, int]:
+    return Counter(document.name for document in kb.documents)
