@@ -28,6 +28,7 @@ _PLAN_FULL = re.compile(r"capacity of the vector space|number of documents|limit
 #: The same code as for a wrong parameter.
 _METADATA_BUSY = re.compile(r"^Another (document|knowledge base) metadata operation is running", re.IGNORECASE)
 _LONGEST_QUOTE = 300
+_NO_JSON = object()
 
 
 def error_in(request: Request, response: Response) -> DifyRequestError | None:
@@ -75,11 +76,15 @@ def _utc(moment: datetime) -> datetime:
 
 
 def _json_object(response: Response) -> dict[str, JSON] | None:
-    try:
-        payload = json.loads(response.body)
-    except ValueError:
-        return None
+    payload = _json(response)
     return payload if isinstance(payload, dict) else None
+
+
+def _json(response: Response) -> JSON:
+    try:
+        return json.loads(response.body)
+    except (ValueError, RecursionError):
+        return _NO_JSON
 
 
 def _json_error(request: Request, response: Response, payload: dict[str, JSON]) -> DifyRequestError:
@@ -141,11 +146,19 @@ def _page_error(request: Request, response: Response) -> DifyRequestError:
         return _build(DifyServerError, request, response, what, "Dify or the proxy before it is not available.")
     if status == 413:
         return _build(DifyRequestError, request, response, what, "A proxy finds the request too large.")
+    if _is_cut_off(response):
+        broken = f"{status} and JSON that is cut off or garbled, {_describe(response)}"
+        return _build(DifyServerError, request, response, broken, "Dify or the proxy before it broke off its answer.")
     advice = (
         "Check the host of the connection: the base URL of Dify's API usually ends in /v1. "
         "The status of documents can be changed since Dify 1.5.0."
     )
     return _build(DifyEndpointError, request, response, what, advice)
+
+
+def _is_cut_off(response: Response) -> bool:
+    """Whether an answer begins as Dify's do, and is not one all the same: that may be another time."""
+    return response.body.lstrip().startswith(b"{") and _json(response) is _NO_JSON
 
 
 def _describe(response: Response) -> str:
