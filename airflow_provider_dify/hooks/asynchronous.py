@@ -57,7 +57,7 @@ async def run_flow(flow: Flow[T], settings: Settings, log: Log, deadline: Deadli
     """
     try:
         async with AsyncClient(settings, log) as client:
-            return await client.run(retrying(flow, settings.retries, deadline))
+            return await client.run(retrying(flow, settings.retries, deadline), deadline)
     except DifyError as error:
         raise advised(error, settings) from None
 

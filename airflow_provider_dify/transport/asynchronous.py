@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_dify.exceptions import DifyInputError, DifyTransportError
-from airflow_provider_dify.knowledge.flow import Flow, Pause, Request, Response, Step, resumed
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause, Request, Response, Step, resumed
 from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport import common
 from airflow_provider_dify.transport.cancelling import cancel_gently
 from airflow_provider_dify.transport.common import Log
 from airflow_provider_dify.transport.lines import Line, join, leave
+from airflow_provider_dify.transport.masking import masked_logs
 from airflow_provider_dify.transport.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,8 +49,11 @@ class AsyncClient:
     async def __aexit__(self, *exc_info: object) -> None:
         await leave(self._line)
 
-    async def run(self, flow: Flow[T]) -> T:
-        """Do what a flow asks for until it ends, and return what it returns."""
+    async def run(self, flow: Flow[T], deadline: Deadline | None = None) -> T:
+        """Do what a flow asks for until it ends, and return what it returns.
+
+        :param deadline: Until when its requests wait for their turn, or for as long as for an answer if that is longer.
+        """
         answer: Response | None = None
         error: BaseException | None = None
         while True:
@@ -56,26 +63,48 @@ class AsyncClient:
                 return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic
             answer = error = None  # not kept while it waits
             try:
-                answer = await self._do(step)
+                answer = await self._do(step, deadline)
             except BaseException as raised:  # noqa: BLE001 - a flow also learns when the trigger is cancelled
                 error = raised
 
-    async def _do(self, step: Step) -> Response | None:
+    async def _do(self, step: Step, deadline: Deadline | None) -> Response | None:
         if isinstance(step, Request):
-            return await self._send(step)
+            return await self._send(step, deadline)
         common.say(step, self._log)
         if isinstance(step, Pause):
             await clocks.clock.asleep(step.seconds)
         return None
 
-    async def _send(self, request: Request) -> Response:
+    async def _send(self, request: Request, deadline: Deadline | None) -> Response:
         if request.upload is not None:
             raise TypeError("Files are sent by a worker: reading them would hold up the event loop.")
+        transport = await self._transport_for(request)
         # The time for an answer begins when it is the request's turn.
-        async with self._line.turns:
-            answer = await self._exchange(await self._transport_for(request), request)
+        async with self._turn(request, deadline):
+            answer = await self._exchange(transport, request)
         self.server_version = answer.headers.get("X-Version", self.server_version)
         return common.response_from(self._settings, answer.status_code, answer.headers, answer.content)
+
+    @asynccontextmanager
+    async def _turn(self, request: Request, deadline: Deadline | None) -> AsyncIterator[None]:
+        """Wait for one of the connections, and not longer than makes sense.
+
+        :raises DifyTransportError: None became free in time.
+        """
+        import anyio  # loaded long since, with the transport
+
+        patience = max(self._settings.timeout, deadline.remaining) if deadline else inf
+        taken = False
+        # In this task, as one of its own could have taken its turn at the moment in which it is cancelled.
+        with anyio.move_on_after(patience):
+            await self._line.turns.acquire()
+            taken = True
+        if not taken:
+            raise common.no_turn(self._settings, request, patience)
+        try:
+            yield
+        finally:
+            self._line.turns.release()
 
     async def _transport_for(self, request: Request) -> httpx.AsyncBaseTransport:
         try:
@@ -87,7 +116,8 @@ class AsyncClient:
         import httpx
 
         try:
-            return await cancel_gently(partial(_exchange, transport, _outgoing(self._settings, request)))
+            with masked_logs(self._settings):
+                return await cancel_gently(partial(_exchange, transport, _outgoing(self._settings, request)))
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise self._failure(request, error) from None  # its own text may hold secrets
 

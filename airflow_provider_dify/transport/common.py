@@ -81,6 +81,15 @@ def not_answered(settings: Settings, request: Request, error: Exception, *, reac
     return DifyTransportError(f"{text} {advice}", reached=reached)
 
 
+def no_turn(settings: Settings, request: Request, seconds: float) -> DifyTransportError:
+    """Return the error that says that a request was not even sent, as others were before it all the time."""
+    return DifyTransportError(
+        f"{_where(settings, request)} had no turn for {seconds:.0f} s: everything that waits in this process for this "
+        "Dify shares a few connections. Dify is too slow, or too much waits for it at a time: poll it more seldom.",
+        reached=False,
+    )
+
+
 def _where(settings: Settings, request: Request) -> str:
     return f"{request.method} {settings.base_url}{request.path}"
 

@@ -10,6 +10,7 @@ from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport import common
 from airflow_provider_dify.transport.common import Log
 from airflow_provider_dify.transport.forms import Form
+from airflow_provider_dify.transport.masking import masked_logs
 from airflow_provider_dify.transport.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,10 +70,11 @@ class Client:
         return None
 
     def _send(self, request: Request) -> Response:
-        if request.upload is None:
-            return self._exchange(request)
-        with Form(request.upload) as form:
-            return self._exchange(request, form)
+        with masked_logs(self._settings):
+            if request.upload is None:
+                return self._exchange(request)
+            with Form(request.upload) as form:
+                return self._exchange(request, form)
 
     def _exchange(self, request: Request, form: Form | None = None) -> Response:
         settings = self._settings

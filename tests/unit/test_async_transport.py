@@ -21,6 +21,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -156,7 +157,8 @@ def until(condition: Callable[[], bool]) -> bool:
         (Fault("redirect", status=307, body="/v1/datasets"), DifyEndpointError),
         (Fault("echo_key"), DifyRequestError),
         (Fault("echo_key", headers={"Set-Cookie": "session=1", "X-Trace-Id": "t1"}), DifyRequestError),
-        (Fault("truncated"), DifyEndpointError),
+        (Fault("truncated"), None),
+        (Fault("truncated", times=9), DifyServerError),
     ],
     ids=lambda value: f"{value.kind}-{value.status}-{value.times}" if isinstance(value, Fault) else "",
 )
@@ -613,6 +615,30 @@ def test_waiting_for_a_connection_is_no_failure_and_is_fair(slow: FakeDify) -> N
         assert max(rounds.values()) - min(rounds[str(i)] for i in range(40)) <= 1 + (len(rounds) == 40)
 
 
+def test_a_turn_that_does_not_come_by_the_deadline_is_a_failure(dify: FakeDify) -> None:
+    settings = settings_of(dify, max_retries=4, timeout=0.3)
+    dify.faults.add(Fault("hang", times=4))
+
+    async def main() -> list[object]:
+        async with AsyncClient(replace(settings, timeout=30), LOG) as patient:
+            hanging = [asyncio.create_task(patient.run(look(i))) for i in range(4)]
+            assert await asyncio.to_thread(until, lambda: len(dify.requests) == 4)
+            passed = Deadline(1, lambda: 100, start=0)
+            late = [run_flow(look(10 + i), settings, LOG, passed) for i in range(3)]
+            told: list[object] = list(await asyncio.gather(*late, return_exceptions=True))
+            for task in hanging:
+                task.cancel()
+            await asyncio.gather(*hanging, return_exceptions=True)
+            # Those who gave up have taken no turn with them.
+            assert await all_of(*(run_flow(look(i), settings, LOG, passed) for i in range(6))) == list(range(6))
+        return told
+
+    for error in asyncio.run(main()):
+        assert isinstance(error, DifyTransportError)
+        assert not error.reached
+        assert "had no turn for 0 s" in str(error)
+
+
 def test_an_idle_connection_is_not_used_again(dify: FakeDify, monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow_provider_dify.testing import server
 
@@ -728,14 +754,14 @@ def test_a_loop_that_ended_halfway_is_forgotten(dify: FakeDify) -> None:
 def test_after_an_error_the_next_one_tries_again(dify: FakeDify, monkeypatch: pytest.MonkeyPatch) -> None:
     attempts: list[int] = []
 
-    def open_at_the_third(settings: Settings) -> httpx.AsyncBaseTransport:
+    def open_at_the_second(settings: Settings) -> httpx.AsyncBaseTransport:
         attempts.append(1)
         time.sleep(0.02)
-        if len(attempts) < 3:
+        if len(attempts) < 2:
             raise OSError("no descriptors left")
         return opening.open_transport(settings)
 
-    monkeypatch.setattr(lines, "open_transport", open_at_the_third)
+    monkeypatch.setattr(lines, "open_transport", open_at_the_second)
 
     async def main() -> list[object]:
         async with AsyncClient(settings_of(dify), LOG) as client:
@@ -747,7 +773,7 @@ def test_after_an_error_the_next_one_tries_again(dify: FakeDify, monkeypatch: py
     assert [type(result) for result in results] == [DifyInputError] * 8 + [int]
     assert "no descriptors left" in str(results[0])
     assert len({id(result) for result in results}) == 9  # nobody gets an error that another one changes
-    assert len(attempts) == 3
+    assert len(attempts) == 2
 
 
 def test_one_of_many_is_cancelled(dify: FakeDify, opened: list[object]) -> None:
@@ -1100,6 +1126,42 @@ def test_no_secret_is_in_any_text(dify: FakeDify, caplog: pytest.LogCaptureFixtu
     assert len(said) > 2 * len(cases)
     for text in said:
         assert not any(secret in text for secret in secrets), text
+
+
+@pytest.mark.parametrize(("way", "library"), [(run_blocking, "urllib3"), (run_async, "httpcore")])
+def test_the_libraries_below_do_not_log_what_a_server_echoes(
+    dify: FakeDify, caplog: pytest.LogCaptureFixture, way: Callable[..., Any], library: str
+) -> None:
+    dify.faults.add(Fault("page", status=404, headers={"X-Echo": dify.api_key}))
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(DifyEndpointError):
+        way(settings_of(dify), retrying(empty_list(), ONE_MORE))
+    logged = [record for record in caplog.records if record.name.startswith(library)]
+    assert logged
+    assert dify.api_key not in caplog.text
+    assert library != "httpcore" or "***" in caplog.text
+    # What others do with the library is shown as it is.
+    logging.getLogger(logged[0].name).debug("others %s", dify.api_key)
+    assert f"others {dify.api_key}" in caplog.text
+
+
+def test_headers_that_cannot_be_read_are_not_logged_with_the_key(caplog: pytest.LogCaptureFixture) -> None:
+    key = "dataset-0123456789abcdef"
+    answer = f"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\nkey {key} echoed\r\n\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
+
+        def serve_one() -> None:
+            with server.accept()[0] as connection:
+                connection.recv(10_000)
+                connection.sendall(answer.encode())
+
+        served = pool.submit(serve_one)
+        settings = Settings(f"http://127.0.0.1:{server.getsockname()[1]}/v1", key)
+        with pytest.raises(DifyEndpointError):
+            run_blocking(settings, retrying(empty_list(), ONE_MORE))
+        served.result()
+    assert "Failed to parse headers" in caplog.text
+    assert key not in caplog.text
 
 
 def test_importing_it_does_not_import_httpx() -> None:
