@@ -86,6 +86,6 @@ class DifyDocumentStatusTrigger(BaseTrigger):
         """
         self.log.info(
             "Killed while waiting for %d documents of Dify dataset %s. What was changed before is in XCom 'report'.",
-            len(self.handover["document_ids"]),
+            self.handover["count"],
             self.dataset_id,
         )

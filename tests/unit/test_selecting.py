@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 from airflow_provider_dify.exceptions import DifyDocumentStatusFailed, DifyError, DifyGuardError, DifyInputError
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.documents import Document as Listed
+from airflow_provider_dify.knowledge.handover import Handover
 from airflow_provider_dify.knowledge.report import Outcome, StatusReport
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.listing import DifyListDocumentsOperator
@@ -168,6 +169,9 @@ CASES = [
     case(lambda page: page.hours > 720, created_before=DAY_30.replace(tzinfo=None)),
     case(lambda page: page.hours > 720, created_before=date(2025, 12, 2)),
     case(lambda page: page.hours > 720, created_before="2025-12-02"),
+    case(lambda page: True, created_before="9999-12-31T23:59:59-12:00"),
+    case(lambda page: True, created_before=datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-12)))),
+    case(lambda page: page.hours > 0, created_before="0d"),
     case(lambda page: page.hours > 720, created_before="2025-12-02T00:00:00Z"),
     case(lambda page: page.hours > 720, created_before="2025-12-02 01:00:00+01:00"),
     case(lambda page: page.hours > 720, created_before=DAY_30.timestamp()),
@@ -377,7 +381,7 @@ class TestStatus:
         assert deferred.value.kwargs
         ids = [document.id for document in reversed(kb.documents[4:])]
         assert deferred.value.kwargs["document_ids"] == ids
-        assert set(arguments["handover"]["document_ids"]) <= set(ids)
+        assert set(Handover.from_json(arguments["handover"]).document_ids) <= set(ids)
         assert "filters" not in json.dumps(arguments)
         # What is deleted meanwhile was selected, and is no longer meant.
         report = StatusReport.build(
@@ -504,6 +508,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         ({"filters": {"metadata": {"team": value}}}, "filters.metadata.team must be a text, a number, null (has no")
         for value in NO_METADATA
     ),
+    ({"filters": {"keyword": "half \ud800"}}, "filters.keyword must be a text"),
+    ({"filters": {"keyword": "nul \0"}}, "filters.keyword must be a text"),
+    ({"filters": {"metadata": {"size": 10**400}}}, "filters.metadata.size must be a text, a number"),
     ({"filters": {"enabled": "yes"}}, "filters.enabled must be true or false, not 'yes'."),
     ({"filters": {"archived": 1}}, "filters.archived must be true or false, not 1."),
     ({"filters": {"max_hits": -1}}, "filters.max_hits must be a whole number of at least 0, not -1."),
