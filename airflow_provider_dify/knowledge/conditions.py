@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from datetime import date, datetime, timedelta, timezone
 from typing import TypeAlias
 
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.knowledge.inputs import show, without_keys
+from airflow_provider_dify.knowledge.inputs import is_finite, is_storable, show, without_keys
 
 #: A point in time: an ISO text, an age such as ``90d``, an object, or seconds since the epoch.
 Moment: TypeAlias = str | float | date | datetime | timedelta
@@ -24,6 +23,8 @@ _UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].+)?")
 #: Seconds since the epoch for 2000 and 2100: other numbers are milliseconds, or a date without its dashes.
 _EARLIEST, _LATEST = 946_684_800, 4_102_444_800
+#: The last second that a date can tell.
+_END_OF_TIME = 253_402_300_799
 _TRUTHS = {"true": True, "false": False}
 
 
@@ -85,7 +86,7 @@ def moment(value: object, now: float, parameter: str) -> float:
             f"{parameter} must be a date or a time such as 2026-01-31 or 2026-01-31T12:00:00+01:00 (UTC where it names "
             f"no zone), an age such as 90d, 12h, 30m or 2w, or seconds since 1970, not {show(value)}."
         )
-    return max(0.0, at)
+    return min(max(0.0, at), _END_OF_TIME)
 
 
 def span(after: object, before: object, now: float, parameter: str) -> Span:
@@ -108,10 +109,10 @@ def span(after: object, before: object, now: float, parameter: str) -> Span:
 def texts(value: object, parameter: str) -> tuple[str, ...]:
     """Return the texts that a list, or one text, holds.
 
-    :raises DifyInputError: There is none, or one of them is empty or no text.
+    :raises DifyInputError: There is none, or one of them is empty or no text that Dify can store.
     """
     items = _several(value)
-    found = tuple(item for item in items if isinstance(item, str) and item.strip())
+    found = tuple(item for item in items if isinstance(item, str) and item.strip() and is_storable(item))
     if not found or len(found) < len(items):
         raise DifyInputError(f"{parameter} must be a text that is not empty, or a list of such, not {show(value)}.")
     return found
@@ -174,7 +175,7 @@ def _metadata_values(value: object, parameter: str) -> tuple[MetadataValue, ...]
     for item in _several(value):
         if not (item is None or isinstance(item, (str, int, float))) or isinstance(item, bool):
             break
-        if isinstance(item, float) and not math.isfinite(item):
+        if isinstance(item, (int, float)) and not is_finite(item):
             break
         wanted.append(item)
     else:

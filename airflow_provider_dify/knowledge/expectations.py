@@ -165,6 +165,11 @@ def _question(value: object, parameter: str, defaults: Mapping[str, object]) -> 
         check_top_k(wanted["top_k"], f"{parameter}['top_k']"),
         None if min_score is None else check_score(min_score, f"{parameter}['min_score']"),
     )
+    if (named := len({one.id for one in question.expect} - {None})) > question.top_k:
+        raise DifyInputError(
+            f"{parameter} expects {named} documents by their ids, and asks for {question.top_k} segments only: raise "
+            f"top_k, or ask more queries: {inputs.show(query)}."
+        )
     if not question.expect and not question.expect_not:
         raise DifyInputError(f"{parameter} says neither what to expect nor what not: {inputs.show(query)}.")
     return question

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
-import math
 import re
+import sys
 import uuid
 from collections.abc import Iterable, Mapping
 from enum import Enum
@@ -81,7 +81,7 @@ def number(value: object, parameter: str, *, minimum: float = 0.0) -> float:
 
     :raises DifyInputError: It is not one.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= minimum:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not is_finite(value) or value <= minimum:
         raise DifyInputError(f"{parameter} must be a number above {minimum:g}, not {show(value)}.")
     return float(value)
 
@@ -91,7 +91,7 @@ def number_or_zero(value: object, parameter: str) -> float:
 
     :raises DifyInputError: It is not one.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not is_finite(value) or value < 0:
         raise DifyInputError(f"{parameter} must be a number of at least 0, not {show(value)}.")
     return float(value)
 
@@ -114,6 +114,20 @@ def flag(value: object, parameter: str) -> bool:
     if not isinstance(value, bool):
         raise DifyInputError(f"{parameter} must be True or False, not {show(value)}.")
     return value
+
+
+def is_finite(value: float) -> bool:
+    """Whether a number is one that JSON can hold; a whole number may be too large for that."""
+    return abs(value) <= sys.float_info.max
+
+
+def is_storable(text: str) -> bool:
+    """Whether Dify can store a text: its database takes no NUL, and no half of a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
 
 
 def literal(value: object) -> object:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +11,7 @@ from typing import TypeAlias
 from airflow_provider_dify.exceptions import DifyInputError, DifyRequestError
 from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
-from airflow_provider_dify.knowledge.inputs import show
+from airflow_provider_dify.knowledge.inputs import is_finite, is_storable, show
 
 #: A value to set; ``None`` takes the present one away.
 Value: TypeAlias = "str | int | float | datetime | None"
@@ -104,7 +103,7 @@ def check_name(name: object, parameter: str) -> str:
 
     :raises DifyInputError: No field of documents can have that name.
     """
-    if not isinstance(name, str) or not name.strip():
+    if not isinstance(name, str) or not name.strip() or not is_storable(name):
         raise DifyInputError(f"{parameter} holds something that is no name of a metadata field: {show(name)}.")
     if name in BUILT_IN:
         raise DifyInputError(
@@ -138,9 +137,9 @@ def kind_of(value: object, parameter: str) -> FieldType:
 
     :raises DifyInputError: There is none.
     """
-    if isinstance(value, str) and "\0" not in value:
+    if isinstance(value, str) and is_storable(value):
         return FieldType.STRING
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and is_finite(value):
         return FieldType.NUMBER
     if isinstance(value, datetime) and value.tzinfo is not None:
         return FieldType.TIME
@@ -217,5 +216,5 @@ def native(kind: str, present: JSON) -> JSON:
             number = parse(present)
         except ValueError:
             continue
-        return number if math.isfinite(number) else present
+        return number if is_finite(number) else present
     return present

@@ -158,7 +158,7 @@ def check_query(value: object, parameter: str) -> str:
 
     :raises DifyInputError: Dify would refuse it.
     """
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value.strip() or not inputs.is_storable(value):
         raise DifyInputError(f"{parameter} must be a text to search for, not {inputs.show(value)}.")
     if len(value) > LONGEST_QUERY:
         raise DifyInputError(

@@ -28,6 +28,7 @@ from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault
 from tests.unit.conftest import TaskInstance
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
+SIX = [f"00000000-0000-4000-8000-00000000000{number}" for number in range(6)]
 OTHER = "11111111-0000-4000-8000-000000000000"
 NOW = Deadline(0.0, lambda: 0.0)
 KEYWORDS = {"search_method": "keyword_search", "reranking_enable": False, "score_threshold_enabled": False}
@@ -407,6 +408,9 @@ def query(name: str, says: str, **given: Any) -> Any:
         row("a default that is no id", "expect is not a UUID: 'guide'", expect="guide"),
         row("and what to write", "write {'name': 'guide*'} or {'metadata'", expect="guide"),
         row("top_k 0", "top_k must be a whole number of at least 1, not 0", top_k=0),
+        row("more than it asks for", "expects 6 documents by their ids, and asks for 5", expect=SIX),
+        row("half a character", "queries[0] must be a text to search for", queries=["\ud800"]),
+        row("a NUL", "queries[0] must be a text to search for", queries=["a\0b"]),
         row("top_k 101", "top_k must be at most 100, not 101", top_k=101),
         row("min_score", "min_score must be a number from 0 to 1, not '0.5'", min_score="0.5"),
         row("search_method", "search_method must be one of keyword_search", search_method="fuzzy"),
