@@ -194,6 +194,10 @@ class Deadline:
         """Whether no time is left."""
         return self.remaining <= 0
 
+    def within(self, seconds: float) -> Deadline:
+        """Return one that is at most so many seconds away."""
+        return Deadline(min(seconds, self.remaining), self._clock)
+
     @property
     def half_gone(self) -> bool:
         """Whether at least half of the time is gone."""

@@ -31,6 +31,8 @@ from airflow_provider_dify.knowledge.watching import Watch
 HASH_FIELD = "content_sha256"
 #: So many documents get their metadata in one go; a run that is killed has to send so many again.
 _MARKED_AT_ONCE = 50
+#: Seconds in which the digest of an old content has to be gone: the others shall not wait for it until the end.
+_PATIENCE = 60.0
 
 
 class Ingestion:
@@ -180,10 +182,17 @@ class Ingestion:
         field = self._hash_field
         stale = [item.decision.document for item in self._to_send() if item.decision and item.decision.document]
         values = {document.id: {field: None} for document in stale if field and field in document.metadata}
-        if values:
+        if not values:
+            return
+        soon, gone = deadline.within(_PATIENCE), MetadataOutcome.MISSING.value
+        try:
             # What was deleted meanwhile is made anew.
-            gone = MetadataOutcome.MISSING.value
-            yield from set_values(self.dataset_id, values, deadline=deadline, retries=retries, tolerate=[gone])
+            yield from set_values(self.dataset_id, values, deadline=soon, retries=retries, tolerate=[gone])
+        except DifyMetadataError as error:
+            locked = _failures(error, values)
+            for item in self._to_send():
+                if item.decision and item.decision.document and (failure := locked.get(item.decision.document.id)):
+                    item.end(IngestOutcome.NOT_ATTEMPTED, f"Its old digest could not be taken away. {failure[1]}")
 
     def _send(self, putting: Putting, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[None]:
         self._skip()

@@ -344,6 +344,16 @@ def test_a_document_may_be_deleted_before_its_digest_is_withdrawn(dify: FakeDify
     assert ingest([text("a", "new"), text("b", "new")]).outcomes == {"a": "created", "b": "updated"}
 
 
+def test_a_digest_that_cannot_be_withdrawn_does_not_keep_the_others(kb: Dataset, ingest: Ingest) -> None:
+    ingest([text("a"), text("b")])
+    kb.documents[0].lock_metadata(3600)
+    result = ingest([text("a", "new"), text("b", "new"), text("c")], timeout=300)
+    assert result.outcomes == {"a": "not_attempted", "b": "updated", "c": "created"}
+    assert "Another document metadata operation is running" in result.entry("a")["error"]
+    assert isinstance(result.error, DifyIngestError)
+    assert kb.documents[0].text == "About penguins."
+
+
 def test_what_is_left_as_it_is_has_to_be_indexed(kb: Dataset, ingest: Ingest) -> None:
     kb.add_document("broken", indexing_status="error", error="No such encoding.")
     kb.add_document("paused", indexing_status="paused")
