@@ -1,23 +1,33 @@
-"""Runs the operators as Airflow does, against the built-in Dify."""
+"""Connects to the built-in Dify, and runs the operators as Airflow does."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from airflow_provider_dify.exceptions import DifyError
+from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
-from airflow_provider_dify.testing import Dataset, Document, FakeDify
+from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault, SystemClock
+from airflow_provider_dify.transport import clock as clocks
+from airflow_provider_dify.transport import lines, opening
+from airflow_provider_dify.transport.clock import SystemClock as RealTime
+from airflow_provider_dify.transport.settings import Settings
 
 #: Airflow 3.1 does not know a connection of the environment whose extras are JSON, but no object.
 READS_ODD_EXTRAS = tuple(map(int, version("apache-airflow").split(".")[:2])) != (3, 1)
+CONN_ID = "dify_test"
+KEY = "dataset-Qm7tZk2Xw9Lr4VbN8yHc1JdF"
+CLOUD = "https://api.dify.ai/v1"
 OUTCOMES = (
     "changed", "unchanged", "missing", "refused", "not_ready", "busy", "reverted", "lagging", "not_attempted",
 )  # fmt: skip
@@ -150,3 +160,55 @@ def text(name: str, content: str = "About penguins.") -> dict[str, str]:
 
 def names(kb: Dataset) -> dict[str, int]:
     return Counter(document.name for document in kb.documents)
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[httpx.AsyncBaseTransport]:
+    """The transports of httpx that were made."""
+    made: list[httpx.AsyncBaseTransport] = []
+
+    def open_and_note(settings: Settings) -> httpx.AsyncBaseTransport:
+        made.append(opening.open_transport(settings))
+        return made[-1]
+
+    monkeypatch.setattr(lines, "open_transport", open_and_note)
+    return made
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDify]:
+    """A Dify in real time that takes 50 ms for each answer."""
+    monkeypatch.setattr(clocks, "clock", RealTime())
+    with FakeDify(clock=SystemClock()) as running:
+        running.faults.add(Fault("latency", seconds=0.05, times=None))
+        yield running
+
+
+Connect = Callable[..., DifyHook]
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
+    """Make a hook for a connection that comes through Airflow: in its JSON form from fields, or from an URI."""
+
+    def made(uri: str | None = None, **fields: Any) -> DifyHook:
+        value = uri or json.dumps({"conn_type": "dify", "password": KEY, **fields})
+        monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", value)
+        return DifyHook(CONN_ID)
+
+    return made
+
+
+@pytest.fixture
+def reach(dify: FakeDify, connect: Connect) -> Connect:
+    """The same for the built-in Dify, unless a field says otherwise."""
+    return lambda **fields: connect(**{"host": dify.base_url, "password": dify.api_key, **fields})
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no proxy and no certificates of the developer's environment decide what a test sees."""
+    names = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "requests_ca_bundle", "curl_ca_bundle", "netrc")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
