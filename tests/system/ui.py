@@ -24,6 +24,7 @@ ROOT = Path(__file__).parent.parent.parent
 DAG = "dify_archive_after_ingestion"
 #: No task waits so long: the lock goes when the link was seen.
 _LOCK = 3600.0
+_LINK = "Knowledge base in Dify"
 _DIALOG = "//*[@role='dialog']"
 
 
@@ -158,15 +159,11 @@ class Visit:
 
     def _look_at_task(self, run: str, dataset_id: str) -> None:
         page = f"/datasets/{dataset_id}/documents"
-        link = f"//a[@href='{self._console.url}{page}']"
-
-        def seen() -> bool:
-            # The page asks once for the links, so a person would look at it again.
-            self._browser.open(self._task_url(run))
-            self._browser.find("//*[normalize-space()='Running']")
-            return self._browser.find(link, 5) is not None
-
-        self._browser.wait("the link to the knowledge base", seen, 30)
+        link = f"//a[@href='{self._console.url}{page}'][normalize-space()='{_LINK}']"
+        self._browser.open(self._task_url(run))
+        self._browser.find("//*[normalize-space()='Running']")
+        self._browser.click("//a[normalize-space()='Details']")
+        self._browser.find(link)
         self._browser.picture("task with its link")
         self._tally.check("the link is there while the task runs", True)
         text = self._browser.follow(link)
