@@ -42,6 +42,21 @@ def nightly_archive(add: Callable[[], Any]) -> dict[str, Any]:
     }
 
 
+def archive_at_scale(add: Callable[[], Any]) -> dict[str, Any]:
+    """Documents that are old enough, in a batch of their own; the task waits in the triggerer."""
+    dify, kb = add()
+    now = dify.clock.time()
+    for number in range(12):
+        kb.add_document(f"page {number}", created_at=now - (100 if number < 9 else 10) * DAY)
+    state, reports = run_dag("dify_archive_at_scale", dify.airflow_connection(), {"dataset_id": kb.id})
+    return {
+        "state": state,
+        "reports": sorted(reports),
+        "archived": [document.name for document in kb.documents if document.archived],
+        "found": len(dify.search(kb, "fox")),
+    }
+
+
 def quarantine(add: Callable[[], Any]) -> dict[str, Any]:
     """One document answers what only another one may; then nothing does."""
     dify, kb = add()
@@ -134,6 +149,19 @@ def release_steps(add: Callable[[], Any]) -> dict[str, Any]:
     return {"found": found}
 
 
+STORIES = (
+    archive_at_scale,
+    first_steps,
+    ingest_and_switch,
+    nightly_archive,
+    quarantine,
+    release,
+    release_steps,
+    roll_back_on_event,
+    taskflow,
+)
+
+
 def main() -> None:
     """Run all of them; the last line of the output is what came of them."""
     with tempfile.TemporaryDirectory(prefix="dify-examples-") as home:
@@ -142,17 +170,7 @@ def main() -> None:
         from airflow_provider_dify.transport import clock
 
         found = {}
-        stories = (
-            nightly_archive,
-            quarantine,
-            ingest_and_switch,
-            roll_back_on_event,
-            taskflow,
-            first_steps,
-            release,
-            release_steps,
-        )
-        for story in stories:
+        for story in STORIES:
             with FakeDify() as dify:
                 clock.clock = dify.clock
                 found[story.__name__] = story(lambda dify=dify: (dify, dify.add_dataset("handbook")))  # type: ignore[misc]

@@ -27,6 +27,12 @@ def test_they_do_what_they_say() -> None:
         "changes of the second": 0,
     }
     assert runs["first_steps"] == "held"
+    assert runs["archive_at_scale"] == {
+        "state": "success",
+        "reports": ["archive", "select_old"],
+        "archived": [f"page {number}" for number in range(9)],
+        "found": 3,
+    }
     assert runs["quarantine"] == {
         "states": ["success", "success"],
         "enabled": {"prices 2026": True, "draft": False},
