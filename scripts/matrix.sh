@@ -7,6 +7,7 @@
 #   scripts/matrix.sh 2.11:3.10:lowest    with the oldest requests, httpx, ... that pyproject.toml allows; else the newest
 #   STANDALONE=yes scripts/matrix.sh ...  also in a real `airflow standalone`
 #   BROWSER=yes scripts/matrix.sh ...     also through its web page, in Debian's Chromium
+#   CELERY=yes scripts/matrix.sh ...      also with two workers, Debian's PostgreSQL and Redis
 #
 # A failed step does not end the run: the table at the end is whole. Sourced, it gives `step`, `leg`, `at_least` and `report`.
 set -euo pipefail
@@ -108,10 +109,15 @@ check_providers() { # ENVIRONMENT
   bin/airflow providers hooks --output plain | grep airflow_provider_dify
 }
 
-debian() { # PROGRAM PACKAGE ...: installs Debian's packages unless the program is there
-  command -v "$1" >/dev/null && return
-  shift
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "$@"; } </dev/null
+debian() { # PACKAGE ...: installs those of Debian's packages that are missing
+  local package missing=()
+  for package; do
+    [ "$(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+      missing+=("$package")
+  done
+  [ "${#missing[@]}" = 0 ] && return
+  apt-get update -qq </dev/null &&
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends "${missing[@]}" </dev/null
 }
 
 system_test() { # ENVIRONMENT GROUP MODULE: installs the group of pyproject.toml that the module needs, and runs it
@@ -122,7 +128,7 @@ system_test() { # ENVIRONMENT GROUP MODULE: installs the group of pyproject.toml
 # `step` runs its command in a shell of its own, under `timeout`.
 export -f build_package install_leg check_wheel check_providers system_test
 
-beside() { # NAME ENVIRONMENT TEST PROGRAM PACKAGE ...: a system test that needs Debian's packages
+beside() { # NAME ENVIRONMENT TEST PACKAGE ...: a system test that needs Debian's packages
   local name=$1 home=$2 test=$3
   shift 3
   if debian "$@" >.matrix/apt.log 2>&1; then
@@ -155,7 +161,8 @@ leg() { # AIRFLOW:PYTHON[,PYTHON ...][:lowest]
   [ -z "$choice" ] || return 0
   # In a real Airflow with its scheduler and triggerer, where asked for: it takes a few minutes.
   if [ "${STANDALONE:-}" = yes ]; then step "$name: standalone" "$home/bin/python" -m tests.system || true; fi
-  if [ "${BROWSER:-}" = yes ]; then beside "$name: browser" "$home" ui chromedriver chromium chromium-driver; fi
+  if [ "${BROWSER:-}" = yes ]; then beside "$name: browser" "$home" ui chromium chromium-driver; fi
+  if [ "${CELERY:-}" = yes ]; then beside "$name: celery" "$home" celery postgresql redis-server; fi
   step "$name: wheel" check_wheel "$home" || true
   step "$name: providers list" check_providers "$home" || true
   step "$name: connections test" "$home/bin/python" scripts/check_connection.py || true

@@ -12,6 +12,8 @@ from typing import Any
 
 from cryptography.fernet import Fernet
 
+from tests.system.tally import StuckError, wait_for
+
 
 @dataclass(frozen=True)
 class Waiting:
@@ -51,6 +53,16 @@ class Database:
         """Whether a DAG may be triggered."""
         sql = "SELECT 1 FROM dag JOIN serialized_dag USING (dag_id) WHERE dag_id = ? AND NOT is_paused"
         return bool(self.rows(sql, dag_id))
+
+    def wait_for_dag(self, dag_id: str) -> None:
+        """Wait until a DAG may be triggered."""
+
+        def probe() -> bool:
+            if errors := self.import_errors():
+                raise StuckError(errors[0])
+            return self.has_dag(dag_id)
+
+        wait_for(f"the DAG {dag_id}", probe, 90)
 
     def has_job(self, kind: str) -> bool:
         return bool(self.rows("SELECT 1 FROM job WHERE job_type = ? AND state = 'running'", kind))

@@ -57,8 +57,8 @@ class Processes:
         self.started.append(process)
         return process
 
-    def finish(self, what: str, command: list[str], seconds: float = 120) -> str:
-        """Run a program to its end; return what it printed.
+    def finish(self, what: str, command: list[str]) -> None:
+        """Run a program to its end.
 
         :raises StuckError: It failed.
         """
@@ -66,7 +66,7 @@ class Processes:
             command,
             env=self.environment,
             cwd=self.home,
-            timeout=seconds,
+            timeout=120,
             check=False,
             text=True,
             capture_output=True,
@@ -75,7 +75,13 @@ class Processes:
             log.write(done.stdout + done.stderr)
         if done.returncode:
             raise StuckError(f"{what} failed:\n{done.stdout}{done.stderr}")
-        return done.stdout
+
+    def command(self, *arguments: str) -> None:
+        """Run a command of Airflow's.
+
+        :raises StuckError: It failed.
+        """
+        self.finish(f"airflow {' '.join(arguments[:2])}", [installed("airflow"), *arguments])
 
     def stop(self) -> None:
         """Stop every process, also those that have left the group of their parent."""

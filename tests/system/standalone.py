@@ -54,23 +54,6 @@ class Airflow(Processes):
         modules = "import airflow_provider_dify.triggers.documents, airflow_provider_dify.triggers.indexing, requests"
         self.finish("compiling", [sys.executable, "-c", modules])
 
-    def wait_for_dag(self, dag_id: str) -> None:
-        """Wait until a DAG may be triggered."""
-
-        def probe() -> bool:
-            if errors := self.database.import_errors():
-                raise StuckError(errors[0])
-            return self.database.has_dag(dag_id)
-
-        wait_for(f"the DAG {dag_id}", probe, 90)
-
-    def command(self, *arguments: str) -> None:
-        """Run a command of Airflow's.
-
-        :raises StuckError: It failed.
-        """
-        self.finish(f"airflow {' '.join(arguments[:2])}", [installed("airflow"), *arguments])
-
     def stop_triggerer(self, with_signal: signal.Signals) -> None:
         """Stop the triggerer with all its processes: by ``SIGKILL`` as an accident does, else in order."""
         triggerers = [child for parent in self.started for child in _triggerers(parent.pid)]

@@ -66,7 +66,7 @@ class Stories:
     @contextmanager
     def _waiting_run(self, run_id: str, handbook: Handbook) -> Iterator[None]:
         """Start a run; go on when its tasks wait; at the end see that it came out right."""
-        self._airflow.wait_for_dag(WAITS)
+        self._database.wait_for_dag(WAITS)
         self._airflow.command("dags", "trigger", WAITS, "--run-id", run_id, "--conf", handbook.parameters)
         self._tally.tell("  the run is triggered")
         wait_for("all tasks to wait and the bystander to end", lambda: self._all_wait(run_id), 120)

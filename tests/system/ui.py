@@ -145,7 +145,7 @@ class Visit:
             self._browser.picture("task done")
 
     def _trigger(self, dataset_id: str, new: list[str], old: list[str]) -> None:
-        self._airflow.wait_for_dag(DAG)
+        self._airflow.database.wait_for_dag(DAG)
         self._browser.open(f"{self._airflow.url}/dags/{DAG}")
         self._browser.click(_button("Trigger Dag"))
         self._browser.paste(_field("UUID of the knowledge base", "//input"), dataset_id)
