@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, TaskDeferred
@@ -34,8 +35,9 @@ class TaskInstance:
 class Page:
     """What the blocks of one page share: a knowledge base, names for what is in it, and what tasks have pushed."""
 
-    def __init__(self, dify: FakeDify, names: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, dify: FakeDify, folder: Path) -> None:
         self.dify = dify
+        (folder / "parking.md").write_text("Visitors park on deck 2.")
         handbook = dify.add_dataset("handbook")
         for name in ("guide v1", "guide v2", "draft 7"):
             handbook.add_document(name, text=f"The text of {name}.", created_at=dify.clock.time() - 100 * 86_400)
@@ -48,9 +50,9 @@ class Page:
         archived = {"changed": [old.id]}
         self.ti = TaskInstance({("ingest", "return_value"): ingested, ("archive_old", "report"): archived})
         self.params = {"dataset_id": handbook.id, "old_document_ids": [old.id]}
-        self.var = {"value": {"handbook": handbook.id}}
+        self.var = {"value": {"handbook": handbook.id, "handbook_folder": str(folder)}}
         self.names: dict[str, Any] = {"HANDBOOK": handbook.id, "document_ids": [old.id], "ti": self.ti}
-        self.names |= {"__name__": "block", **(names or {})}
+        self.names["__name__"] = "block"
         #: What was run: ids of tasks, names of tests.
         self.ran: list[str] = []
 

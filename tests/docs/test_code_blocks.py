@@ -26,23 +26,23 @@ PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages() 
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_block_of_a_page(page: Path, dify: FakeDify) -> None:
+def test_every_block_of_a_page(page: Path, dify: FakeDify, tmp_path: Path) -> None:
     if NEEDS.get(str(page.relative_to(ROOT)), AIRFLOW) > AIRFLOW:
         pytest.skip("needs a newer Airflow")
-    shared = Page(dify)
+    shared = Page(dify, tmp_path)
     for block in blocks_of(page):
         check(block, shared)
 
 
 @pytest.mark.parametrize("block", [pytest.param(block, id=str(block)) for block in blocks_in_docstrings()])
-def test_every_block_in_a_docstring(block: Block, dify: FakeDify) -> None:
-    shared = Page(dify, names_for_docstrings())
-    shared.names["KB"] = shared.names["HANDBOOK"]
+def test_every_block_in_a_docstring(block: Block, dify: FakeDify, tmp_path: Path) -> None:
+    shared = Page(dify, tmp_path)
+    shared.names |= names_for_docstrings(shared.names["HANDBOOK"], shared.names["document_ids"])
     check(block, shared)
 
 
-def names_for_docstrings() -> dict[str, Any]:
-    """What a block in a docstring does not import."""
+def names_for_docstrings(dataset_id: str, document_ids: list[str]) -> dict[str, Any]:
+    """What a block in a docstring does not import, or has from somewhere else."""
     import requests
 
     from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
@@ -50,7 +50,9 @@ def names_for_docstrings() -> dict[str, Any]:
     from airflow_provider_dify.operators.retrieval import DifyRetrievalCheckOperator
 
     operators = (DifyDocumentStatusOperator, DifyListDocumentsOperator, DifyRetrievalCheckOperator)
-    return {"requests": requests, "FakeDify": FakeDify, **{kind.__name__: kind for kind in operators}}
+    undo = [{"dataset_id": dataset_id, "document_ids": document_ids, "action": "archive"}]
+    others = {"requests": requests, "FakeDify": FakeDify, "KB": dataset_id, "undo": undo}
+    return {**others, **{kind.__name__: kind for kind in operators}}
 
 
 def check(block: Block, shared: Page) -> None:
@@ -78,8 +80,8 @@ def check_included(block: Block) -> None:
         assert text.count(ast.literal_eval(mark)) == 1, f"{block}: {mark}"
 
 
-def test_what_blocks_define_is_run(dify: FakeDify) -> None:
-    shared = Page(dify)
+def test_what_blocks_define_is_run(dify: FakeDify, tmp_path: Path) -> None:
+    shared = Page(dify, tmp_path)
     (page,) = (page for page in pages() if page.name == "list.md")
     for block in blocks_of(page):
         check(block, shared)

@@ -1,0 +1,91 @@
+"""What there is, the documentation has."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_provider_dify import exceptions
+from airflow_provider_dify.get_provider_info import CONN_FIELDS, get_provider_info
+from airflow_provider_dify.hooks.dify import DifyHook
+from tests.docs.blocks import ROOT, pages
+
+TEXTS = {str(page.relative_to(ROOT)): page.read_text() for page in pages()}
+ERRORS = [
+    name
+    for name, kind in inspect.getmembers(exceptions, inspect.isclass)
+    if name.startswith("Dify") and kind is not exceptions.DifyError
+]
+
+
+def operators() -> Iterator[type]:
+    """Each operator and sensor that Airflow is told of."""
+    info = get_provider_info()
+    for module in (
+        name for kind in ("operators", "sensors") for entry in info[kind] for name in entry["python-modules"]
+    ):
+        for name, found in vars(importlib.import_module(module)).items():
+            if re.fullmatch(r"Dify\w+(Operator|Sensor)", name) and found.__module__ == module:
+                yield found
+
+
+def verbs() -> set[str]:
+    """The public methods of the hook, but for what Airflow and the operators use of it."""
+    of_others = {"get_conn", "get_connection_form_widgets", "get_ui_field_behaviour"}
+    of_itself = {"close", "stop", "run", "deadline", "settings", "retries"}
+    ours = [kind for kind in DifyHook.__mro__ if kind.__module__.startswith("airflow_provider_dify.")]
+    public = {
+        name for kind in ours for name, value in vars(kind).items() if name[0] != "_" and not isinstance(value, str)
+    }
+    return public - of_others - of_itself
+
+
+@pytest.mark.parametrize("kind", list(operators()), ids=lambda kind: kind.__name__)
+def test_each_operator_has_a_page_with_its_parameters(kind: type) -> None:
+    (page,) = (name for name, text in TEXTS.items() if f"autoclass:: {kind.__module__}.{kind.__name__}\n" in text)
+    assert kind.__name__ in TEXTS["docs/operators/index.md"]
+    assert f"[`{kind.__name__}`]({page})" in TEXTS["README.md"]
+    told = parameters(kind)
+    assert set(told) == set(inspect.signature(kind).parameters) - {"kwargs"}
+    templated = {name for name, text in told.items() if "(templated)" in text}
+    assert templated == set(kind.template_fields)  # type: ignore[attr-defined]
+
+
+def parameters(kind: type) -> dict[str, str]:
+    """What the docstring of a class says of each of its parameters."""
+    begin = re.split(r"\n\s*:(?:return|raises)", kind.__doc__ or "")[0]
+    return dict(re.findall(r":param (\w+): (.*?)(?=:param |\Z)", begin, re.DOTALL))
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_each_error_is_in_the_table(name: str) -> None:
+    assert f"| {{py:exc}}`{name}`" in TEXTS["docs/errors.md"].replace("· ", "")
+
+
+@pytest.mark.parametrize("name", sorted(verbs()))
+def test_each_verb_is_in_the_table(name: str) -> None:
+    assert f"`DifyHook.{name}`" in TEXTS["docs/hook.md"]
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_files_that_are_named_are_there(page: str) -> None:
+    named = set(re.findall(r"`(\.?\w+(?:/[\w.]+)+/?|\w+/)`", TEXTS[page])) - {"docs/_build", "dist/"}
+    places = [ROOT, ROOT / "airflow_provider_dify"]
+    assert named
+    assert {name for name in named if not any((place / name).exists() for place in places)} == set()
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])  # Sphinx looks after the others
+def test_links_into_the_repository_lead_somewhere(page: str) -> None:
+    links = set(re.findall(r"\]\((?!https:)([^)#]+)", TEXTS[page]))
+    assert links
+    assert {link for link in links if not (ROOT / link).exists()} == set()
+
+
+def test_each_setting_of_the_connection_is_in_the_table() -> None:
+    settings = {*CONN_FIELDS, "proxies", "headers"}
+    assert {name for name in settings if f"| Extra `{name}` |" not in TEXTS["docs/connection.md"]} == set()
