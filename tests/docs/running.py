@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, TaskDeferred
@@ -84,7 +86,7 @@ class Page:
             return
         self.ti.task_id = task.task_id
         context: Any = {"ti": self.ti, "task": task, "dag": task.dag, "run_id": self.ti.run_id, "params": self.params}
-        context |= {"var": self.var, "outlet_events": {}}
+        context |= {"var": self.var, "outlet_events": defaultdict(lambda: SimpleNamespace(extra={}))}
         task.render_template_fields(context)
         try:
             returned = task.execute(context)
