@@ -14,12 +14,13 @@ with DAG(
     dag_id="dify_first_steps",
     schedule=None,
     start_date=pendulum.datetime(2026, 1, 1),
-    params={"dataset_id": Param("", type="string", title="UUID of the knowledge base")},
+    params={"dataset_id": Param("", type="string", title="Knowledge base (UUID)")},
 ) as dag:
     ingest = DifyDocumentIngestOperator(
         task_id="ingest",
         dataset_id="{{ params.dataset_id }}",
-        source=[{"name": "parking.md", "text": "Visitors park on deck 2."}],  # or "s3://handbook/*.md"
+        # Or files, such as "s3://handbook/pages/*.md".
+        source=[{"name": "parking.md", "text": "Visitors park on deck 2."}],
         indexing_technique="economy",
     )
     check = DifyRetrievalCheckOperator(

@@ -18,11 +18,14 @@ _VARIABLES = ("ARGS", "PYTHON")
 
 def check(text: str) -> None:
     """Raise where a line of a block is no command that works here."""
-    lines = text.replace("\\\n", " ").splitlines()
-    for line in filter(str.strip, lines):
-        words = shlex.split(line, comments=True)
-        if words:
-            _CHECKS.get(words[0], _unknown)(words[1:])
+    command = ""
+    for line in text.replace("\\\n", " ").splitlines():
+        command += f"{line}\n"
+        if command.count("'") % 2 == 0:  # else the text in quotes goes on in the next line
+            if words := shlex.split(command, comments=True):
+                _CHECKS.get(words[0], _unknown)(words[1:])
+            command = ""
+    assert not command, f"quotes that are not closed: {command}"
 
 
 def _unknown(words: list[str]) -> None:

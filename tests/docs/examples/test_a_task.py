@@ -15,7 +15,10 @@ def test_old_pages_leave_search(dify):
     dify.faults.add(Fault("status", method="PATCH", status=502))
 
     task = DifyDocumentStatusOperator(
-        task_id="archive", dataset_id=handbook.id, document_ids=[page.id], action="archive"
+        task_id="archive",
+        dataset_id=handbook.id,
+        document_ids=[page.id],
+        action="archive",
     )
     task.execute({"ti": FakeTaskInstance()})
 

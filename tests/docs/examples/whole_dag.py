@@ -6,7 +6,8 @@ def test_first_steps(dify):
     handbook = dify.add_dataset("handbook")
     draft = handbook.add_document("draft 7", text="Visitors may park anywhere.")
 
-    run = DagBag().get_dag("dify_first_steps").test(run_conf={"dataset_id": handbook.id})
+    dag = DagBag().get_dag("dify_first_steps")
+    run = dag.test(run_conf={"dataset_id": handbook.id})
 
     assert run.state == "success"
     assert dify.search(handbook, "visitors") == ["parking.md"]
