@@ -37,11 +37,11 @@ def test_every_block_of_a_page(page: Path, dify: FakeDify, tmp_path: Path) -> No
 @pytest.mark.parametrize("block", [pytest.param(block, id=str(block)) for block in blocks_in_docstrings()])
 def test_every_block_in_a_docstring(block: Block, dify: FakeDify, tmp_path: Path) -> None:
     shared = Page(dify, tmp_path)
-    shared.names |= names_for_docstrings(shared.names["HANDBOOK"], shared.names["document_ids"])
+    shared.names |= names_for_docstrings(shared.names["HANDBOOK"])
     check(block, shared)
 
 
-def names_for_docstrings(dataset_id: str, document_ids: list[str]) -> dict[str, Any]:
+def names_for_docstrings(dataset_id: str) -> dict[str, Any]:
     """What a block in a docstring does not import, or has from somewhere else."""
     import requests
 
@@ -50,8 +50,7 @@ def names_for_docstrings(dataset_id: str, document_ids: list[str]) -> dict[str, 
     from airflow_provider_dify.operators.retrieval import DifyRetrievalCheckOperator
 
     operators = (DifyDocumentStatusOperator, DifyListDocumentsOperator, DifyRetrievalCheckOperator)
-    undo = [{"dataset_id": dataset_id, "document_ids": document_ids, "action": "archive"}]
-    others = {"requests": requests, "FakeDify": FakeDify, "KB": dataset_id, "undo": undo}
+    others = {"requests": requests, "FakeDify": FakeDify, "KB": dataset_id}
     return {**others, **{kind.__name__: kind for kind in operators}}
 
 
