@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import shutil
 import sys
@@ -15,7 +16,7 @@ from airflow_provider_dify import __version__
 for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
     del os.environ[name]
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
-os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "WARNING"
+logging.getLogger("airflow").setLevel(logging.WARNING)  # what it says while it sets itself up
 atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
