@@ -18,7 +18,7 @@ from tests.unit.release_scene import LIVE, Scene, World, fake, run_in_steps
 
 #: An example takes a good part of a second: one that fails is told as it is, as making it small takes minutes.
 PROFILE = settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),

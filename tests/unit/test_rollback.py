@@ -153,7 +153,7 @@ class TestChangeOfStatus:
 FLAGS = st.tuples(st.booleans(), st.booleans())
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(pairs=st.lists(st.tuples(FLAGS, FLAGS), min_size=1, max_size=5))
 def test_from_any_flags_to_any_flags(pairs: list[tuple[tuple[bool, bool], tuple[bool, bool]]]) -> None:
     with fake() as dify:
