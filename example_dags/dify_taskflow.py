@@ -42,5 +42,6 @@ with DAG(
         logging.getLogger(__name__).info("Out of search: %s", counts or "none")
         return counts
 
-    summary(out_of_search())
+    found: Any = out_of_search()
+    summary(found)
     # [END howto_taskflow]
