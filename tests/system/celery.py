@@ -24,8 +24,8 @@ ROOT = Path(__file__).parent.parent.parent
 DAG, TASK, RUN = "dify_archive_at_scale", "archive", "scale"
 NUMBER, BATCH = 20_000, 2000
 DAY = 86400.0
-#: Changing is what costs time here, so that the worker can be killed while some of a batch is changed.
 _FREE = ((0, 0.0),)
+#: Changing is what costs time here, so that the worker can be killed while some of a batch is changed.
 COSTS = Costs(
     changed=((1, 0.02), (100, 0.15)),
     nothing=_FREE,
@@ -42,14 +42,10 @@ COSTS = Costs(
 class Kill:
     """What was so when the worker was killed.
 
-    :param worker: Its name.
-    :param batch: The batch that it was at work on.
     :param lost: The batches that it had taken.
     :param changed: Which documents were archived by then.
     """
 
-    worker: str
-    batch: int
     lost: frozenset[int]
     changed: frozenset[str]
 
@@ -96,8 +92,9 @@ class Scale:
         changed = frozenset(document.id for document in self._old if document.archived)
         self._tally.tell(f"  the {worker} worker is killed by process id, with {len(changed):,} documents archived")
         done = sum(self._batch_of[document_id] == batch for document_id in changed)
-        self._tally.check(f"it had done a part of its batch: {done:,} of {BATCH:,}", 0 < done < BATCH, done)
-        return Kill(worker, batch, lost, changed)
+        what = f"it had done a part of a batch: {done:,} of {BATCH:,}"
+        self._tally.check(what, 0 < done < BATCH and batch in lost, (batch, lost))
+        return Kill(lost, changed)
 
     def _at_work(self) -> tuple[str, int] | None:
         """Name the worker that sent the last change, and its batch, where this is neither new nor nearly done."""
