@@ -47,7 +47,7 @@ def console_links(settings: Settings, dataset_id: str, document_ids: Sequence[st
 
     :param settings: How Dify is reached.
     :param dataset_id: UUID of the knowledge base.
-    :param document_ids: The documents of the task; there is a link to a document where it is only one.
+    :param document_ids: The documents of the task; the address of a document is empty unless it is only one.
     :return: None of them where it is not known where the console lives, or where its address holds a secret.
     """
     if settings.console_url is None:
@@ -57,7 +57,8 @@ def console_links(settings: Settings, dataset_id: str, document_ids: Sequence[st
     if settings.masked(console) != console:
         return {}
     documents = f"{console}/datasets/{dataset_id}/documents"
-    links = {DifyKnowledgeBaseLink().xcom_key: documents}
-    if len(document_ids) == 1:
-        links[DifyDocumentLink().xcom_key] = f"{documents}/{document_ids[0]}"
-    return links
+    return {
+        DifyKnowledgeBaseLink().xcom_key: documents,
+        # Empty as Airflow itself leaves it at the end, which logs an error where it finds none.
+        DifyDocumentLink().xcom_key: f"{documents}/{document_ids[0]}" if len(document_ids) == 1 else "",
+    }
