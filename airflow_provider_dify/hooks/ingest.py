@@ -8,8 +8,9 @@ from typing import Any
 from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.contents import DocumentOptions
+from airflow_provider_dify.knowledge.delivering import HASH_FIELD
 from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT
-from airflow_provider_dify.knowledge.ingest import HASH_FIELD, Ingestion
+from airflow_provider_dify.knowledge.ingest import Ingestion
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome, IngestReport
 from airflow_provider_dify.sources import MAX_FILE_SIZE, resolve
 

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifyMetadataError, DifySourceError
+from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifySourceError
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.contents import LONGEST_NAME, DocumentOptions, Source
+from airflow_provider_dify.knowledge.delivering import HASH_FIELD, Delivery
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome, IngestReport
-from airflow_provider_dify.knowledge.metadata import set_values
 from airflow_provider_dify.knowledge.metadata_fields import (
-    Value,
     check_fit,
     check_name,
     check_values,
     kinds_of,
     list_fields,
 )
-from airflow_provider_dify.knowledge.metadata_report import MetadataOutcome, MetadataReport
 from airflow_provider_dify.knowledge.namesakes import IfExists, Verb, base_name, decide, keyword_of, stem_of
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.putting import Item, Putting
 from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.retries import Retries
-from airflow_provider_dify.knowledge.watching import Watch
-
-#: Name of the metadata that tells the content of a document by its SHA-256.
-HASH_FIELD = "content_sha256"
-#: So many documents get their metadata in one go; a run that is killed has to send so many again.
-_MARKED_AT_ONCE = 50
-#: Seconds in which the digest of an old content has to be gone: the others shall not wait for it until the end.
-_PATIENCE = 60.0
 
 
 class Ingestion:
@@ -74,21 +64,22 @@ class Ingestion:
         self._hash_field = None if hash_field is None else check_name(hash_field, "hash_field")
         if hash_field in self._metadata:
             raise DifyInputError(f"metadata names {inputs.show(hash_field)}, which keeps the digests (hash_field).")
-        self._max_active = inputs.whole_number(max_active, "max_active")
         self._items = [Item(source) for source in sources]
-        #: The documents that are being indexed.
-        self.watch = Watch(
+        self._delivery = Delivery(
             self.dataset_id,
-            poll_interval=inputs.number(poll_interval, "poll_interval"),
-            stall_timeout=None if stall_timeout is None else inputs.number(stall_timeout, "stall_timeout"),
+            hash_field=self._hash_field,
+            values=self._metadata,
+            max_active=max_active,
+            poll_interval=poll_interval,
+            stall_timeout=stall_timeout,
         )
-        self._unmarked: dict[str, dict[str, Value]] = {}
-        self._metadata_errors: dict[str, tuple[IngestOutcome, str]] = {}
+        #: The documents that are being indexed.
+        self.watch = self._delivery.watch
 
     def report(self) -> IngestReport:
         """Return what has become of each content so far; at any moment, whole and consistent."""
         entries = tuple(item.entry() for item in self._items)
-        return IngestReport(self.dataset_id, entries).with_outcomes({**self._metadata_errors, **self.watch.ended})
+        return IngestReport(self.dataset_id, entries).with_outcomes({**self._delivery.errors, **self.watch.ended})
 
     def flow(self, deadline: Deadline, retries: Retries, *, wait: bool = True) -> Flow[IngestReport]:
         """Carry it out.
@@ -104,9 +95,9 @@ class Ingestion:
             options = self._options.for_dataset((yield from api.get_dataset(self.dataset_id)))
             yield from self._decide()
             yield from self._check_fields()
-            yield from self._withdraw_digests(deadline, retries)
-            yield from self._send(Putting(self.dataset_id, options, retries, deadline), deadline, retries, progress)
-            yield from self._mark(deadline, retries)
+            self._skip()
+            putting = Putting(self.dataset_id, options, retries, deadline)
+            yield from self._delivery.flow(list(self._to_send()), putting, progress)
             if wait:
                 yield from self.watch.until_below(1, deadline, progress)
                 self.watch.time_is_up()
@@ -177,72 +168,16 @@ class Ingestion:
             if field.name in kinds:
                 check_fit(field.name, kinds[field.name], field)
 
-    def _withdraw_digests(self, deadline: Deadline, retries: Retries) -> Flow[None]:
-        """Take the digest from documents that get another content: a run that breaks off must leave none that lies."""
-        field = self._hash_field
-        stale = [item.decision.document for item in self._to_send() if item.decision and item.decision.document]
-        values = {document.id: {field: None} for document in stale if field and field in document.metadata}
-        if not values:
-            return
-        soon, gone = deadline.within(_PATIENCE), MetadataOutcome.MISSING.value
-        try:
-            # What was deleted meanwhile is made anew.
-            yield from set_values(self.dataset_id, values, deadline=soon, retries=retries, tolerate=[gone])
-        except DifyMetadataError as error:
-            locked = _failures(error, values)
-            for item in self._to_send():
-                if item.decision and item.decision.document and (failure := locked.get(item.decision.document.id)):
-                    item.end(IngestOutcome.NOT_ATTEMPTED, f"Its old digest could not be taken away. {failure[1]}")
-
-    def _send(self, putting: Putting, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[None]:
-        self._skip()
-        items = list(self._to_send())
-        for number, item in enumerate(items):
-            yield from self.watch.until_below(self._max_active, deadline, progress)
-            if deadline.passed:
-                return
-            yield from putting.put(item)
-            if item.outcome and item.outcome.good and item.document_id:
-                self.watch.add([item.document_id], deadline)
-                self._to_mark(item)
-            if len(self._unmarked) >= _MARKED_AT_ONCE:
-                yield from self._mark(deadline, retries)
-            yield from progress.note(lambda sent=number + 1: f"{sent} of {len(items)} contents are with Dify.")  # type: ignore[misc]
-
     def _skip(self) -> None:
         for item in self._items:
             if item.decision and item.decision.verb is Verb.SKIP and item.decision.document:
-                document = item.decision.document
-                item.skipped(document)
-                if not document.indexed:
-                    self.watch.active[document.id] = document.indexing_status
-                # Dify's list shows every value as a text.
-                missing = {n: v for n, v in self._metadata.items() if str(document.metadata.get(n)) != str(v)}
-                if missing and self._if_exists is not IfExists.SKIP:
-                    self._unmarked[document.id] = missing
+                item.skipped(item.decision.document)
+                self._delivery.there(item.decision.document, mark=self._if_exists is not IfExists.SKIP)
 
     def _to_send(self) -> Iterator[Item]:
         for item in self._items:
             if not item.outcome and item.decision and item.decision.verb in (Verb.CREATE, Verb.UPDATE):
                 yield item
-
-    def _to_mark(self, item: Item) -> None:
-        digest = {self._hash_field: item.source.digest()} if self._hash_field else {}
-        if item.document_id and (values := {**self._metadata, **digest}):
-            self._unmarked[item.document_id] = values
-
-    def _mark(self, deadline: Deadline, retries: Retries) -> Flow[None]:
-        """Give documents their metadata."""
-        values, self._unmarked = self._unmarked, {}
-        if not values:
-            return
-        try:
-            yield from set_values(self.dataset_id, values, deadline=deadline, retries=retries)
-        except DifyMetadataError as error:
-            if not self._metadata:  # what is lost is the digest: the content is sent again next time
-                yield Note(f"The digests of contents could not be kept: {error.message}")
-                return
-            self._metadata_errors.update(_failures(error, values))
 
     def _plan(self) -> str:
         verbs = [item.decision.verb for item in self._items if item.decision and not item.outcome]
@@ -250,8 +185,3 @@ class Ingestion:
         parts = [f"{verbs.count(verb)} to {verb.value}" for verb in Verb if verb in verbs]
         parts += [f"{outcomes.count(outcome)} {outcome.value}" for outcome in IngestOutcome if outcome in outcomes]
         return f"Of {len(self._items)} contents: {', '.join(parts) or 'nothing to do'}."
-
-
-def _failures(error: DifyMetadataError, ids: Iterable[str]) -> dict[str, tuple[IngestOutcome, str]]:
-    texts = error.report.errors if isinstance(error.report, MetadataReport) else {}
-    return {i: (IngestOutcome.FAILED, texts[i] if texts else error.message) for i in ids if not texts or i in texts}

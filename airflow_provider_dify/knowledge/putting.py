@@ -80,8 +80,8 @@ class Putting:
     def __init__(self, dataset_id: str, options: DocumentOptions, retries: Retries, deadline: Deadline) -> None:
         self._dataset_id = dataset_id
         self._options = options
-        self._retries = retries
-        self._deadline = deadline
+        self.retries = retries
+        self.deadline = deadline
 
     def put(self, item: Item) -> Flow[None]:
         """Send a content until Dify has it or will not have it.
@@ -115,14 +115,14 @@ class Putting:
     def _bear(self, item: Item, error: DifyError, failures: int) -> Flow[None]:
         """After a failure, wait, and look whether Dify has taken the content all the same."""
         try:
-            wait = self._retries.wait_after(failures, error, self._deadline)
+            wait = self.retries.wait_after(failures, error, self.deadline)
         except DifyError:
             if may_be_carried_out(error):
                 yield from self._look_up(item)  # so that the report is exact
             raise
         looks = (wait, *_LOOKS_AFTER_TIMEOUT) if _timed_out(error) else (wait,)
         for seconds in looks:
-            yield Pause(min(seconds, self._deadline.remaining), f"{error.message} Looking whether it arrived.")
+            yield Pause(min(seconds, self.deadline.remaining), f"{error.message} Looking whether it arrived.")
             if may_be_carried_out(error):
                 yield from self._look_up(item)
             if item.outcome:
@@ -157,10 +157,10 @@ class Putting:
             item.end(IngestOutcome.REFUSED, f"Document {document.id} has been switched off or archived meanwhile.")
         elif document.failed or document.paused:
             item.end(IngestOutcome.REFUSED, f"The indexing of document {document.id} was {document.indexing_status}.")
-        elif self._deadline.passed:
+        elif self.deadline.passed:
             item.end(IngestOutcome.NOT_INDEXED, f"Document {document.id} was still {document.indexing_status}.")
         else:
-            wait = min(waits.next(), self._deadline.remaining)
+            wait = min(waits.next(), self.deadline.remaining)
             yield Pause(wait, f"'{decision.name}' is still {document.indexing_status}, and cannot be updated yet.")
 
     def _get(self, document_id: str) -> Flow[Document | None]:

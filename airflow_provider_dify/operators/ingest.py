@@ -18,9 +18,10 @@ from airflow_provider_dify.exceptions import (
 )
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.contents import DocumentOptions
+from airflow_provider_dify.knowledge.delivering import HASH_FIELD
 from airflow_provider_dify.knowledge.flow import Deadline
 from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT
-from airflow_provider_dify.knowledge.ingest import HASH_FIELD, Ingestion
+from airflow_provider_dify.knowledge.ingest import Ingestion
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome, IngestReport
 from airflow_provider_dify.knowledge.watching import Watch
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
