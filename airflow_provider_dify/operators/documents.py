@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
@@ -14,13 +13,11 @@ from airflow_provider_dify.knowledge.choosing import Choice
 from airflow_provider_dify.knowledge.report import Outcome, StatusReport, attention
 from airflow_provider_dify.knowledge.status import StatusChange
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, KnowledgeBaseTask
+from airflow_provider_dify.operators.deferring import patience, seconds_left, unknown
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
-
-#: Seconds that a trigger may take beyond the timeout of its task, and for each document that it has to read.
-_GRACE, _GRACE_EACH = 120.0, 0.1
 
 
 class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
@@ -157,7 +154,7 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
         :param document_ids: All documents, in the order they were asked for.
         """
         if not event or "report" not in event:
-            raise DifyError(f"The trigger fired {event!r}, which this operator does not know. Clear the task to retry.")
+            raise unknown(event)
         self.open_hook(context, report["dataset_id"], document_ids)  # for what it shows: there is nothing left to ask
         whole = StatusReport.from_json(report).continued_by(StatusReport.from_json(event["report"]), document_ids)
         self._publish(whole, event["names"], context)
@@ -181,7 +178,7 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
 
         handover, report = change.handover(), change.report()
         context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
-        left = max(0.0, started + seconds - clocks.clock.time())
+        left = seconds_left(started, seconds)
         self.log.info(
             "%d documents are left; the triggerer waits for them, up to %.0f s.", len(handover.document_ids), left
         )
@@ -197,8 +194,7 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
             ),
             method_name="execute_complete",
             kwargs={"report": report.to_json(), "document_ids": list(change.document_ids)},
-            # The trigger ends by itself, with a report; this is for one that does not.
-            timeout=timedelta(seconds=left + _GRACE + _GRACE_EACH * len(handover.document_ids)),
+            timeout=patience(left, len(handover.document_ids)),
         )
 
     def _status_change(self) -> StatusChange:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_dify.events import MAX_IDS
 from airflow_provider_dify.exceptions import (
-    DifyError,
     DifyIndexingError,
     DifyIndexingStalled,
     DifyIndexingTimeout,
@@ -25,13 +23,13 @@ from airflow_provider_dify.knowledge.ingest import Ingestion
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome, IngestReport
 from airflow_provider_dify.knowledge.watching import Watch
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
+from airflow_provider_dify.operators.deferring import defer_until_indexed, error_of_indexing
 from airflow_provider_dify.sources import MAX_FILE_SIZE, resolve
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-_GRACE, _GRACE_EACH = 120.0, 0.1
 _INDEXING = ("wait", "defer", "none")
 
 
@@ -181,7 +179,7 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
         :param started: When the task began, in seconds since the epoch.
         """
         before = IngestReport.from_json(report)
-        error = _error_of(event)
+        error = error_of_indexing(event)
         if error and not isinstance(error, (DifyIndexingError, DifyIndexingTimeout)):
             error.report = before
             raise error
@@ -237,26 +235,9 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
     def _tolerated(self) -> frozenset[IngestOutcome]:
         return inputs.choices(self.tolerate, IngestOutcome, "tolerate")
 
-    def _defer(self, report: IngestReport, active: list[str], started: float) -> None:
-        from airflow_provider_dify.triggers.indexing import DifyDocumentIndexingTrigger
-
-        left = max(0.0, started + self.timeout - clocks.clock.time())
-        self.log.info("%d documents are being indexed; the triggerer waits for them, up to %.0f s.", len(active), left)
-        self.defer(
-            trigger=DifyDocumentIndexingTrigger(
-                dify_conn_id=self.dify_conn_id,
-                dataset_id=report.dataset_id,
-                document_ids=active,
-                started=started,
-                timeout=self.timeout,
-                poll_interval=self.poll_interval,
-                stall_timeout=self.stall_timeout,
-            ),
-            method_name="execute_complete",
-            kwargs={"report": report.to_json(), "active": active, "started": started},
-            # The trigger ends by itself; this is for one that does not.
-            timeout=timedelta(seconds=left + _GRACE + _GRACE_EACH * len(active)),
-        )
+    def _defer(self, report: IngestReport, active: list[str], started: float) -> NoReturn:
+        kwargs = {"report": report.to_json(), "active": active, "started": started}
+        defer_until_indexed(self, report.dataset_id, active, started, kwargs)
 
     def _publish(self, report: IngestReport, context: Context) -> None:
         counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)
@@ -271,13 +252,3 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
             more={"old_document_ids": list(report.old_document_ids[:MAX_IDS])},
             files=report.files,
         )
-
-
-def _error_of(event: dict[str, Any] | None) -> DifyError | None:
-    """The error that a trigger fired; ``None`` where all is indexed."""
-    status = event.get("status") if event else None
-    if event and status == "error":
-        return DifyError.from_json(event["error"])
-    if status != "success":
-        raise DifyError(f"The trigger fired {event!r}, which this operator does not know. Clear the task to retry.")
-    return None

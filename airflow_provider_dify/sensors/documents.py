@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
@@ -21,6 +20,7 @@ from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.flow import Deadline
 from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT, IndexingWait, require_one
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
+from airflow_provider_dify.operators.deferring import patience
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-#: Seconds that a trigger may take beyond the timeout of its task, and for each document that it has to read.
-_GRACE, _GRACE_EACH = 120.0, 0.1
 #: A trigger looks no more often, however small the ``poke_interval``: many share a triggerer and a Dify.
 _SHORTEST_INTERVAL = 1.0
 #: So many seconds before Airflow the sensor says that time is up, since it can say what is left.
@@ -215,8 +213,7 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
                 so_far=wait.so_far(),
             ),
             method_name="execute_complete",
-            # The trigger ends by itself, and says what is left; this is for one that does not.
-            timeout=timedelta(seconds=deadline.remaining + _GRACE + _GRACE_EACH * len(document_ids)),
+            timeout=patience(deadline.remaining, len(document_ids)),
         )
 
 

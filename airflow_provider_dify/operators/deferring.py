@@ -1,0 +1,83 @@
+"""What operators that wait in the triggerer have in common. It loads next to nothing before they do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, NoReturn, Protocol
+
+from airflow_provider_dify.exceptions import DifyError
+from airflow_provider_dify.transport import clock as clocks
+
+#: Seconds that a trigger may take beyond the timeout of its task, and for each document that it has to read.
+_GRACE, _GRACE_EACH = 120.0, 0.1
+
+
+class AwaitsIndexing(Protocol):
+    """The part of an operator that says how indexing is awaited."""
+
+    dify_conn_id: str
+    timeout: float
+    poll_interval: float
+    stall_timeout: float | None
+
+    @property
+    def log(self) -> Any:
+        """Its logger."""
+
+    def defer(self, *, trigger: Any, method_name: str, kwargs: dict[str, Any], timeout: timedelta) -> NoReturn:
+        """Let the triggerer wait."""
+
+
+def seconds_left(started: float, timeout: float) -> float:
+    """Return how long a task may still wait that began at a time since the epoch."""
+    return max(0.0, started + timeout - clocks.clock.time())
+
+
+def patience(left: float, documents: int) -> timedelta:
+    """Return the timeout for a trigger: it ends by itself, with a report; this is for one that does not."""
+    return timedelta(seconds=left + _GRACE + _GRACE_EACH * documents)
+
+
+def defer_until_indexed(
+    operator: AwaitsIndexing, dataset_id: str, active: list[str], started: float, kwargs: dict[str, Any]
+) -> NoReturn:
+    """Let the triggerer wait until documents are indexed, and go on in ``execute_complete``.
+
+    :param active: The documents.
+    :param started: When the task began, in seconds since the epoch.
+    :param kwargs: What ``execute_complete`` is given.
+    """
+    from airflow_provider_dify.triggers.indexing import DifyDocumentIndexingTrigger
+
+    left = seconds_left(started, operator.timeout)
+    operator.log.info("%d documents are being indexed; the triggerer waits for them, up to %.0f s.", len(active), left)
+    operator.defer(
+        trigger=DifyDocumentIndexingTrigger(
+            dify_conn_id=operator.dify_conn_id,
+            dataset_id=dataset_id,
+            document_ids=active,
+            started=started,
+            timeout=operator.timeout,
+            poll_interval=operator.poll_interval,
+            stall_timeout=operator.stall_timeout,
+        ),
+        method_name="execute_complete",
+        kwargs=kwargs,
+        timeout=patience(left, len(active)),
+    )
+
+
+def error_of_indexing(event: Mapping[str, Any] | None) -> DifyError | None:
+    """Return the error that the trigger of :func:`defer_until_indexed` fired; ``None`` where all is indexed."""
+    status = event.get("status") if event else None
+    if event and status == "error":
+        return DifyError.from_json(event["error"])
+    if status != "success":
+        raise unknown(event)
+    return None
+
+
+def unknown(event: object) -> DifyError:
+    """Return the error that nobody knows what a trigger fired."""
+    return DifyError(f"The trigger fired {event!r}, which this operator does not know. Clear the task to retry.")
