@@ -7,19 +7,17 @@ from datetime import timedelta
 from typing import Any, NoReturn, Protocol
 
 from airflow_provider_dify.exceptions import DifyError
+from airflow_provider_dify.knowledge.handover import Handover
 from airflow_provider_dify.transport import clock as clocks
 
 #: Seconds that a trigger may take beyond the timeout of its task, and for each document that it has to read.
 _GRACE, _GRACE_EACH = 120.0, 0.1
 
 
-class AwaitsIndexing(Protocol):
-    """The part of an operator that says how indexing is awaited."""
+class Defers(Protocol):
+    """The part of an operator that lets the triggerer wait."""
 
     dify_conn_id: str
-    timeout: float
-    poll_interval: float
-    stall_timeout: float | None
 
     @property
     def log(self) -> Any:
@@ -27,6 +25,14 @@ class AwaitsIndexing(Protocol):
 
     def defer(self, *, trigger: Any, method_name: str, kwargs: dict[str, Any], timeout: timedelta) -> NoReturn:
         """Let the triggerer wait."""
+
+
+class AwaitsIndexing(Defers, Protocol):
+    """The part of an operator that says how indexing is awaited."""
+
+    timeout: float
+    poll_interval: float
+    stall_timeout: float | None
 
 
 def seconds_left(started: float, timeout: float) -> float:
@@ -65,6 +71,46 @@ def defer_until_indexed(
         method_name="execute_complete",
         kwargs=kwargs,
         timeout=patience(left, len(active)),
+    )
+
+
+def defer_for_status(
+    operator: Defers,
+    dataset_id: str,
+    action: str,
+    handover: Handover,
+    *,
+    started: float,
+    timeout: float,
+    options: dict[str, Any],
+    kwargs: dict[str, Any],
+) -> NoReturn:
+    """Let the triggerer go on with a change of status, and go on in ``execute_complete``.
+
+    :param action: The change.
+    :param handover: What is left of it.
+    :param started: When the task began, in seconds since the epoch.
+    :param timeout: Seconds from then until which it may last.
+    :param options: See :class:`~airflow_provider_dify.triggers.documents.DifyDocumentStatusTrigger`.
+    :param kwargs: What ``execute_complete`` is given.
+    """
+    from airflow_provider_dify.triggers.documents import DifyDocumentStatusTrigger
+
+    left, number = seconds_left(started, timeout), len(handover.document_ids)
+    operator.log.info("%d documents are left; the triggerer waits for them, up to %.0f s.", number, left)
+    operator.defer(
+        trigger=DifyDocumentStatusTrigger(
+            dify_conn_id=operator.dify_conn_id,
+            dataset_id=dataset_id,
+            action=action,
+            handover=handover.to_json(),
+            started=started,
+            timeout=timeout,
+            options=options,
+        ),
+        method_name="execute_complete",
+        kwargs=kwargs,
+        timeout=patience(left, number),
     )
 
 

@@ -13,7 +13,7 @@ from airflow_provider_dify.knowledge.choosing import Choice
 from airflow_provider_dify.knowledge.report import Outcome, StatusReport, attention
 from airflow_provider_dify.knowledge.status import StatusChange
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, KnowledgeBaseTask
-from airflow_provider_dify.operators.deferring import patience, seconds_left, unknown
+from airflow_provider_dify.operators.deferring import defer_for_status, unknown
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
@@ -174,27 +174,17 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
             self._stop()
 
     def _defer(self, change: StatusChange, context: Context, started: float, seconds: float) -> None:
-        from airflow_provider_dify.triggers.documents import DifyDocumentStatusTrigger
-
-        handover, report = change.handover(), change.report()
-        context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
-        left = seconds_left(started, seconds)
-        self.log.info(
-            "%d documents are left; the triggerer waits for them, up to %.0f s.", len(handover.document_ids), left
-        )
-        self.defer(
-            trigger=DifyDocumentStatusTrigger(
-                dify_conn_id=self.dify_conn_id,
-                dataset_id=change.dataset_id,
-                action=change.action.value,
-                handover=handover.to_json(),
-                started=started,
-                timeout=seconds,
-                options=self._options(),
-            ),
-            method_name="execute_complete",
-            kwargs={"report": report.to_json(), "document_ids": list(change.document_ids)},
-            timeout=patience(left, len(handover.document_ids)),
+        report = change.report().to_json()
+        context["ti"].xcom_push(key=REPORT_KEY, value=report)
+        defer_for_status(
+            self,
+            change.dataset_id,
+            change.action.value,
+            change.handover(),
+            started=started,
+            timeout=seconds,
+            options=self._options(),
+            kwargs={"report": report, "document_ids": list(change.document_ids)},
         )
 
     def _status_change(self) -> StatusChange:
