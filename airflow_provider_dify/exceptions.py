@@ -20,9 +20,17 @@ if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.report import StatusReport
     from airflow_provider_dify.knowledge.retrieval_report import RetrievalReport
     from airflow_provider_dify.knowledge.rollback_report import RollbackReport
+    from airflow_provider_dify.knowledge.sync_report import SyncReport
 
     AnyReport: TypeAlias = (
-        StatusReport | IngestReport | DeleteReport | MetadataReport | RetrievalReport | Manifest | RollbackReport
+        StatusReport
+        | IngestReport
+        | DeleteReport
+        | MetadataReport
+        | RetrievalReport
+        | Manifest
+        | RollbackReport
+        | SyncReport
     )
 
 
@@ -272,6 +280,22 @@ class DifyIngestError(DifyError):
 
 class DifyIngestFailed(DifyIngestError, AirflowFailException):  # noqa: N818 - reads as an end state
     """The same, and no retry can mend it: what was to become a document is not fit for it."""
+
+    retryable = False
+
+
+class DifySyncError(DifyError):
+    """Files and documents of a sync are not as they should be; ``report`` tells which."""
+
+    retryable = True
+
+    def __init__(self, message: str, report: SyncReport) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class DifySyncFailed(DifySyncError, AirflowFailException):  # noqa: N818 - reads as an end state
+    """The same, and no retry can mend it: files are not fit to become documents, or their names are taken."""
 
     retryable = False
 

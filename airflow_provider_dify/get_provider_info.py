@@ -81,6 +81,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_dify.operators.retrieval",
                     "airflow_provider_dify.operators.rollback",
                     "airflow_provider_dify.operators.switching",
+                    "airflow_provider_dify.operators.sync",
                 ],
             }
         ],

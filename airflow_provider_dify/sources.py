@@ -96,7 +96,7 @@ class FileSource:
         try:
             return _Reading(self, self._path.open("rb"))  # type: ignore[return-value]  # as much of one as is needed
         except Exception as error:  # noqa: BLE001 - each kind of storage has its own errors
-            raise _unreadable(self.place, error) from None
+            raise unreadable(self.place, error) from None
 
     def digest(self) -> str:
         """Return the SHA-256 of its content, as it was when it was last read to its end.
@@ -138,7 +138,7 @@ class FileSource:
 
     def _not_readable(self, error: Exception) -> str:
         self.readable = False
-        return _unreadable(self.place, error).message
+        return unreadable(self.place, error).message
 
 
 class _Reading:
@@ -159,7 +159,7 @@ class _Reading:
         try:
             piece: bytes = self._file.read(size)
         except Exception as error:  # noqa: BLE001 - each kind of storage has its own errors
-            raise _unreadable(self._source.place, error) from None
+            raise unreadable(self._source.place, error) from None
         self._hash.update(piece)
         if not piece:
             self._source.was_read(self._hash.hexdigest())
@@ -228,7 +228,7 @@ def _described(item: Mapping[Any, Any], max_size: int | None, parameter: str) ->
         return TextSource(name, item["text"])
     if set(item) == {"name", "path"} and isinstance(name, str) and name.strip():
         path = item["path"]
-        return FileSource(_path(path) if isinstance(path, str) else path, name, max_size=max_size)
+        return FileSource(to_path(path) if isinstance(path, str) else path, name, max_size=max_size)
     wanted = "{'name': ..., 'text': ...} or {'name': ..., 'path': ...}, with a name that is not empty"
     raise DifyInputError(f"{parameter} must be {wanted}, not {show(dict(item))}.")
 
@@ -236,11 +236,11 @@ def _described(item: Mapping[Any, Any], max_size: int | None, parameter: str) ->
 def _found(text: str, max_size: int | None) -> Iterator[Source]:
     magic = _MAGIC.search(text)
     # A file may be called "report[1].md".
-    if not magic or _is(_path(text), "exists"):
-        yield from _in_folder(_path(text), max_size)
+    if not magic or _is(to_path(text), "exists"):
+        yield from _in_folder(to_path(text), max_size)
         return
     cut = text.rfind("/", 0, magic.start()) + 1
-    base = _path(text[:cut] or ".")
+    base = to_path(text[:cut] or ".")
     yield from _files(base, lambda: base.glob(text[cut:]), max_size)
 
 
@@ -268,7 +268,8 @@ def _is(path: Any, what: str) -> bool:
         return False
 
 
-def _path(text: str) -> Any:
+def to_path(text: str) -> Any:
+    """Return the path that a text stands for: one of this machine, or an URL that ``ObjectStoragePath`` opens."""
     if "://" not in text:
         return Path(text).expanduser()
     from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -276,7 +277,8 @@ def _path(text: str) -> Any:
     return ObjectStoragePath(text)
 
 
-def _unreadable(place: str, error: Exception) -> DifySourceError:
+def unreadable(place: str, error: Exception) -> DifySourceError:
+    """Return the error that something cannot be read."""
     if isinstance(error, DifySourceError):
         return error
     return DifySourceError(f"{place} cannot be read: {type(error).__name__}: {error}.")

@@ -15,6 +15,7 @@ from airflow_provider_dify.hooks.ingest import IngestVerbs
 from airflow_provider_dify.hooks.metadata import MetadataVerbs
 from airflow_provider_dify.hooks.releasing import ReleaseVerbs
 from airflow_provider_dify.hooks.retrieval import RetrievalVerbs
+from airflow_provider_dify.hooks.syncing import SyncVerbs
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import Dataset
 from airflow_provider_dify.knowledge.retries import Retries, retrying
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _SECONDS_FOR_A_TEST = 10.0
 
 
-class DifyHook(DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs, RetrievalVerbs):
+class DifyHook(DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs, RetrievalVerbs, SyncVerbs):
     """Talks to the Knowledge API of a Dify.
 
     Nothing is read or opened before the first call. Use it as a context manager, or call :meth:`close`, to close the

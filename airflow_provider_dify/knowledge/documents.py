@@ -57,6 +57,7 @@ class Document:
     :param hit_count: How often a search has found it.
     :param segment_count: How many segments it has so far; ``None`` where it comes from a list.
     :param updated_at: When it was last changed, in whole seconds since the epoch; ``None`` where it comes from a list.
+    :param position: Its number in the knowledge base: a new one gets a higher one than all that are there have.
     :param metadata: The values of its metadata by name. A list has all of them as texts; a document that was read by
         itself comes without.
     """
@@ -74,6 +75,7 @@ class Document:
     segment_count: int | None = None
     updated_at: int | None = None
     metadata: Mapping[str, JSON] = field(default_factory=lambda: _NO_METADATA, hash=False)
+    position: int = 0
 
     @classmethod
     def read(cls, item: dict[str, JSON]) -> Document:
@@ -93,6 +95,7 @@ class Document:
             segment_count=item.get("segment_count"),
             updated_at=item.get("updated_at"),
             metadata=_read_metadata(item.get("doc_metadata")),
+            position=item.get("position") or 0,
         )
 
     @property
@@ -188,6 +191,7 @@ class Dataset:
     :param enable_api: Whether API access is switched on for it.
     :param doc_form: How its documents are cut into segments: ``text_model``, ``hierarchical_model`` or ``qa_model``;
         ``None`` where Dify does not tell.
+    :param fields: Id and name of each of its metadata fields.
     """
 
     id: str
@@ -197,6 +201,7 @@ class Dataset:
     total_available_documents: int | None
     enable_api: bool
     doc_form: str | None = None
+    fields: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def read(cls, item: dict[str, JSON]) -> Dataset:
@@ -209,6 +214,7 @@ class Dataset:
             total_available_documents=item.get("total_available_documents"),
             enable_api=bool(item.get("enable_api", True)),
             doc_form=item.get("doc_form"),
+            fields=tuple((field["id"], field["name"]) for field in item.get("doc_metadata") or ()),
         )
 
 

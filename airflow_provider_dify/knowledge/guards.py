@@ -26,23 +26,24 @@ class Guard:
         if self.max_share is not None and inputs.number(self.max_share, "max_share") > 1:
             raise DifyInputError(f"max_share must be a part of all documents, at most 1, not {self.max_share!r}.")
 
-    def check(self, number: int, total: int | None = None) -> None:
+    def check(self, number: int, total: int | None = None, *, what: str = "selected") -> None:
         """Raise where too many documents are meant.
 
         :param number: How many are meant.
-        :param total: How many the knowledge base has; ``None`` where that was not asked for.
+        :param total: How many there are; ``None`` where that was not asked for.
+        :param what: What they are, for people.
         :raises DifyGuardError: They are more than a limit allows.
         """
         of_all = f"{number:,}" if total is None else f"{number:,} of {total:,}"
         if self.max_documents is not None and number > self.max_documents:
-            raise DifyGuardError(_text(of_all, "max_documents", f"{self.max_documents:,}"))
+            raise DifyGuardError(_text(of_all, what, "max_documents", f"{self.max_documents:,}"))
         if self.max_share is not None and total is not None and number > self.max_share * total:
             share = f" ({number / total:.1%})" if total else ""
-            raise DifyGuardError(_text(of_all + share, "max_share", f"{self.max_share:g} of all"))
+            raise DifyGuardError(_text(of_all + share, what, "max_share", f"{self.max_share:g} of all"))
 
 
-def _text(selected: str, guard: str, allowed: str) -> str:
+def _text(of_all: str, what: str, guard: str, allowed: str) -> str:
     return (
-        f"{selected} documents are selected, and {guard} allows {allowed}. Nothing was changed. Look at what is "
-        f"selected (DifyListDocumentsOperator, or dry_run=True); narrow it, or raise {guard} if so many are meant."
+        f"{of_all} documents are {what}, and {guard} allows {allowed}. Nothing was changed. Look at what is "
+        f"{what} (DifyListDocumentsOperator, or dry_run=True); narrow it, or raise {guard} if so many are meant."
     )

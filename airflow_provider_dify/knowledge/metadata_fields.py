@@ -72,6 +72,14 @@ def create_field(dataset_id: str, name: str, kind: FieldType) -> Flow[MetadataFi
     return read_answer(response, MetadataField.read)
 
 
+def delete_field(dataset_id: str, field_id: str) -> Flow[None]:
+    """Delete a metadata field, and its values in all documents. One that is not there is no error.
+
+    https://docs.dify.ai/api-reference/metadata/delete-metadata-field
+    """
+    yield Request("DELETE", f"/datasets/{dataset_id}/metadata/{field_id}")
+
+
 def create_missing(
     dataset_id: str, kinds: Mapping[str, FieldType], fields: Mapping[str, MetadataField]
 ) -> Flow[dict[str, MetadataField]]:

@@ -25,7 +25,8 @@ class Watch:
         self.active: dict[str, str] = {}
         #: Why documents did not get through, by id.
         self.ended: dict[str, tuple[IngestOutcome, str]] = {}
-        self._done = 0
+        #: The documents that got through, as they were then.
+        self.through: dict[str, Document] = {}
         self._waits = Waits(longest=poll_interval)
         self._stall_timeout = stall_timeout
         self._moved = 0.0
@@ -47,7 +48,7 @@ class Watch:
             if self._stands_still(deadline):
                 self._give_up(f"Nothing has moved for {deadline.elapsed - self._moved:.0f} s: is Dify's worker down?")
                 return
-            reason = progress.reason(f"{self._done} documents are indexed, {len(self.active)} are not.")
+            reason = progress.reason(f"{len(self.through)} documents are indexed, {len(self.active)} are not.")
             yield Pause(min(self._waits.next(), deadline.remaining), reason)
 
     def look(self, deadline: Deadline) -> Flow[None]:
@@ -73,7 +74,7 @@ class Watch:
             self._end(document_id, IngestOutcome.FAILED, document.error or "Its indexing failed.")
         elif document.indexed:
             del self.active[document_id]
-            self._done += 1
+            self.through[document_id] = document
         elif document.paused:
             self._end(document_id, IngestOutcome.FAILED, "Its indexing is paused: continue it in Dify.")
         else:
