@@ -179,7 +179,7 @@ def _about_namesake(one: Wanted, there: _There) -> Planned | None:
     if good := [document for document in same if _in_use(document)]:
         return Planned(Move.KEEP, one.name, "", good[0], all_of_them)
     if live:
-        return _update(one, live[0], there)
+        return _update(one, next(filter(_in_use, live), live[0]), there)
     if off := [document for document in same if document.indexed]:
         return Planned(Move.RESTORE, one.name, f"it is {_state(off[0])}, and its content is the same", off[0])
     return None
