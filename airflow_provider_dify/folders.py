@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
-from airflow_provider_dify.knowledge.inputs import flag, literal, show
+from airflow_provider_dify.knowledge.inputs import flag, literal, show, without_keys
 from airflow_provider_dify.sources import MAX_FILE_SIZE, FileSource, to_path, unreadable
 
 #: What stands between the folders of a path in the name of a document: Dify takes no slash there.
@@ -55,9 +55,10 @@ def list_folder(
         if _fits(below, wanted) and not _fits(below, unwanted):
             files.append(_file(path, name_prefix + below.replace("/", SEPARATOR), max_file_size))
     if not files:
+        chosen = f"recursive={recursive}, include={show(list(wanted))}, exclude={show(list(unwanted))}"
         raise DifySourceError(
-            f"There is no file in {root} that counts (recursive={recursive}, include={show(list(wanted))}, "
-            f"exclude={show(list(unwanted))}). Nothing was changed: an empty source empties no knowledge base."
+            f"There is no file in {without_keys(str(root))} that counts ({chosen}). Nothing was changed: an empty source "
+            "empties no knowledge base."
         )
     return sorted(files, key=lambda file: file.name)
 
@@ -88,9 +89,10 @@ def _root(source: object) -> Any:
         there = bool(root.exists())
     except Exception as error:  # noqa: BLE001 - each kind of storage has its own errors
         raise unreadable(str(root), error) from None
+    shown = without_keys(str(root))
     if there:
-        raise DifyInputError(f"source must be a folder, and {root} is a file. DifyDocumentIngestOperator takes files.")
-    raise DifySourceError(f"There is no folder {root}. Nothing was changed: what is missing now may come back.")
+        raise DifyInputError(f"source must be a folder, and {shown} is a file. DifyDocumentIngestOperator takes files.")
+    raise DifySourceError(f"There is no folder {shown}. Nothing was changed: what is missing now may come back.")
 
 
 def _walk(folder: Any, below: str, *, recursive: bool, ancestors: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:

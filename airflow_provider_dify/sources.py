@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
 from airflow_provider_dify.knowledge.contents import printable
-from airflow_provider_dify.knowledge.inputs import show, whole_number
+from airflow_provider_dify.knowledge.inputs import show, whole_number, without_keys
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -281,4 +281,4 @@ def unreadable(place: str, error: Exception) -> DifySourceError:
     """Return the error that something cannot be read."""
     if isinstance(error, DifySourceError):
         return error
-    return DifySourceError(f"{place} cannot be read: {type(error).__name__}: {error}.")
+    return DifySourceError(without_keys(f"{place} cannot be read: {type(error).__name__}: {error}."))

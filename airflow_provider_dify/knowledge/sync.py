@@ -106,7 +106,7 @@ class Sync:
         self._goes_on = before is not None
         #: Whether each document that was made bears the name of the sync.
         self._marked = True
-        self._indexing_is_over = False
+        self._no_more_waiting: str | None = None
         #: What it waits for, where it ended because it would have to, and shall go on elsewhere.
         self.waiting: str | None = None
         if before is not None:
@@ -163,12 +163,12 @@ class Sync:
             "marked": self._marked,
         }
 
-    def indexing_ended(self, *, in_time: bool) -> None:
-        """Take it that the wait for the indexing has ended elsewhere.
+    def indexing_ended(self, why: str) -> None:
+        """Take it that documents that are not indexed are waited for no longer.
 
-        :param in_time: Whether documents that are not through may still be waited for.
+        :param why: Why.
         """
-        self._indexing_is_over = not in_time
+        self._no_more_waiting = why
 
     def _restore(self, before: Mapping[str, JSON]) -> None:
         self._entries = [SyncEntry.from_json(entry, outcome) for outcome, entry in before["entries"]]
@@ -248,7 +248,9 @@ class Sync:
             yield from watch.look(deadline)
         if not hand_over:
             yield from watch.until_below(1, deadline, progress)
-        if not hand_over or self._indexing_is_over or deadline.passed:
+        if self._no_more_waiting:
+            watch.time_is_up(self._no_more_waiting)
+        elif not hand_over or deadline.passed:
             watch.time_is_up()
         names = {entry.document_id: entry.name for entry in self.report().entries if entry.move.sends}
         for document in watch.through.values():
@@ -292,9 +294,9 @@ class Sync:
 
 def _checked_name(value: object) -> str:
     if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise DifyInputError(
-            f"sync_source must be the name of the sync, a text that is not empty, not {inputs.show(value)}."
-        )
+        raise DifyInputError(f"sync_source must be a name, a text that is not empty, not {inputs.show(value)}.")
+    if inputs.without_keys(value) != value:  # documents would bear it
+        raise DifyInputError(f"sync_source holds what looks like an API key: {inputs.show(value)}. Give another name.")
     return value.strip()
 
 

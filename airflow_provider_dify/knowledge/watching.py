@@ -10,6 +10,9 @@ from airflow_provider_dify.knowledge.ingest_report import IngestOutcome
 from airflow_provider_dify.knowledge.progress import Progress, Waits
 from airflow_provider_dify.knowledge.reading import read_documents
 
+#: Why a document is given up at the deadline.
+NOT_IN_TIME = "Its indexing had not completed by the deadline."
+
 
 class Watch:
     """Documents that are being indexed, and how those ended that are no longer.
@@ -46,7 +49,7 @@ class Watch:
             if len(self.active) < number or deadline.passed:
                 return
             if self._stands_still(deadline):
-                self._give_up(f"Nothing has moved for {deadline.elapsed - self._moved:.0f} s: is Dify's worker down?")
+                self._give_up(stalled(deadline.elapsed - self._moved))
                 return
             reason = progress.reason(f"{len(self.through)} documents are indexed, {len(self.active)} are not.")
             yield Pause(min(self._waits.next(), deadline.remaining), reason)
@@ -63,7 +66,7 @@ class Watch:
             self._moved = deadline.elapsed
             self._waits.restart()
 
-    def time_is_up(self, why: str = "Its indexing had not completed by the deadline.") -> None:
+    def time_is_up(self, why: str = NOT_IN_TIME) -> None:
         """Give an end to all that has none."""
         self._give_up(why)
 
@@ -90,3 +93,8 @@ class Watch:
     def _end(self, document_id: str, outcome: IngestOutcome, why: str) -> None:
         del self.active[document_id]
         self.ended[document_id] = outcome, why
+
+
+def stalled(seconds: float) -> str:
+    """Say that nothing has moved for so long."""
+    return f"Nothing has moved for {seconds:.0f} s: is Dify's worker down?"

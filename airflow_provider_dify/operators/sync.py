@@ -18,6 +18,7 @@ from airflow_provider_dify.knowledge.report import StatusReport
 from airflow_provider_dify.knowledge.sync import INDEXING, Sync
 from airflow_provider_dify.knowledge.sync_plan import MAX_SHARE
 from airflow_provider_dify.knowledge.sync_report import SyncOutcome
+from airflow_provider_dify.knowledge.watching import NOT_IN_TIME, stalled
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, open_hook
 from airflow_provider_dify.operators.deferring import (
     defer_for_status,
@@ -251,12 +252,14 @@ class DifySyncOperator(BaseOperator):
             kwargs=kwargs,
         )
 
-    @staticmethod
-    def _take_indexing(sync: Sync, event: dict[str, Any] | None) -> DifyError | None:
+    def _take_indexing(self, sync: Sync, event: dict[str, Any] | None) -> DifyError | None:
         error = error_of_indexing(event)
         if error and not isinstance(error, (DifyIndexingError, DifyIndexingTimeout)):
             return error
-        sync.indexing_ended(in_time=not isinstance(error, (DifyIndexingStalled, DifyIndexingTimeout)))
+        if isinstance(error, DifyIndexingStalled):
+            sync.indexing_ended(stalled(self.stall_timeout or 0.0))
+        elif isinstance(error, DifyIndexingTimeout):
+            sync.indexing_ended(NOT_IN_TIME)
         return None
 
     @staticmethod

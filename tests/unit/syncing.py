@@ -39,8 +39,14 @@ SyncRun = Callable[..., Result]
 
 def run_sync(kb: Dataset, source: Any, **kwargs: Any) -> Result:
     """Run a DifySyncOperator; errors of the provider are in the result."""
-    kwargs = {"indexing_technique": "economy", "max_share": None, "deferrable": False, **kwargs}
-    operator = DifySyncOperator(task_id="sync", dataset_id=kb.id, source=source, **kwargs)
+    kwargs = {
+        "dataset_id": kb.id,
+        "indexing_technique": "economy",
+        "max_share": None,
+        "deferrable": False,
+        **kwargs,
+    }
+    operator = DifySyncOperator(task_id="sync", source=source, **kwargs)
     task = TaskInstance()
     try:
         returned = operator.execute({"ti": task})  # type: ignore[typeddict-item]

@@ -270,6 +270,22 @@ def versions_are_released(stage: Stage) -> Iterator[Callable[[], object]]:
     yield lambda: hook.get_dataset(stage.kb.id)
 
 
+def a_folder_is_synced(stage: Stage) -> Iterator[Callable[[], object]]:
+    hook = stage.connect()
+    folder = Path(__file__).parents[2]
+    for given in (
+        {"include": "README.md", "timeout": 0.01},
+        {"include": ["README.md", "Makefile"]},
+        {"source": f"/nowhere/{KEY[:8]}"},
+        {"source": KEY},
+        {"sync_source": KEY},
+        {"retire": KEY},
+        {"include": {KEY: 1}},
+        {"adopt": KEY},
+    ):
+        yield lambda given=given: hook.sync_documents(stage.kb.id, **{"source": folder, **given})  # type: ignore[misc]
+
+
 def key_is_in_the_wrong_place(stage: Stage) -> Iterator[Callable[[], object]]:
     """Keys begin with "dataset-" and so are easily taken for the id of a knowledge base."""
     stage.connect()
@@ -311,6 +327,7 @@ def test_no_secret_is_ever_seen(
         documents_are_selected_and_deleted,
         documents_are_made,
         versions_are_released,
+        a_folder_is_synced,
     ):
         for act in scenarios(stage):
             stage.play(act)
