@@ -57,8 +57,8 @@ def list_folder(
     if not files:
         chosen = f"recursive={recursive}, include={show(list(wanted))}, exclude={show(list(unwanted))}"
         raise DifySourceError(
-            f"There is no file in {without_keys(str(root))} that counts ({chosen}). Nothing was changed: an empty source "
-            "empties no knowledge base."
+            f"There is no file in {without_keys(str(root))} that counts ({chosen}). Nothing was changed: an empty "
+            "source empties no knowledge base."
         )
     return sorted(files, key=lambda file: file.name)
 

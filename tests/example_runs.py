@@ -149,6 +149,34 @@ def release_steps(add: Callable[[], Any]) -> dict[str, Any]:
     return {"found": found}
 
 
+def sync(add: Callable[[], Any]) -> dict[str, Any]:
+    """A folder beside a document of somebody else; then some of it is other; then most of it is gone."""
+    dify, kb = add()
+    kb.add_document("by hand")
+    files = {f"page{number}.md": f"Page {number}." for number in range(8)}
+    versions = [
+        {**files, "guide/setup.md": "Setup.", "picture.png": "no text"},
+        {**files, "page0.md": "Changed.", "guide/install.md": "Setup.", "new.md": "New."} | {"page7.md": ""},
+        {"page0.md": "Changed."},
+    ]
+    found = []
+    for version in versions:
+        with tempfile.TemporaryDirectory(prefix="dify-folder-") as folder:
+            for name, text in version.items():
+                path = Path(folder, name)
+                path.parent.mkdir(exist_ok=True)
+                if text:
+                    path.write_text(text)
+            conf = {"dataset_id": kb.id, "source": folder}
+            before = len(dify.requests)
+            state, _ = run_dag("dify_sync", dify.airflow_connection(), conf)
+        sent = sum(request.method != "GET" for request in dify.requests[before:])
+        live = {document.name: document.text for document in kb.documents if document.in_search}
+        found.append({"state": state, "live": sorted(live), "page0": live["page0.md"], "sent": sent > 0})
+    archived = [document.name for document in kb.documents if document.archived]
+    return {"runs": found, "archived": archived}
+
+
 STORIES = (
     archive_at_scale,
     first_steps,
@@ -158,6 +186,7 @@ STORIES = (
     release,
     release_steps,
     roll_back_on_event,
+    sync,
     taskflow,
 )
 

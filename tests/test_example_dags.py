@@ -66,3 +66,27 @@ def test_they_do_what_they_say() -> None:
     assert runs["release_steps"] == {
         "found": [["success", "v0 page"], ["failed", "v0 page"], ["success", "v2 page"]],
     }
+    pages = [f"page{number}.md" for number in range(8)]
+    assert runs["sync"] == {
+        "runs": [
+            {
+                "state": "success",
+                "live": ["by hand", "guide__setup.md", *pages],
+                "page0": "Page 0.",
+                "sent": True,
+            },
+            {
+                "state": "success",
+                "live": ["by hand", "guide__install.md", "new.md", *pages[:7]],
+                "page0": "Changed.",
+                "sent": True,
+            },
+            {
+                "state": "failed",
+                "live": ["by hand", "guide__install.md", "new.md", *pages[:7]],
+                "page0": "Changed.",
+                "sent": False,
+            },
+        ],
+        "archived": ["page7.md"],
+    }
