@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import clients, imports, ingest, memory, page, proof, speed, waits
+from benchmarks import clients, imports, ingest, memory, page, proof, speed, sync, waits
 from benchmarks.server import Setup
 from benchmarks.sizes import FULL, QUICK, Sizes
 from benchmarks.table import WIDTH, Section, as_json, render
@@ -64,7 +64,7 @@ def _measure(sizes: Sizes) -> list[Section]:
     progress("warming up")
     for way in (clients.bare_calls, clients.call_per_document, clients.published_client, clients.provider_flags):
         run(way, Setup(1, costs=None))  # imports what it needs
-    return [part.measure(sizes) for part in (speed, proof, memory, imports, waits, ingest)]
+    return [part.measure(sizes) for part in (speed, proof, memory, imports, waits, ingest, sync)]
 
 
 def _about_the_run() -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -12,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks import clients
+from benchmarks.files import folder_of, in_a_process
 from benchmarks.memory import forget_peak, peak
 from benchmarks.server import Setup, Target, running
 from benchmarks.sizes import Sizes
@@ -42,9 +41,9 @@ def measure(sizes: Sizes) -> Section:
     """Ingest a folder twice."""
     progress(f"ingesting {sizes.files:,} files, twice")
     with tempfile.TemporaryDirectory(prefix="dify-bench-files-") as folder, running(Setup(0, costs=None)) as dify:
-        run = _in_a_process(dify.target, sizes.files, folder)
+        run = _Run(**in_a_process(__name__, dify.target, sizes.files, folder))
         first = dify.tally()
-        again = _in_a_process(dify.target, sizes.files, folder)
+        again = _Run(**in_a_process(__name__, dify.target, sizes.files, folder))
         second = dify.tally()
     if first.documents != second.documents or first.documents != sizes.files + _FEW + 1:
         raise RuntimeError(f"{second.documents} documents, then {first.documents}: this measures nothing.")
@@ -67,24 +66,12 @@ def measure(sizes: Sizes) -> Section:
     )  # fmt: skip
 
 
-def _in_a_process(target: Target, files: int, folder: str) -> _Run:
-    process = subprocess.run(
-        [sys.executable, "-m", __name__, str(files), folder],
-        input=json.dumps(asdict(target)),
-        env={**os.environ, **clients.connection(target)},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return _Run(**json.loads(process.stdout.splitlines()[-1]))
-
-
 def _measure(files: int, root: Path) -> _Run:
     target = Target(**json.load(sys.stdin))
-    _ingest(target, _folder(root / "few", _FEW))
+    _ingest(target, folder_of(root / "few", _FEW))
     forget_peak()
     before, began = peak(), time.monotonic()
-    _ingest(target, _folder(root / "many", files))
+    _ingest(target, folder_of(root / "many", files))
     seconds, growth = time.monotonic() - began, peak() - before
     large = root / "large.txt"
     if not large.exists():
@@ -94,14 +81,6 @@ def _measure(files: int, root: Path) -> _Run:
     before = peak()
     _ingest(target, large)
     return _Run(seconds, growth, peak() - before)
-
-
-def _folder(path: Path, files: int) -> Path:
-    if not path.exists():
-        path.mkdir()
-        for number in range(files):
-            (path / f"{path.name}-{number:05}.txt").write_text(f"Page {number} " + "x" * 1000)
-    return path
 
 
 def _ingest(target: Target, source: Path) -> None:
