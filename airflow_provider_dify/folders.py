@@ -99,7 +99,8 @@ def _walk(folder: Any, below: str, *, recursive: bool, ancestors: tuple[Any, ...
     """Give each file with its path below the root; an error where a folder cannot be listed, as then nobody knows."""
     try:
         here = folder.resolve() if isinstance(folder, Path) else folder
-        children = [(child, bool(child.is_dir())) for child in sorted(folder.iterdir(), key=str)]
+        # A store may show a folder itself among what is in it, without a name.
+        children = [(child, bool(child.is_dir())) for child in sorted(folder.iterdir(), key=str) if child.name]
     except Exception as error:  # noqa: BLE001 - as above
         raise unreadable(str(folder), error) from None
     if here in ancestors:

@@ -114,7 +114,7 @@ class Delivery:
                 stale[document.id] = item
         if not stale:
             return
-        values = dict.fromkeys(stale, {field: None})
+        values = {document_id: {field: None} for document_id in stale}
         soon, gone = putting.deadline.within(_PATIENCE), MetadataOutcome.MISSING.value
         try:
             # What was deleted meanwhile is made anew.

@@ -9,6 +9,7 @@ from enum import Enum
 
 from airflow_provider_dify.exceptions import DifyIngestError, DifyIngestFailed
 from airflow_provider_dify.knowledge.flow import JSON
+from airflow_provider_dify.knowledge.report import some_of
 
 
 class IngestOutcome(str, Enum):
@@ -165,7 +166,7 @@ class IngestReport:
     def _describe(self, bad: list[Ingested]) -> str:
         by_outcome = {outcome: [entry for entry in bad if entry.outcome is outcome] for outcome in IngestOutcome}
         parts = [
-            f"{len(entries)} {outcome.value} ({_some(entries)}): {_ADVICE[outcome]}"
+            f"{len(entries)} {outcome.value} ({_named(entries)}): {_ADVICE[outcome]}"
             for outcome, entries in by_outcome.items()
             if entries
         ]
@@ -184,6 +185,5 @@ def _changed(entry: Ingested, changed: Mapping[str, tuple[IngestOutcome, str]]) 
     return replace(entry, outcome=outcome, error=error)
 
 
-def _some(entries: Iterable[Ingested], limit: int = 3) -> str:
-    names = [f"'{entry.name}'" for entry in entries]
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+def _named(entries: Iterable[Ingested]) -> str:
+    return some_of(tuple(f"'{entry.name}'" for entry in entries))

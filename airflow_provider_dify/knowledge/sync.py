@@ -33,7 +33,7 @@ from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.putting import Item, Putting
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.sync_changes import Change, Changes
-from airflow_provider_dify.knowledge.sync_look import SOURCE_FIELD, SyncLook, wanted_of
+from airflow_provider_dify.knowledge.sync_look import SOURCE_FIELD, SyncLook, read_files
 from airflow_provider_dify.knowledge.sync_plan import Move, Planned, Retire, table
 from airflow_provider_dify.knowledge.sync_report import DONE, SyncEntry, SyncOutcome, SyncReport
 
@@ -179,7 +179,7 @@ class Sync:
 
     def _begin(self, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[None]:
         """Look, plan, and send."""
-        wanted = wanted_of(self._sources.values())
+        wanted = yield from read_files(self._sources.values(), progress)
         dataset = yield from api.get_dataset(self.dataset_id)
         options = self._options.for_dataset(dataset)
         look = SyncLook(dataset, self.sync_source, wanted, adopt=self._adopt)
@@ -347,7 +347,8 @@ def _changes(plan: Sequence[Planned], retire: Retire, look: SyncLook) -> Iterato
 def _outcome(move: Move, outcome: IngestOutcome) -> SyncOutcome:
     if outcome is IngestOutcome.UPDATED and move is Move.RENAME:
         return SyncOutcome.RENAMED
-    return SyncOutcome(outcome.value)
+    # What is in the way was seen before: this one came meanwhile, and the next run may deal with it.
+    return SyncOutcome.FAILED if outcome is IngestOutcome.REFUSED else SyncOutcome(outcome.value)
 
 
 def _wrong(document: Document, name: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from airflow_provider_dify.exceptions import DifySourceError
 from airflow_provider_dify.knowledge import api
@@ -18,19 +18,22 @@ from airflow_provider_dify.knowledge.sync_plan import Planned, Retire, Wanted, d
 SOURCE_FIELD = "sync_source"
 
 
-def wanted_of(sources: Iterable[Source]) -> tuple[Wanted, ...]:
+def read_files(sources: Collection[Source], progress: Progress) -> Flow[tuple[Wanted, ...]]:
     """Read files, for the digests of their contents.
 
     :raises DifySourceError: Not one of them can become a document.
     """
-    wanted = tuple(map(_wanted, sources))
+    wanted: list[Wanted] = []
+    for source in sources:
+        wanted.append(_wanted(source))
+        yield from progress.note(lambda: f"Read {len(wanted):,} of {len(sources):,} files.")
     if not any(one.digest for one in wanted):
         first = f" The first one, '{wanted[0].name}': {wanted[0].problem}" if wanted else ""
         raise DifySourceError(
             f"Of the {len(wanted)} files of the source not one can become a document. Nothing was changed: a knowledge "
             f"base is not emptied because its source is empty or cannot be read.{first}"
         )
-    return wanted
+    return tuple(wanted)
 
 
 def _wanted(source: Source) -> Wanted:

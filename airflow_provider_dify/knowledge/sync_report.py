@@ -9,6 +9,7 @@ from enum import Enum
 
 from airflow_provider_dify.exceptions import DifySyncError, DifySyncFailed
 from airflow_provider_dify.knowledge.flow import JSON
+from airflow_provider_dify.knowledge.report import some_of
 from airflow_provider_dify.knowledge.sync_plan import Move
 
 
@@ -179,6 +180,7 @@ class SyncReport:
             "dataset_id": self.dataset_id,
             "sync_source": self.sync_source,
             "counts": self.counts,
+            "changed": self.changed,
             **lists,
             **({"dry_run": True} if self.dry_run else {}),
         }
@@ -204,7 +206,7 @@ class SyncReport:
     def _describe(self, bad: Sequence[SyncEntry]) -> str:
         by_outcome = {outcome: [entry for entry in bad if entry.outcome is outcome] for outcome in SyncOutcome}
         parts = [
-            f"{len(entries)} {outcome.value} ({_some(entries)}): {_ADVICE[outcome]}"
+            f"{len(entries)} {outcome.value} ({_named(entries)}): {_ADVICE[outcome]}"
             for outcome, entries in by_outcome.items()
             if entries
         ]
@@ -215,6 +217,5 @@ class SyncReport:
         )
 
 
-def _some(entries: Iterable[SyncEntry], limit: int = 3) -> str:
-    names = [f"'{entry.name}'" for entry in entries]
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+def _named(entries: Iterable[SyncEntry]) -> str:
+    return some_of(tuple(f"'{entry.name}'" for entry in entries))

@@ -98,7 +98,8 @@ class DifySyncOperator(BaseOperator):
     :param deferrable: Whether to wait in the triggerer instead of on the worker, for indexing and for search to follow.
         Deletions are made on the worker.
     :param dify_conn_id: Id of the Airflow Connection. (templated)
-    :return: The report as plain JSON: ``dataset_id``, ``sync_source``, ``counts`` by outcome, and for each outcome
+    :return: The report as plain JSON: ``dataset_id``, ``sync_source``, ``counts`` by outcome, ``changed`` (whether the
+        knowledge base is another one than before), and for each outcome
         (``created``, ``updated``, ``renamed``, ``restored``, ``retired``, ``kept``, ``left``, ``refused``, ``invalid``,
         ``failed``, ``not_indexed``, ``not_attempted``) a list with ``name`` and ``id`` of each document, ``old_name``
         where it was another, ``error`` where something is wrong, and ``move`` where what was to be done is not what the

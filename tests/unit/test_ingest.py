@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -26,6 +21,7 @@ from airflow_provider_dify.knowledge.watching import Watch
 from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 from tests.unit.conftest import Ingest, TaskInstance, names, text
+from tests.unit.killing import killed_at_the_fault
 
 CREATE = r"create-by-(file|text)"
 
@@ -435,14 +431,6 @@ class TestDeferred:
         assert task.xcom["report"]["counts"]["not_indexed"] == 1
 
 
-def until(probe: Callable[[], bool], seconds: float = 60.0) -> bool:
-    """Wait for another process."""
-    end = time.monotonic() + seconds
-    while not probe() and time.monotonic() < end:
-        time.sleep(0.01)
-    return probe()
-
-
 SCRIPT = """
 import sys
 from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
@@ -462,16 +450,7 @@ def test_killed_in_the_middle_and_run_again(
         (tmp_path / f"{number:03}.md").write_text(f"Page {number}")
     # The answer to one creation never comes, so that the process is killed between a request and its answer.
     dify.faults.add(Fault("hang", path=CREATE, after=after))
-    environment = {**os.environ, "AIRFLOW_CONN_DIFY_DEFAULT": dify.airflow_connection()}
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, kb.id, str(tmp_path)], env=environment, stdout=subprocess.DEVNULL
-    )
-    try:
-        assert until(lambda: not dify.faults.pending or process.poll() is not None)
-        assert process.poll() is None
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    killed_at_the_fault(dify, SCRIPT, kb.id, str(tmp_path))
     assert 0 < len(kb.documents) < 120
     result = ingest(str(tmp_path))
     assert result.error is None

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,8 +11,8 @@ from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.contents import DocumentOptions
 from airflow_provider_dify.knowledge.sync import Sync
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
+from tests.unit.killing import killed_at_the_fault
 from tests.unit.syncing import abandoned, in_search, run_sync, write
-from tests.unit.test_ingest import until
 
 BEFORE = {"same.md": "Same.", "changes.md": "Old.", "moves.md": "Moves.", "goes.md": "Goes.", "back.md": "Back."}
 AFTER = {"same.md": "Same.", "changes.md": "New.", "moved.md": "Moves.", "back.md": "Back.", "new.md": "Brand new."}
@@ -99,16 +95,7 @@ def test_killed_in_the_middle_and_run_again(dify: FakeDify, kb: Dataset, tmp_pat
     write(tmp_path, files)
     # The answer to one creation never comes, so that the process is killed between a request and its answer.
     dify.faults.add(Fault("hang_after", path="create-by-file", after=70))
-    environment = {**os.environ, "AIRFLOW_CONN_DIFY_DEFAULT": dify.airflow_connection()}
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, kb.id, str(tmp_path)], env=environment, stdout=subprocess.DEVNULL
-    )
-    try:
-        assert until(lambda: not dify.faults.pending or process.poll() is not None)
-        assert process.poll() is None
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    killed_at_the_fault(dify, SCRIPT, kb.id, str(tmp_path))
     assert 60 < len(kb.documents) < 120
     assert run_sync(kb, str(tmp_path)).error is None
     assert in_search(kb) == files
