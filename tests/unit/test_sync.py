@@ -298,6 +298,16 @@ class TestUnfitFiles:
         assert in_search(kb) == PAGES
         assert run_sync(kb, str(folder), max_file_size=500, tolerate=["invalid"]).error is None
 
+    def test_of_two_documents_of_one_file_none_is_retired_while_it_is_unfit(self, kb: Dataset, folder: Path) -> None:
+        run_sync(kb, str(folder))
+        kb.add_document("page1.md", text="Older.", metadata={"sync_source": str(folder)})
+        (folder / "page1.md").write_text("")
+        run_sync(kb, str(folder))
+        assert all(document.in_search for document in kb.documents)
+        write(folder, PAGES)
+        assert run_sync(kb, str(folder)).outcomes == {"kept": list(PAGES), "retired": ["page1.md"]}
+        assert in_search(kb) == PAGES
+
     def test_one_that_dify_refuses_does_not_keep_the_others(self, kb: Dataset, folder: Path) -> None:
         (folder / "program.exe").write_text("x")
         (folder / "broken.pdf").write_text("no PDF")
@@ -494,6 +504,15 @@ class TestFailures:
         dify.worker.start()
         assert run_sync(kb, str(folder), timeout=60).error is None
         assert in_search(kb) == PAGES
+
+    def test_half_of_a_restoration_is_none(self, dify: FakeDify, kb: Dataset, folder: Path) -> None:
+        run_sync(kb, str(folder))
+        kb.documents[1].set(archived=True, enabled=False, in_search=False)
+        dify.faults.add(Fault("status", path="status/enable", status=401, times=None))
+        result = run_sync(kb, str(folder))
+        assert result.outcomes == {"kept": ["page0.md", "page2.md"], "not_attempted": ["page1.md"]}
+        dify.faults.clear()
+        assert run_sync(kb, str(folder)).outcomes["restored"] == ["page1.md"]
 
     def test_indexing_that_never_ends(self, dify: FakeDify, kb: Dataset, folder: Path) -> None:
         dify.worker.stop()

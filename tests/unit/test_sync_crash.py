@@ -49,6 +49,21 @@ def test_abandoned_at_any_request(dify: FakeDify, tmp_path: Path, retire: str, s
     assert after > 30
 
 
+def test_abandoned_twice(dify: FakeDify, tmp_path: Path) -> None:
+    """What the first run made and could not mark is its own for the third one, too."""
+    folder = write(tmp_path, {"a.md": "A.", "b.md": "B.", "c.md": "C."})
+    ended, after = False, 0
+    while not ended:
+        kb = dify.add_dataset(f"kb {after}")
+        assert abandon(kb, folder, 5, "archive") is False
+        assert [dict(document.metadata) for document in kb.documents] == [{}, {}]
+        ended = abandon(kb, folder, after, "archive")
+        assert run_sync(kb, str(folder)).error is None, after
+        assert in_search(kb) == {"a.md": "A.", "b.md": "B.", "c.md": "C."}, after
+        assert len(kb.documents) == 3
+        after += 1
+
+
 def test_a_file_that_changes_back_after_a_crash(dify: FakeDify, tmp_path: Path) -> None:
     """A digest must never tell of a content that a document no longer has."""
     ended, after = False, 0
