@@ -59,6 +59,7 @@ _GOOD = frozenset(
         SyncOutcome.LEFT,
     }
 )
+_CHANGED = tuple(outcome for outcome in SyncOutcome if outcome in _GOOD - {SyncOutcome.KEPT, SyncOutcome.LEFT})
 #: How it ends where all goes well.
 DONE = {
     Move.CREATE: SyncOutcome.CREATED,
@@ -155,10 +156,14 @@ class SyncReport:
         return {outcome.value: found[outcome] for outcome in SyncOutcome}
 
     @property
+    def changed_ids(self) -> tuple[str, ...]:
+        """The documents that are others than before, or are new or gone."""
+        return self.ids(*_CHANGED)
+
+    @property
     def changed(self) -> bool:
         """Whether the knowledge base is another one than before."""
-        unchanged = (SyncOutcome.KEPT, SyncOutcome.LEFT)
-        return any(entry.outcome.good and entry.outcome not in unchanged for entry in self.entries)
+        return bool(self.changed_ids)
 
     def raise_for_outcomes(self, tolerate: Collection[SyncOutcome] = ()) -> None:
         """Raise where something ended in an outcome that is not tolerated.

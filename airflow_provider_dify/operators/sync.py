@@ -19,7 +19,7 @@ from airflow_provider_dify.knowledge.sync import INDEXING, Sync
 from airflow_provider_dify.knowledge.sync_plan import MAX_SHARE
 from airflow_provider_dify.knowledge.sync_report import SyncOutcome
 from airflow_provider_dify.knowledge.watching import NOT_IN_TIME, stalled
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, open_hook
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 from airflow_provider_dify.operators.deferring import (
     defer_for_status,
     defer_until_indexed,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class DifySyncOperator(BaseOperator):
+class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
     """Bring a knowledge base in step with a folder or a bucket; when the task is green, they are.
 
     New files become documents, changed ones replace the content of theirs, renamed ones rename theirs, and the
@@ -216,7 +216,7 @@ class DifySyncOperator(BaseOperator):
             self._stop()
 
     def _run(self, sync: Sync, context: Context, started: float, deadline: Deadline) -> dict[str, Any]:
-        with open_hook(self.dify_conn_id) as hook:
+        with self.open_hook(context, sync.dataset_id) as hook:
             hook.get_conn()
 
             def stop() -> None:
@@ -309,4 +309,6 @@ class DifySyncOperator(BaseOperator):
         self.log.info("Result of the sync%s: %s.", dry_run, counts or "nothing")
         for line in report.attention():
             self.log.warning("%s", line)
-        context["ti"].xcom_push(key=REPORT_KEY, value=report.to_json())
+        # The folder stands for its files, of which there may be many.
+        files = [str(self.source)]
+        self.publish_report(context, report.to_json(), action="sync", changed=report.changed_ids, files=files)

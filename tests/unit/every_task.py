@@ -12,6 +12,7 @@ from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
 from airflow_provider_dify.operators.listing import DifyListDocumentsOperator
 from airflow_provider_dify.operators.metadata import DifyDocumentMetadataOperator
 from airflow_provider_dify.operators.retrieval import DifyRetrievalCheckOperator
+from airflow_provider_dify.operators.sync import DifySyncOperator
 from airflow_provider_dify.sensors.documents import DifyDocumentIndexingSensor
 from airflow_provider_dify.testing import Document
 
@@ -47,6 +48,18 @@ def ingest(page: Document, **kwargs: Any) -> Any:
     )
 
 
+def sync(page: Document, **kwargs: Any) -> Any:
+    """Beside the document comes another one, of this project's README."""
+    return DifySyncOperator(
+        task_id="change",
+        dataset_id=page.dataset.id,
+        source=str(Path(__file__).parents[2]),
+        include="README.md",
+        indexing_technique="economy",
+        **kwargs,
+    )
+
+
 def listing(page: Document, **kwargs: Any) -> Any:
     return DifyListDocumentsOperator(task_id="change", dataset_id=page.dataset.id, **kwargs)
 
@@ -66,6 +79,6 @@ def sensor(page: Document, **kwargs: Any) -> Any:
     return DifyDocumentIndexingSensor(task_id="change", dataset_id=page.dataset.id, document_ids=[page.id], **kwargs)
 
 
-CHANGING: tuple[Make, ...] = (status, metadata, delete, ingest)
+CHANGING: tuple[Make, ...] = (status, metadata, delete, ingest, sync)
 READING: tuple[Make, ...] = (listing, check, sensor)
 EVERY = CHANGING + READING

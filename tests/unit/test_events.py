@@ -16,14 +16,14 @@ from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyInputE
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.testing import Dataset, Document, FakeDify
 from tests.unit.conftest import TaskInstance
-from tests.unit.every_task import CHANGING, READING, Make, delete, ingest, metadata, status
+from tests.unit.every_task import CHANGING, READING, Make, delete, ingest, metadata, status, sync
 
 try:
     from airflow.sdk.execution_time.context import OutletEventAccessors
 except ImportError:
     from airflow.utils.context import OutletEventAccessors  # type: ignore[assignment,unused-ignore]
 
-ACTIONS = {status: "archive", metadata: "metadata", delete: "delete", ingest: "ingest"}
+ACTIONS = {status: "archive", metadata: "metadata", delete: "delete", ingest: "ingest", sync: "sync"}
 REPORT = {"dag_id": "dag", "task_id": "change", "run_id": "run", "map_index": -1, "key": "report"}
 
 
@@ -71,7 +71,8 @@ class TestExtra:
         run = Run(make(page, outlets=[asset]))
         report = run.instance.xcom["report"]
         said = run.of(asset)
-        assert said.pop("changed") == (report["document_ids"] if make is ingest else [page.id])
+        made = report["document_ids"] if make is ingest else [entry["id"] for entry in report.get("created", ())]
+        assert said.pop("changed") == (made or [page.id])
         said.pop("old_document_ids", None)
         assert said == {
             "dify_conn_id": "dify_default",

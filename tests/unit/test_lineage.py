@@ -16,7 +16,7 @@ from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
 from airflow_provider_dify.testing import Dataset, Document, FakeDify
 from tests.unit import every_task
 from tests.unit.conftest import TaskInstance
-from tests.unit.every_task import CHANGING, EVERY, READING, Make, ingest, listing, sensor, status
+from tests.unit.every_task import CHANGING, EVERY, READING, Make, listing, sensor, status
 
 
 @pytest.fixture
@@ -71,8 +71,9 @@ class TestExtraction:
     def test_a_change_writes_the_knowledge_base(self, dify: FakeDify, page: Document, make: Make) -> None:
         lineage = self.extract(run(make(page)))
         assert self.names(lineage.outputs) == [self.of_kb(dify, page.dataset)]
-        files = [("file", str(Path(every_task.__file__)))] if make is ingest else []
-        assert self.names(lineage.inputs) == files
+        this = Path(every_task.__file__)
+        files = {"ingest": [("file", str(this))], "sync": [("file", str(this.parents[2]))]}
+        assert self.names(lineage.inputs) == files.get(make.__name__, [])
         facet = lineage.run_facets["dify"]
         assert facet.action == {"status": "archive"}.get(make.__name__, make.__name__)
         assert facet.dataset_id == page.dataset.id
