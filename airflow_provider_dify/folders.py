@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
+from airflow_provider_dify.knowledge.contents import LONGEST_NAME
 from airflow_provider_dify.knowledge.inputs import flag, literal, show, without_keys
 from airflow_provider_dify.sources import MAX_FILE_SIZE, FileSource, to_path, unreadable
 
@@ -16,10 +17,6 @@ from airflow_provider_dify.sources import MAX_FILE_SIZE, FileSource, to_path, un
 SEPARATOR = "__"
 #: Files and folders whose names begin with a dot.
 HIDDEN = (".*", "*/.*")
-#: Characters that Dify takes in no name of a file.
-_FORBIDDEN = frozenset('/\\:*?"<>|')
-#: Of a longer name Dify keeps only the beginning.
-_LONGEST_NAME = 200
 
 
 def list_folder(
@@ -114,20 +111,9 @@ def _walk(folder: Any, below: str, *, recursive: bool, ancestors: tuple[Any, ...
 
 def _file(path: Any, name: str, max_size: int | None) -> FileSource:
     file = FileSource(path, name, max_size=max_size)
-    file.problem = file.problem or _problem_of_name(name)
+    if not file.problem and len(file.name) > LONGEST_NAME:
+        file.problem = f"Its name has {len(file.name)} characters, and Dify keeps only {LONGEST_NAME} of them."
     return file
-
-
-def _problem_of_name(name: str) -> str | None:
-    if bad := _FORBIDDEN.intersection(name):
-        return f"Its name has characters that Dify refuses: {' '.join(sorted(bad))}"
-    if len(name) > _LONGEST_NAME:
-        return f"Its name has {len(name)} characters, and Dify keeps only {_LONGEST_NAME} of them."
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return "Its name is no valid text."
-    return None
 
 
 def _fits(path: str, wanted: tuple[str, ...]) -> bool:

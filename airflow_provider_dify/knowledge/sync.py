@@ -185,7 +185,8 @@ class Sync:
         look = SyncLook(dataset, self.sync_source, wanted, adopt=self._adopt)
         yield from look.flow(progress)
         plan = look.plan(self._retire)
-        self._entries = [_entry(planned) for planned in plan]
+        unreadable = {one.name for one in wanted if not one.readable}
+        self._entries = [_entry(planned, readable=planned.name not in unreadable) for planned in plan]
         yield from self._tell(plan, look)
         retiring = sum(one.move is Move.RETIRE and one.document.belongs_in_search for one in plan if one.document)
         self._guard.check(retiring, look.in_use, what="to be retired")
@@ -311,12 +312,13 @@ def _by_name(sources: Sequence[Source]) -> dict[str, Source]:
     return found
 
 
-def _entry(planned: Planned) -> SyncEntry:
+def _entry(planned: Planned, *, readable: bool) -> SyncEntry:
     document, move = planned.document, planned.move
+    ended = DONE[move] if readable or move is not Move.HOLD else SyncOutcome.UNREADABLE
     return SyncEntry(
         move,
         planned.name,
-        DONE[move] if move in (Move.KEEP, Move.LEAVE, Move.REFUSE, Move.HOLD) else SyncOutcome.NOT_ATTEMPTED,
+        ended if move in (Move.KEEP, Move.LEAVE, Move.REFUSE, Move.HOLD) else SyncOutcome.NOT_ATTEMPTED,
         document.id if document else None,
         document.name if document and move is Move.RENAME else None,
         planned.why if move in (Move.REFUSE, Move.HOLD) else None,

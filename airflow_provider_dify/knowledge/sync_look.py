@@ -37,13 +37,12 @@ def read_files(sources: Collection[Source], progress: Progress) -> Flow[tuple[Wa
 
 
 def _wanted(source: Source) -> Wanted:
-    problem = source.problem
-    if not problem:
-        try:
-            return Wanted(source.name, source.digest())
-        except DifySourceError as error:
-            problem = error.message
-    return Wanted(source.name, None, problem)
+    if source.problem:
+        return Wanted(source.name, None, source.problem, source.readable)
+    try:
+        return Wanted(source.name, source.digest())
+    except DifySourceError as error:
+        return Wanted(source.name, None, error.message, readable=False)
 
 
 class SyncLook:

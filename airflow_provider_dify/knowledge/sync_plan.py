@@ -62,11 +62,13 @@ class Wanted:
     :param name: Name of its document.
     :param digest: SHA-256 of its content; ``None`` where there is a problem.
     :param problem: Why it cannot become a document.
+    :param readable: Whether it can be read. Where it cannot, its problem may pass.
     """
 
     name: str
     digest: str | None
     problem: str | None = None
+    readable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

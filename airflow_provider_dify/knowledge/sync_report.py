@@ -32,9 +32,11 @@ class SyncOutcome(str, Enum):
     LEFT = "left"
     #: A document that the sync did not make stands in the way.
     REFUSED = "refused"
-    #: The file cannot become a document: empty, too large, of a type that Dify does not take, or not readable. What
-    #: was made of it before stays as it is.
+    #: The file cannot become a document: empty, too large, or of a type that Dify does not take. What was made of it
+    #: before stays as it is.
     INVALID = "invalid"
+    #: The file cannot be read, which may pass. What was made of it before stays as it is.
+    UNREADABLE = "unreadable"
     #: It is not as it should be, and the error says why.
     FAILED = "failed"
     #: Dify has it, and its indexing had not completed by the deadline, or stood still for too long.
@@ -76,6 +78,7 @@ DONE = {
 _ADVICE = {
     SyncOutcome.REFUSED: "a document that the sync did not make is in the way; the report says which, and what to do",
     SyncOutcome.INVALID: "they cannot become documents; what was made of them before stays; the report says why",
+    SyncOutcome.UNREADABLE: "they cannot be read; what was made of them before stays; see who may read them",
     SyncOutcome.FAILED: "not as they should be; the report says why; run it again, or see what is wrong in Dify",
     SyncOutcome.NOT_INDEXED: "not indexed in time; raise the timeout, or see what keeps Dify's worker busy",
     SyncOutcome.NOT_ATTEMPTED: "the run ended before their turn; run it again, it goes on from there",

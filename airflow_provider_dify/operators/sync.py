@@ -54,11 +54,12 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
     **What comes back.** A file that reappears gets its archived or disabled document back, where the content is the
     same; else it becomes a new document beside that one.
 
-    **What can go wrong.** A file that cannot be read or cannot become a document (empty, too large, of a type that Dify
-    does not take) is ``invalid``; the document that was made of it before stays. A source that is missing or empty, or
-    whose folders cannot be listed, fails the task, and nothing is changed. A task that was killed is taken up where it
-    broke off: until it has proven its work, it leaves an empty metadata field ``sync_unfinished …`` in the knowledge
-    base. Do not let two tasks with the same ``sync_source`` run at the same time: set ``max_active_runs=1``.
+    **What can go wrong.** A file that cannot become a document (empty, too large, of a type that Dify does not take) is
+    ``invalid``, one that cannot be read ``unreadable``; the document that was made of it before stays. A source that is
+    missing or empty, or whose folders cannot be listed, fails the task, and nothing is changed. A task that was killed
+    is taken up where it broke off: until it has proven its work, it leaves an empty metadata field ``sync_unfinished …``
+    in the knowledge base. Do not let two tasks with the same ``sync_source`` run at the same time: set
+    ``max_active_runs=1``.
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/create-document-by-file
 
@@ -99,11 +100,11 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         Deletions are made on the worker.
     :param dify_conn_id: Id of the Airflow Connection. (templated)
     :return: The report as plain JSON: ``dataset_id``, ``sync_source``, ``counts`` by outcome, ``changed`` (whether the
-        knowledge base is another one than before), and for each outcome
-        (``created``, ``updated``, ``renamed``, ``restored``, ``retired``, ``kept``, ``left``, ``refused``, ``invalid``,
-        ``failed``, ``not_indexed``, ``not_attempted``) a list with ``name`` and ``id`` of each document, ``old_name``
-        where it was another, ``error`` where something is wrong, and ``move`` where what was to be done is not what the
-        outcome says. It is in XCom under the key ``report`` also when the task fails.
+        knowledge base is another one than before), and for each outcome (``created``, ``updated``, ``renamed``,
+        ``restored``, ``retired``, ``kept``, ``left``, ``refused``, ``invalid``, ``unreadable``, ``failed``,
+        ``not_indexed``, ``not_attempted``) a list with ``name`` and ``id`` of each document, ``old_name`` where it was
+        another, ``error`` where something is wrong, and ``move`` where what was to be done is not what the outcome
+        says. It is in XCom under the key ``report`` also when the task fails.
     :raises DifyInputError: What was asked for makes no sense, or two files would become one document; nothing was sent.
     :raises DifySourceError: The source is missing, empty, or cannot be listed; nothing was changed.
     :raises DifyGuardError: More documents would be retired than a limit allows; nothing was changed.

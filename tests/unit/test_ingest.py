@@ -6,7 +6,6 @@ import itertools
 import json
 import uuid
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 

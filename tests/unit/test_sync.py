@@ -289,14 +289,16 @@ class TestUnfitFiles:
         else:
             file.write_text("" if problem == "empty" else "x" * 1000)
         result = run_sync(kb, str(folder), max_file_size=500)
-        assert result.outcomes == {"kept": ["page0.md", "page2.md"], "invalid": ["page1.md"]}
-        assert result.report["invalid"][0]["id"] == kb.documents[1].id
+        outcome = "unreadable" if problem == "unreadable" else "invalid"
+        assert result.outcomes == {"kept": ["page0.md", "page2.md"], outcome: ["page1.md"]}
+        assert result.report[outcome][0]["id"] == kb.documents[1].id
         assert {"empty": "It is empty", "large": "1,000 bytes", "unreadable": "cannot be read"}[problem] in (
             result.error_of("page1.md")
         )
-        assert isinstance(result.error, DifySyncFailed)
+        # What cannot be read now may be readable soon: that is worth a retry.
+        assert type(result.error) is (DifySyncError if problem == "unreadable" else DifySyncFailed)
         assert in_search(kb) == PAGES
-        assert run_sync(kb, str(folder), max_file_size=500, tolerate=["invalid"]).error is None
+        assert run_sync(kb, str(folder), max_file_size=500, tolerate=[outcome]).error is None
 
     def test_of_two_documents_of_one_file_none_is_retired_while_it_is_unfit(self, kb: Dataset, folder: Path) -> None:
         run_sync(kb, str(folder))
