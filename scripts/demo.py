@@ -144,7 +144,9 @@ def run_dag(name: str, connection: str, conf: Mapping[str, Any]) -> tuple[str, d
     print(f"Running the DAG {dag.dag_id} ...", flush=True)
     run = dag.test(run_conf=dict(conf))
     tasks = sorted(run.get_task_instances(), key=lambda task: str(task.start_date))
-    return str(run.state.value), {task.task_id: task.xcom_pull(task.task_id, key="report") for task in tasks}
+    # The index has to be named: Airflow 3.1 cannot look for the values of all instances of an expanded task.
+    reports = {task.task_id: task.xcom_pull(task.task_id, key="report", map_indexes=task.map_index) for task in tasks}
+    return str(run.state.value), reports
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
