@@ -216,7 +216,9 @@ class StatusChange:
             wait = retries.wait_after(self._failures, error, deadline)
         except DifyError:
             yield from self._read(self._ledger.open)  # so that the report is exact
-            raise
+            if not self._ledger.done:
+                raise
+            return  # what failed was carried out all the same
         if hand_over and wait > SHORT:
             self.handed_over = True
             return

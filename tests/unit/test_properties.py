@@ -151,6 +151,20 @@ def break_things(dify: FakeDify, scenario: Scenario, documents: list[Document]) 
         "healthy",
     )
 )
+# Each failure of Dify's is that of a change which it has carried out all the same, and the last one uses up the tries.
+@example(
+    Scenario(
+        "disable",
+        [State(), State(), State()],
+        0,
+        (),
+        1,
+        False,
+        False,
+        [Fault("reset_before", method="PATCH", times=2)],
+        "loses jobs",
+    )
+)
 def test_the_report_tells_what_is(scenario: Scenario) -> None:
     with FakeDify(clock=VirtualClock(), lock_race="measured") as dify, time_of(dify), DifyHook() as hook:
         kb = dify.add_dataset("kb")
