@@ -122,7 +122,8 @@ def as_text_and_numbers(extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _newest_first(events: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(events, Mapping) and "dataset_id" in events:  # the extra of one event
+    # Not any mapping: what Airflow 3 gives takes no key but an asset.
+    if isinstance(events, dict) and "dataset_id" in events:  # the extra of one event
         events = [events]
     groups: Iterable[Any] = events.values() if isinstance(events, Mapping) else [events]
     flat = [event for group in groups for event in group]

@@ -13,6 +13,7 @@ from airflow_provider_dify.testing import Dataset, FakeDify
 from tests.system import program
 from tests.system.standalone import VERSION, Airflow
 from tests.system.stories import WAITS, Stories
+from tests.system.taking_back import TakingBack
 from tests.system.tally import Tally
 from tests.system.traces import NOT_BLOCKED, check_traces
 
@@ -23,12 +24,12 @@ def main() -> int:
 
 
 def _run(tally: Tally, dify: FakeDify, home: Path) -> None:
-    watched = _watched(dify)
-    with Airflow(home, {"SYSTEM_TEST_WATCHED": watched.id}) as airflow:
+    watched, changed = _watched(dify), dify.add_dataset("changed")
+    with Airflow(home, {"SYSTEM_TEST_WATCHED": watched.id, **TakingBack.environment(dify, changed)}) as airflow:
         program.tell_to_the_end(
             tally,
             airflow,
-            lambda: _tell(tally, airflow, dify, watched),
+            lambda: _tell(tally, airflow, dify, watched, changed),
             lambda: check_traces(tally, airflow, dify.api_key, WAITS),
         )
 
@@ -44,7 +45,7 @@ def _watched(dify: FakeDify) -> Dataset:
     return dataset
 
 
-def _tell(tally: Tally, airflow: Airflow, dify: FakeDify, watched: Dataset) -> None:
+def _tell(tally: Tally, airflow: Airflow, dify: FakeDify, watched: Dataset, changed: Dataset) -> None:
     airflow.start()
     tally.tell("Airflow is up")
     airflow.command(
@@ -54,7 +55,7 @@ def _tell(tally: Tally, airflow: Airflow, dify: FakeDify, watched: Dataset) -> N
     )
     tally.tell("The connection is in its database")
     stories = Stories(tally, airflow, dify, watched)
-    told: list[Callable[[], None]] = [stories.waits, stories.restart]
+    told: list[Callable[[], None]] = [stories.waits, stories.restart, TakingBack(tally, airflow, dify, changed)]
     if VERSION >= (3,):
         told.append(stories.watch)
     for story in told:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Whether anything on the page is being faded, turned or moved.
+_MOVES = "return document.getAnimations().some(animation => animation.playState === 'running')"
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1280,1200"),
     *("--no-first-run", "--no-proxy-server", "--disable-quic", "--disable-sync"),
@@ -68,7 +71,10 @@ class Browser:
         return str(self._driver.current_url)
 
     def picture(self, name: str) -> None:
-        """Take a picture of what is to be seen."""
+        """Take a picture of what is to be seen, when nothing moves any more; what moves for ever is not waited for."""
+        end = time.monotonic() + 2
+        while self._driver.execute_script(_MOVES) and time.monotonic() < end:
+            time.sleep(0.1)
         self._driver.save_screenshot(str(self._pictures / f"{len(list(self._pictures.iterdir())):02d} {name}.png"))
 
     def wait(self, what: str, probe: Callable[[], T | None], seconds: float = 20) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,8 +91,9 @@ class Database:
         sql = "SELECT value FROM xcom WHERE dag_id = ? AND run_id = ? AND task_id = ? AND key = ?"
         found = self.rows(sql, dag_id, run_id, task_id, key)
         value = found[0][0] if found else None
-        while isinstance(value, (str, bytes)):  # Airflow 3 keeps a text of JSON as JSON
-            value = json.loads(value)
+        with suppress(json.JSONDecodeError):  # then it is a text
+            while isinstance(value, (str, bytes)):  # Airflow 3 keeps a text of JSON as JSON
+                value = json.loads(value)
         return value
 
     def waiting(self) -> list[Waiting]:
@@ -112,6 +113,12 @@ class Database:
         """The payload of each event of an asset that came from a trigger."""
         extras = [json.loads(extra) for (extra,) in self.rows("SELECT extra FROM asset_event ORDER BY id")]
         return [extra["payload"] for extra in extras if extra.get("from_trigger")]
+
+    def extras(self, uri: str) -> list[dict[str, Any]]:
+        """What each event of an asset says."""
+        kind = "asset" if self.rows("SELECT 1 FROM sqlite_master WHERE name = 'asset_event'") else "dataset"
+        sql = f"SELECT e.extra FROM {kind}_event e JOIN {kind} a ON a.id = {kind}_id WHERE a.uri = ? ORDER BY e.id"
+        return [json.loads(extra) for (extra,) in self.rows(sql, uri)]
 
     def events_not_consumed(self) -> int:
         ((number,),) = self.rows("SELECT COUNT(*) FROM asset_dag_run_queue")

@@ -147,7 +147,7 @@ class Stories:
         return documents
 
     def _check_events(self, what: str, documents: list[Document]) -> None:
-        wait_for("the events", lambda: len(self._database.asset_events()) >= len(documents), 60)
+        wait_for("the events", lambda: len(self._database.asset_events()) >= len(documents), 150)
         self._wait_for_looks(10)  # by then all pages were read once more
         found = [event["document_id"] for event in self._database.asset_events()]
         self._tally.equal(what, sorted(found), sorted(ids(documents)))

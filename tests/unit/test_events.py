@@ -177,6 +177,17 @@ def said_of(kb: Dataset, action: str, changed: list[str] | None, task: str = "ch
 class TestRollback:
     """Taking changes back from their events alone."""
 
+    def test_of_the_mapping_that_airflow_gives(self, page: Document) -> None:
+        """It takes no key but an asset, and a plain mapping takes any."""
+        context = pytest.importorskip("airflow.sdk.execution_time.context")
+        extra = event_extra(
+            {"dataset_id": page.dataset.id, "action": "archive", "changed": [page.id], "counts": {"changed": 1}}
+        )
+        asset = SimpleNamespace(name="handbook", uri=f"dify://dify.example.com/datasets/{page.dataset.id}")
+        event = SimpleNamespace(asset=asset, source_aliases=[], timestamp=1.0, extra=extra)
+        (back,) = rollbacks(context.TriggeringAssetEventsAccessor.build([event]))
+        assert (back["action"], back["document_ids"]) == ("un_archive", [page.id])
+
     @pytest.mark.parametrize("named", ["triggering_asset_events", "triggering_dataset_events"])
     def test_a_change_is_undone_and_the_undoing_is_not(self, page: Document, asset: Any, named: str) -> None:
         said = Run(status(page, outlets=[asset])).of(asset)
