@@ -115,14 +115,16 @@ def _run(way: str, sizes: Sizes) -> Cost:
         )
 
 
-async def _wait_in_trigger(target: Target, document_id: str) -> None:
+async def wait_in_trigger(target: Target, document_id: str) -> None:
+    """Wait for one document in this provider's way, and for ever."""
+    from airflow_provider_dify.knowledge.handover import Handover, Sent
     from airflow_provider_dify.triggers.documents import DifyDocumentStatusTrigger
 
     trigger = DifyDocumentStatusTrigger(
         dify_conn_id=clients.CONNECTION_ID,
         dataset_id=target.dataset_id,
         action="archive",
-        handover={"document_ids": [document_id]},
+        handover=Handover((document_id,), Sent()).to_json(),
         started=time.time(),
         timeout=3600.0,
         options={"poll_interval": _POLL_INTERVAL},
@@ -162,7 +164,7 @@ def _change(target: Target) -> str:
 
 
 _WAYS: dict[str, Callable[[Target, str], Awaitable[None]]] = {
-    "trigger": _wait_in_trigger,
+    "trigger": wait_in_trigger,
     "own client": _wait_with_own_client,
     "thread": _wait_in_threads,
 }

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 
-from benchmarks import clients
+from benchmarks import clients, waits
 from benchmarks.page import markdown
 from benchmarks.server import Setup, Target
 from benchmarks.table import Bound, Line, Section, as_json, render
 from benchmarks.timing import run
 
+DOCUMENT = "b6d30b8a-0000-4000-8000-000000000001"
 MET = Line("met", "one", 1.2, "s", "why", Bound("at most", 1.25))
 MISSED = Line("missed", "another", 150, "MB", "why", Bound("below", 150))
 KNOWN = Line("known", "a third", 271.4, "documents/s", "why")
@@ -42,6 +44,12 @@ def test_the_page_shows_each_line_with_its_bound() -> None:
     ]
     assert page.startswith("On this machine.\n")
     assert page.count("## title") == 1
+
+
+def test_what_waits_in_a_trigger_can_be_made() -> None:
+    target = Target("http://127.0.0.1:9/v1", "dataset-key", "{}", "5cd7dc6a-e446-4696-ad00-30036e58194e", [DOCUMENT])
+    with pytest.raises(asyncio.TimeoutError):  # it waits, and did not break off before
+        asyncio.run(asyncio.wait_for(waits.wait_in_trigger(target, DOCUMENT), 0.05))
 
 
 @pytest.mark.parametrize("way", [clients.bare_calls, clients.call_per_document, clients.provider_flags])
