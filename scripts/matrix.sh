@@ -125,8 +125,14 @@ system_test() { # ENVIRONMENT GROUP MODULE: installs the group of pyproject.toml
   "$1/bin/python" -m "$3"
 }
 
+agent_tools() { # ENVIRONMENT: the hook as tools of an agent, with the provider that makes them
+  scripts/uv pip install --quiet --python "$1/bin/python" --group agents
+  "$1/bin/python" -c 'import airflow.providers.common.ai' # without it, the test would be skipped
+  "$1/bin/python" -m pytest -n 0 tests/docs/test_agent_tools.py
+}
+
 # `step` runs its command in a shell of its own, under `timeout`.
-export -f build_package install_leg check_wheel check_providers system_test
+export -f build_package install_leg check_wheel check_providers system_test agent_tools
 
 beside() { # NAME ENVIRONMENT TEST PACKAGE ...: a system test that needs Debian's packages
   local name=$1 home=$2 test=$3
@@ -167,6 +173,7 @@ leg() { # AIRFLOW:PYTHON[,PYTHON ...][:lowest]
   step "$name: providers list" check_providers "$home" || true
   step "$name: connections test" "$home/bin/python" scripts/check_connection.py || true
   step "$name: example DAGs" "$home/bin/python" scripts/check_example_dags.py || true
+  if [ "$airflow" = 3.3 ]; then step "$name: agent tools" agent_tools "$home" || true; fi
 }
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
