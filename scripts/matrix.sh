@@ -4,7 +4,7 @@
 #   scripts/matrix.sh                     every supported pair
 #   scripts/matrix.sh 2.11:3.10 3.3:3.13  these
 #   scripts/matrix.sh 3.3:3.13,3.12       Airflow 3.3 on the first of these Pythons that is here
-#   scripts/matrix.sh 2.11:3.10:lowest    with the oldest requests, httpx, ... that pyproject.toml allows; else the newest
+#   scripts/matrix.sh 2.11.2:3.10:lowest  with the oldest requests, httpx, ... that pyproject.toml allows; else the newest
 #   STANDALONE=yes scripts/matrix.sh ...  also in a real `airflow standalone`
 #   BROWSER=yes scripts/matrix.sh ...     also through its web page, in Debian's Chromium
 #   CELERY=yes scripts/matrix.sh ...      also with two workers, Debian's PostgreSQL and Redis
@@ -14,7 +14,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 supported=(
-  2.11:3.10:lowest 2.11:3.10 2.11:3.11 2.11:3.12
+  2.11.2:3.10:lowest 2.11:3.10 2.11:3.11 2.11:3.12
   3.1:3.10 3.1:3.11 3.1:3.12 3.1:3.13
   3.2:3.10 3.2:3.11 3.2:3.12 3.2:3.13
   3.3:3.10 3.3:3.11 3.3:3.12 3.3:3.13

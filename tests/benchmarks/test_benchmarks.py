@@ -46,7 +46,9 @@ def test_the_page_shows_each_line_with_its_bound() -> None:
     assert page.count("## title") == 1
 
 
-def test_what_waits_in_a_trigger_can_be_made() -> None:
+def test_what_waits_in_a_trigger_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = '{"conn_type": "dify", "host": "http://127.0.0.1:9/v1", "password": "dataset-key"}'
+    monkeypatch.setenv(f"AIRFLOW_CONN_{clients.CONNECTION_ID.upper()}", connection)
     target = Target("http://127.0.0.1:9/v1", "dataset-key", "{}", "5cd7dc6a-e446-4696-ad00-30036e58194e", [DOCUMENT])
     with pytest.raises(asyncio.TimeoutError):  # it waits, and did not break off before
         asyncio.run(asyncio.wait_for(waits.wait_in_trigger(target, DOCUMENT), 0.05))

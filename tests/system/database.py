@@ -116,13 +116,17 @@ class Database:
 
     def extras(self, uri: str) -> list[dict[str, Any]]:
         """What each event of an asset says."""
-        kind = "asset" if self.rows("SELECT 1 FROM sqlite_master WHERE name = 'asset_event'") else "dataset"
+        kind = self._kind_of_assets()
         sql = f"SELECT e.extra FROM {kind}_event e JOIN {kind} a ON a.id = {kind}_id WHERE a.uri = ? ORDER BY e.id"
         return [json.loads(extra) for (extra,) in self.rows(sql, uri)]
 
     def events_not_consumed(self) -> int:
-        ((number,),) = self.rows("SELECT COUNT(*) FROM asset_dag_run_queue")
+        ((number,),) = self.rows(f"SELECT COUNT(*) FROM {self._kind_of_assets()}_dag_run_queue")
         return int(number)
+
+    def _kind_of_assets(self) -> str:
+        """What tables call an asset: Airflow 2 calls it a dataset."""
+        return "asset" if self.rows("SELECT 1 FROM sqlite_master WHERE name = 'asset_event'") else "dataset"
 
     def texts(self) -> Iterator[tuple[str, str]]:
         """Yield each value of each table with the table's name, and the arguments of triggers in clear."""

@@ -192,7 +192,7 @@ class TestRollback:
     def test_a_change_is_undone_and_the_undoing_is_not(self, page: Document, asset: Any, named: str) -> None:
         said = Run(status(page, outlets=[asset])).of(asset)
         assert page.archived
-        triggering = {asset: [event(said)]}
+        triggering = {asset.uri: [event(said)]}
         (undo,) = rollbacks(triggering)
         assert undo == {
             "dify_conn_id": "dify_default",
@@ -205,19 +205,19 @@ class TestRollback:
         back = Run(task, **{named: triggering}).of(asset)
         assert [one.archived for one in page.dataset.documents] == [False]
         assert (back["changed"], back["in_answer_to"]) == ([page.id], ["archive"])
-        assert rollbacks({asset: [event(back)]}) == []
+        assert rollbacks({asset.uri: [event(back)]}) == []
 
     def test_an_answer_of_another_kind_can_be_taken_back(self, kb: Dataset) -> None:
         assert rollbacks([said_of(kb, "enable", ["a"], in_answer_to=["ingest"])])
 
     def test_the_last_change_comes_first(self, kb: Dataset, asset: Any) -> None:
         first, second = said_of(kb, "disable", ["a"], "one"), said_of(kb, "archive", ["a"], "two")
-        undo = rollbacks({asset: [event(second, 2), event(first, 1)]})
+        undo = rollbacks({asset.uri: [event(second, 2), event(first, 1)]})
         assert [one["action"] for one in undo] == ["un_archive", "enable"]
 
     def test_one_change_of_several_assets_is_one(self, kb: Dataset, asset: Any) -> None:
         said = said_of(kb, "archive", ["a"])
-        assert len(rollbacks({asset: [event(said)], AssetAlias("dify"): [event(said)]})) == 1
+        assert len(rollbacks({asset.uri: [event(said)], AssetAlias("dify"): [event(said)]})) == 1
 
     @pytest.mark.parametrize("action", ["ingest", "delete", "metadata", None])
     def test_what_has_no_opposite_is_left_out(self, kb: Dataset, action: Any) -> None:

@@ -92,6 +92,7 @@ def test_the_plan_is_in_the_log_before_anything_is_changed(
     run_sync(kb, str(folder))
     write(folder, {"page0.md": "Changed.", "moved.md": PAGES["page1.md"], "new.md": "New."})
     before = len(dify.requests)
+    caplog.clear()  # the plan of the first one
     with DifyHook() as hook, caplog.at_level(logging.INFO):
         client = Client(hook.settings, logging.getLogger("test"))
         sync = Sync(kb.id, list_folder(folder), sync_source=str(folder), dry_run=True)
