@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dify.exceptions import DifyAccessError, DifyAuthenticationError, DifyError
+from airflow_provider_dify.exceptions import DifyAccessError, DifyAuthenticationError, DifyError, DifyRequestError
 from airflow_provider_dify.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
 from airflow_provider_dify.hooks.connection import key_advice
 from airflow_provider_dify.hooks.documents import DocumentVerbs
@@ -113,9 +113,11 @@ class DifyHook(DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs, Retrieva
         try:
             page = client.run(retrying(api.dataset_page(1, limit=1), Retries(max_retries=0)))
         except DifyAccessError:
-            seen = "the key is accepted; it may not list all knowledge bases"
+            seen = "the key is accepted, and may not list all knowledge bases, as one that is bound to one of them"
         except DifyAuthenticationError as error:
             return False, " ".join(filter(None, (str(error), key_advice(self.settings.api_key))))
+        except DifyRequestError as error:
+            return False, f"{error} The base URL is {self.settings.base_url}."
         except DifyError as error:
             return False, str(error)
         else:

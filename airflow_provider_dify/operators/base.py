@@ -60,6 +60,11 @@ class KnowledgeBaseTask(_Task):
     #: What the event of an alias says, by the name of the alias.
     _said: Mapping[str, dict[str, JSON]] = MappingProxyType({})
 
+    @property
+    def shows_links(self) -> bool:
+        """Whether the links are there: not in a task that ended before it knew its knowledge base."""
+        return self._touched is not None
+
     def open_hook(self, context: Context, dataset_id: str, document_ids: Sequence[str] | None = ()) -> DifyHook:
         """Return a hook for a knowledge base, and show the links to it.
 

@@ -125,13 +125,15 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
 
         :param event: What the trigger fired.
         """
+        known = event.get("document_ids", ()) if isinstance(event, dict) else ()
+        document_ids = known if self.document_ids is None else inputs.canonical_ids(self.document_ids)
         # For what it shows: there is nothing left to ask.
-        self.open_hook(context, inputs.canonical_id(self.dataset_id, "dataset_id"))
+        self.open_hook(context, inputs.canonical_id(self.dataset_id, "dataset_id"), document_ids)
         status = event.get("status") if isinstance(event, dict) else None
         if event is not None and status == "success":
-            document_ids: list[str] = event["document_ids"]
-            self.log.info("All %d documents are indexed.", len(document_ids))
-            return document_ids
+            indexed: list[str] = event["document_ids"]
+            self.log.info("All %d documents are indexed.", len(indexed))
+            return indexed
         if event is not None and status == "error":
             error = DifyError.from_json(event["error"])
             self._explain(error)

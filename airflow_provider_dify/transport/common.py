@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -9,6 +10,29 @@ from airflow_provider_dify.exceptions import DifyInputError, DifyTransportError
 from airflow_provider_dify.knowledge.flow import Note, Pause, Request, Response
 from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport.settings import USER_AGENT, Settings
+
+#: What to do, by what requests, httpx or OpenSSL say.
+_UNREACHED = {
+    "proxy": "Check the proxy: the extra 'proxies' of the connection, or that of the environment (HTTPS_PROXY).",
+    r"hostname mismatch|doesn't match|not valid for": (
+        "Check TLS: its certificate is for another name, which the host of the connection has to be."
+    ),
+    r"certificate has expired|not yet valid": "Check TLS: renew its certificate, or mend the clock of this machine.",
+    "certificate.verify.failed": (
+        "Check TLS ('verify'): its certificate is not trusted here. Set the extra 'verify' to the path of a bundle "
+        "with the certificate of who signed it."
+    ),
+    r"wrong.version.number|record.layer.failure": (
+        "It does not speak TLS there ('verify' would not help): begin the host of the connection with http://, or name "
+        "the port of TLS."
+    ),
+    r"failed to resolve|name or service|name resolution|nodename nor servname|getaddrinfo|no address associated": (
+        "There is no such host, as far as this machine knows: check the host of the connection for typing errors."
+    ),
+    r"connection refused|connection attempts failed": (
+        "Nothing listens there: check the host of the connection, its port and proxies, and that Dify is up."
+    ),
+}
 
 
 class Log(Protocol):
@@ -72,13 +96,17 @@ def not_answered(settings: Settings, request: Request, error: Exception, *, reac
 
     :param reached: Whether it may have reached Dify.
     """
-    advice = (
-        "Check that Dify is up, and the timeout of the connection."
-        if reached
-        else "Check the host of the connection, TLS ('verify') and proxies, and that Dify is up."
-    )
-    text = f"{_where(settings, request)} was not answered ({_text(settings, error)})."
-    return DifyTransportError(f"{text} {advice}", reached=reached)
+    detail = _text(settings, error)
+    advice = "Check that Dify is up, and the timeout of the connection." if reached else _advice(detail)
+    return DifyTransportError(f"{_where(settings, request)} was not answered ({detail}). {advice}", reached=reached)
+
+
+def _advice(detail: str) -> str:
+    """Say what to do where Dify was not even reached."""
+    for signs, advice in _UNREACHED.items():
+        if re.search(signs, detail, re.IGNORECASE):
+            return advice
+    return "Check the host of the connection, TLS ('verify') and proxies, and that Dify is up."
 
 
 def no_turn(settings: Settings, request: Request, seconds: float) -> DifyTransportError:

@@ -21,7 +21,10 @@ from airflow_provider_dify.exceptions import (
     DifyInputError,
     DifyTransportError,
 )
+from airflow_provider_dify.knowledge.flow import Request
 from airflow_provider_dify.testing import Dataset, FakeDify
+from airflow_provider_dify.transport.common import not_answered
+from airflow_provider_dify.transport.settings import Settings
 from tests.unit.conftest import KEY, Connect
 
 
@@ -131,6 +134,68 @@ class TestTls:
         with pytest.raises(DifyTransportError, match="TLS") as raised:
             self.read(connect, dify.base_url.replace("http://", "https://"))
         assert not raised.value.reached
+
+
+class TestAdvice:
+    """What to do, where Dify is not even reached."""
+
+    @staticmethod
+    def tried(connect: Connect, host: str) -> str:
+        worked, text = connect(host=host).test_connection()
+        assert not worked
+        return text
+
+    def test_a_certificate_that_nobody_trusts(self, connect: Connect, secure: str) -> None:
+        assert "its certificate is not trusted here. Set the extra 'verify'" in self.tried(connect, secure)
+
+    def test_a_certificate_for_another_name(
+        self, connect: Connect, secure: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        text = self.tried(connect, secure.replace("127.0.0.1", "localhost"))
+        assert "its certificate is for another name" in text
+
+    def test_no_tls(self, dify: FakeDify, connect: Connect) -> None:
+        assert "begin the host of the connection with http://" in self.tried(
+            connect, dify.base_url.replace("http://", "https://")
+        )
+
+    def test_nobody_there(self, connect: Connect) -> None:
+        assert "Nothing listens there" in self.tried(connect, "http://127.0.0.1:9")
+
+    def test_no_such_host(self, connect: Connect) -> None:
+        assert "There is no such host" in self.tried(connect, "https://dify.invalid")
+
+    def test_a_proxy_that_is_not_there(self, connect: Connect) -> None:
+        worked, text = connect(
+            host="https://dify.example.com", extra={"proxies": {"https": "http://127.0.0.1:9"}}
+        ).test_connection()
+        assert not worked
+        assert "Check the proxy" in text
+
+    def test_a_wrong_path_is_shown_with_what_was_made_of_it(self, dify: FakeDify, connect: Connect) -> None:
+        text = self.tried(connect, dify.base_url.replace("/v1", "/apps"))
+        assert text.endswith(f"The base URL is {dify.base_url.replace('/v1', '/apps/v1')}.")
+
+    @pytest.mark.parametrize(
+        ("said", "advice"),
+        [
+            ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate", "not trusted here"),
+            ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired", "renew"),
+            (
+                "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch, certificate",
+                "other name",
+            ),
+            ("[SSL: RECORD_LAYER_FAILURE] record layer failure", "does not speak TLS"),
+            ("All connection attempts failed", "Nothing listens"),
+            ("[Errno -2] Name or service not known", "no such host"),
+            ("something else", "Check the host of the connection, TLS ('verify') and proxies"),
+        ],
+    )
+    def test_what_httpx_says_is_understood_too(self, said: str, advice: str) -> None:
+        settings = Settings("https://dify.example.com/v1", KEY)
+        error = not_answered(settings, Request("GET", "/datasets"), OSError(said), reached=False)
+        assert advice in str(error)
 
 
 class TestServerVersion:

@@ -93,6 +93,16 @@ def test_a_sensor_shows_them_once(dify: FakeDify, page: Document) -> None:
     assert not instance.xcom
 
 
+@pytest.mark.parametrize("by", ["document_ids", "batch"])
+def test_a_sensor_has_them_after_its_wait_in_the_triggerer(dify: FakeDify, page: Document, by: str) -> None:
+    waited: Any = sensor(page, deferrable=True)
+    if by == "batch":
+        waited.batch, waited.document_ids = "20261125093000123456", None
+    instance = TaskInstance()
+    waited.execute_complete({"ti": instance}, {"status": "success", "document_ids": [page.id]})
+    assert instance.xcom[DOCUMENT] == f"{documents(dify, page.dataset)}/{page.id}"
+
+
 class TestAddress:
     """Where the console lives."""
 
@@ -133,6 +143,15 @@ class TestFailure:
                 super().xcom_push(key, value)
 
         assert run(status(page), Refusing())["report"]["changed"] == [page.id]
+
+    def test_a_task_that_did_not_come_so_far_is_not_looked_up(
+        self, page: Document, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(XCom, "get_value", lambda **kwargs: pytest.fail("asked"))
+        task = status(page, timeout=-1)
+        with pytest.raises(DifyInputError):
+            run(task)
+        assert DifyKnowledgeBaseLink().get_link(task, ti_key=SimpleNamespace()) == ""
 
     def test_a_wrong_connection_is_told_as_ever(self, page: Document, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AIRFLOW_CONN_DIFY_DEFAULT", json.dumps({"conn_type": "dify", "host": "h"}))

@@ -167,7 +167,7 @@ class TestTestConnection:
     def test_key_bound_to_one_knowledge_base(self, dify: FakeDify, reach: Connect) -> None:
         worked, text = reach(password=dify.add_key(dataset=dify.add_dataset("one"))).test_connection()
         assert worked
-        assert text == "Dify 1.14.1 answered: the key is accepted; it may not list all knowledge bases."
+        assert text.startswith("Dify 1.14.1 answered: the key is accepted, and may not list all knowledge bases")
 
     def test_says_the_version(self, monkeypatch: pytest.MonkeyPatch, connect: Connect) -> None:
         with FakeDify(version="1.12.1") as old:
@@ -209,7 +209,7 @@ class TestTestConnection:
         assert not worked
         assert "was not answered" in text
         assert "refused" in text
-        assert "Check the host of the connection" in text
+        assert "check the host of the connection" in text
 
     @pytest.mark.parametrize("kind", ["page", "status", "reset_before", "plan_limit"])
     def test_it_tries_once_and_does_not_wait(self, dify: FakeDify, reach: Connect, kind: Any) -> None:
