@@ -13,7 +13,7 @@ from airflow_provider_dify.transport.settings import USER_AGENT, Settings
 
 #: What to do, by what requests, httpx or OpenSSL say.
 _UNREACHED = {
-    "proxy": "Check the proxy: the extra 'proxies' of the connection, or that of the environment (HTTPS_PROXY).",
+    "407 proxy authentication": "Put a user and a password for the proxy into the extra 'proxies' of the connection.",
     r"hostname mismatch|doesn't match|not valid for": (
         "Check TLS: its certificate is for another name, which the host of the connection has to be."
     ),
@@ -30,7 +30,8 @@ _UNREACHED = {
         "There is no such host, as far as this machine knows: check the host of the connection for typing errors."
     ),
     r"connection refused|connection attempts failed": (
-        "Nothing listens there: check the host of the connection, its port and proxies, and that Dify is up."
+        "Nothing listens there, be it Dify or a proxy: check the host of the connection, its port and proxies, and "
+        "that Dify is up."
     ),
 }
 

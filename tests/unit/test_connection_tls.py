@@ -171,7 +171,7 @@ class TestAdvice:
             host="https://dify.example.com", extra={"proxies": {"https": "http://127.0.0.1:9"}}
         ).test_connection()
         assert not worked
-        assert "Check the proxy" in text
+        assert "Nothing listens there, be it Dify or a proxy" in text
 
     def test_a_wrong_path_is_shown_with_what_was_made_of_it(self, dify: FakeDify, connect: Connect) -> None:
         text = self.tried(connect, dify.base_url.replace("/v1", "/apps"))
@@ -189,6 +189,7 @@ class TestAdvice:
             ("[SSL: RECORD_LAYER_FAILURE] record layer failure", "does not speak TLS"),
             ("All connection attempts failed", "Nothing listens"),
             ("[Errno -2] Name or service not known", "no such host"),
+            ("407 Proxy Authentication Required", "a user and a password for the proxy"),
             ("something else", "Check the host of the connection, TLS ('verify') and proxies"),
         ],
     )
