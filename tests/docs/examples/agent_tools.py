@@ -6,6 +6,6 @@ from airflow_provider_dify.hooks.dify import DifyHook
 knowledge = HookToolset(
     DifyHook("dify_default"),
     allowed_methods=["retrieve", "get_document"],
-    tool_name_prefix="dify_",
+    tool_prefix="dify",
 )
 # [END agent_tools]
