@@ -210,7 +210,9 @@ def check(
         outcome = outcome_of[i]
         if outcome in (Outcome.UNCHANGED, Outcome.NOT_READY) and not mended and not busy_once(dify, i):
             assert named[i] == 0, outcome
-        if outcome is Outcome.CHANGED and i not in report.errors:
+        # Without waiting, the last look may be over when the worker undoes a change: a failed read takes time.
+        undone_later = i in dify.worker.failing and scenario.faults and not scenario.wait
+        if outcome is Outcome.CHANGED and i not in report.errors and not undone_later:
             assert reached(scenario.action, *flags[i])
         if outcome is Outcome.UNCHANGED:
             assert reached(scenario.action, *flags[i])
