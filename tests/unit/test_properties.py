@@ -151,6 +151,20 @@ def break_things(dify: FakeDify, scenario: Scenario, documents: list[Document]) 
         "healthy",
     )
 )
+# The worker undoes the change of the third while the read of the fourth is tried again.
+@example(
+    Scenario(
+        "disable",
+        [*[State(enabled=False)] * 8, State(), State(), State(fails=True), State()],
+        0,
+        (),
+        1,
+        False,
+        False,
+        [Fault("reset_before", method="GET", after=4)],
+        "healthy",
+    )
+)
 # Each failure of Dify's is that of a change which it has carried out all the same, and the last one uses up the tries.
 @example(
     Scenario(
@@ -210,8 +224,10 @@ def check(
         outcome = outcome_of[i]
         if outcome in (Outcome.UNCHANGED, Outcome.NOT_READY) and not mended and not busy_once(dify, i):
             assert named[i] == 0, outcome
-        # Without waiting, the last look may be over when the worker undoes a change: a failed read takes time.
-        undone_later = i in dify.worker.failing and scenario.faults and not scenario.wait
+        # A known gap: without waiting for search, a worker may undo a change between the last look at it and the end,
+        # if a read that fails in between takes time. Only faults that delay a read are let off.
+        delayed = any(fault.method != "PATCH" for fault in scenario.faults)
+        undone_later = i in dify.worker.failing and delayed and not scenario.wait
         if outcome is Outcome.CHANGED and i not in report.errors and not undone_later:
             assert reached(scenario.action, *flags[i])
         if outcome is Outcome.UNCHANGED:
