@@ -9,11 +9,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from benchmarks import clients
 from benchmarks.server import Setup, Target, running
@@ -23,6 +23,7 @@ from benchmarks.timing import progress
 
 _POLL_INTERVAL = 10.0
 _TICK = 0.001
+_Wait: TypeAlias = "Coroutine[Any, Any, None]"
 
 
 @dataclass(frozen=True)
@@ -163,22 +164,25 @@ def _change(target: Target) -> str:
     return f"{target.base_url}/datasets/{target.dataset_id}/documents/status/archive"
 
 
-_WAYS: dict[str, Callable[[Target, str], Awaitable[None]]] = {
+_WAYS: dict[str, Callable[[Target, str], _Wait]] = {
     "trigger": wait_in_trigger,
     "own client": _wait_with_own_client,
     "thread": _wait_in_threads,
 }
 
 
-async def _measure(wait: Callable[[Target, str], Awaitable[None]], target: Target, seconds: float) -> dict[str, float]:
-    await _for_a_moment(wait(target, target.document_ids[0]))  # loads what every wait uses
+async def _measure(wait: Callable[[Target, str], _Wait], target: Target, seconds: float) -> dict[str, float]:
+    # What every wait uses is loaded first: Airflow takes seconds, and only then does a trigger's first wait begin.
+    for moment in (0.1, 8.0):
+        await _for_a_moment(wait(target, target.document_ids[0]), moment)
+    loaded = set(sys.modules)
     gc.collect()
     gc.freeze()  # going through all of Airflow's own objects takes a quarter of a second, and is not the waits' doing
     memory, cpu, began = _resident(), time.process_time(), time.monotonic()
     ticker = asyncio.create_task(_longest_pause(began + seconds))
     waits = []
     for document_id in target.document_ids:
-        waits.append(asyncio.create_task(_forever(wait(target, document_id))))
+        waits.append(asyncio.create_task(wait(target, document_id)))
         await asyncio.sleep(0)  # as the triggerer does between two of its triggers
     pause, work = await ticker
     cost = {
@@ -193,16 +197,14 @@ async def _measure(wait: Callable[[Target, str], Awaitable[None]], target: Targe
     await asyncio.gather(*waits, return_exceptions=True)
     if broken:
         raise RuntimeError(f"{len(broken)} waits ended: this measures nothing.") from broken[0].exception()
+    if late := sys.modules.keys() - loaded:
+        raise RuntimeError(f"{len(late)} modules were loaded meanwhile, such as {min(late)}: this measures that, too.")
     return cost
 
 
-async def _forever(wait: Awaitable[None]) -> None:
-    await wait
-
-
-async def _for_a_moment(wait: Awaitable[None]) -> None:
+async def _for_a_moment(wait: _Wait, seconds: float) -> None:
     with suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(wait, 8.0)
+        await asyncio.wait_for(wait, seconds)
 
 
 async def _longest_pause(end: float) -> tuple[float, float]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.connection import advised, settings_from
-from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause, after
+from airflow_provider_dify.knowledge.flow import Deadline, Flow
 from airflow_provider_dify.knowledge.retries import retrying
+from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport.asynchronous import AsyncClient
 from airflow_provider_dify.transport.common import Log
 from airflow_provider_dify.transport.settings import Settings
@@ -62,9 +64,9 @@ async def run_flow(flow: Flow[T], settings: Settings, log: Log, deadline: Deadli
         raise advised(error, settings) from None
 
 
-def soon(flow: Flow[T], deadline: Deadline) -> Flow[T]:
-    """Let a conversation begin a few seconds from now: the task has looked just before it left its worker."""
-    return after(Pause(min(_FIRST_LOOK, deadline.remaining), ""), flow)
+def soon(deadline: Deadline) -> Awaitable[None]:
+    """Wait for the few seconds before a first look: the task has looked just before it left its worker."""
+    return clocks.clock.asleep(min(_FIRST_LOOK, deadline.remaining))
 
 
 def _turns() -> asyncio.Semaphore:

@@ -11,7 +11,7 @@ from airflow_provider_dify.knowledge.flow import Flow, Note
 from airflow_provider_dify.knowledge.guards import Guard
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.report import Outcome
-from airflow_provider_dify.knowledge.selecting import Selection, select
+from airflow_provider_dify.knowledge.selecting import EVERYTHING, Selection, select
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Choice:
     """
 
     ids: tuple[str, ...] | None
-    selection: Selection = field(default_factory=Selection)
+    selection: Selection = EVERYTHING
     guard: Guard = field(default_factory=Guard)
 
     @classmethod

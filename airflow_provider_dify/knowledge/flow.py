@@ -145,12 +145,6 @@ def until_long_wait(flow: Flow[T], stop_at: Callable[[Pause], bool]) -> Flow[T |
             error = raised
 
 
-def after(pause: Pause, flow: Flow[T]) -> Flow[T]:
-    """Let time pass before a flow begins."""
-    yield pause
-    return (yield from flow)
-
-
 #: Fewer seconds than anybody can wait.
 _NO_TIME = 1e-6
 

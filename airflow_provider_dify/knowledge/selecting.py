@@ -84,7 +84,7 @@ class Selection:
     @property
     def is_everything(self) -> bool:
         """Whether there is no condition, so that every document is selected."""
-        return self == Selection()
+        return self == EVERYTHING
 
     @property
     def sent_status(self) -> str | None:
@@ -136,6 +136,9 @@ class Selection:
     @staticmethod
     def _described(what: str, options: list[str]) -> list[str]:
         return [f"{what} {' or '.join(options)}"] if options else []
+
+
+EVERYTHING = Selection()
 
 
 class _Reader:

@@ -9,7 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_dify.exceptions import DifyInputError, DifyTransportError
-from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause, Request, Response, Step, resumed
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause, Request, Response, resumed
 from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport import common
 from airflow_provider_dify.transport.cancelling import cancel_gently
@@ -63,17 +63,15 @@ class AsyncClient:
                 return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic
             answer = error = None  # not kept while it waits
             try:
-                answer = await self._do(step, deadline)
+                if isinstance(step, Request):
+                    answer = await self._send(step, deadline)
+                else:
+                    common.say(step, self._log)
+                if isinstance(step, Pause):
+                    # Here, and not in a method: each frame that waits is walked by the garbage collector.
+                    await clocks.clock.asleep(step.seconds)
             except BaseException as raised:  # noqa: BLE001 - a flow also learns when the trigger is cancelled
                 error = raised
-
-    async def _do(self, step: Step, deadline: Deadline | None) -> Response | None:
-        if isinstance(step, Request):
-            return await self._send(step, deadline)
-        common.say(step, self._log)
-        if isinstance(step, Pause):
-            await clocks.clock.asleep(step.seconds)
-        return None
 
     async def _send(self, request: Request, deadline: Deadline | None) -> Response:
         if request.upload is not None:
@@ -116,10 +114,14 @@ class AsyncClient:
         import httpx
 
         try:
-            with masked_logs(self._settings):
-                return await cancel_gently(partial(_exchange, transport, _outgoing(self._settings, request)))
+            return await cancel_gently(partial(self._ask, transport, _outgoing(self._settings, request)))
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise self._failure(request, error) from None  # its own text may hold secrets
+
+    async def _ask(self, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
+        """Send a request and read its answer, in a task that is for nothing else."""
+        with masked_logs(self._settings):
+            return await _exchange(transport, request)
 
     def _failure(self, request: Request, error: Exception) -> DifyTransportError | DifyInputError:
         import httpx

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from typing import Protocol
 
 
@@ -19,7 +20,7 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None:
         """Let so many seconds pass."""
 
-    async def asleep(self, seconds: float) -> None:
+    def asleep(self, seconds: float) -> Awaitable[None]:
         """Let so many seconds pass without holding up the event loop."""
 
 
@@ -38,9 +39,9 @@ class SystemClock:
         """Let so many seconds pass."""
         time.sleep(seconds)
 
-    async def asleep(self, seconds: float) -> None:
+    def asleep(self, seconds: float) -> Awaitable[None]:
         """Let so many seconds pass without holding up the event loop."""
-        await asyncio.sleep(seconds)
+        return asyncio.sleep(seconds)
 
 
 #: The clock in use.

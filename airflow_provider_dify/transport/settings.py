@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from airflow_provider_dify import __version__
@@ -51,7 +52,7 @@ class Settings:
         """Seconds to wait for a connection: a host that is there takes it at once."""
         return min(10.0, self.timeout)
 
-    @property
+    @cached_property
     def retries(self) -> Retries:
         """How failed requests are sent again."""
         return Retries(max_retries=self.max_retries)

@@ -59,13 +59,13 @@ class DifyDocumentStatusTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire the event that ``DifyDocumentStatusOperator.execute_complete`` takes."""
-        before = Handover.from_json(self.handover)
-        change = StatusChange(self.dataset_id, before.document_ids, self.action, before=before, **self.options)
+        change = self._change()
         deadline = Deadline(self.timeout, clocks.clock.time, self.started)
         error: DifyError | None = None
         try:
             settings = await async_settings(self.dify_conn_id)
-            await run_flow(soon(change.flow(deadline, settings.retries), deadline), settings, self.log, deadline)
+            await soon(deadline)
+            await run_flow(change.flow(deadline, settings.retries), settings, self.log, deadline)
         except DifyDocumentStatusError:
             pass  # the operator judges the whole report
         except DifyError as raised:
@@ -78,6 +78,10 @@ class DifyDocumentStatusTrigger(BaseTrigger):
                 "error": error.to_json() if error else None,
             }
         )
+
+    def _change(self) -> StatusChange:
+        before = Handover.from_json(self.handover)
+        return StatusChange(self.dataset_id, before.document_ids, self.action, before=before, **self.options)
 
     async def on_kill(self) -> None:
         """Say what a task that is killed while it waits leaves behind (Airflow 3.3 and newer call this).

@@ -87,5 +87,5 @@ class DifyDocumentIndexingTrigger(BaseTrigger):
         # The wall clock, as the wait began in another process.
         deadline = Deadline(self.timeout, clocks.clock.time, self.started)
         settings = await async_settings(self.dify_conn_id)
-        flow = wait.flow(deadline, poll_interval=self.poll_interval)
-        return await run_flow(soon(flow, deadline), settings, self.log, deadline)
+        await soon(deadline)
+        return await run_flow(wait.flow(deadline, poll_interval=self.poll_interval), settings, self.log, deadline)

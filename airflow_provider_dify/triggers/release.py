@@ -49,7 +49,8 @@ class _SwitchingTrigger(BaseTrigger):
         error: DifyError | None = None
         try:
             settings = await async_settings(self.dify_conn_id)
-            await run_flow(soon(subject.flow(deadline, settings.retries), deadline), settings, self.log, deadline)
+            await soon(deadline)
+            await run_flow(subject.flow(deadline, settings.retries), settings, self.log, deadline)
         except DifyError as raised:
             error = raised
         report = subject.report()
