@@ -8,7 +8,7 @@ from enum import Enum
 
 from airflow_provider_dify.exceptions import DifyDocumentDeleteError
 from airflow_provider_dify.knowledge.flow import JSON
-from airflow_provider_dify.knowledge.report import some_of
+from airflow_provider_dify.knowledge.report import lines_of, some_of
 
 
 class DeleteOutcome(str, Enum):
@@ -136,10 +136,5 @@ class DeleteReport:
         lines = []
         for outcome, ids in self.failing().items():
             lines.append(f"{outcome.value}: {len(ids)} ({_ADVICE[outcome]})")
-            for document_id in ids[:limit]:
-                name = f" '{names[document_id]}'" if document_id in names else ""
-                error = self.errors.get(document_id)
-                lines.append(f"  {document_id}{name}{': ' + error if error else ''}")
-            if len(ids) > limit:
-                lines.append(f"  and {len(ids) - limit} more")
+            lines += lines_of(ids, names, self.errors, limit)
         return lines

@@ -8,6 +8,7 @@ from enum import Enum
 
 from airflow_provider_dify.exceptions import DifyMetadataError, DifyMetadataFailed
 from airflow_provider_dify.knowledge.flow import JSON
+from airflow_provider_dify.knowledge.report import lines_of, some_of
 
 
 class MetadataOutcome(str, Enum):
@@ -121,27 +122,17 @@ class MetadataReport:
             "errors": dict(self.errors),
         }
 
-    def attention(self, limit: int = 20) -> list[str]:
-        """Return a line for each document that needs a look, at most so many of a kind."""
+    def attention(self, tolerate: Collection[MetadataOutcome] = ()) -> list[str]:
+        """Return a line for each document that needs a look, some of a kind; none of a tolerated outcome."""
         lines = []
-        for outcome, ids in self.failing().items():
-            lines.append(f"{outcome.value}: {len(ids)} ({_ADVICE[outcome]})")
-            for document_id in ids[:limit]:
-                error = self.errors.get(document_id)
-                lines.append(f"  {document_id}{': ' + error if error else ''}")
-            if len(ids) > limit:
-                lines.append(f"  and {len(ids) - limit} more")
+        for outcome, ids in self.failing(tolerate).items():
+            lines += [f"{outcome.value}: {len(ids)} ({_ADVICE[outcome]})", *lines_of(ids, {}, self.errors)]
         return lines
 
     def _describe(self, failing: Mapping[MetadataOutcome, tuple[str, ...]]) -> str:
         count = sum(len(ids) for ids in failing.values())
-        parts = [f"{len(ids)} {outcome.value} ({_some(ids)}): {_ADVICE[outcome]}" for outcome, ids in failing.items()]
+        parts = [f"{len(ids)} {outcome.value} ({some_of(ids)}): {_ADVICE[outcome]}" for outcome, ids in failing.items()]
         return (
             f"The metadata of {count} of {self.total} documents of dataset {self.dataset_id} is not as it was asked "
             f"for. {'. '.join(parts)}."
         )
-
-
-def _some(ids: tuple[str, ...], limit: int = 3) -> str:
-    more = f" and {len(ids) - limit} more" if len(ids) > limit else ""
-    return ", ".join(ids[:limit]) + more

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
+from typing import TypeVar
 
 from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyDocumentStatusFailed
 from airflow_provider_dify.knowledge.flow import JSON
+
+_O = TypeVar("_O", bound=Enum)
 
 
 class Outcome(str, Enum):
@@ -185,20 +188,40 @@ def needing_attention(report: StatusReport, names: Mapping[str, str], limit: int
     return {document_id: names[document_id] for document_id in ids if document_id in names}
 
 
-def attention(report: StatusReport, names: Mapping[str, str], limit: int = 20) -> list[str]:
-    """Return a line for each document that needs a look, at most so many of a kind."""
+def attention(
+    report: StatusReport, names: Mapping[str, str], tolerate: Collection[Outcome] = (), limit: int = 20
+) -> list[str]:
+    """Return a line for each document that needs a look, at most so many of a kind; none of a tolerated outcome."""
     lines = []
-    for outcome, ids in report.failing().items():
+    for outcome, ids in report.failing(tolerate).items():
         lines.append(f"{outcome.value}: {len(ids)} ({ADVICE[outcome]})")
-        for document_id in ids[:limit]:
-            name = f" '{names[document_id]}'" if document_id in names else ""
-            error = report.errors.get(document_id)
-            lines.append(f"  {document_id}{name}{': ' + error if error else ''}")
-        if len(ids) > limit:
-            lines.append(f"  and {len(ids) - limit} more")
+        lines += lines_of(ids, names, report.errors, limit)
     if doubtful := [document_id for document_id in report.changed if document_id in report.errors]:
         lines.append(f"changed, but not for certain: {some_of(tuple(doubtful))}: {report.errors[doubtful[0]]}")
     return lines
+
+
+def tolerated(
+    failing: Mapping[_O, tuple[str, ...]],
+    tolerate: Collection[_O],
+    names: Mapping[str, str],
+    errors: Mapping[str, str],
+) -> list[str]:
+    """Return a line for each document whose outcome would be a failure if it were not tolerated."""
+    lines = []
+    for outcome in (outcome for outcome in failing if outcome in tolerate):
+        lines += [f"{outcome.value}: {len(failing[outcome])} (tolerated)", *lines_of(failing[outcome], names, errors)]
+    return lines
+
+
+def lines_of(ids: Sequence[str], names: Mapping[str, str], errors: Mapping[str, str], limit: int = 20) -> list[str]:
+    """Return a line for each document, at most so many, with its name and what there is to say of it."""
+    lines = []
+    for document_id in ids[:limit]:
+        name = f" '{names[document_id]}'" if document_id in names else ""
+        error = errors.get(document_id)
+        lines.append(f"  {document_id}{name}{': ' + error if error else ''}")
+    return lines + ([f"  and {len(ids) - limit} more"] if len(ids) > limit else [])
 
 
 def some_of(ids: tuple[str, ...], limit: int = 3) -> str:

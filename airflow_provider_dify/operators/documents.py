@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.choosing import Choice
-from airflow_provider_dify.knowledge.report import Outcome, StatusReport, attention
+from airflow_provider_dify.knowledge.report import Outcome, StatusReport, attention, tolerated
 from airflow_provider_dify.knowledge.status import StatusChange
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, KnowledgeBaseTask
 from airflow_provider_dify.operators.deferring import defer_for_status, unknown
@@ -162,9 +162,7 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
             error = DifyError.from_json(event["error"])
             error.report = whole
             raise error
-        tolerate = inputs.choices(self.tolerate, Outcome, "tolerate")
-        # What was selected by filters, and deleted after that, is no longer meant.
-        whole.raise_for_outcomes(tolerate if self.filters is None else tolerate | {Outcome.MISSING})
+        whole.raise_for_outcomes(self._tolerated())
         return whole.to_json()
 
     def on_kill(self) -> None:
@@ -199,6 +197,11 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
             self.dataset_id, choice, self.action, tolerate=self.tolerate, dry_run=self._dry_run, **self._options()
         )
 
+    def _tolerated(self) -> frozenset[Outcome]:
+        tolerate = inputs.choices(self.tolerate, Outcome, "tolerate")
+        # What was selected by filters, and deleted after that, is no longer meant.
+        return tolerate if self.filters is None else tolerate | {Outcome.MISSING}
+
     def _options(self) -> dict[str, Any]:
         return {
             "batch_size": self.batch_size,
@@ -211,7 +214,10 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
         counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)
         dry_run = " (a dry run: nothing was changed)" if report.dry_run else ""
         self.log.info("Result of %s%s: %s.", report.action, dry_run, counts or "no documents")
-        for line in attention(report, names):
+        tolerate = self._tolerated()
+        for line in tolerated(report.failing(), tolerate, names, report.errors):
+            self.log.info("%s", line)
+        for line in attention(report, names, tolerate):
             self.log.warning("%s", line)
         self.publish_report(context, report.to_json(), action=report.action, changed=report.changed)
         return report

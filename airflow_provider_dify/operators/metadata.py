@@ -10,7 +10,8 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.metadata import BATCH_SIZE, MetadataChange
 from airflow_provider_dify.knowledge.metadata_fields import Value
-from airflow_provider_dify.knowledge.metadata_report import MetadataReport
+from airflow_provider_dify.knowledge.metadata_report import MetadataOutcome, MetadataReport
+from airflow_provider_dify.knowledge.report import tolerated
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 
 if TYPE_CHECKING:
@@ -121,6 +122,9 @@ class DifyDocumentMetadataOperator(KnowledgeBaseTask, BaseOperator):
     def _publish(self, report: MetadataReport, context: Context) -> None:
         counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)
         self.log.info("Result: %s.", counts)
-        for line in report.attention():
+        tolerate = inputs.choices(self.tolerate, MetadataOutcome, "tolerate")
+        for line in tolerated(report.failing(), tolerate, {}, report.errors):
+            self.log.info("%s", line)
+        for line in report.attention(tolerate):
             self.log.warning("%s", line)
         self.publish_report(context, report.to_json(), action="metadata", changed=report.changed)

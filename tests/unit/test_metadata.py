@@ -470,6 +470,13 @@ class TestOperator:
         assert task.xcom["report"]["missing"] == [UNKNOWN]
         assert said[-1] == f"  {UNKNOWN}: It is not in this knowledge base."
 
+    def test_what_is_tolerated_is_told_without_advice(self, kb: Dataset, said: list[str]) -> None:
+        operator = DifyDocumentMetadataOperator(
+            task_id="set", dataset_id=kb.id, document_ids=[UNKNOWN], values={"a": 1}, tolerate="missing"
+        )
+        operator.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
+        assert said[-2:] == ["missing: 1 (tolerated)", f"  {UNKNOWN}: It is not in this knowledge base."]
+
     def test_a_kill_leaves_behind_what_was_done(self, dify: FakeDify, kb: Dataset) -> None:
         pages = kb.add_documents(10)
         hold(pages[9], 3600)

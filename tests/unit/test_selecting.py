@@ -25,6 +25,7 @@ from tests.unit.conftest import TaskInstance, patches
 
 NOW = 1_767_225_600.0  # 2026-01-01, where the simulator's clock begins
 HOUR = 3600.0
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
 MANY = 1_050
 STATES: dict[int, dict[str, Any]] = {
     100: {"indexing_status": "waiting"},
@@ -431,6 +432,19 @@ class TestStatus:
             max_share=0.4,
         )
         assert run.report["counts"]["changed"] == 4
+
+    @pytest.mark.parametrize("deferrable", [False, True])
+    def test_what_is_tolerated_is_told_without_advice(
+        self, kb: Dataset, said: pytest.LogCaptureFixture, deferrable: bool
+    ) -> None:
+        run = operate(
+            DifyDocumentStatusOperator,
+            dataset_id=kb.id, document_ids=[kb.documents[9].id, UNKNOWN], action="archive", tolerate="missing",
+            deferrable=deferrable,
+        )  # fmt: skip
+        assert run.error is None
+        told = [(record.levelname, record.getMessage()) for record in said.records]
+        assert told[-2:] == [("INFO", "missing: 1 (tolerated)"), ("INFO", f"  {UNKNOWN}")]
 
     @pytest.mark.parametrize("deferrable", [False, True])
     def test_a_dry_run(self, dify: FakeDify, kb: Dataset, said: pytest.LogCaptureFixture, deferrable: bool) -> None:
