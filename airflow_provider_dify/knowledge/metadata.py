@@ -149,11 +149,11 @@ class MetadataChange:
         return cls(dataset_id, by_id, batch_size=batch_size, tolerate=tolerate)
 
     def describe(self) -> str:
-        """Say what is to be done, without the values."""
+        """Say what is to be done to each, without the values."""
         names = {name: value is None for values in self.values.values() for name, value in values.items()}
         given = ", ".join(inputs.show(name) for name, taken_away in names.items() if not taken_away)
         cleared = ", ".join(inputs.show(name) for name, taken_away in names.items() if taken_away)
-        return " and ".join([*([f"Set {given}"] if given else []), *([f"clear {cleared}"] if cleared else [])])
+        return " and ".join([*([f"set {given}"] if given else []), *([f"clear {cleared}"] if cleared else [])])
 
     def report(self) -> MetadataReport:
         """Return what has become of each document so far; at any moment, whole and consistent."""
@@ -336,13 +336,13 @@ class MetadataChange:
     def _plan(self) -> str:
         """Say what is going to be done."""
         outcomes = list(self._settled.values())
-        parts = [f"{len(self._open)} to change"]
+        parts = [f"{len(self._open)} to change ({self.describe()})" if self._open else "0 to change"]
         parts += [f"{outcomes.count(outcome)} {outcome.value}" for outcome in MetadataOutcome if outcome in outcomes]
         new = [
             f"{inputs.show(name)} ({kind.value})" for name, kind in self._needed().items() if name not in self._fields
         ]
         create = f" Fields to create: {', '.join(new)}." if new else ""
-        return f"Of {len(self.values)} documents: {', '.join(parts)}.{create}"
+        return f"Metadata of {len(self.values)} documents: {', '.join(parts)}.{create}"
 
     def _settle(self, document_id: str, outcome: MetadataOutcome, error: str | None = None) -> None:
         del self._open[document_id]

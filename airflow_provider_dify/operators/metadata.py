@@ -89,10 +89,10 @@ class DifyDocumentMetadataOperator(KnowledgeBaseTask, BaseOperator):
         )
         seconds = inputs.number(self.timeout, "timeout")
         self.log.info(
-            "%s of %d documents of Dify dataset %s, in batches of %d.",
-            change.describe(),
+            "Metadata of %d documents of Dify dataset %s: %s, in batches of %d.",
             len(change.values),
             change.dataset_id,
+            change.describe(),
             self.batch_size,
         )
         with self.open_hook(context, change.dataset_id, tuple(change.values)) as hook:
@@ -121,7 +121,7 @@ class DifyDocumentMetadataOperator(KnowledgeBaseTask, BaseOperator):
 
     def _publish(self, report: MetadataReport, context: Context) -> None:
         counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)
-        self.log.info("Result: %s.", counts)
+        self.log.info("Result of the change of metadata: %s.", counts)
         tolerate = inputs.choices(self.tolerate, MetadataOutcome, "tolerate")
         for line in tolerated(report.failing(), tolerate, {}, report.errors):
             self.log.info("%s", line)

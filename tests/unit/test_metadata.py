@@ -455,9 +455,9 @@ class TestOperator:
         assert MetadataReport.from_json(returned).to_json() == returned
         assert page.metadata == {"stage": "live"}
         assert said == [
-            f"Set 'stage' and clear 'old' of 1 documents of Dify dataset {kb.id}, in batches of 50.",
-            "Of 1 documents: 1 to change. Fields to create: 'stage' (string).",
-            "Result: 1 changed.",
+            f"Metadata of 1 documents of Dify dataset {kb.id}: set 'stage' and clear 'old', in batches of 50.",
+            "Metadata of 1 documents: 1 to change (set 'stage' and clear 'old'). Fields to create: 'stage' (string).",
+            "Result of the change of metadata: 1 changed.",
         ]
 
     def test_the_report_is_there_also_where_it_fails(self, kb: Dataset, said: list[str]) -> None:
