@@ -96,7 +96,7 @@ class Expectation:
         """Say which document is meant."""
         parts = [
             *([self.id] if self.id else []),
-            *([f"name {self.name}"] if self.name else []),
+            *([f"name like '{self.name}'"] if self.name else []),
             *(f"{name}={value}" for name, value in self.metadata.items()),
             *([f"in the first {self.first}"] if self.first else []),
         ]

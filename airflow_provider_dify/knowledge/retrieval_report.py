@@ -179,7 +179,8 @@ def _rows(answer: Answer) -> list[tuple[str, str, str, str]]:
 
 
 def _place(find: Found) -> str:
-    return f"number {find.rank}, score {find.hit.score:g}: '{find.hit.document_name}'"
+    score = f", score {find.hit.score:g}" if find.hit.score else ""  # an economy knowledge base gives none
+    return f"number {find.rank}{score}: '{find.hit.document_name}'"
 
 
 def _reason(answer: Answer) -> str:

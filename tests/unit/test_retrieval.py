@@ -227,7 +227,7 @@ class TestCheck:
         assert query["verdict"] == "missing"
         assert query["missing"] == [
             {"expected": UNKNOWN, "document_id": UNKNOWN, "why": "not among the 1 documents found"},
-            {"expected": "name lion*", "document_id": None, "why": "not among the 1 documents found"},
+            {"expected": "name like 'lion*'", "document_id": None, "why": "not among the 1 documents found"},
         ]
         assert [one["expected"] for one in query["found"]] == [zebra.id]
 
@@ -370,12 +370,19 @@ class TestOperator:
         lines = report.table()
         assert [re.split(r"\s{2,}", line) for line in lines if not line.startswith("--")] == [
             ["verdict", "query", "expected", "found"],
-            ["missing and unwanted", "what is a zebra?", "name z*", "number 1, score 0.75: 'zebra.md'"],
+            ["missing and unwanted", "what is a zebra?", "name like 'z*'", "number 1, score 0.75: 'zebra.md'"],
             ["", UNKNOWN, "not among the 2 documents found"],
-            ["", "not name draft*", "number 2, score 0.5: 'draft of a zebra'"],
+            ["", "not name like 'draft*'", "number 2, score 0.5: 'draft of a zebra'"],
             ["passed", "lions", OTHER, "number 1, score 0.75: 'zebra.md'"],
         ]
         assert {line.index(what) for line, what in zip(lines[2:], ("num", "not am", "num", "num"), strict=True)} == {78}
+
+    def test_an_economy_knowledge_base_has_no_scores(self) -> None:
+        check = RetrievalCheck(UNKNOWN, [{"query": "lions", "expect": OTHER}])
+        report, _ = driven(
+            check.flow(NOW), [{"indexing_technique": "economy"}, {"records": [record(OTHER, name="lion.md")]}]
+        )
+        assert report.table()[-1].endswith("  number 1: 'lion.md'")
 
     def test_a_table_of_many(self) -> None:
         check = RetrievalCheck(UNKNOWN, [{"query": f"q{n}", "expect": UNKNOWN} for n in range(80)])
