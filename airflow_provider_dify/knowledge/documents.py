@@ -147,6 +147,11 @@ class Action(str, Enum):
         return _OPPOSITES[self]
 
     @property
+    def verb(self) -> str:
+        """What it does, as a sentence says it."""
+        return self.value.replace("_", "-")
+
+    @property
     def adds(self) -> bool:
         """Whether it brings documents into search (the others take them out)."""
         return self in (Action.ENABLE, Action.UN_ARCHIVE)

@@ -58,7 +58,8 @@ class Ingestion:
         stall_timeout: float | None = None,
     ) -> None:
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
-        self._if_exists = inputs.choice(if_exists, IfExists, "if_exists")
+        #: What happens to a document of the same name.
+        self.if_exists = inputs.choice(if_exists, IfExists, "if_exists")
         self._options = options or DocumentOptions()
         self._metadata = check_values(inputs.literal(metadata), "metadata") if metadata else {}
         self._hash_field = None if hash_field is None else check_name(hash_field, "hash_field")
@@ -114,7 +115,7 @@ class Ingestion:
         for item in open_items:
             item.namesakes = namesakes.get(item.source.name, [])
             try:
-                item.decision = decide(item.source, item.namesakes, self._if_exists, self._hash_field)
+                item.decision = decide(item.source, item.namesakes, self.if_exists, self._hash_field)
             except DifySourceError as error:
                 item.end(IngestOutcome.UNREADABLE, error.message)
                 continue
@@ -172,7 +173,7 @@ class Ingestion:
         for item in self._items:
             if item.decision and item.decision.verb is Verb.SKIP and item.decision.document:
                 item.skipped(item.decision.document)
-                self._delivery.there(item.decision.document, mark=self._if_exists is not IfExists.SKIP)
+                self._delivery.there(item.decision.document, mark=self.if_exists is not IfExists.SKIP)
 
     def _to_send(self) -> Iterator[Item]:
         for item in self._items:

@@ -198,7 +198,7 @@ class Ledger:
         """Say what is going to be done."""
         there = len(self.awaited) + sum(outcome.good for outcome in self.settled.values())
         ready = len(self.ready())
-        parts = [f"{ready} to {self._action.value}", f"{there} there already"]
+        parts = [f"{ready} to {self._action.verb}", f"{there} there already"]
         if indexing := len(self.open) - ready:
             parts.append(f"{indexing} still being indexed")
         parts += [f"{count} {outcome.value}" for outcome, count in self._bad().items()]

@@ -33,6 +33,19 @@ class IfExists(str, Enum):
     #: The same, but where that other document is there and out of use, take it as it is: a release brings it back.
     FOR_RELEASE = "for_release"
 
+    def describe(self) -> str:
+        """Say what happens to a document of the same name, for the log."""
+        return _SAID[self]
+
+
+_SAID = {
+    IfExists.UPDATE: "gets the new content, where it differs",
+    IfExists.SKIP: "is left as it is",
+    IfExists.FAIL: "stands in the way, and the content is refused",
+    IfExists.NEW_VERSION: "stays, and a new version is made beside it",
+    IfExists.FOR_RELEASE: "stays, and a new version is made beside it, unless there is one, in use or not",
+}
+
 
 class Verb(Enum):
     """What is done with a content."""

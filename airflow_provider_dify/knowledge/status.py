@@ -142,7 +142,7 @@ class StatusChange:
 
     def _look_first(self) -> Flow[None]:
         if not self.document_ids:
-            yield Note(f"There is nothing to {self.action.value}; nothing was changed.")
+            yield Note(f"There is nothing to {self.action.verb}; nothing was changed.")
             return
         # A vector store may refuse a second insert; only in an economy dataset is adding twice harmless.
         if self.action.adds or self._repair:
@@ -160,7 +160,7 @@ class StatusChange:
         would = self.report().ids(Outcome.NOT_ATTEMPTED)
         names = ", ".join(f"'{self.names[document_id]}'" for document_id in would[:3])
         more = f" and {len(would) - 3:,} more" if len(would) > 3 else ""
-        return f"It would {self.action.value} {names}{more}." if would else f"There is nothing to {self.action.value}."
+        return f"It would {self.action.verb} {names}{more}." if would else f"There is nothing to {self.action.verb}."
 
     def _carry_out(self, deadline: Deadline, retries: Retries, *, hand_over: bool) -> Flow[None]:
         progress = Progress(deadline)

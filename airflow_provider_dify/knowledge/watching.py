@@ -51,8 +51,7 @@ class Watch:
             if self._stands_still(deadline):
                 self._give_up(stalled(deadline.elapsed - self._moved))
                 return
-            reason = progress.reason(f"{len(self.through)} documents are indexed, {len(self.active)} are not.")
-            yield Pause(min(self._waits.next(), deadline.remaining), reason)
+            yield Pause(min(self._waits.next(), deadline.remaining), progress.reason(self._awaits()))
 
     def look(self, deadline: Deadline) -> Flow[None]:
         """Look once how far they are."""
@@ -82,6 +81,10 @@ class Watch:
             self._end(document_id, IngestOutcome.FAILED, "Its indexing is paused: continue it in Dify.")
         else:
             self.active[document_id] = document.indexing_status
+
+    def _awaits(self) -> str:
+        indexed = f", {len(self.through)} indexed" if self.through else ""
+        return f"Waiting: {len(self.active)} being indexed{indexed}."
 
     def _stands_still(self, deadline: Deadline) -> bool:
         return self._stall_timeout is not None and deadline.elapsed - self._moved >= self._stall_timeout

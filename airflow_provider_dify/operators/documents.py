@@ -115,7 +115,7 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
         self.log.info(
             "%s%s %s of Dify dataset %s, in batches of %d; waiting up to %g s%s.",
             "Dry run, nothing is changed: " if self._dry_run else "",
-            change.action.value,
+            change.action.verb.capitalize(),
             change.choice.describe(),
             change.dataset_id,
             self.batch_size,

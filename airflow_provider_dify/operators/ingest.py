@@ -209,13 +209,7 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
         if self.indexing not in _INDEXING:
             raise DifyInputError(f"indexing must be one of {', '.join(_INDEXING)}, not {self.indexing!r}.")
         sources = resolve(self.source, max_file_size=self.max_file_size, allow_empty=self.allow_empty)
-        self.log.info(
-            "Ingesting %d contents into Dify dataset %s; where a name is taken: %s.",
-            len(sources),
-            self.dataset_id,
-            self.if_exists,
-        )
-        return Ingestion(
+        ingestion = Ingestion(
             self.dataset_id,
             sources,
             if_exists=self.if_exists,
@@ -226,6 +220,13 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
             poll_interval=self.poll_interval,
             stall_timeout=self.stall_timeout,
         )
+        self.log.info(
+            "Ingesting %d contents into Dify dataset %s; a document of the same name %s.",
+            len(sources),
+            ingestion.dataset_id,
+            ingestion.if_exists.describe(),
+        )
+        return ingestion
 
     def _options(self) -> DocumentOptions:
         # A rule that a template renders is a text.
