@@ -74,6 +74,6 @@ def newer_folder(
             kb.add_document(name, text=text)
         for name, text in new.items():
             Path(folder, name).write_text(text)
-        queries = [{"query": words, "expect": {"name": f"{name} (*"}} for name, words in questions.items()]
+        queries = [{"query": words, "expect": {"name": f"{name} (*).md"}} for name, words in questions.items()]
         conf = {"dataset_id": kb.id, "source": folder, "queries": queries}
         yield Folder(dify, kb, dify.airflow_connection(), conf)
