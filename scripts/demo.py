@@ -2,7 +2,7 @@
 
 Without settings the Dify is the built-in one, in which ten minutes of waiting take no time. With DIFY_BASE_URL,
 DIFY_API_KEY and DIFY_DATASET_ID it is that Dify; documents are created there for the demo and deleted at its end, and
-no other document is touched.
+no other document is touched. With only some of these it ends with 2.
 """
 
 from __future__ import annotations
@@ -16,27 +16,33 @@ import tempfile
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "example_dags")]
 
+from scripts.demo_scenes import missing_settings, scene_of  # noqa: E402 - found only there
+from scripts.demo_words import FOLDER, RELEASE, conclusion, heading  # noqa: E402
+
 #: The parts of Airflow's log that tell the story; the rest would bury them.
 _TOLD = ("airflow.task.operators.airflow_provider_dify", "airflow.task.hooks.airflow_provider_dify")
-_LOG_LINE = re.compile(r"\S+T(?P<time>[\d:]{8})\S* \[(?P<level>\w+) *\] (?P<text>.*?) *\[airflow\.task\.\S+\].*")
+_LOG_LINE = re.compile(r"\S+T[\d:]{8}\S* \[(?P<level>\w+) *\] (?P<text>.*?) *\[airflow\.task\.\S+\].*")
 
 
 def main() -> int:
-    """Run the demo; return 0 if the DAG ended green."""
+    """Run the demo; return 0 if all DAGs ended green, 1 if not, and 2 if settings are missing."""
+    if missing := missing_settings(os.environ):
+        print(f"Missing: {', '.join(missing)}. Set them all for a Dify of yours, or none of them.", file=sys.stderr)
+        return 2
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="dify-demo-") as home:
         prepare_airflow(Path(home))
-        from scripts.demo_scenes import scene_of
-
         with scene_of(os.environ) as scene:
-            print(f"Dify: {scene.about}\n\nBefore\n{table(scene.columns, scene.look())}\n")
+            print(f"Dify: {scene.about}")
+            introduce("From version one to version two", scene.story)
+            print(f"\nBefore\n{table(scene.columns, scene.look())}\n")
             conf = {"dataset_id": scene.dataset_id, "new_document_ids": scene.new, "old_document_ids": scene.old}
             state, reports = run_dag("dify_archive_after_ingestion", scene.connection, conf)
             print(f"\nAfter\n{table(scene.columns, scene.look())}\n")
@@ -46,7 +52,14 @@ def main() -> int:
             print(f"\n{scene.epilogue()}")
         print(f"The DAG run ended in state '{state}', after {time.monotonic() - started:.0f} s of real time.")
         states = [state] if scene.real else [state, ingest_folder(), *release_and_roll_back()]
-    return 0 if set(states) == {"success"} else 1
+    green = set(states) == {"success"}
+    print(f"\n{conclusion(real=scene.real) if green else 'Not all DAGs ended as they should: the log above says why.'}")
+    return 0 if green else 1
+
+
+def introduce(title: str, story: str) -> None:
+    """Say what is about to happen."""
+    print(f"\n{heading(title)}\n{story}")
 
 
 def ingest_folder() -> str:
@@ -54,7 +67,7 @@ def ingest_folder() -> str:
     from scripts.demo_ingest import newer_folder
 
     with newer_folder() as folder:
-        print("\nA folder with three files is newer than a knowledge base.")
+        introduce("A folder that is newer", FOLDER)
         print(f"\nBefore the ingestion\n{table(folder.columns, folder.look())}\n")
         state, reports = run_dag("dify_ingest_and_switch", folder.connection, folder.conf)
         print(f"\nAfter the ingestion\n{table(folder.columns, folder.look())}\n")
@@ -77,7 +90,7 @@ def release_and_roll_back() -> list[str]:
             found = ", ".join(folder.dify.search(folder.kb, ASKED)) or "nothing"
             print(f"\n{when}\n{table(folder.columns, folder.look())}\nA search for '{ASKED}' finds: {found}\n")
 
-        print("\nA new price list takes the place of the old one, all of it or nothing; then it is taken back.")
+        introduce("A release, taken back", RELEASE)
         show("Before the release")
         released, reports = run_dag("dify_release", folder.connection, folder.conf)
         manifest = reports["release"]
@@ -118,7 +131,7 @@ def prepare_airflow(home: Path) -> None:
 
 
 class Narrow(io.TextIOBase):
-    """Standard output, on which a line of the task's log shows its time, level and text alone."""
+    """Standard output, on which a line of the task's log shows its text alone, and the time by the provider's clock."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -126,12 +139,21 @@ class Narrow(io.TextIOBase):
     def write(self, text: str) -> int:
         """Write, line by line."""
         lines = text.split("\n")
-        self._stream.write("\n".join(_LOG_LINE.sub(r"  \g<time> \g<level>: \g<text>", line) for line in lines))
+        self._stream.write("\n".join(_LOG_LINE.sub(_told, line) for line in lines))
         return len(text)
 
     def flush(self) -> None:
         """Flush."""
         self._stream.flush()
+
+
+def _told(line: re.Match[str]) -> str:
+    from airflow_provider_dify.transport import clock
+
+    # The time in the line is that of this machine, where no time passes while the tasks wait for the built-in Dify.
+    at = datetime.fromtimestamp(clock.clock.time(), tz=timezone.utc)
+    level = "" if line["level"] == "info" else f"{line['level']}: "
+    return f"  {at:%H:%M:%S} {level}{line['text']}"
 
 
 def run_dag(name: str, connection: str, conf: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -155,7 +177,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table for a terminal."""
     widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
     lines = [columns, ["-" * width for width in widths], *rows]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    told = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return "\n".join(told)
 
 
 def lines_of(report: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:

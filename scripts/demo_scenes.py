@@ -11,7 +11,11 @@ from typing import Any
 
 import requests  # noqa: TID253 - a script, not a DAG
 
+from scripts.demo_words import SWITCH, SWITCH_IN_A_REAL_DIFY
+
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
+#: What names a real Dify, and the knowledge base in it.
+SETTINGS = ("DIFY_BASE_URL", "DIFY_API_KEY", "DIFY_DATASET_ID")
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class Scene:
     """A knowledge base to play with.
 
     :param about: Which Dify it is in.
+    :param story: What is about to happen, and what to look at.
     :param dataset_id: Its id.
     :param new: Ids of the documents to enable.
     :param old: Ids of the documents to archive.
@@ -31,6 +36,7 @@ class Scene:
     """
 
     about: str
+    story: str
     dataset_id: str
     new: Sequence[str]
     old: Sequence[str]
@@ -42,10 +48,16 @@ class Scene:
     real: bool = False
 
 
+def missing_settings(environment: Mapping[str, str]) -> list[str]:
+    """Return the settings that are missing where others are given: nobody can tell which Dify is meant."""
+    missing = [name for name in SETTINGS if not environment.get(name)]
+    return missing if len(missing) < len(SETTINGS) else []
+
+
 def scene_of(environment: Mapping[str, str]) -> AbstractContextManager[Scene]:
     """Return a scene in the Dify that the environment names, or in the built-in one."""
-    base_url, key, dataset_id = (environment.get(f"DIFY_{name}", "") for name in ("BASE_URL", "API_KEY", "DATASET_ID"))
-    return real(base_url, key, dataset_id) if base_url and key and dataset_id else built_in()
+    given = [environment[name] for name in SETTINGS if environment.get(name)]
+    return real(*given) if given else built_in()
 
 
 @contextmanager
@@ -96,6 +108,7 @@ def built_in() -> Iterator[Scene]:
 
         yield Scene(
             about=f"the built-in one, as version {dify.version}; waiting takes no time there",
+            story=SWITCH,
             dataset_id=kb.id,
             new=[document.id for document in new],
             old=[*(document.id for document in old), UNKNOWN_ID],
@@ -118,6 +131,7 @@ def real(base_url: str, key: str, dataset_id: str) -> Iterator[Scene]:
         api.change("disable", new[:1])
         yield Scene(
             about=f"{base_url}, dataset {dataset_id}; the demo touches only the four documents that it has made there",
+            story=SWITCH_IN_A_REAL_DIFY,
             dataset_id=dataset_id,
             new=new,
             old=[*old, UNKNOWN_ID],
@@ -125,7 +139,7 @@ def real(base_url: str, key: str, dataset_id: str) -> Iterator[Scene]:
             connection=json.dumps({"conn_type": "dify", "host": base_url, "password": key}),
             columns=["document", "indexing", "enabled", "archived", "segments in search"],
             look=api.look,
-            epilogue=lambda: "The documents of the demo are deleted now.",
+            epilogue=lambda: "Now the demo deletes the documents that it has made.",
             real=True,
         )
     finally:
