@@ -14,8 +14,8 @@ SWITCH_IN_A_REAL_DIFY = """\
 A handbook has come out in version two. A DAG enables its new pages, one of which is there already, and archives the
 old ones, of which one id is of no document.
 
-Look at the last column: search has the segments of version one before, and those of version two alone after. The log
-says what the tasks waited for; its times are UTC."""
+Look at the last column: search has segments of both versions before, and of version two alone after. The log says what
+the tasks waited for; its times are UTC."""
 
 FOLDER = """\
 A folder has three files, and the knowledge base older versions of two of them. A DAG brings each file there as a new
@@ -33,9 +33,9 @@ brings back what was in use before the release, and nothing else."""
 
 _SHOWN = """\
 A task ended only when Dify showed what the DAG had asked for, and search had followed.
-It waited for what was busy or still being indexed, and left alone what was as it should be.
-Its report says of each document what became of it."""
+It left alone what was as it should be, and its report says of each document what became of it."""
 _SHOWN_TOO = """\
+It waited for what was busy or still being indexed.
 Old versions left only when search had found the new ones, and a release could be taken back."""
 _NEXT = {
     "Your first DAG": "README.md, 'The first DAG'",
