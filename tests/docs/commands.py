@@ -6,7 +6,8 @@ import json
 import re
 import shlex
 from collections.abc import Callable
-from importlib.metadata import metadata
+from fnmatch import fnmatchcase
+from importlib.metadata import metadata, version
 from typing import Any
 
 from airflow_provider_dify.hooks.connection import settings_from
@@ -43,6 +44,10 @@ def _pip(words: list[str]) -> None:
     action, *packages = words
     assert action == "install"
     for package in packages:
+        if package.startswith("dist/"):  # what `make build` has left there
+            wheel = f"dist/airflow_provider_dify-{version('airflow-provider-dify')}-py3-none-any.whl"
+            assert fnmatchcase(wheel, package), package
+            continue
         match = re.fullmatch(r"(?P<name>[a-z-]+)(?:\[(?P<extra>[a-z]+)\])?", package)
         assert match, package
         assert match["name"] == "airflow-provider-dify", package

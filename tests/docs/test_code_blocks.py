@@ -92,6 +92,7 @@ def test_what_blocks_define_is_run(dify: FakeDify, tmp_path: Path) -> None:
     [
         "pip install airflow-provider-difi",
         "pip install 'airflow-provider-dify[test]'",
+        "pip install dist/airflow-provider-dify-*.whl",
         "make everything",
         "rm -rf /",
         "airflow connections ad x",

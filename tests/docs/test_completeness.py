@@ -86,6 +86,11 @@ def test_links_into_the_repository_lead_somewhere(page: str) -> None:
     assert {link for link in links if not (ROOT / link).exists()} == set()
 
 
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "example_dags").glob("*.py")))
+def test_each_example_is_in_the_readme(name: str) -> None:
+    assert f"example_dags/{name}" in TEXTS["README.md"]
+
+
 def test_each_setting_of_the_connection_is_in_the_table() -> None:
     settings = {*CONN_FIELDS, "proxies", "headers"}
     assert {name for name in settings if f"| Extra `{name}` |" not in TEXTS["docs/connection.md"]} == set()
