@@ -1,4 +1,5 @@
-# Everything a working day needs. All of it lands in ignored folders of this directory: .venv, .tools, .matrix, dist.
+# Everything a working day needs. What it makes lands in ignored folders of this directory; `make clean` names them.
+# Into files of the repository itself write only `make format`, `make lock`, and `make bench` (docs/benchmarks).
 
 # An interpreter to use instead of the first fitting one:   make test PYTHON=python3.13
 PYTHON ?=
@@ -60,7 +61,7 @@ build:  ## build sdist and wheel into dist/
 	@ls dist/*
 
 clean:  ## remove everything that these targets made
-	@rm -rf .venv .tools .matrix .demo .bench .pictures docs/_build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .tools .matrix .pictures docs/_build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV): pyproject.toml requirements/dev.lock
