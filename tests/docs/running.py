@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, TaskDeferred
@@ -34,6 +33,18 @@ class TaskInstance:
         return self.pushed[task_ids, key]
 
 
+class OutletEvent:
+    """Stands for what Airflow gives for the event of an outlet, be it an asset or an alias."""
+
+    def __init__(self) -> None:
+        self.extra: dict[str, Any] = {}
+        #: The assets for which an alias stands, and what their events say.
+        self.added: list[tuple[str, Any]] = []
+
+    def add(self, asset: Any, extra: Any = None) -> None:
+        self.added.append((asset.uri, extra))
+
+
 class Page:
     """What the blocks of one page share: a knowledge base, names for what is in it, and what tasks have pushed."""
 
@@ -55,6 +66,8 @@ class Page:
         self.var = {"value": {"handbook": handbook.id, "handbook_folder": str(folder)}}
         self.names: dict[str, Any] = {"HANDBOOK": handbook.id, "document_ids": [old.id], "ti": self.ti}
         self.names["__name__"] = "block"
+        #: What the tasks say in the events of their outlets, by outlet.
+        self.events: dict[Any, OutletEvent] = defaultdict(OutletEvent)
         #: What was run: ids of tasks, names of tests.
         self.ran: list[str] = []
 
@@ -86,7 +99,7 @@ class Page:
             return
         self.ti.task_id = task.task_id
         context: Any = {"ti": self.ti, "task": task, "dag": task.dag, "run_id": self.ti.run_id, "params": self.params}
-        context |= {"var": self.var, "outlet_events": defaultdict(lambda: SimpleNamespace(extra={}))}
+        context |= {"var": self.var, "outlet_events": self.events}
         task.render_template_fields(context)
         try:
             returned = task.execute(context)

@@ -87,6 +87,22 @@ def test_what_blocks_define_is_run(dify: FakeDify, tmp_path: Path) -> None:
     assert shared.ran == (["guides", "label"] if AIRFLOW >= (3, 0) else [])
 
 
+def test_what_the_events_on_the_page_of_assets_say(dify: FakeDify, tmp_path: Path) -> None:
+    if AIRFLOW < (3, 0):
+        pytest.skip("tasks of blocks are run on Airflow 3")
+    shared = Page(dify, tmp_path)
+    (page,) = (page for page in pages() if page.name == "assets-and-links.md")
+    for block in blocks_of(page):
+        check(block, shared)
+    handbook, ids = shared.names["handbook"], shared.names["document_ids"]
+    told = shared.events[handbook].extra
+    assert shared.ran == ["archive_old", "disable_old", "tell_of_failure", "bring_back"]
+    assert (told["action"], told["changed"]) == ("disable", ids)
+    ((uri, said),) = (added for event in shared.events.values() for added in event.added)
+    assert uri.endswith(f"/datasets/{shared.names['HANDBOOK']}")
+    assert (said["action"], said["changed"]) == ("un_archive", ids)
+
+
 @pytest.mark.parametrize(
     "text",
     [
