@@ -162,14 +162,11 @@ class Deadline:
         self._clock = clock
         self._start = clock() if start is None else start
         self._seconds = seconds
+        self._retries = [0]  # shared with what is made of it by within()
 
     def restart(self) -> None:
         """Begin anew: all of the time is left again."""
         self._start = self._clock()
-
-    def part(self, seconds: float) -> Deadline:
-        """Return one that is so many seconds away by the same clock, but not later than this one."""
-        return Deadline(min(seconds, self.remaining), self._clock)
 
     @property
     def elapsed(self) -> float:
@@ -189,8 +186,19 @@ class Deadline:
         return self.remaining <= 0
 
     def within(self, seconds: float) -> Deadline:
-        """Return one that is at most so many seconds away."""
-        return Deadline(min(seconds, self.remaining), self._clock)
+        """Return one that is so many seconds away by the same clock, but not later than this one."""
+        part = Deadline(min(seconds, self.remaining), self._clock)
+        part._retries = self._retries
+        return part
+
+    @property
+    def retries(self) -> int:
+        """How often a request was tried again so far: each time, a while passed that its flow has not seen."""
+        return self._retries[0]
+
+    def count_retry(self) -> None:
+        """Note that a request is tried again."""
+        self._retries[0] += 1
 
     @property
     def half_gone(self) -> bool:

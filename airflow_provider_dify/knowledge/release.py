@@ -261,7 +261,7 @@ class Release:
         if self._check is None:
             return
         self._step = "search"
-        report = yield from self._check.flow(deadline.part(_SECONDS_FOR_QUERIES))
+        report = yield from self._check.flow(deadline.within(_SECONDS_FOR_QUERIES))
         for line in report.table():
             yield Note(line)
         report.raise_for_failures()

@@ -80,6 +80,8 @@ def _tries(request: Request, retries: Retries, deadline: Deadline | None) -> Flo
             if not request.repeatable:
                 raise
             wait = retries.wait_after(failures, error, deadline)
+            if deadline:
+                deadline.count_retry()
             yield Pause(wait, f"{error.message} Trying again ({failures} of {retries.max_retries}).")
 
 

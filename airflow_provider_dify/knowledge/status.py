@@ -26,6 +26,10 @@ from airflow_provider_dify.knowledge.searching import look_at_search
 _PROBE = 3
 #: Up to so many documents, the last look before the deadline leaves none out.
 _LAST_LOOK = 500
+#: So often what was changed is read back before the end, until no try of it failed and it went as fast as Dify can.
+_MOST_LAST_LOOKS = 5
+#: Seconds that reading back may take, and more seconds for each document.
+_LONG_LOOK, _LONG_LOOK_AT_EACH = 2.0, 0.05
 
 
 class StatusChange:
@@ -79,7 +83,8 @@ class StatusChange:
         self._sender = Sender(self.dataset_id, self._batch_size, self._clears_lock)
         self._economy = False
         self._failures = 0
-        self._has_waited = before is not None
+        #: Whether time has passed since what was changed was read back, so that a worker may have undone it.
+        self._looks_old = self._wait_for_search or before is not None
         #: Whether the flow ended because it would have to wait, and shall go on elsewhere.
         self.handed_over = False
         self._mended: set[str] = set()
@@ -125,7 +130,7 @@ class StatusChange:
             yield from self._look_first()
             if self._goes_on or not self._ends_with_the_plan():
                 yield from self._carry_out(deadline, retries, hand_over=hand_over)
-                yield from self._last_look_at_flags()
+                yield from self._last_look_at_flags(deadline)
         except DifyError as error:
             error.report = self.report()
             raise
@@ -183,7 +188,7 @@ class StatusChange:
                 self.handed_over = True
                 return
             yield pause
-            self._has_waited = True
+            self._looks_old = True
             yield from self._read(self._ledger.open)
 
     def _push_on(self, deadline: Deadline, progress: Progress) -> Flow[DifyError | None]:
@@ -192,7 +197,7 @@ class StatusChange:
         if result.error:
             return result.error
         if result.taken and not self._wait_for_search:
-            yield from self._read(result.taken)
+            yield from self._read_back(result.taken, deadline)
         if not result.taken or deadline.passed:  # the worker needs a moment for what was just sent
             yield from self._prove(deadline, progress)
         return None
@@ -223,6 +228,7 @@ class StatusChange:
             self.handed_over = True
             return
         yield Pause(wait, f"{error.message} Looking at the documents before trying again.")
+        self._looks_old = True
         yield from self._read(self._ledger.open)
 
     def _prove(self, deadline: Deadline, progress: Progress) -> Flow[None]:
@@ -261,10 +267,19 @@ class StatusChange:
         if driven:
             self._waits.restart()
 
-    def _last_look_at_flags(self) -> Flow[None]:
+    def _last_look_at_flags(self, deadline: Deadline) -> Flow[None]:
         """Read back what was changed: a worker that fails undoes a change long after Dify's answer."""
-        if (self._wait_for_search or self._has_waited) and not self.handed_over:
-            yield from self._read(self._ledger.changed)
+        for _ in range(_MOST_LAST_LOOKS):
+            if self._looks_old and not self.handed_over:
+                self._looks_old = False
+                yield from self._read_back(self._ledger.changed, deadline)
+
+    def _read_back(self, changed: list[str], deadline: Deadline) -> Flow[None]:
+        """Read what was changed; where that took long, what was read first may be undone by now."""
+        began, retries = deadline.elapsed, deadline.retries
+        yield from self._read(changed)
+        took_long = deadline.elapsed - began > _LONG_LOOK + _LONG_LOOK_AT_EACH * len(changed)
+        self._looks_old |= took_long or deadline.retries > retries
 
     def _read(self, ids: Iterable[str]) -> Flow[None]:
         asked = list(ids)
