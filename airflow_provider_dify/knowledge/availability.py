@@ -33,6 +33,10 @@ class Look:
     available: Mapping[str, Document] = field(default_factory=dict)
     complete: bool = False
 
+    def also(self, document: Document) -> Look:
+        """Return the look that would have seen a document, too."""
+        return Look({document.id: document, **self.available}, self.complete)
+
     def without(self, document: Document) -> Look:
         """Return the look that would have missed a document."""
         return Look({i: other for i, other in self.available.items() if i != document.id})

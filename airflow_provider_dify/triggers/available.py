@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Hashable
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from airflow.providers.common.compat.sdk import AirflowException
@@ -25,10 +26,15 @@ log = logging.getLogger(__name__)
 #: Seconds that no wait after a failed look exceeds, unless Dify asks for more, or looks are farther apart anyway.
 _LONGEST_WAIT = 600.0
 
-#: Seconds between the last event of a look and the one before. Airflow up to 3.3 starts a run for the first of events
-#: that come close together, and leaves the others to the run of the next event, whenever that comes: so the last one
-#: comes when the first run has been made. https://github.com/apache/airflow/issues/54659
+#: Seconds between the last of several events and the one before. Airflow up to 3.3 notes at the first event of an asset
+#: that a run is wanted, and takes into that run what came until then: what comes between that note and the run stays
+#: for the run of the next event, whenever that comes. So the last one comes when the scheduler has made the run, which
+#: takes an idle one a second or two, and has no bound for a busy one.
+#: https://github.com/apache/airflow/issues/54659
 _GAP = 10.0
+
+#: Seconds after which triggers are shown the newest look again, so that a document whose turn has come can fire.
+_TICK = 1.0
 
 _EventTrigger: Any = getattr(base, "BaseEventTrigger", BaseTrigger)
 
@@ -55,9 +61,11 @@ class DifyDocumentsAvailableTrigger(_EventTrigger):  # type: ignore[misc]  # Air
     comes later after each one in a row, at most 10 minutes later or when Dify asks for it. The Airflow Connection is
     read at each look, so a new key needs no restart.
 
-    Of the documents that one look finds, the last one fires 10 seconds after the others: Airflow up to 3.3 would make
-    a run for the first event, and keep the others back until some later event. For the same reason give the DAG no
-    ``max_active_runs`` that its runs reach (https://github.com/apache/airflow/issues/56050).
+    An event that would come less than 10 seconds after the one before is held back until then, or until the next
+    document becomes available, which is held back in its place. So however many come together, the last one fires
+    about 10 seconds after the others: Airflow up to 3.3 would make a run for the first event, and keep the others
+    back until some later event. For the same reason give the DAG no ``max_active_runs`` that its runs reach
+    (https://github.com/apache/airflow/issues/56050).
 
     Triggers for the same knowledge base with the same connection and intervals share their looks on Airflow 3.3.
 
@@ -108,32 +116,36 @@ class DifyDocumentsAvailableTrigger(_EventTrigger):  # type: ignore[misc]  # Air
         return classpath, *kwargs.values()
 
     @classmethod
-    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncGenerator[Look, None]:
+    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncGenerator[_Newest, None]:
         """Look again and again, for all triggers of the same :meth:`shared_stream_key`. It never ends."""
         watch = cls(**kwargs)
-        before: Look | None = None
+        newest = _Newest()
         complete_at, failures = clocks.clock.monotonic(), 0
         while True:
             now = clocks.clock.monotonic()
             due = now - complete_at >= watch.full_look_interval
             try:
-                before = await watch._look(None if due else before)
+                seen = await watch._look(None if due else newest.look)
             except Exception as error:  # noqa: BLE001 - ending here would only make the triggerer start it again at once
                 failures += 1
-                await clocks.clock.asleep(watch._wait_after(error, failures))
-                continue
-            failures = 0
-            complete_at = now if before.complete else complete_at
-            yield before
-            await clocks.clock.asleep(watch.poll_interval)
+                wait = watch._wait_after(error, failures)
+            else:
+                newest.look, newest.began = seen, now
+                complete_at = now if seen.complete else complete_at
+                failures, wait = 0, watch.poll_interval
+            async for _ in _ticks(wait, _TICK if newest.look else wait):
+                yield newest
 
-    async def filter_shared_stream(self, shared_stream: AsyncIterator[Look]) -> AsyncGenerator[TriggerEvent, None]:
-        """Fire for what is new to this trigger in a stream of looks."""
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[_Newest]) -> AsyncGenerator[TriggerEvent, None]:
+        """Fire for what is new to this trigger, and never wait in here: meanwhile, Airflow would queue the stream."""
+        started = clocks.clock.monotonic()
         state = _State(getattr(self, "asset_state_store", None), self.dataset_id)
         announcer = _Announcer(self.dataset_id, state, include_existing=self.include_existing)
-        async for seen in shared_stream:
+        async for newest in shared_stream:
+            if newest.look is None or newest.began < started:  # a look for a trigger that was there before this one
+                continue
             try:
-                async for document in announcer.take(seen):
+                async for document in announcer.take(newest.look):
                     yield TriggerEvent(self._payload(document))  # type: ignore[no-untyped-call]
             except Exception as error:  # it is a call to Airflow's API server; the next look brings it all again
                 text = "What fired for Dify knowledge base %s cannot be kept, and nothing fires until it can: %s"
@@ -174,8 +186,31 @@ class DifyDocumentsAvailableTrigger(_EventTrigger):  # type: ignore[misc]  # Air
         }
 
 
+@dataclass
+class _Newest:
+    """The newest look. A stream gives the same object each time: a trigger that was held up sees no older look.
+
+    :param look: ``None`` where none has succeeded yet.
+    :param began: When it began, in seconds of the monotonic clock.
+    """
+
+    look: Look | None = None
+    began: float = float("-inf")
+
+
+async def _ticks(seconds: float, interval: float) -> AsyncGenerator[None, None]:
+    """Let so many seconds pass, and yield at their beginning and after each interval."""
+    end = clocks.clock.monotonic() + seconds
+    while (rest := end - clocks.clock.monotonic()) > 0:
+        yield
+        await clocks.clock.asleep(min(rest, interval))
+
+
 class _Announcer:
     """Keeps the watermark of one trigger, and says what to fire for and when.
+
+    It holds a document back that would fire too soon after another one. That document fires even if it is not
+    available any more by then: Airflow may keep events back until one comes after them.
 
     :param dataset_id: UUID of the knowledge base, for the log.
     :param state: Where the watermark is kept.
@@ -188,34 +223,47 @@ class _Announcer:
         self._include_existing = include_existing
         self._mark = Watermark()
         self._fired_at = float("-inf")
+        self._taken: Look | None = None
+        self._held: Document | None = None
+        #: When what is held back may fire, in seconds of the monotonic clock.
+        self._turn = float("inf")
 
     async def take(self, seen: Look) -> AsyncGenerator[Document, None]:
-        """Give the documents that a look shows for the first time; each is written down before."""
+        """Give the documents that may fire now; each is written down before.
+
+        It does nothing where it has taken the look before, and nothing is due. What it cannot write down comes with
+        the next look.
+        """
+        if seen is self._taken and clocks.clock.monotonic() < self._turn:
+            return
+        self._taken, self._turn = seen, float("inf")
+        seen = seen.also(self._held) if self._held else seen
         if self._mark.base is None or self._mark.news(seen):
             # Another triggerer may be running this trigger, too, or may have until now.
             self._mark = self._mark.joined(await self._state.read())
         first = self._mark.base is None
         if first:
             log.info("Watching Dify knowledge base %s: %d documents are there.", self._dataset_id, len(seen.available))
-        news = [] if first and not self._include_existing else self._mark.news(seen)
-        if news:
-            log.info("Dify knowledge base %s: %d documents became available.", self._dataset_id, len(news))
-        if len(news) > 1:
-            await self._move(seen.without(news[-1]))
-            for document in news[:-1]:
-                self._fired_at = clocks.clock.monotonic()
-                yield document
-        if news:
-            await self._wait_for_gap()
-        await self._move(seen, announce=bool(news) or not first)
-        if news:
+        news = [] if first and not self._include_existing else self._news(seen)
+        held = self._to_hold(news)
+        await self._move(seen.without(held) if held else seen, announce=bool(news) or not first)
+        self._held = held
+        for document in news[:-1] if held else news:
+            log.info("Dify knowledge base %s: document %s became available.", self._dataset_id, document.id)
             self._fired_at = clocks.clock.monotonic()
-            yield news[-1]
+            yield document
+        if held:
+            self._turn = self._fired_at + _GAP
 
-    async def _wait_for_gap(self) -> None:
-        wait = self._fired_at + _GAP - clocks.clock.monotonic()
-        if wait > 0:
-            await clocks.clock.asleep(wait)
+    def _news(self, seen: Look) -> list[Document]:
+        """Return what is new in the order of firing: what is held back fires before any other."""
+        held = self._held.id if self._held else None
+        return sorted(self._mark.news(seen), key=lambda document: document.id != held)
+
+    def _to_hold(self, news: list[Document]) -> Document | None:
+        """Return the last one, unless it comes alone and long enough after the one that fired last."""
+        quiet = clocks.clock.monotonic() >= self._fired_at + _GAP
+        return news[-1] if len(news) > 1 or (news and not quiet) else None
 
     async def _move(self, seen: Look, *, announce: bool = True) -> None:
         moved = self._mark.after(seen, announce=announce)

@@ -46,6 +46,27 @@ class Store:
             raise self.failures.pop()
 
 
+class SlowStore(Store):
+    """One that can be held up."""
+
+    def __init__(self, dify: FakeDify) -> None:
+        super().__init__()
+        self._dify = dify
+        self._until = 0
+        #: How many documents were announced at each writing.
+        self.announced: list[int] = []
+
+    def hold_up(self) -> None:
+        """Let no writing end before Dify was looked at forty times more."""
+        self._until = len(self._dify.requests) + 40
+
+    async def aset(self, key: str, value: Any) -> None:
+        while len(self._dify.requests) < self._until:  # noqa: ASYNC110 - the requests come from another thread
+            await asyncio.sleep(0)
+        await super().aset(key, value)
+        self.announced.append(len(value["announced"].split()))
+
+
 def trigger(kb: Dataset, store: Store | None = None, **options: Any) -> DifyDocumentsAvailableTrigger:
     """A trigger as a triggerer makes it: from what it was serialised to."""
     path, kwargs = DifyDocumentsAvailableTrigger(dataset_id=kb.id, **options).serialize()
@@ -86,6 +107,39 @@ def fired(dify: FakeDify, streams: dict[str, AsyncIterator[Any]], seconds: float
 
 def run(dify: FakeDify, watcher: DifyDocumentsAvailableTrigger, seconds: float) -> list[str]:
     return fired(dify, {"one": watcher.run()}, seconds)["one"]
+
+
+def moments(dify: FakeDify, stream: AsyncIterator[Any], number: int) -> list[tuple[str, float]]:
+    """Run a trigger until it has fired so often; for what it fired, and when in seconds since the start."""
+    found: list[tuple[str, float]] = []
+
+    async def collect() -> None:
+        async for event in stream:
+            found.append((event.payload["name"], dify.clock.monotonic()))
+            if len(found) == number:
+                return
+
+    asyncio.run(asyncio.wait_for(collect(), 60))
+    return found
+
+
+async def through_airflow(
+    watcher: DifyDocumentsAvailableTrigger, managers: list[Any] | None = None, number: int = 0
+) -> AsyncIterator[Any]:
+    """Run a trigger as the triggerer of Airflow 3.3 does.
+
+    :param managers: Of shared streams: one, or none yet. Triggers that are given the same list share it.
+    """
+    managers = [] if managers is None else managers
+    if not managers:
+        managers.append(SharedStreamManager())  # it wants a running event loop
+    key = watcher.shared_stream_key()
+    try:
+        stream = managers[0].subscribe(trigger_id=number, trigger=watcher, key=key)
+        async for event in watcher.filter_shared_stream(stream):
+            yield event
+    finally:
+        await managers[0].unsubscribe(number, key)
 
 
 def later(dify: FakeDify, after: float, action: Callable[[], Any]) -> None:
@@ -155,20 +209,6 @@ class TestEvents:
             later(dify, 300 * (number + 1), switch(page, on=number % 2 == 1))
         assert run(dify, trigger(kb), 3600) == ["old-0"]
 
-    def test_the_last_of_a_look_comes_alone(self, dify: FakeDify, kb: Dataset) -> None:
-        """Airflow makes a run of the first events, and brings the others with the next event only."""
-        kb.add_documents(3, "more-")
-        at: list[float] = []
-
-        async def main() -> None:
-            async for _ in trigger(kb, include_existing=True).run():
-                at.append(dify.clock.monotonic())
-                if len(at) == 5:
-                    return
-
-        asyncio.run(main())
-        assert at == [0, 0, 0, 0, 10]
-
     def test_its_payload(self, dify: FakeDify, kb: Dataset) -> None:
         async def first() -> Any:
             async for event in trigger(kb, include_existing=True).run():
@@ -188,6 +228,70 @@ class TestEvents:
         kb.add_documents(400)
         run(dify, trigger(kb, full_look_interval=1e6), 6000)
         assert len(dify.requests) == 5 + 100
+
+
+@with_watchers
+class TestPace:
+    """Airflow makes a run of the first events, and brings the others with the next event only: the last comes alone."""
+
+    def test_of_one_look(self, dify: FakeDify, kb: Dataset) -> None:
+        kb.add_documents(3, "more-")
+        at = moments(dify, trigger(kb, include_existing=True).run(), 5)
+        assert [moment for _, moment in at] == [0, 0, 0, 0, 10]
+
+    @pytest.mark.parametrize("shared", [False, True])
+    def test_of_one_after_the_other(self, dify: FakeDify, kb: Dataset, *, shared: bool) -> None:
+        """None waits for the turns of all that came before it."""
+        for number in range(10):
+            later(dify, 60 + number * 0.7, lambda: kb.add_document("new"))
+        watcher = trigger(kb, Store(), poll_interval=1)
+        at = moments(dify, through_airflow(watcher) if shared else watcher.run(), 10)
+        assert at[0][1] <= 62
+        assert 10 <= at[9][1] - at[8][1] <= 12
+        assert at[9][1] <= 60 + 9 * 0.7 + 14
+
+    def test_of_documents_without_end(self, dify: FakeDify, kb: Dataset) -> None:
+        """One that is held back is not overtaken for ever, be the others older than it or not."""
+        hidden = [kb.add_document(f"hidden-{number}", enabled=False) for number in range(30)]
+        later(dify, 60, lambda: kb.add_documents(2, "new-"))
+        for number, document in enumerate(hidden):
+            later(dify, 62.5 + number * 5, switch(document, on=True))
+        at = moments(dify, trigger(kb, poll_interval=1).run(), 32)
+        assert [name for name, _ in at] == ["new-0", "new-1", *(document.name for document in hidden)]
+        assert all(moment - (62.5 + number * 5) <= 11 for number, (_, moment) in enumerate(at[2:]))
+
+    def test_of_one_that_goes_before_its_turn(self, dify: FakeDify, kb: Dataset) -> None:
+        """Airflow keeps back what came before it, so it comes all the same, and once."""
+        later(dify, 60, lambda: kb.add_documents(3, "new-"))
+        later(dify, 64, lambda: kb.documents[-1].set(enabled=False))
+        later(dify, 120, lambda: kb.documents[-1].set(enabled=True))
+        assert run(dify, trigger(kb, poll_interval=1), 200) == ["new-0", "new-1", "new-2"]
+
+    def test_while_dify_fails(self, dify: FakeDify, kb: Dataset) -> None:
+        """It waits for the end of the look that is under way, and for none of those that come minutes later."""
+        later(dify, 60, lambda: kb.add_documents(2, "new-"))
+        later(dify, 62, lambda: dify.faults.add(Fault("status", status=500, times=1000)))
+        at = moments(dify, trigger(kb, poll_interval=1).run(), 2)
+        assert at[1][1] - at[0][1] <= 20
+
+    def test_while_nothing_can_be_kept(self, dify: FakeDify, kb: Dataset, caplog: pytest.LogCaptureFixture) -> None:
+        """It is tried again at each look, no sooner."""
+        store = Store()
+        later(dify, 30, lambda: kb.add_documents(2, "new-"))
+        later(dify, 65, lambda: store.failures.extend([RuntimeError("API server")] * 5))
+        at = moments(dify, trigger(kb, store).run(), 2)
+        assert caplog.text.count("nothing fires until it can") == 5
+        assert at[1][1] - at[0][1] == 5 * 60
+
+    @pytest.mark.skipif(SharedStreamManager is None, reason="Airflow before 3.3 shares nothing")
+    def test_a_trigger_that_was_held_up_sees_no_old_look(self, dify: FakeDify, kb: Dataset) -> None:
+        store = SlowStore(dify)
+        for number in range(10):
+            later(dify, 60 + number * 10, lambda: kb.add_document("new"))
+        later(dify, 75, store.hold_up)
+        at = moments(dify, through_airflow(trigger(kb, store, poll_interval=5)), 10)
+        assert store.announced == [0, 1, 2, 3, 9, 10]
+        assert at[9][1] <= 75 + 40 * 5 + 20
 
 
 @with_watchers
@@ -287,7 +391,7 @@ class TestRestart:
     def test_without_one_nothing_fires_twice(self, dify: FakeDify, kb: Dataset) -> None:
         names = ten(dify, kb)
         got = run(dify, trigger(kb), 480)
-        dify.clock.advance(300)
+        dify.clock.advance(360)
         got += run(dify, trigger(kb), 3600)
         assert got == [*names[:5], *names[9:]]
 
@@ -342,20 +446,9 @@ def test_watchers_of_a_knowledge_base_share_their_looks(dify: FakeDify, kb: Data
     names = ten(dify, kb)
     both = [trigger(kb, Store()), trigger(kb, Store(), include_existing=True)]
     assert both[0].shared_stream_key() == both[1].shared_stream_key()
-
-    async def events(manager: list[Any], number: int) -> AsyncIterator[Any]:
-        if not manager:
-            manager.append(SharedStreamManager())
-        watcher, key = both[number], both[number].shared_stream_key()
-        try:
-            stream = manager[0].subscribe(trigger_id=number, trigger=watcher, key=key)
-            async for event in watcher.filter_shared_stream(stream):
-                yield event
-        finally:
-            await manager[0].unsubscribe(number, key)
-
-    manager: list[Any] = []
-    got = fired(dify, {str(number): events(manager, number) for number in (0, 1)}, 3600)
+    managers: list[Any] = []
+    streams = {str(number): through_airflow(watcher, managers, number) for number, watcher in enumerate(both)}
+    got = fired(dify, streams, 3600)
     assert got == {"0": names, "1": ["old-0", "old-1", *names]}
     assert len(dify.requests) == len({request.at for request in dify.requests}) <= 61
 
