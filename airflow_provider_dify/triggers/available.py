@@ -248,8 +248,10 @@ class _Announcer:
         held = self._to_hold(news)
         await self._move(seen.without(held) if held else seen, announce=bool(news) or not first)
         self._held = held
-        for document in news[:-1] if held else news:
-            log.info("Dify knowledge base %s: document %s became available.", self._dataset_id, document.id)
+        due = news[:-1] if held else news
+        if due:
+            log.info("Dify knowledge base %s: %d documents became available.", self._dataset_id, len(due))
+        for document in due:
             self._fired_at = clocks.clock.monotonic()
             yield document
         if held:

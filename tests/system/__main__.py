@@ -5,17 +5,22 @@ It starts `airflow standalone` in a throw-away home, with a Dify in this process
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from airflow_provider_dify.testing import Dataset, FakeDify
 from tests.system import program
-from tests.system.standalone import VERSION, Airflow
-from tests.system.stories import WAITS, Stories
+from tests.system.standalone import DAGS, VERSION, Airflow
+from tests.system.stories import WAITS, WATCHES, Stories
 from tests.system.taking_back import TakingBack
 from tests.system.tally import Tally
 from tests.system.traces import NOT_BLOCKED, check_traces
+
+EXAMPLES = Path(__file__).parents[2] / "example_dags"
+#: What an example says of its looks, and what it says here, where nobody waits for a minute.
+INTERVAL, SHORT_INTERVALS = "poll_interval=60", "poll_interval=1, full_look_interval=8"
 
 
 def main() -> int:
@@ -25,13 +30,29 @@ def main() -> int:
 
 def _run(tally: Tally, dify: FakeDify, home: Path) -> None:
     watched, changed = _watched(dify), dify.add_dataset("changed")
-    with Airflow(home, {"SYSTEM_TEST_WATCHED": watched.id, **TakingBack.environment(dify, changed)}) as airflow:
+    environment = {
+        "AIRFLOW__CORE__DAGS_FOLDER": str(_dags(home)),
+        "DIFY_DATASET_ID": watched.id,
+        **TakingBack.environment(dify, changed),
+    }
+    with Airflow(home, environment) as airflow:
         program.tell_to_the_end(
             tally,
             airflow,
             lambda: _tell(tally, airflow, dify, watched, changed),
             lambda: check_traces(tally, airflow, dify.api_key, WAITS),
         )
+
+
+def _dags(home: Path) -> Path:
+    """Make a folder of the DAGs of the stories; the one that is triggered by documents is the example."""
+    folder = home / "dags"
+    shutil.copytree(DAGS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    example = (EXAMPLES / f"{WATCHES}.py").read_text()
+    if example.count(INTERVAL) != 1:
+        raise ValueError(f"the example {WATCHES} does not say {INTERVAL} once")
+    (folder / f"{WATCHES}.py").write_text(example.replace(INTERVAL, SHORT_INTERVALS))
+    return folder
 
 
 def _watched(dify: FakeDify) -> Dataset:

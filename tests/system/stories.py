@@ -12,14 +12,14 @@ from tests.system.handbook import Handbook, ids
 from tests.system.standalone import TRIGGERER_DEAD_AFTER, VERSION, Airflow
 from tests.system.tally import StuckError, Tally, wait_for
 
-WAITS, WATCHES = "dify_system_waits", "dify_system_watches"
+WAITS, WATCHES = "dify_system_waits", "dify_on_documents_available"
 WAITING_TASKS = ("archive", "enable", "index")
 
 
 class Stories:
     """All stories, told in the order in which they are written down.
 
-    :param watched: The knowledge base that the DAG ``dify_system_watches`` watches.
+    :param watched: The knowledge base that the example ``dify_on_documents_available`` watches.
     """
 
     def __init__(self, tally: Tally, airflow: Airflow, dify: FakeDify, watched: Dataset) -> None:
@@ -147,7 +147,8 @@ class Stories:
         return documents
 
     def _check_events(self, what: str, documents: list[Document]) -> None:
-        wait_for("the events", lambda: len(self._database.asset_events()) >= len(documents), 150)
+        # The last one comes 10 s after the others, whether they came at once or one by one.
+        wait_for("the events", lambda: len(self._database.asset_events()) >= len(documents), 60)
         self._wait_for_looks(10)  # by then all pages were read once more
         found = [event["document_id"] for event in self._database.asset_events()]
         self._tally.equal(what, sorted(found), sorted(ids(documents)))
@@ -156,7 +157,8 @@ class Stories:
         wait_for("the runs to end", self._watching_runs_ended, 120)
         runs = self._database.runs(WATCHES)
         self._tally.equal(f"{len(runs)} runs are green", set(runs.values()), {"success"})
-        found = [one for run in runs for one in self._database.xcom(WATCHES, run, "arrived") or []]
+        lists = [self._database.xcom(WATCHES, run, "list_new_documents") or [] for run in runs]
+        found = [document["document_id"] for one in lists for document in one]
         self._tally.equal("they got each document once", sorted(found), sorted(ids(documents)))
 
     def _watching_runs_ended(self) -> bool:

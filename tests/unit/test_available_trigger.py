@@ -453,6 +453,25 @@ def test_watchers_of_a_knowledge_base_share_their_looks(dify: FakeDify, kb: Data
     assert len(dify.requests) == len({request.at for request in dify.requests}) <= 61
 
 
+@pytest.mark.skipif(SharedStreamManager is None, reason="Airflow before 3.3 shares nothing")
+def test_one_that_comes_later_takes_no_look_of_before(dify: FakeDify, kb: Dataset) -> None:
+    """What became available between that look and its coming was there at its start."""
+    later(dify, 70, lambda: kb.add_document("new"))
+    both, managers = [trigger(kb), trigger(kb, include_existing=True)], list[Any]()
+
+    async def second() -> AsyncIterator[Any]:
+        came = asyncio.Event()
+        dify.clock.on_advance(lambda: came.set() if dify.clock.monotonic() >= 75 else None)  # type: ignore[attr-defined]
+        await came.wait()
+        looks = len(dify.requests)
+        async for event in through_airflow(both[1], managers, 1):
+            assert len(dify.requests) > looks
+            yield event
+
+    got = fired(dify, {"first": through_airflow(both[0], managers), "second": second()}, 300)
+    assert got == {"first": ["new"], "second": ["old-0", "old-1", "new"]}
+
+
 @with_watchers
 def test_others_do_not_share(dify: FakeDify, kb: Dataset) -> None:
     other = dify.add_dataset("other")
