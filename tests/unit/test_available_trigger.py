@@ -24,6 +24,7 @@ except ImportError:  # Airflow before 3.3
 
 has_watchers = hasattr(base, "BaseEventTrigger")
 with_watchers = pytest.mark.skipif(not has_watchers, reason="Airflow 2 has no asset watchers")
+with_sharing = pytest.mark.skipif(SharedStreamManager is None, reason="Airflow before 3.3 shares nothing")
 
 
 class Store:
@@ -239,7 +240,7 @@ class TestPace:
         at = moments(dify, trigger(kb, include_existing=True).run(), 5)
         assert [moment for _, moment in at] == [0, 0, 0, 0, 10]
 
-    @pytest.mark.parametrize("shared", [False, True])
+    @pytest.mark.parametrize("shared", [False, pytest.param(True, marks=with_sharing)])
     def test_of_one_after_the_other(self, dify: FakeDify, kb: Dataset, *, shared: bool) -> None:
         """None waits for the turns of all that came before it."""
         for number in range(10):
@@ -283,7 +284,7 @@ class TestPace:
         assert caplog.text.count("nothing fires until it can") == 5
         assert at[1][1] - at[0][1] == 5 * 60
 
-    @pytest.mark.skipif(SharedStreamManager is None, reason="Airflow before 3.3 shares nothing")
+    @with_sharing
     def test_a_trigger_that_was_held_up_sees_no_old_look(self, dify: FakeDify, kb: Dataset) -> None:
         store = SlowStore(dify)
         for number in range(10):
@@ -441,7 +442,7 @@ class TestRestart:
         assert store.values == {}
 
 
-@pytest.mark.skipif(SharedStreamManager is None, reason="Airflow before 3.3 shares nothing")
+@with_sharing
 def test_watchers_of_a_knowledge_base_share_their_looks(dify: FakeDify, kb: Dataset) -> None:
     names = ten(dify, kb)
     both = [trigger(kb, Store()), trigger(kb, Store(), include_existing=True)]
@@ -453,7 +454,7 @@ def test_watchers_of_a_knowledge_base_share_their_looks(dify: FakeDify, kb: Data
     assert len(dify.requests) == len({request.at for request in dify.requests}) <= 61
 
 
-@pytest.mark.skipif(SharedStreamManager is None, reason="Airflow before 3.3 shares nothing")
+@with_sharing
 def test_one_that_comes_later_takes_no_look_of_before(dify: FakeDify, kb: Dataset) -> None:
     """What became available between that look and its coming was there at its start."""
     later(dify, 70, lambda: kb.add_document("new"))
