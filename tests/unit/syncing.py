@@ -13,6 +13,9 @@ from airflow_provider_dify.operators.sync import DifySyncOperator
 from airflow_provider_dify.testing import Dataset, RequestRecord
 from tests.unit.conftest import TaskInstance
 
+#: The files of the fixture ``folder``.
+PAGES = {f"page{number}.md": f"Page {number} about penguins." for number in range(3)}
+
 
 class Result:
     """What came of a run."""
@@ -32,6 +35,11 @@ class Result:
     def error_of(self, name: str) -> str:
         entries = (entry for outcome in self.report["counts"] for entry in self.report[outcome])
         return next(entry.get("error") or "" for entry in entries if entry["name"] == name)
+
+
+def fields(kb: Dataset) -> set[str]:
+    """The names of its metadata fields."""
+    return {field.name for field in kb.fields.all()}
 
 
 SyncRun = Callable[..., Result]
