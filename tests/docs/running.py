@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +12,11 @@ from airflow.providers.common.compat.sdk import DAG, TaskDeferred
 
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.testing import FakeDify
+
+try:
+    from airflow.sdk.execution_time.context import OutletEventAccessors
+except ImportError:
+    from airflow.utils.context import OutletEventAccessors  # type: ignore[assignment,unused-ignore]
 
 AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
 
@@ -31,18 +35,6 @@ class TaskInstance:
 
     def xcom_pull(self, task_ids: str, key: str = "return_value", **_: Any) -> Any:
         return self.pushed[task_ids, key]
-
-
-class OutletEvent:
-    """Stands for what Airflow gives for the event of an outlet, be it an asset or an alias."""
-
-    def __init__(self) -> None:
-        self.extra: dict[str, Any] = {}
-        #: The assets for which an alias stands, and what their events say.
-        self.added: list[tuple[str, Any]] = []
-
-    def add(self, asset: Any, extra: Any = None) -> None:
-        self.added.append((asset.uri, extra))
 
 
 class Page:
@@ -67,7 +59,7 @@ class Page:
         self.names: dict[str, Any] = {"HANDBOOK": handbook.id, "document_ids": [old.id], "ti": self.ti}
         self.names["__name__"] = "block"
         #: What the tasks say in the events of their outlets, by outlet.
-        self.events: dict[Any, OutletEvent] = defaultdict(OutletEvent)
+        self.events: Any = OutletEventAccessors()
         #: What was run: ids of tasks, names of tests.
         self.ran: list[str] = []
 

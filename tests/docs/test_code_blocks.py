@@ -98,9 +98,9 @@ def test_what_the_events_on_the_page_of_assets_say(dify: FakeDify, tmp_path: Pat
     told = shared.events[handbook].extra
     assert shared.ran == ["archive_old", "disable_old", "tell_of_failure", "bring_back"]
     assert (told["action"], told["changed"]) == ("disable", ids)
-    ((uri, said),) = (added for event in shared.events.values() for added in event.added)
-    assert uri.endswith(f"/datasets/{shared.names['HANDBOOK']}")
-    assert (said["action"], said["changed"]) == ("un_archive", ids)
+    (event,) = (event for accessor in shared.events.values() for event in accessor.asset_alias_events)
+    assert event.dest_asset_key.uri.endswith(f"/datasets/{shared.names['HANDBOOK']}")
+    assert (event.extra["action"], event.extra["changed"]) == ("un_archive", ids)
 
 
 @pytest.mark.parametrize(
