@@ -221,9 +221,9 @@ class StatusChange:
             wait = retries.wait_after(self._failures, error, deadline)
         except DifyError:
             yield from self._read(self._ledger.open)  # so that the report is exact
-            if not self._ledger.done:
+            if self._ledger.open:
                 raise
-            return  # what failed was carried out all the same
+            return  # what failed was carried out all the same, and search may follow it yet
         if hand_over and wait > SHORT:
             self.handed_over = True
             return

@@ -179,6 +179,20 @@ def break_things(dify: FakeDify, scenario: Scenario, documents: list[Document]) 
         "loses jobs",
     )
 )
+# The same, and the last failure is that of a repair's way back.
+@example(
+    Scenario(
+        "disable",
+        [*[State(enabled=False)] * 2, *[State()] * 4],
+        0,
+        (),
+        1,
+        True,
+        True,
+        [],
+        "loses jobs",
+    )
+)
 def test_the_report_tells_what_is(scenario: Scenario) -> None:
     with FakeDify(clock=VirtualClock(), lock_race="measured") as dify, time_of(dify), DifyHook() as hook:
         kb = dify.add_dataset("kb")
