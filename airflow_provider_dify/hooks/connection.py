@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 DIFY_CLOUD = "https://api.dify.ai/v1"
 _CLOUD_CONSOLE = "https://cloud.dify.ai"
+_USUAL_PORTS = {"http": 80, "https": 443}
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 #: A password of so few characters is no key, and masking it would garble texts.
@@ -161,7 +162,8 @@ def _network_location(parts: SplitResult, connection: ConnectionFields) -> str:
         raise DifyInputError(
             f"Connection '{connection.conn_id}' has two ports: {parts.port} in the host and {connection.port} as port."
         )
-    return f"{host}:{port}" if port else f"{host}"
+    # Without the usual one, so that one Dify has one base URL: Dify Cloud, for one, is known by it.
+    return f"{host}:{port}" if port and port != _USUAL_PORTS[parts.scheme.lower()] else f"{host}"
 
 
 def _console_url(base_url: str) -> str | None:

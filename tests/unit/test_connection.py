@@ -31,6 +31,8 @@ class TestBaseUrl:
             ({"host": "  "}, CLOUD),
             ({"host": "api.dify.ai"}, CLOUD),
             ({"host": "https://api.dify.ai/v1"}, CLOUD),
+            ({"host": "https://api.dify.ai/v1", "port": 443}, CLOUD),
+            ({"host": "api.dify.ai:443"}, CLOUD),
             # with and without /v1, slashes at the end
             ({"host": "https://dify.example.com"}, "https://dify.example.com/v1"),
             ({"host": "https://dify.example.com/"}, "https://dify.example.com/v1"),
@@ -56,6 +58,11 @@ class TestBaseUrl:
             ({"host": "http://dify/ai/v1", "port": 5001}, "http://dify:5001/ai/v1"),
             ({"host": "dify", "port": 8443}, "https://dify:8443/v1"),
             ({"host": "dify:8443", "port": 8443}, "https://dify:8443/v1"),
+            # the usual port is none
+            ({"host": "http://dify", "port": 80}, "http://dify/v1"),
+            ({"host": "https://[::1]:443/ai"}, "https://[::1]/ai/v1"),
+            ({"host": "http://dify:443"}, "http://dify:443/v1"),
+            ({"host": "dify:80"}, "https://dify:80/v1"),
             # schema: http and https as Airflow's own HTTP type has it ...
             ({"host": "dify", "schema": "http"}, "http://dify/v1"),
             ({"host": "dify", "schema": "HTTP", "port": 5001}, "http://dify:5001/v1"),
@@ -316,6 +323,7 @@ class TestExtras:
     @pytest.mark.parametrize(
         ("fields", "console_url"),
         [
+            ({"host": "https://api.dify.ai/v1", "port": 443}, "https://cloud.dify.ai"),
             ({}, "https://cloud.dify.ai"),
             ({"host": "https://api.dify.ai/v1"}, "https://cloud.dify.ai"),
             ({"host": "https://dify.example.com/v1"}, "https://dify.example.com"),
