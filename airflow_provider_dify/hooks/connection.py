@@ -24,6 +24,8 @@ _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 #: A password of so few characters is no key, and masking it would garble texts.
 _SHORT = 5
+#: One of so many is no word that the name of a host may have, too.
+_LONG = 16
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_TEXT = re.compile(r"([!-~]([ \t!-~]*[!-~])?)?")
 
@@ -58,10 +60,15 @@ def settings_from(connection: ConnectionFields, extras: object = None) -> Settin
 
 def _settings(connection: ConnectionFields, read: object) -> Settings:
     extras = _Extras(connection.conn_id, read)
-    base_url = _base_url(connection)
+    base_url, api_key = _base_url(connection), _api_key(connection)
+    if len(api_key) >= _LONG and api_key.lower() in base_url.lower():  # the base URL is in errors and links
+        raise DifyInputError(
+            f"The host of connection '{connection.conn_id}' holds the API key. Put Dify's base URL there, and the key "
+            "into the password alone."
+        )
     settings = Settings(
         base_url=base_url,
-        api_key=_api_key(connection),
+        api_key=api_key,
         verify=extras.verify(),
         timeout=extras.number("timeout", Settings.timeout, above=0),
         max_retries=extras.whole_number("max_retries", Settings.max_retries),
@@ -69,7 +76,7 @@ def _settings(connection: ConnectionFields, read: object) -> Settings:
         headers=extras.headers(),
         console_url=extras.url("console_url") or _console_url(base_url),
     )
-    extras.warn_of_unknown()
+    extras.warn_of_unknown(settings)
     return settings
 
 
@@ -253,9 +260,9 @@ class _Extras:
             raise self._wrong(name, value, "an URL such as https://dify.example.com")
         return str(value).rstrip("/") if value is not None else None
 
-    def warn_of_unknown(self) -> None:
+    def warn_of_unknown(self, settings: Settings) -> None:
         if self._left:
-            names = ", ".join(sorted(self._left))
+            names = settings.masked(", ".join(sorted(self._left)))
             log.warning(
                 "Connection '%s' has extras that are not used, as Dify has none such: %s.", self._conn_id, names
             )
