@@ -5,17 +5,19 @@ Airflow loads this module with the first asset of a DAG file, so it imports noth
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
+
+from airflow_provider_dify.knowledge import hosts
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset as LineageDataset
     from airflow.providers.common.compat.sdk import Asset
 
 SCHEME = "dify"
-_DEFAULT_PORTS = {"https": ":443", "http": ":80"}
 
 
 def knowledge_base(host: str, dataset_id: str, *, extra: Mapping[str, Any] | None = None) -> Asset:
@@ -25,7 +27,7 @@ def knowledge_base(host: str, dataset_id: str, *, extra: Mapping[str, Any] | Non
     :param dataset_id: UUID of the knowledge base.
     :param extra: What the asset shall say of itself.
     :return: ``Asset("dify://<host>/datasets/<id>")``, the same for every way to write host and id.
-    :raises ValueError: There is no host, or the id is no UUID.
+    :raises ValueError: There is no host, or one with a blank or a template in it, or the id is no UUID.
     """
     from airflow.providers.common.compat.sdk import Asset
 
@@ -39,8 +41,10 @@ def uri_of(host: str, dataset_id: str) -> str:
 
 def host_of(host: str) -> str:
     """Return the host of a base URL as the assets name it: lower case, with its port where that is an unusual one."""
-    url = urlsplit(host.strip() if "://" in host else f"https://{host.strip()}")
-    return url.netloc.rpartition("@")[2].lower().removesuffix(_DEFAULT_PORTS.get(url.scheme, ":443"))
+    host = hosts.bracketed(host.strip())
+    url = urlsplit(host if "://" in host else f"https://{host}")
+    usual_port = hosts.USUAL_PORTS.get(url.scheme, hosts.USUAL_PORTS["https"])
+    return url.netloc.rpartition("@")[2].lower().removesuffix(f":{usual_port}")
 
 
 def normalized(uri: SplitResult) -> SplitResult:
@@ -51,7 +55,8 @@ def normalized(uri: SplitResult) -> SplitResult:
     host = uri.netloc.rpartition("@")[2].lower()
     kind, _, dataset_id = uri.path.strip("/").partition("/")
     canonical = _canonical(dataset_id)
-    if not host or kind != "datasets" or not canonical or uri.query:
+    # A blank, or a template, which no asset is rendered from.
+    if not host or re.search(r"[\s{}]", host) or kind != "datasets" or not canonical or uri.query:
         raise ValueError(
             "The URI of a Dify knowledge base looks like "
             f"dify://dify.example.com/datasets/5cd7dc6a-e446-4696-ad00-30036e58194e, not like {uri.geturl()}."

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import re
-from contextlib import suppress
-from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from airflow_provider_dify.exceptions import DifyAuthenticationError, DifyError, DifyInputError
+from airflow_provider_dify.knowledge import hosts
 from airflow_provider_dify.knowledge.inputs import show, without_keys
 from airflow_provider_dify.transport.settings import Settings, split_proxy
 
@@ -19,7 +18,6 @@ log = logging.getLogger(__name__)
 
 DIFY_CLOUD = "https://api.dify.ai/v1"
 _CLOUD_CONSOLE = "https://cloud.dify.ai"
-_USUAL_PORTS = {"http": 80, "https": 443}
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
 #: A password of so few characters is no key, and masking it would garble texts.
@@ -125,21 +123,13 @@ def _base_url(connection: ConnectionFields) -> str:
     if not host:
         return DIFY_CLOUD
     scheme = schema.lower() if schema.lower() in ("http", "https") else ""
-    host = _bracketed(host)
+    host = hosts.bracketed(host)
     url = host if "://" in host else f"{scheme or 'https'}://{host}"
     parts = _split_url(f"{url}/{schema}" if schema and not scheme else url, connection)
     path = re.sub(r"/{2,}", "/", parts.path).rstrip("/")
     if not re.search(r"/v\d+$", path):
         path += "/v1"
     return f"{parts.scheme.lower()}://{_network_location(parts, connection)}{path}"
-
-
-def _bracketed(host: str) -> str:
-    """Put an IPv6 address into brackets: Airflow's URI form takes them off."""
-    scheme, separator, name = host.rpartition("://")
-    with suppress(ValueError):
-        name = f"[{IPv6Address(name)}]"
-    return f"{scheme}{separator}{name}"
 
 
 def _split_url(url: str, connection: ConnectionFields) -> SplitResult:
@@ -170,7 +160,7 @@ def _network_location(parts: SplitResult, connection: ConnectionFields) -> str:
             f"Connection '{connection.conn_id}' has two ports: {parts.port} in the host and {connection.port} as port."
         )
     # Without the usual one, so that one Dify has one base URL: Dify Cloud, for one, is known by it.
-    return f"{host}:{port}" if port and port != _USUAL_PORTS[parts.scheme.lower()] else f"{host}"
+    return f"{host}:{port}" if port and port != hosts.USUAL_PORTS[parts.scheme.lower()] else f"{host}"
 
 
 def _console_url(base_url: str) -> str | None:

@@ -42,6 +42,10 @@ class TestUri:
         assert host_of("http://[::1]:5001/v1") == "[::1]:5001"
         assert host_of("http://dify.example.com:443") == "dify.example.com:443"
 
+    @pytest.mark.parametrize("host", ["::1", "[::1]", "0:0:0:0:0:0:0:1", "https://[::1]:443/v1", "http://::1"])
+    def test_an_address_has_brackets_however_it_is_written(self, host: str) -> None:
+        assert knowledge_base(host, KB).uri == f"dify://[::1]/datasets/{KB}"
+
     @pytest.mark.parametrize("uri", [URI, URI + "/", URI.replace(KB, KB.upper()), URI.replace("dify.e", "Dify.E")])
     def test_airflow_brings_what_a_user_wrote_into_its_one_form(self, uri: str) -> None:
         assert Asset(uri=uri).uri == URI
@@ -62,7 +66,10 @@ class TestUri:
         with pytest.raises((ValueError, UserWarning), match="knowledge base looks like dify://"):
             Asset(uri=uri)
 
-    @pytest.mark.parametrize(("host", "dataset_id"), [("", KB), ("dify.example.com", "handbook"), ("h", "")])
+    @pytest.mark.parametrize(
+        ("host", "dataset_id"),
+        [("", KB), ("dify.example.com", "handbook"), ("h", ""), ("a b", KB), ("{{ params.host }}", KB)],
+    )
     def test_the_helper_refuses_it_on_every_airflow(self, host: str, dataset_id: str) -> None:
         with pytest.raises(ValueError, match="knowledge base looks like dify://"):
             knowledge_base(host, dataset_id)

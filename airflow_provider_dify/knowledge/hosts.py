@@ -1,0 +1,19 @@
+"""How users write the host of a Dify."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from ipaddress import IPv6Address
+
+USUAL_PORTS = {"http": 80, "https": 443}
+
+
+def bracketed(host: str) -> str:
+    """Put an IPv6 address into brackets, as a URL has it: users leave them out, and Airflow's URI form takes them off.
+
+    :param host: A host, with its scheme where it has one; it is returned as it is where it is no bare IPv6 address.
+    """
+    scheme, separator, name = host.rpartition("://")
+    with suppress(ValueError):
+        name = f"[{IPv6Address(name)}]"
+    return f"{scheme}{separator}{name}"
