@@ -97,9 +97,10 @@ def rollbacks(events: Any) -> list[dict[str, Any]]:
         opposite = Action(action).opposite.value
         document_ids = [] if opposite in extra.get("in_answer_to", ()) else _changed(extra)
         if document_ids:
-            # A task with several assets makes several events of one change.
+            # A task with several assets makes several events of one change; when it runs again, of another one.
+            change = (extra["report"], extra.get("try_number")) if "report" in extra else len(found)
             found.setdefault(
-                str(extra.get("report", len(found))),
+                str(change),
                 {
                     "dify_conn_id": extra.get("dify_conn_id", DEFAULT_CONN_ID),
                     "dataset_id": extra["dataset_id"],
@@ -141,7 +142,8 @@ def _changed(extra: Mapping[str, Any]) -> list[str]:
 
     place = extra.get("report", {})
     report = XCom.get_one(**{name: place.get(name) for name in (*_TASK, "key")})
-    if not report:
+    # A later try has put its own report there.
+    if not report or len(report["changed"]) != extra["counts"]["changed"]:
         raise DifyInputError(
             f"The event is of more than {MAX_IDS:,} documents, so it does not name them, and the report that does is "
             f"not in XCom any more: {inputs.show(dict(place))}."

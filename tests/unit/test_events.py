@@ -219,6 +219,10 @@ class TestRollback:
         said = said_of(kb, "archive", ["a"])
         assert len(rollbacks({asset.uri: [event(said)], "an alias": [event(said)]})) == 1
 
+    def test_a_task_that_ran_again_made_two_changes(self, kb: Dataset) -> None:
+        first, again = (said_of(kb, "archive", [name], try_number=n) for n, name in enumerate("ab", 1))
+        assert [one["document_ids"] for one in rollbacks([first, again])] == [["b"], ["a"]]
+
     @pytest.mark.parametrize("action", ["ingest", "delete", "metadata", None])
     def test_what_has_no_opposite_is_left_out(self, kb: Dataset, action: Any) -> None:
         assert rollbacks([said_of(kb, action, ["a"]), {}]) == []
@@ -230,7 +234,7 @@ class TestRollback:
         assert rollbacks({}) == rollbacks([]) == []
 
     def test_of_many_documents_the_report_is_read(self, kb: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-        kept: list[Any] = [{"changed": ["a", "b"]}, None]
+        kept: list[Any] = [{"changed": ["a", "b"]}, None, {"changed": ["c"]}]  # the last one is of a later try
         asked: list[dict[str, Any]] = []
 
         def get_one(**kwargs: Any) -> Any:
@@ -238,10 +242,12 @@ class TestRollback:
             return kept.pop(0)
 
         monkeypatch.setattr(XCom, "get_one", get_one)
-        assert rollbacks(said_of(kb, "archive", None))[0]["document_ids"] == ["a", "b"]
+        said = said_of(kb, "archive", None, counts={"changed": 2})
+        assert rollbacks(said)[0]["document_ids"] == ["a", "b"]
         assert asked == [REPORT]
-        with pytest.raises(DifyInputError, match=r"not in XCom any more: \{'dag_id': 'dag'"):
-            rollbacks(said_of(kb, "archive", None))
+        for _ in kept.copy():
+            with pytest.raises(DifyInputError, match=r"not in XCom any more: \{'dag_id': 'dag'"):
+                rollbacks(said)
 
     def test_a_task_that_failed_halfway_can_be_told_of(self, kb: Dataset) -> None:
         documents = kb.add_documents(2)
