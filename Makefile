@@ -3,6 +3,8 @@
 
 # An interpreter to use instead of the first fitting one:   make test PYTHON=python3.13
 PYTHON ?=
+# Not every shell puts the home in the place of this one.
+override PYTHON := $(patsubst ~/%,$(HOME)/%,$(PYTHON))
 # More for pytest:   make test ARGS="-k status -x"
 ARGS ?=
 
@@ -12,7 +14,8 @@ MAKEFLAGS += --no-print-directory
 .PHONY: help venv demo test lint types format docs bench matrix system lock build clean
 
 # One stamp for each choice of PYTHON, so that another choice makes .venv anew instead of quietly using the old one.
-VENV := .venv/.made$(addprefix -,$(subst /,_,$(PYTHON)))
+nothing :=
+VENV := .venv/.made$(addprefix -,$(subst $(nothing) $(nothing),_,$(subst /,_,$(PYTHON))))
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
