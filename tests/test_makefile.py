@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 )
 def test_an_interpreter_may_be_anywhere(given: str, taken: str, stamp: str) -> None:
     done = subprocess.run(
-        ["make", "--dry-run", "venv", f"PYTHON={given}", "HOME=/home/me"],
+        ["make", "--dry-run", "--always-make", "venv", f"PYTHON={given}", "HOME=/home/me"],
         cwd=ROOT,
         capture_output=True,
         text=True,
