@@ -8,7 +8,7 @@ from enum import Enum
 
 from airflow_provider_dify.exceptions import DifyDocumentDeleteError
 from airflow_provider_dify.knowledge.flow import JSON
-from airflow_provider_dify.knowledge.report import lines_of, some_of
+from airflow_provider_dify.knowledge.report import by_name, lines_of, some_of
 
 
 class DeleteOutcome(str, Enum):
@@ -69,11 +69,7 @@ class DeleteReport:
         dry_run: bool = False,
     ) -> DeleteReport:
         """Make a report from the outcome of each document, in the order of the mapping."""
-        lists: dict[DeleteOutcome, list[str]] = {outcome: [] for outcome in DeleteOutcome}
-        for document_id, outcome in outcomes.items():
-            lists[outcome].append(document_id)
-        by_name = {outcome.value: tuple(ids) for outcome, ids in lists.items()}
-        return cls(dataset_id=dataset_id, errors=dict(errors), dry_run=dry_run, **by_name)
+        return cls(dataset_id=dataset_id, errors=dict(errors), dry_run=dry_run, **by_name(outcomes, DeleteOutcome))
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> DeleteReport:

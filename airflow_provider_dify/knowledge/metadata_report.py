@@ -8,7 +8,7 @@ from enum import Enum
 
 from airflow_provider_dify.exceptions import DifyMetadataError, DifyMetadataFailed
 from airflow_provider_dify.knowledge.flow import JSON
-from airflow_provider_dify.knowledge.report import lines_of, some_of
+from airflow_provider_dify.knowledge.report import by_name, lines_of, some_of
 
 
 class MetadataOutcome(str, Enum):
@@ -69,11 +69,9 @@ class MetadataReport:
         created_fields: Collection[str] = (),
     ) -> MetadataReport:
         """Make a report from the outcome of each document, in the order of the mapping."""
-        lists: dict[MetadataOutcome, list[str]] = {outcome: [] for outcome in MetadataOutcome}
-        for document_id, outcome in outcomes.items():
-            lists[outcome].append(document_id)
-        by_name = {outcome.value: tuple(ids) for outcome, ids in lists.items()}
-        return cls(dataset_id, errors=dict(errors), created_fields=tuple(created_fields), **by_name)
+        return cls(
+            dataset_id, errors=dict(errors), created_fields=tuple(created_fields), **by_name(outcomes, MetadataOutcome)
+        )
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> MetadataReport:

@@ -92,11 +92,9 @@ class StatusReport:
         dry_run: bool = False,
     ) -> StatusReport:
         """Make a report from the outcome of each document, in the order of the mapping."""
-        lists: dict[Outcome, list[str]] = {outcome: [] for outcome in Outcome}
-        for document_id, outcome in outcomes.items():
-            lists[outcome].append(document_id)
-        by_name = {outcome.value: tuple(ids) for outcome, ids in lists.items()}
-        return cls(dataset_id=dataset_id, action=action, errors=dict(errors), dry_run=dry_run, **by_name)
+        return cls(
+            dataset_id=dataset_id, action=action, errors=dict(errors), dry_run=dry_run, **by_name(outcomes, Outcome)
+        )
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> StatusReport:
@@ -180,6 +178,14 @@ class StatusReport:
             f"{self.action}: {count} of {self.total} documents of dataset {self.dataset_id} are not in the state "
             f"that was asked for. {'. '.join(parts)}."
         )
+
+
+def by_name(outcomes: Mapping[str, _O], kind: type[_O]) -> dict[str, tuple[str, ...]]:
+    """Return the documents that ended so, by the name of each outcome, in the order of the mapping."""
+    lists: dict[_O, list[str]] = {outcome: [] for outcome in kind}
+    for document_id, outcome in outcomes.items():
+        lists[outcome].append(document_id)
+    return {outcome.value: tuple(ids) for outcome, ids in lists.items()}
 
 
 def needing_attention(report: StatusReport, names: Mapping[str, str], limit: int = 20) -> dict[str, str]:

@@ -10,7 +10,7 @@ from airflow_provider_dify.exceptions import DifyRollbackError, DifyRollbackFail
 from airflow_provider_dify.knowledge.documents import Flags
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.manifest import flags_from, flags_to_json
-from airflow_provider_dify.knowledge.report import some_of
+from airflow_provider_dify.knowledge.report import by_name, some_of
 
 
 class RollbackOutcome(str, Enum):
@@ -70,11 +70,9 @@ class RollbackReport:
         errors: Mapping[str, str],
     ) -> RollbackReport:
         """Make a report from the outcome of each document, in the order of the mapping."""
-        lists: dict[RollbackOutcome, list[str]] = {outcome: [] for outcome in RollbackOutcome}
-        for document_id, outcome in outcomes.items():
-            lists[outcome].append(document_id)
-        by_name = {outcome.value: tuple(ids) for outcome, ids in lists.items()}
-        return cls(dataset_id, source, previous=dict(previous), errors=dict(errors), **by_name)
+        return cls(
+            dataset_id, source, previous=dict(previous), errors=dict(errors), **by_name(outcomes, RollbackOutcome)
+        )
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> RollbackReport:
