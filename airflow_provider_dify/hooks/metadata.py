@@ -67,6 +67,8 @@ class MetadataVerbs(FlowHook):
     ) -> MetadataReport:
         """Give each document values of its own, and prove that it has them; its other values stay.
 
+        https://docs.dify.ai/api-reference/metadata/update-document-metadata-in-batch
+
         :param dataset_id: UUID of the knowledge base.
         :param values_by_id: For each document, by its UUID, values as for :meth:`set_document_metadata`.
         :param batch_size: How many documents one request names at most.
@@ -89,6 +91,8 @@ class MetadataVerbs(FlowHook):
         tolerate: Iterable[str] = (),
     ) -> MetadataReport:
         """Take values away from documents, and prove that they are gone; the fields and other values stay.
+
+        https://docs.dify.ai/api-reference/metadata/update-document-metadata-in-batch
 
         :param dataset_id: UUID of the knowledge base.
         :param document_ids: UUIDs of the documents.

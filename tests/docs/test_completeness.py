@@ -71,6 +71,11 @@ def test_each_verb_is_in_the_table(name: str) -> None:
     assert f"`DifyHook.{name}`" in TEXTS["docs/hook.md"]
 
 
+@pytest.mark.parametrize("name", sorted(verbs() - {"server_version", "test_connection"}))
+def test_each_verb_leads_to_the_reference_of_dify(name: str) -> None:
+    assert "https://docs.dify.ai/" in (getattr(DifyHook, name).__doc__ or "")
+
+
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
 def test_files_that_are_named_are_there(page: str) -> None:
     named = set(re.findall(r"`(\.?\w+(?:/[\w.]+)+/?|\w+/)`", TEXTS[page])) - {"docs/_build", "dist/"}
