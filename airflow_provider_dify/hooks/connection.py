@@ -246,9 +246,12 @@ class _Extras:
 
     def url(self, name: str) -> str | None:
         value = self._left.pop(name, None)
-        if value is not None and not re.match(r"https?://[^/\s]", str(value)):
+        if value is None:
+            return None
+        text = str(value).strip()
+        if not re.fullmatch(r"https?://[^/\s]\S*", text, re.IGNORECASE):
             raise self._wrong(name, value, "an URL such as https://dify.example.com")
-        return str(value).rstrip("/") if value is not None else None
+        return text.rstrip("/")
 
     def warn_of_unknown(self, settings: Settings) -> None:
         if self._left:

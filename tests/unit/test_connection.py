@@ -224,6 +224,7 @@ class TestExtras:
             ({"headers": {"X-Team": "search"}}, "headers", {"X-Team": "search"}),
             ({"headers": '{"X-Team": "search"}'}, "headers", {"X-Team": "search"}),
             ({"console_url": "https://dify.example.com/"}, "console_url", "https://dify.example.com"),
+            ({"console_url": " HTTPS://dify.example.com/\n"}, "console_url", "HTTPS://dify.example.com"),
         ],
         ids=str,
     )
@@ -284,6 +285,10 @@ class TestExtras:
             ({"headers": {"X-Team": "\u2013 team-secret"}}, "characters that a header cannot have"),
             ({"headers": {"X Team": "team-secret"}}, "'X Team' is no name of a header"),
             ({"console_url": "dify.example.com"}, "must be an URL such as https://dify.example.com, not 'dify.ex"),
+            (
+                {"console_url": "https://dify.example.com/ x"},
+                "must be an URL such as https://dify.example.com, not 'https://d",
+            ),
             ({"console_url": 1}, "must be an URL such as https://dify.example.com, not 1"),
         ],
         ids=lambda value: str(value)[:60],
