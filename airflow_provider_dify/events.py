@@ -43,9 +43,14 @@ def event_extra(
         "dataset_id": report["dataset_id"],
         "action": action or report["action"],
         "counts": dict(report["counts"]),
-        "changed": list(ids) if len(ids) <= MAX_IDS else None,
+        "changed": named(ids),
         **({"dry_run": True} if report.get("dry_run") else {}),
     }
+
+
+def named(ids: Sequence[str]) -> list[str] | None:
+    """Return ids as an event names them: ``None`` where they are too many, as a part of them could pass for all."""
+    return list(ids) if len(ids) <= MAX_IDS else None
 
 
 def origin(context: Mapping[str, Any], dataset_id: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_dify.events import MAX_IDS
+from airflow_provider_dify.events import named
 from airflow_provider_dify.exceptions import (
     DifyIndexingError,
     DifyIndexingStalled,
@@ -250,6 +250,6 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
             report.to_json(),
             action="ingest",
             changed=report.ids(IngestOutcome.CREATED, IngestOutcome.UPDATED),
-            more={"old_document_ids": list(report.old_document_ids[:MAX_IDS])},
+            more={"old_document_ids": named(report.old_document_ids)},
             files=report.files,
         )

@@ -95,6 +95,15 @@ class TestExtra:
         assert said["old_document_ids"] == [old.id]
         assert len(said["changed"]) == 1
 
+    def test_it_names_all_that_is_replaced_or_nothing_of_it(
+        self, kb: Dataset, asset: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(events, "MAX_IDS", 1)
+        old = [kb.add_document(name) for name in ("guide.md", "rules.md")]
+        source = [{"name": document.name, "text": f"A newer {document.name}."} for document in old]
+        said = Run(ingest(old[0], source=source, if_exists="new_version", outlets=[asset])).of(asset)
+        assert (said["changed"], said["old_document_ids"]) == (None, None)
+
     def test_unchanged_documents_are_not_in_it(self, kb: Dataset, asset: Any) -> None:
         said = Run(status(kb.add_document("old", archived=True), outlets=[asset])).of(asset)
         assert said["changed"] == []
