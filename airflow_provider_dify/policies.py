@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dify.exceptions import DifyError
+from airflow_provider_dify.exceptions import DifyError, DifyKilledError
 
 if TYPE_CHECKING:
     from airflow.sdk import RetryDecision, RetryPolicy
@@ -56,7 +56,8 @@ class DifyRetryPolicy(RetryPolicy):
         :param context: Context of the task.
         :return: The decision; its ``reason`` is shown with the task.
         """
-        if not isinstance(exception, DifyError):
+        # Who kills a task may be a worker that is stopped: it says nothing about whether the next try ends well.
+        if not isinstance(exception, DifyError) or isinstance(exception, DifyKilledError):
             return RetryDecision.default()
         if not exception.retryable:
             return RetryDecision.fail(exception.message)

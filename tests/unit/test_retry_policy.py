@@ -10,6 +10,7 @@ from airflow_provider_dify.exceptions import (
     DifyAuthenticationError,
     DifyDocumentBusyError,
     DifyError,
+    DifyKilledError,
     DifyPlanLimitError,
     DifyRateLimitError,
     DifyRequestError,
@@ -66,6 +67,7 @@ def test_waits_a_day_at_most() -> None:
     [
         DifyServerError("500", status=500),
         DifyTransportError("refused", reached=False),
+        DifyKilledError("The task was killed."),
         ValueError("not of this package"),
         KeyboardInterrupt(),
     ],
