@@ -238,8 +238,9 @@ class _Announcer:
             return
         self._taken, self._turn = seen, float("inf")
         seen = seen.also(self._held) if self._held else seen
-        if self._mark.base is None or self._mark.news(seen):
-            # Another triggerer may be running this trigger, too, or may have until now.
+        if self._mark.base is None or self._mark.after(seen) != self._mark:
+            # Another triggerer may be running this trigger, too, or may have until now, and so may another trigger
+            # of the asset: what they have written must not be fired for again, nor be written over.
             self._mark = self._mark.joined(await self._state.read())
         first = self._mark.base is None
         if first:

@@ -403,6 +403,23 @@ class TestRestart:
         got = fired(dify, {"here": trigger(kb, store).run(), "there": trigger(kb, store).run()}, 3600)
         assert sorted(got["here"] + got["there"]) == names
 
+    def test_what_another_one_has_fired_is_not_written_over(self, dify: FakeDify, kb: Dataset) -> None:
+        """Here between a look and the writing of what it leaves: that a document of the base line is gone for good."""
+        store, page = Store(), kb.add_document("page", enabled=False)
+        here = trigger(kb, store, full_look_interval=1)
+        later(dify, 30, switch(kb.documents[0], on=False))
+        there: list[str] = []
+
+        async def looks() -> AsyncIterator[Any]:
+            async for seen in here.open_shared_stream(here.serialize()[1]):
+                if dify.clock.monotonic() >= 120 and not there:
+                    page.set(enabled=True)
+                    there.append((await anext(trigger(kb, store).run())).payload["name"])
+                yield seen
+
+        assert fired(dify, {"here": here.filter_shared_stream(looks())}, 600) == {"here": []}
+        assert there == ["page"]
+
     def test_it_is_written_before_it_fires(self, dify: FakeDify, kb: Dataset) -> None:
         store = Store()
 
