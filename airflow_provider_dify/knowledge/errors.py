@@ -28,6 +28,8 @@ _PLAN_FULL = re.compile(r"capacity of the vector space|number of documents|limit
 #: The same code as for a wrong parameter.
 _METADATA_BUSY = re.compile(r"^Another (document|knowledge base) metadata operation is running", re.IGNORECASE)
 _LONGEST_QUOTE = 300
+#: Seconds; nobody is heard who asks for more. So many digits can be sent that they are no finite number.
+_LONGEST_RETRY_AFTER = 86_400.0
 _NO_JSON = object()
 
 
@@ -56,7 +58,11 @@ def busy_name(error: DifyDocumentBusyError) -> str | None:
 
 def retry_after(response: Response) -> float | None:
     """Return the seconds that ``Retry-After`` asks for, in either of its forms; ``None`` where it asks for nothing."""
-    value = response.headers.get("retry-after", "").strip()
+    asked = _retry_after(response, response.headers.get("retry-after", "").strip())
+    return None if asked is None else min(asked, _LONGEST_RETRY_AFTER)
+
+
+def _retry_after(response: Response, value: str) -> float | None:
     if value.isdecimal():
         return float(value)
     try:

@@ -321,6 +321,11 @@ class TestFailures:
         assert "Traceback" not in caplog.text
         assert len(dify.requests) < 3 * 60 + 60
 
+    def test_what_dify_asks_for_has_an_end(self, dify: FakeDify, kb: Dataset) -> None:
+        names = ten(dify, kb)
+        later(dify, 250, lambda: dify.faults.add(Fault("status", status=429, retry_after="9" * 400)))
+        assert sorted(run(dify, trigger(kb), 24 * 3600 + 600)) == names
+
     def test_of_the_key(self, dify: FakeDify, kb: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
         """A new key in the connection is enough: the connection is read at each look."""
         names = ten(dify, kb)
