@@ -33,6 +33,8 @@ async def cancel_gently(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     except asyncio.CancelledError:
         scope.cancel()
         await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # nobody asks for it any more, and asyncio would log it with all that it quotes
         raise
     task.result()  # raises what the work has raised
     return done[0]

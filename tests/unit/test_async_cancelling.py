@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from typing import Any
@@ -19,6 +20,7 @@ from airflow_provider_dify.testing import FakeDify, Fault
 from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport import lines, opening
 from airflow_provider_dify.transport.asynchronous import AsyncClient
+from airflow_provider_dify.transport.cancelling import cancel_gently
 from airflow_provider_dify.transport.clock import SystemClock as RealTime
 from airflow_provider_dify.transport.settings import Settings
 from tests.unit.ways import (
@@ -223,3 +225,25 @@ def test_all_are_cancelled_while_the_connections_are_made(dify: FakeDify, monkey
     assert not lines._LINES
     assert not lines._CLOSING
     assert dify.connections == 0
+
+
+def test_what_fails_while_it_is_cancelled_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The text of such an error may quote what was sent."""
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise OSError("illegal header line: Bearer dataset-x") from None
+
+    async def main() -> None:
+        task = asyncio.create_task(cancel_gently(work))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        del task
+        gc.collect()
+
+    asyncio.run(main())
+    assert not caplog.text
