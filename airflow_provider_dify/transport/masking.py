@@ -1,7 +1,8 @@
 """Keeping secrets out of what the libraries below this package log.
 
-At level DEBUG httpcore shows the headers of every answer, and urllib3 at level WARNING those that it cannot read. A
-server or a proxy may show in them what it was sent. Airflow masks what its own log handlers write, and no others.
+At level DEBUG httpcore shows the headers of every answer, and the password of a SOCKS proxy; urllib3 shows at level
+WARNING those headers that it cannot read. A server or a proxy may show in them what it was sent. Airflow masks what
+its own log handlers write, and no others.
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ from contextvars import ContextVar
 
 from airflow_provider_dify.transport.settings import Settings
 
-_LOGGERS = ("httpcore.connection", "httpcore.http11", "httpcore.proxy", "urllib3.connection", "urllib3.connectionpool")
+_LOGGERS = (
+    "httpcore.connection",
+    "httpcore.http11",
+    "httpcore.http2",
+    "httpcore.proxy",
+    "httpcore.socks",
+    "urllib3.connection",
+    "urllib3.connectionpool",
+)
 #: Set while a request is on its way: what others send with these libraries is none of our business.
 _SETTINGS: ContextVar[Settings | None] = ContextVar("settings", default=None)
 

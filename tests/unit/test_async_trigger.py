@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -34,6 +35,7 @@ from airflow_provider_dify.knowledge.retries import retrying
 from airflow_provider_dify.testing import FakeDify, Fault
 from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport.clock import SystemClock as RealTime
+from airflow_provider_dify.transport.masking import masked_logs
 from airflow_provider_dify.transport.settings import Settings
 from tests.unit.ways import (
     LOG,
@@ -268,6 +270,22 @@ def test_the_libraries_below_do_not_log_what_a_server_echoes(
     # What others do with the library is shown as it is.
     logging.getLogger(logged[0].name).debug("others %s", dify.api_key)
     assert f"others {dify.api_key}" in caplog.text
+
+
+def test_no_logger_of_httpcore_shows_the_password_of_a_proxy(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever kind of proxy it is: that for SOCKS logs whom it logs in as, and needs a package that is not here."""
+    import httpcore
+
+    sources = [path.read_text() for path in Path(httpcore.__file__).parent.rglob("*.py")]
+    names = {name for source in sources for name in re.findall(r'getLogger\("(.+?)"\)', source)}
+    assert "httpcore.socks" in names
+    caplog.set_level(logging.DEBUG)
+    settings = Settings("https://dify/v1", "dataset-x", proxies={"https": "socks5://me:open-sesame@proxy:1080"})
+    with masked_logs(settings):
+        for name in names:
+            logging.getLogger(name).debug("setup.started auth=%r", (b"me", b"open-sesame"))
+    assert caplog.text.count("setup.started") == len(names)
+    assert "open-sesame" not in caplog.text
 
 
 def test_headers_that_cannot_be_read_are_not_logged_with_the_key(caplog: pytest.LogCaptureFixture) -> None:
