@@ -79,9 +79,9 @@ build_package() { # what users get: the sdist, and the wheel that comes out of t
   ls .matrix/dist/*
 }
 
-# What Airflow's constraint files hold back, and its package does not: its API server fails with newer ones.
-held_back() { # AIRFLOW
-  [ "$1" != 3.2 ] || echo 'fastapi<0.137' 'pydantic<2.14' 'starlette<1'
+# For an Airflow whose API server fails with dependencies of later days, as its package, unlike its constraint files, takes any.
+as_of() { # AIRFLOW
+  [ "$1" != 3.2 ] || echo --exclude-newer 2026-06-15
 }
 
 install_leg() { # ENVIRONMENT INTERPRETER AIRFLOW [lowest]
@@ -89,7 +89,7 @@ install_leg() { # ENVIRONMENT INTERPRETER AIRFLOW [lowest]
   [ "${4:-}" != lowest ] || choice=lowest-direct
   scripts/uv venv --quiet --clear --python "$2" "$1"
   scripts/uv pip install --quiet --python "$1/bin/python" --resolution "$choice" \
-    "apache-airflow==$3.*" $(held_back "$3") --editable '.[testing]' --group dev
+    "apache-airflow==$3.*" $(as_of "$3") --editable '.[testing]' --group dev
   scripts/uv pip list --quiet --python "$1/bin/python" |
     grep -E '^(apache-airflow|apache-airflow-providers-common-compat|airflow-provider-dify|requests|httpx|pytest) '
 }
@@ -139,7 +139,7 @@ agent_tools() { # ENVIRONMENT: the hook as tools of an agent, with the provider 
 }
 
 # `step` runs its command in a shell of its own, under `timeout`.
-export -f build_package held_back install_leg check_wheel check_providers system_test agent_tools
+export -f build_package as_of install_leg check_wheel check_providers system_test agent_tools
 
 beside() { # NAME ENVIRONMENT TEST PACKAGE ...: a system test that needs Debian's packages
   local name=$1 home=$2 test=$3
