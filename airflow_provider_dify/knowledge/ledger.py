@@ -14,6 +14,8 @@ _GONE = "It was deleted while the change was under way."
 _UNDONE = "Dify took the change, and its worker undid it."
 _ANSWER_LOST = "The answer to the change was lost, and Dify could not be asked again: it may not have been changed."
 _HALFWAY = "The repair got stuck halfway: the document is in the opposite state."
+_UNPROVEN = "Dify took the change, and the run ended before it was proven that it stands."
+_UNSEEN = "The run ended before it was seen that search follows."
 
 
 class Ledger:
@@ -107,6 +109,10 @@ class Ledger:
         for document_id in look.gone:
             self._settle(document_id, Outcome.MISSING, _GONE)
 
+    def doubt_changed(self) -> None:
+        """Write down that what is settled as changed may have been undone since, as nobody can look."""
+        self.errors.update(dict.fromkeys(self.changed, _UNPROVEN))
+
     def time_is_up(self) -> None:
         """Give an outcome to all that has none."""
         for document_id in [*self.awaited]:
@@ -129,11 +135,16 @@ class Ledger:
         """Return the outcome of each document, or what it would be if the run ended now."""
         return {document_id: self.settled.get(document_id) or self._so_far(document_id) for document_id in self._ids}
 
-    def notes(self) -> dict[str, str]:
-        """Return what there is to say of single documents, for a report made now."""
+    def notes(self, *, goes_on: bool = False) -> dict[str, str]:
+        """Return what there is to say of single documents, for a report made now.
+
+        :param goes_on: Whether another process goes on, so that what is not proven yet is not in doubt.
+        """
+        unseen = {} if goes_on else dict.fromkeys(self.awaited, _UNSEEN)
+        unproven = {} if goes_on else dict.fromkeys(self._sent.ours.difference(self.settled), _UNPROVEN)
         lost = {document_id: _ANSWER_LOST for document_id in self._sent.unsure if document_id in self.open}
         halfway = {document_id: _HALFWAY for document_id in self._sent.driven if document_id in self.open}
-        return {**self.errors, **lost, **halfway}
+        return {**self.errors, **unseen, **unproven, **lost, **halfway}
 
     def _so_far(self, document_id: str) -> Outcome:
         if document_id in self._sent.driven and document_id in self.open:

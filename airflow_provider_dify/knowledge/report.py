@@ -202,8 +202,9 @@ def attention(
     for outcome, ids in report.failing(tolerate).items():
         lines.append(f"{outcome.value}: {len(ids)} ({ADVICE[outcome]})")
         lines += lines_of(ids, names, report.errors, limit)
-    if doubtful := [document_id for document_id in report.changed if document_id in report.errors]:
-        lines.append(f"changed, but not for certain: {some_of(tuple(doubtful))}: {report.errors[doubtful[0]]}")
+    for outcome in (outcome for outcome in Outcome if outcome.good):
+        if doubtful := tuple(document_id for document_id in report.ids(outcome) if document_id in report.errors):
+            lines.append(f"{outcome.value}, but not for certain: {some_of(doubtful)}: {report.errors[doubtful[0]]}")
     return lines
 
 

@@ -101,7 +101,7 @@ class StatusChange:
 
     def report(self) -> StatusReport:
         """Return what has become of each document so far; at any moment, whole and consistent."""
-        outcomes, notes = self._ledger.outcomes(), self._ledger.notes()
+        outcomes, notes = self._ledger.outcomes(), self._ledger.notes(goes_on=self.handed_over or self._dry_run)
         return StatusReport.build(self.dataset_id, self.action.value, outcomes, notes, dry_run=self._dry_run)
 
     def handover(self) -> Handover:
@@ -132,6 +132,8 @@ class StatusChange:
                 yield from self._carry_out(deadline, retries, hand_over=hand_over)
                 yield from self._last_look_at_flags(deadline)
         except DifyError as error:
+            if self._looks_old and not self._wait_for_search:
+                self._ledger.doubt_changed()
             error.report = self.report()
             raise
         report = self.report()
@@ -197,7 +199,7 @@ class StatusChange:
         if result.error:
             return result.error
         if result.taken and not self._wait_for_search:
-            yield from self._read_back(result.taken, deadline)
+            self._looks_old |= yield from self._read_back(result.taken, deadline)
         if not result.taken or deadline.passed:  # the worker needs a moment for what was just sent
             yield from self._prove(deadline, progress)
         return None
@@ -271,15 +273,14 @@ class StatusChange:
         """Read back what was changed: a worker that fails undoes a change long after Dify's answer."""
         for _ in range(_MOST_LAST_LOOKS):
             if self._looks_old and not self.handed_over:
-                self._looks_old = False
-                yield from self._read_back(self._ledger.changed, deadline)
+                self._looks_old = yield from self._read_back(self._ledger.changed, deadline)
 
-    def _read_back(self, changed: list[str], deadline: Deadline) -> Flow[None]:
-        """Read what was changed; where that took long, what was read first may be undone by now."""
+    def _read_back(self, changed: list[str], deadline: Deadline) -> Flow[bool]:
+        """Read what was changed; return whether that took long, so that what was read first may be undone by now."""
         began, retries = deadline.elapsed, deadline.retries
         yield from self._read(changed)
         took_long = deadline.elapsed - began > _LONG_LOOK + _LONG_LOOK_AT_EACH * len(changed)
-        self._looks_old |= took_long or deadline.retries > retries
+        return took_long or deadline.retries > retries
 
     def _read(self, ids: Iterable[str]) -> Flow[None]:
         asked = list(ids)
