@@ -21,6 +21,7 @@ from airflow_provider_dify.exceptions import (
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import IndexingState
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.packing import pack_ids, unpack_ids
 from airflow_provider_dify.knowledge.progress import Progress, Waits
 from airflow_provider_dify.knowledge.reading import read_documents
 
@@ -58,7 +59,6 @@ class IndexingWait:
     :param batch: The batch that Dify answered a creation with: a text of 20 digits.
     :param document_ids: Instead of it, UUIDs of documents: a list, one id, or a string that holds a list.
     :param stall_timeout: Seconds without any movement after which it fails; ``None``: never.
-    :param so_far: What was seen before, from :meth:`so_far`, where the wait goes on in another process.
     :raises DifyInputError: Something of this makes no sense.
     """
 
@@ -69,7 +69,6 @@ class IndexingWait:
         batch: object = None,
         document_ids: object = None,
         stall_timeout: float | None = STALL_TIMEOUT,
-        so_far: Mapping[str, JSON] | None = None,
     ) -> None:
         require_one(batch, document_ids)
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
@@ -81,9 +80,6 @@ class IndexingWait:
         self._moved = 0.0
         self._server_time = 0.0
         self._progress: Progress | None = None
-        if so_far:
-            self._moved = so_far["moved"]
-            self._states = {seen[0]: _state_from(*seen) for seen in so_far["seen"]}
 
     def __str__(self) -> str:
         what = f"batch {self.batch}" if self.batch else f"{len(self._asked)} documents"
@@ -94,13 +90,32 @@ class IndexingWait:
         """The documents that are known to be awaited, in order."""
         return self._asked or tuple(self._states)
 
-    def so_far(self) -> dict[str, JSON]:
-        """Return what was seen so far as plain JSON, so that another process can tell whether anything moved since.
+    def to_json(self) -> dict[str, JSON]:
+        """Return it and what was seen so far as plain JSON, of few bytes for each document, to go on elsewhere.
 
         It goes with the time at which the wait began, by a clock that both processes have.
         """
-        seen = [[s.id, s.status, s.completed_segments, s.total_segments] for s in self._states.values()]
-        return {"moved": self._moved, "seen": seen}
+        seen = [(s.status, s.completed_segments, s.total_segments) for s in self._states.values()]
+        kinds = {kind: number for number, kind in enumerate(dict.fromkeys(seen))}
+        return {
+            "dataset_id": self.dataset_id,
+            "batch": self.batch,
+            "ids": pack_ids(self.document_ids),
+            "seen": [kinds[kind] for kind in seen],
+            "kinds": [list(kind) for kind in kinds],
+            "moved": self._moved,
+            "stall_timeout": self._stall_timeout,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> IndexingWait:
+        """Return what :meth:`to_json` was made of, so that it can tell whether anything has moved since."""
+        ids, batch = unpack_ids(data["ids"]), data["batch"]
+        asked = None if batch else list(ids)
+        wait = cls(data["dataset_id"], batch=batch, document_ids=asked, stall_timeout=data["stall_timeout"])
+        wait._moved = data["moved"]
+        wait._states = {i: _state_from(i, *data["kinds"][kind]) for i, kind in zip(ids, data["seen"], strict=False)}
+        return wait
 
     def flow(self, deadline: Deadline, *, poll_interval: float) -> Flow[IndexingReport]:
         """Wait until all documents are indexed.

@@ -54,6 +54,7 @@ def defer_until_indexed(
     :param started: When the task began, in seconds since the epoch.
     :param kwargs: What ``execute_complete`` is given.
     """
+    from airflow_provider_dify.knowledge.indexing import IndexingWait
     from airflow_provider_dify.triggers.indexing import DifyDocumentIndexingTrigger
 
     left = seconds_left(started, operator.timeout)
@@ -61,12 +62,10 @@ def defer_until_indexed(
     operator.defer(
         trigger=DifyDocumentIndexingTrigger(
             dify_conn_id=operator.dify_conn_id,
-            dataset_id=dataset_id,
-            document_ids=active,
+            wait=IndexingWait(dataset_id, document_ids=active, stall_timeout=operator.stall_timeout).to_json(),
             started=started,
             timeout=operator.timeout,
             poll_interval=operator.poll_interval,
-            stall_timeout=operator.stall_timeout,
         ),
         method_name="execute_complete",
         kwargs=kwargs,

@@ -200,22 +200,17 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
     def _defer(self, wait: IndexingWait, deadline: Deadline) -> None:
         from airflow_provider_dify.triggers.indexing import DifyDocumentIndexingTrigger
 
-        document_ids = list(wait.document_ids)
         self.log.info("The triggerer goes on waiting, up to %.0f s.", deadline.remaining)
         self.defer(
             trigger=DifyDocumentIndexingTrigger(
                 dify_conn_id=self.dify_conn_id,
-                dataset_id=wait.dataset_id,
-                batch=wait.batch,
-                document_ids=None if wait.batch else document_ids,
+                wait=wait.to_json(),
                 started=clocks.clock.time() - deadline.elapsed,
                 timeout=self.timeout,
                 poll_interval=max(self.poke_interval, _SHORTEST_INTERVAL),
-                stall_timeout=self.stall_timeout,
-                so_far=wait.so_far(),
             ),
             method_name="execute_complete",
-            timeout=patience(deadline.remaining, len(document_ids)),
+            timeout=patience(deadline.remaining, len(wait.document_ids)),
         )
 
 

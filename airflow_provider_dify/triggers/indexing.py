@@ -24,45 +24,26 @@ class DifyDocumentIndexingTrigger(BaseTrigger):
 
     :param dify_conn_id: Id of the Airflow Connection. The key is fetched when the trigger runs, and never is part of
         it.
-    :param dataset_id: UUID of the knowledge base.
-    :param batch: The batch of the documents.
-    :param document_ids: Their UUIDs, instead of a batch.
+    :param wait: What it waits for and what the task has seen of it (:meth:`IndexingWait.to_json`). A triggerer that is
+        restarted begins with it again, and tells by it whether something has moved since.
     :param started: When the task began to wait, in seconds since the epoch.
     :param timeout: Seconds from then until which it waits.
     :param poll_interval: Seconds between two looks; the first looks come sooner.
-    :param stall_timeout: Seconds in which no document moves a step or a segment, after which it fails; ``None``: never.
-    :param so_far: What the task has seen of the documents (:meth:`IndexingWait.so_far`). A triggerer that is restarted
-        begins with it again and tells by it whether something has moved since.
     """
 
     def __init__(
-        self,
-        *,
-        dify_conn_id: str,
-        dataset_id: str,
-        batch: str | None = None,
-        document_ids: list[str] | None = None,
-        started: float,
-        timeout: float,
-        poll_interval: float,
-        stall_timeout: float | None,
-        so_far: dict[str, JSON] | None = None,
+        self, *, dify_conn_id: str, wait: dict[str, JSON], started: float, timeout: float, poll_interval: float
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.dify_conn_id = dify_conn_id
-        self.dataset_id = dataset_id
-        self.batch = batch
-        self.document_ids = document_ids
+        self.wait = wait
         self.started = started
         self.timeout = timeout
         self.poll_interval = poll_interval
-        self.stall_timeout = stall_timeout
-        self.so_far = so_far
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and the arguments to make this trigger again: plain JSON, and no secret."""
-        names = ("dify_conn_id", "dataset_id", "batch", "document_ids", "started", "timeout", "poll_interval",
-                 "stall_timeout", "so_far")  # fmt: skip
+        names = ("dify_conn_id", "wait", "started", "timeout", "poll_interval")
         path = f"{type(self).__module__}.{type(self).__qualname__}"
         return path, {name: getattr(self, name) for name in names}
 
@@ -77,13 +58,7 @@ class DifyDocumentIndexingTrigger(BaseTrigger):
             yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> IndexingReport:
-        wait = IndexingWait(
-            self.dataset_id,
-            batch=self.batch,
-            document_ids=self.document_ids,
-            stall_timeout=self.stall_timeout,
-            so_far=self.so_far,
-        )
+        wait = IndexingWait.from_json(self.wait)
         # The wall clock, as the wait began in another process.
         deadline = Deadline(self.timeout, clocks.clock.time, self.started)
         settings = await async_settings(self.dify_conn_id)

@@ -108,6 +108,10 @@ def always(answer: Any) -> Script:
 
 def wait_for(script: Script, *, timeout: float = 1e6, poll_interval: float = 60.0, **kwargs: Any) -> IndexingReport:
     wait = IndexingWait(KB, **({"batch": BATCH} | kwargs if "document_ids" not in kwargs else kwargs))
+    return finish(wait, script, timeout=timeout, poll_interval=poll_interval)
+
+
+def finish(wait: IndexingWait, script: Script, *, timeout: float = 1e6, poll_interval: float = 60.0) -> IndexingReport:
     report = script.run(wait.flow(script.deadline(timeout), poll_interval=poll_interval))
     assert isinstance(report, IndexingReport)
     return report

@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferr
 
 from airflow_provider_dify.exceptions import DifyAuthenticationError, DifyIngestError
 from airflow_provider_dify.knowledge.flow import Deadline, Pause, Request, Response, Step
+from airflow_provider_dify.knowledge.indexing import IndexingWait
 from airflow_provider_dify.knowledge.ingest_report import IngestReport
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.watching import Watch
@@ -397,7 +398,8 @@ class TestDeferred:
         dify.worker.stop()
         task, operator, deferred = self.run(dify, kb, [text("a"), text("b")])
         arguments = json.loads(json.dumps(deferred.trigger.serialize()[1]))
-        assert arguments["document_ids"] == [document.id for document in kb.documents]
+        awaited = IndexingWait.from_json(arguments["wait"])
+        assert awaited.document_ids == tuple(document.id for document in kb.documents)
         assert dify.api_key not in str(arguments)
         dify.worker.start()
         dify.settle()

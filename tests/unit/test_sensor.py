@@ -25,6 +25,7 @@ from airflow_provider_dify.exceptions import (
     DifyIndexingTimeout,
     DifyInputError,
 )
+from airflow_provider_dify.knowledge.packing import pack_ids
 from airflow_provider_dify.sensors.documents import DifyDocumentIndexingSensor
 from airflow_provider_dify.testing import Dataset, FakeDify
 from airflow_provider_dify.triggers.indexing import DifyDocumentIndexingTrigger
@@ -177,14 +178,18 @@ class TestDeferred:
         assert through_json(kwargs) == kwargs
         assert kwargs == {
             "dify_conn_id": "dify_default",
-            "dataset_id": kb.id,
-            "batch": page.batch,
-            "document_ids": None,
+            "wait": {
+                "dataset_id": kb.id,
+                "batch": page.batch,
+                "ids": pack_ids([page.id]),
+                "seen": [0],
+                "kinds": [["indexing", 0, 1]],
+                "moved": 0.0,
+                "stall_timeout": 500,
+            },
             "started": dify.clock.time(),
             "timeout": 700.0,
             "poll_interval": 30.0,
-            "stall_timeout": 500,
-            "so_far": {"moved": 0.0, "seen": [[page.id, "indexing", 0, 1]]},
         }
         assert dify.api_key not in json.dumps(kwargs)
 
