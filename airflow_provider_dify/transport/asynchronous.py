@@ -80,8 +80,9 @@ class AsyncClient:
         # The time for an answer begins when it is the request's turn.
         async with self._turn(request, deadline):
             answer = await self._exchange(transport, request)
-        self.server_version = answer.headers.get("X-Version", self.server_version)
-        return common.response_from(self._settings, answer.status_code, answer.headers, answer.content)
+        response = common.response_from(self._settings, answer.status_code, answer.headers, answer.content)
+        self.server_version = response.headers.get("x-version", self.server_version)
+        return response
 
     @asynccontextmanager
     async def _turn(self, request: Request, deadline: Deadline | None) -> AsyncIterator[None]:

@@ -79,10 +79,10 @@ def response_from(settings: Settings, status: int, headers: Mapping[str, str], b
     :param body: The body, decoded from its content encoding.
     """
     headers = {name.lower(): value for name, value in headers.items()}
+    # Some proxies show what they were sent, in their headers and pages.
     if status >= 300 or "json" not in headers.get("content-type", ""):
-        # Some proxies show what they were sent in their pages.
-        headers = {name: settings.masked(value) for name, value in headers.items()}
         body = settings.masked(body.decode(errors="replace")).encode()
+    headers = {name: settings.masked(value) for name, value in headers.items()}
     return Response(status, headers, body, at=clocks.clock.time())
 
 

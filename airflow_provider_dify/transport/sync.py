@@ -95,8 +95,9 @@ class Client:
             )
         except (OSError, ValueError) as error:  # requests' own errors are OSErrors; a missing CA bundle is a plain one
             raise self._failure(request, error) from None  # its own text may hold secrets
-        self.server_version = answer.headers.get("X-Version", self.server_version)
-        return common.response_from(settings, answer.status_code, answer.headers, answer.content)
+        response = common.response_from(settings, answer.status_code, answer.headers, answer.content)
+        self.server_version = response.headers.get("x-version", self.server_version)
+        return response
 
     def _open_session(self) -> requests.Session:
         if self._session is None:

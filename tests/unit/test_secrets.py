@@ -127,6 +127,12 @@ def dify_fails(stage: Stage) -> Iterator[Callable[[], object]]:
         yield stage.operate
     stage.fault("reset_after", method="PATCH")
     yield stage.operate
+    stage.dify.version = KEY
+    yield stage.test
+    yield lambda: stage.connect().server_version
+    stage.fault("truncated")
+    yield stage.ask
+    stage.dify.version = "1.14.1"
     stage.fault("echo_key", method="PATCH", status=500)
     yield stage.operate
     stage.fault("hang")
