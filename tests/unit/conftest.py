@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +15,9 @@ import httpx
 import pytest
 
 from airflow_provider_dify.exceptions import DifyError
+from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.hooks.dify import DifyHook
+from airflow_provider_dify.operators.base import KnowledgeBaseTask
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault, SystemClock
@@ -212,3 +215,18 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in names:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def hook(dify: FakeDify) -> Iterator[DifyHook]:
+    with DifyHook() as hook:
+        yield hook
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """What is in the task's log, in whatever way this Airflow logs."""
+    for kind in (KnowledgeBaseTask, FlowHook):
+        monkeypatch.setattr(kind, "log", logging.getLogger("task"), raising=False)
+    caplog.set_level(logging.INFO, logger="task")
+    return caplog

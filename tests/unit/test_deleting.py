@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import logging
 import pickle
 from collections import Counter
 from collections.abc import Callable
@@ -306,15 +305,6 @@ def test_what_is_about_all_stops_all(dify: FakeDify, kb: Dataset, delete: Delete
 def test_a_knowledge_base_that_is_gone(dify: FakeDify, kb: Dataset) -> None:
     with pytest.raises(DifyNotFoundError, match="Dataset not found"):
         DifyHook().delete_documents(UNKNOWN, [UNKNOWN])
-
-
-@pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """What is in the task's log."""
-    for kind in (DifyDocumentDeleteOperator, DifyHook):
-        monkeypatch.setattr(kind, "log", logging.getLogger("task"), raising=False)
-    caplog.set_level(logging.INFO, logger="task")
-    return caplog
 
 
 class TestFilters:

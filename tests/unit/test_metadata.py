@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import random
-from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta, timezone
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from airflow_provider_dify.exceptions import (
     DifyError,
-    DifyInputError,
     DifyMetadataError,
     DifyMetadataFailed,
     DifyNotFoundError,
@@ -23,70 +20,18 @@ from airflow_provider_dify.exceptions import (
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Request, Response
 from airflow_provider_dify.knowledge.metadata import MetadataChange, set_values
-from airflow_provider_dify.knowledge.metadata_fields import FieldType, Value, create_field, native, same
+from airflow_provider_dify.knowledge.metadata_fields import Value
 from airflow_provider_dify.knowledge.metadata_report import MetadataOutcome, MetadataReport
 from airflow_provider_dify.knowledge.retries import Retries
-from airflow_provider_dify.operators.metadata import DifyDocumentMetadataOperator
-from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault
-from tests.unit.conftest import TaskInstance
-from tests.unit.test_provider_info import python
+from airflow_provider_dify.testing import Dataset, FakeDify, Fault
+from tests.unit.describing import SEEN, SEEN_AT, UNKNOWN, add_field, hold, ids
 
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
 ASSIGN = "/documents/metadata$"
-SEEN = datetime(2026, 1, 31, 12, 30, 0, 750_000, tzinfo=timezone(timedelta(hours=1)))
-SEEN_AT = 1769859000
-
-
-@pytest.fixture
-def hook(dify: FakeDify) -> Iterator[DifyHook]:
-    with DifyHook() as hook:
-        yield hook
 
 
 def assigned(dify: FakeDify) -> list[list[dict[str, Any]]]:
     """The entries of each request that set values, in order."""
     return [r.json["operation_data"] for r in dify.requests if r.method == "POST" and r.path.endswith(ASSIGN[:-1])]
-
-
-def ids(documents: Iterable[Document]) -> list[str]:
-    return [document.id for document in documents]
-
-
-def add_field(kb: Dataset, name: str, kind: str) -> None:
-    with DifyHook() as hook:
-        hook.run(create_field(kb.id, name, FieldType(kind)))
-
-
-def hold(page: Document, seconds: float) -> None:
-    """Keep Dify's lock on the metadata of a document: whoever is refused by one takes it away."""
-    world = page.dataset.world
-    until = world.clock.monotonic() + seconds
-
-    def lock(at: float) -> None:
-        left = until - world.clock.monotonic()
-        if left > 0:
-            page.lock_metadata(left)
-            world.schedule(min(left, 0.2), lock)
-
-    lock(0.0)
-
-
-@pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the operator and the hook say, in whatever way this Airflow logs."""
-    lines: list[str] = []
-
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            lines.append(record.getMessage())
-
-    logger = logging.getLogger("said")
-    monkeypatch.setattr(logger, "handlers", [Keep()])
-    monkeypatch.setattr(logger, "propagate", False)
-    logger.setLevel(logging.INFO)
-    for kind in (DifyDocumentMetadataOperator, DifyHook):
-        monkeypatch.setattr(kind, "log", logger)
-    return lines
 
 
 def report_of(caught: pytest.ExceptionInfo[DifyError]) -> MetadataReport:
@@ -329,10 +274,6 @@ def driven(flow: Flow[MetadataReport], replies: Iterable[dict[str, Any]]) -> tup
             answer = Response(200, {}, json.dumps(next(left)).encode())
 
 
-def row(name: str, says: str, **given: Any) -> Any:
-    return pytest.param(given, says, id=name)
-
-
 @pytest.mark.parametrize("seed", range(12))
 def test_whatever_happens_the_report_is_true(dify: FakeDify, kb: Dataset, hook: DifyHook, seed: int) -> None:
     chance = random.Random(seed)
@@ -367,169 +308,6 @@ def test_whatever_happens_the_report_is_true(dify: FakeDify, kb: Dataset, hook: 
             assert {name: page.metadata[name] for name in ("keep", "n")} == {n: before[n] for n in ("keep", "n")}
 
 
-class TestBadInput:
-    @pytest.mark.parametrize(
-        ("given", "says"),
-        [
-            row("nothing to do", "Neither values nor clear says what to change"),
-            row("no values", "Neither values nor clear", values={}),
-            row("a list", "values must map names of metadata fields to values, not ['a']", values=["a"]),
-            row("a text", "values must map names", values="a=1"),
-            row("a rendered list", "values must map names", values='["a"]'),
-            row("a truth value", "Dify has no field for truth values: give 1 or 0, or a text.", values={"a": True}),
-            row("a list as value", "values['a'] must be a text, a finite number, or a datetime", values={"a": [1]}),
-            row("not a number", "values['a'] must be a text, a finite number", values={"a": float("nan")}),
-            row("an infinite number", "values['a'] must be", values={"a": float("inf")}),
-            row("a NUL", "values['a'] must be a text", values={"a": "x\0"}),
-            row("half a character", "values['a'] must be a text", values={"a": "\ud800"}),
-            row("half a character as name", "no name of a metadata field", values={"\ud800": "x"}),
-            row("a number beyond all", "values['a'] must be a text, a finite number", values={"a": 10**400}),
-            row("no time zone", "Give it a time zone.", values={"a": datetime(2026, 1, 1)}),  # noqa: DTZ001
-            row("a built-in field", "values names 'uploader', which is a built-in field", values={"uploader": "me"}),
-            row("no name", "values holds something that is no name of a metadata field: ' '", values={" ": "x"}),
-            row("a number as name", "no name of a metadata field: 7", values={7: "x"}),
-            row("a long name", "a metadata field with 256 characters", values={"n" * 256: "x"}),
-            row("set and cleared", "'a' is in values and in clear", values={"a": 1}, clear="a"),
-            row("clear a built-in field", "clear names 'source'", clear=["source"]),
-            row("clear a number", "clear must be a list of names of metadata fields, not 7", clear=7),
-            row("clear no name", "clear holds something that is no name", clear=[None]),
-            row("no documents", "document_ids holds no id", values={"a": 1}, document_ids=[]),
-            row("no id", "document_ids[0] is not a UUID: 'x'", values={"a": 1}, document_ids=["x"]),
-            row("no dataset", "dataset_id is not a UUID: 'kb'", values={"a": 1}, dataset_id="kb"),
-            row("batch size", "batch_size must be a whole number of at least 1, not 0", values={"a": 1}, batch_size=0),
-            row("timeout", "timeout must be a number above 0, not 0", values={"a": 1}, timeout=0),
-            row("an outcome", "tolerate must be one of changed, unchanged, missing", values={"a": 1}, tolerate="gone"),
-        ],
-    )
-    def test_nothing_is_sent(self, dify: FakeDify, given: dict[str, Any], says: str) -> None:
-        parameters = {"dataset_id": UNKNOWN, "document_ids": [UNKNOWN], **given}
-        operator = DifyDocumentMetadataOperator(task_id="set", **parameters)
-        with pytest.raises(DifyInputError) as caught:
-            operator.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
-        assert says in str(caught.value)
-        assert dify.requests == []
-
-    @pytest.mark.parametrize(
-        ("values", "says"),
-        [
-            ({}, "values must map ids of documents to values, not {}"),
-            ({"x": {"a": 1}}, "An id of values is not a UUID: 'x'"),
-            ({UNKNOWN: {}}, f"values[{UNKNOWN}] must map names of metadata fields to values, not {{}}"),
-            ({UNKNOWN: {"a": 1}, UNKNOWN.replace("-", ""): {"a": 2}}, f"values holds document {UNKNOWN} twice"),
-            (
-                {UNKNOWN: {"a": 1}, UNKNOWN.replace("8", "9"): {"a": "x"}},
-                "The values of metadata field 'a' are of different types: number and string, 'x'",
-            ),
-        ],
-    )
-    def test_values_of_each_document(self, dify: FakeDify, hook: DifyHook, values: Any, says: str) -> None:
-        with pytest.raises(DifyInputError) as caught:
-            hook.set_metadata_of_documents(UNKNOWN, values)
-        assert says in str(caught.value)
-        assert dify.requests == []
-
-    @pytest.mark.parametrize(
-        ("kind", "value"),
-        [("string", 1), ("string", SEEN), ("number", "1"), ("number", SEEN), ("time", "2026-01-31")],
-    )
-    def test_a_value_that_does_not_go_into_its_field(
-        self, dify: FakeDify, kb: Dataset, hook: DifyHook, kind: str, value: Any
-    ) -> None:
-        add_field(kb, "a", kind)
-        with pytest.raises(DifyInputError, match=f"'a' holds values of type {kind}") as caught:
-            hook.set_document_metadata(kb.id, kb.add_document("page").id, {"a": value, "new": 1})
-        assert ("render_template_as_native_obj" in str(caught.value)) is isinstance(value, str)
-        assert [request.method for request in dify.requests] == ["POST", "GET"]  # the first made the field
-
-
-class TestOperator:
-    def test_it_returns_the_report_and_leaves_it_in_xcom(self, kb: Dataset, said: list[str]) -> None:
-        page = kb.add_document("page", metadata={"old": "x"})
-        task = TaskInstance()
-        operator = DifyDocumentMetadataOperator(
-            task_id="set", dataset_id=kb.id, document_ids=f'["{page.id}"]', values='{"stage": "live"}', clear="old"
-        )
-        returned = operator.execute({"ti": task})  # type: ignore[typeddict-item]
-        assert returned == task.xcom["report"]
-        assert returned["changed"] == [page.id]
-        assert MetadataReport.from_json(returned).to_json() == returned
-        assert page.metadata == {"stage": "live"}
-        assert said == [
-            f"Metadata of 1 documents of Dify dataset {kb.id}: set 'stage' and clear 'old', in batches of 50.",
-            "Metadata of 1 documents: 1 to change (set 'stage' and clear 'old'). Fields to create: 'stage' (string).",
-            "Result of the change of metadata: 1 changed.",
-        ]
-
-    def test_the_report_is_there_also_where_it_fails(self, kb: Dataset, said: list[str]) -> None:
-        task = TaskInstance()
-        operator = DifyDocumentMetadataOperator(
-            task_id="set", dataset_id=kb.id, document_ids=[UNKNOWN], values={"a": 1}
-        )
-        with pytest.raises(DifyMetadataFailed):
-            operator.execute({"ti": task})  # type: ignore[typeddict-item]
-        assert task.xcom["report"]["missing"] == [UNKNOWN]
-        assert said[-1] == f"  {UNKNOWN}: It is not in this knowledge base."
-
-    def test_what_is_tolerated_is_told_without_advice(self, kb: Dataset, said: list[str]) -> None:
-        operator = DifyDocumentMetadataOperator(
-            task_id="set", dataset_id=kb.id, document_ids=[UNKNOWN], values={"a": 1}, tolerate="missing"
-        )
-        operator.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
-        assert said[-2:] == ["missing: 1 (tolerated)", f"  {UNKNOWN}: It is not in this knowledge base."]
-
-    def test_a_kill_leaves_behind_what_was_done(self, dify: FakeDify, kb: Dataset) -> None:
-        pages = kb.add_documents(10)
-        hold(pages[9], 3600)
-        task = TaskInstance()
-        operator = DifyDocumentMetadataOperator(
-            task_id="set", dataset_id=kb.id, document_ids=ids(pages), values={"a": 1}
-        )
-        kb.world.schedule(20, lambda at: operator.on_kill())
-        with pytest.raises(DifyError, match="killed"):
-            operator.execute({"ti": task})  # type: ignore[typeddict-item]
-        assert task.xcom["report"]["changed"] == ids(pages[:9])
-        assert task.xcom["report"]["failed"] == [pages[9].id]
-
-    def test_it_is_templated(self) -> None:
-        assert set(DifyDocumentMetadataOperator.template_fields) == {
-            "dify_conn_id", "dataset_id", "document_ids", "values", "clear"
-        }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("kind", "wanted", "present", "is_same"),
-    [
-        ("string", "7", "7", True),
-        ("string", "7", 7, True),
-        ("number", 7, "7", True),
-        ("number", 7, 7.0, True),
-        ("number", 7, "7.0", True),
-        ("number", 0.1, "0.1", True),
-        ("number", 2**70, str(2**70), True),
-        ("number", 7, "seven", False),
-        ("number", 7, "nan", False),
-        ("number", 7, None, False),
-        ("number", None, None, True),
-        ("number", None, "7", False),
-        ("time", SEEN, str(SEEN_AT), True),
-        ("time", SEEN, f"{SEEN_AT}.0", True),
-        ("time", SEEN, SEEN_AT + 1, False),
-    ],
-)
-def test_same(kind: str, wanted: Any, present: Any, is_same: bool) -> None:
-    assert same(kind, wanted, present) is is_same
-
-
-@pytest.mark.parametrize(
-    ("kind", "present", "value"),
-    [("number", "7", 7), ("number", "0.5", 0.5), ("number", "seven", "seven"), ("number", "inf", "inf"),
-     ("time", "1769859000.0", 1769859000.0), ("string", "7", "7"), ("number", 7, 7)],
-)  # fmt: skip
-def test_native(kind: str, present: Any, value: Any) -> None:
-    assert native(kind, present) == value
-    assert type(native(kind, present)) is type(value)
-
-
 def test_a_report_stays_short_for_thousands() -> None:
     outcomes = {f"{n:032x}": MetadataOutcome.FAILED for n in range(5000)}
     report = MetadataReport.build(UNKNOWN, outcomes, {})
@@ -537,14 +315,3 @@ def test_a_report_stays_short_for_thousands() -> None:
     with pytest.raises(DifyMetadataError) as caught:
         report.raise_for_outcomes()
     assert len(str(caught.value)) < 500
-
-
-def test_what_a_dag_file_loads() -> None:
-    loaded = python(
-        "from airflow.providers.common.compat.sdk import BaseHook, BaseOperator\n"
-        "before = set(sys.modules)\n"
-        "import airflow_provider_dify.operators.metadata, airflow_provider_dify.operators.retrieval\n"
-        "result = sorted(set(sys.modules) - before)"
-    )
-    assert "airflow_provider_dify.operators.retrieval" in loaded
-    assert {name.split(".")[0] for name in loaded} & {"requests", "httpx", "urllib3"} == set()

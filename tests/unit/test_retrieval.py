@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import pytest
@@ -33,12 +33,6 @@ OTHER = "11111111-0000-4000-8000-000000000000"
 NOW = Deadline(0.0, lambda: 0.0)
 KEYWORDS = {"search_method": "keyword_search", "reranking_enable": False, "score_threshold_enabled": False}
 T = TypeVar("T")
-
-
-@pytest.fixture
-def hook(dify: FakeDify) -> Iterator[DifyHook]:
-    with DifyHook() as hook:
-        yield hook
 
 
 @pytest.fixture
