@@ -135,13 +135,13 @@ class Ledger:
         """Return the outcome of each document, or what it would be if the run ended now."""
         return {document_id: self.settled.get(document_id) or self._so_far(document_id) for document_id in self._ids}
 
-    def notes(self, *, goes_on: bool = False) -> dict[str, str]:
+    def notes(self, *, in_doubt: bool) -> dict[str, str]:
         """Return what there is to say of single documents, for a report made now.
 
-        :param goes_on: Whether another process goes on, so that what is not proven yet is not in doubt.
+        :param in_doubt: Whether that is the end, so that what is not proven yet stays so.
         """
-        unseen = {} if goes_on else dict.fromkeys(self.awaited, _UNSEEN)
-        unproven = {} if goes_on else dict.fromkeys(self._sent.ours.difference(self.settled), _UNPROVEN)
+        unseen = dict.fromkeys(self.awaited, _UNSEEN) if in_doubt else {}
+        unproven = dict.fromkeys(self._sent.ours.difference(self.settled), _UNPROVEN) if in_doubt else {}
         lost = {document_id: _ANSWER_LOST for document_id in self._sent.unsure if document_id in self.open}
         halfway = {document_id: _HALFWAY for document_id in self._sent.driven if document_id in self.open}
         return {**self.errors, **unseen, **unproven, **lost, **halfway}

@@ -85,6 +85,8 @@ class StatusChange:
         self._failures = 0
         #: Whether time has passed since what was changed was read back, so that a worker may have undone it.
         self._looks_old = self._wait_for_search or before is not None
+        #: Whether it got beyond the plan; before that, nobody expects that anything is proven.
+        self._carrying_out = False
         #: Whether the flow ended because it would have to wait, and shall go on elsewhere.
         self.handed_over = False
         self._mended: set[str] = set()
@@ -101,7 +103,8 @@ class StatusChange:
 
     def report(self) -> StatusReport:
         """Return what has become of each document so far; at any moment, whole and consistent."""
-        outcomes, notes = self._ledger.outcomes(), self._ledger.notes(goes_on=self.handed_over or self._dry_run)
+        outcomes = self._ledger.outcomes()
+        notes = self._ledger.notes(in_doubt=self._carrying_out and not self.handed_over)
         return StatusReport.build(self.dataset_id, self.action.value, outcomes, notes, dry_run=self._dry_run)
 
     def handover(self) -> Handover:
@@ -170,6 +173,7 @@ class StatusChange:
         return f"It would {self.action.verb} {names}{more}." if would else f"There is nothing to {self.action.verb}."
 
     def _carry_out(self, deadline: Deadline, retries: Retries, *, hand_over: bool) -> Flow[None]:
+        self._carrying_out = True
         progress = Progress(deadline)
         while True:
             error = yield from self._push_on(deadline, progress)

@@ -124,7 +124,7 @@ class Changes:
             if not good and outcome is not Outcome.NOT_ATTEMPTED:
                 self.results[document_id] = report.errors.get(document_id) or f"{outcome.value}: {ADVICE[outcome]}"
             elif good and document_id not in later:
-                self.results[document_id] = report.errors.get(document_id) if outcome is Outcome.CHANGED else None
+                self.results[document_id] = report.errors.get(document_id) if outcome.good else None
 
     def _take_deletion(self, report: DeleteReport) -> None:
         for outcome in DeleteOutcome:

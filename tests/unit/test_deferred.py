@@ -16,10 +16,9 @@ from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge.handover import Handover, Sent
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.testing import Document, FakeDify, Fault
-from tests.unit.conftest import TaskInstance
+from tests.unit.conftest import UNKNOWN, TaskInstance
 
 Build = Callable[[FakeDify], tuple[list[Document], dict[str, Any]]]
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
 def locked(dify: FakeDify) -> tuple[list[Document], dict[str, Any]]:
@@ -214,6 +213,10 @@ def test_what_was_done_before_the_wait_is_in_xcom_meanwhile(dify: FakeDify) -> N
     played = Played(dify, locked, deferrable=True)
     assert played.task.xcom["report"]["counts"]["changed"] == 119
     assert played.task.xcom["report"]["counts"]["not_attempted"] == 1
+    # What awaits its proof in the triggerer is not in doubt.
+    waiting = Played(dify, worker_is_down, deferrable=True)
+    assert waiting.task.xcom["report"]["counts"]["changed"] > 0
+    assert waiting.task.xcom["report"]["errors"] == {}
 
 
 def test_the_trigger_goes_on_after_a_restart(dify: FakeDify) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_dify.exceptions import (
     DifyAccessError,
+    DifyAuthenticationError,
     DifyPlanLimitError,
     DifyRateLimitError,
     DifyServerError,
@@ -82,6 +83,39 @@ def test_dify_stays_down(dify: FakeDify, kb: Dataset, change: Change) -> None:
     assert all(text.endswith("it may not have been changed.") for text in told[100:])
     assert len(run.report["errors"]) == 200
     assert run.report["counts"] == {**run.report["counts"], "changed": 200, "not_attempted": 50}
+
+
+def test_what_is_not_proven_is_told_where_the_run_breaks_off(
+    dify: FakeDify, kb: Dataset, change: Change, said: pytest.LogCaptureFixture
+) -> None:
+    kept, page = kb.add_document("kept", archived=True, in_search=True), kb.add_document("page")
+    dify.faults.add(Fault("status", path="/segments", status=401, times=None))
+    run = change("archive", [kept, page])
+    assert isinstance(run.error, DifyAuthenticationError)
+    assert run.not_empty == {"changed": ["page"], "unchanged": ["kept"]}
+    assert said.messages[-2] == (
+        f"changed, but not for certain: {page.id}: "
+        "Dify took the change, and the run ended before it was proven that it stands."
+    )
+    assert said.messages[-1] == (
+        f"unchanged, but not for certain: {kept.id}: The run ended before it was seen that search follows."
+    )
+
+
+def test_a_change_that_could_not_be_looked_at_once_more_is_in_doubt(
+    dify: FakeDify, kb: Dataset, change: Change
+) -> None:
+    page, busy = kb.add_document("page"), kb.add_document("busy")
+    busy.lock(600)
+    dify.worker.stop()
+    dify.worker.failing.add(page.id)  # it undoes the change, when it is up again
+    kb.world.schedule(30, lambda at: dify.worker.start())
+    kb.world.schedule(30, lambda at: dify.faults.add(Fault("status", status=503, times=None)))
+    run = change("disable", [page, busy], wait_for_completion=False)
+    assert isinstance(run.error, DifyServerError)
+    assert page.enabled
+    assert run.not_empty == {"changed": ["page"], "not_attempted": ["busy"]}
+    assert "before it was proven that it stands" in run.report["errors"][page.id]
 
 
 def test_dify_goes_away_after_it_applied_a_batch(dify: FakeDify, kb: Dataset, change: Change) -> None:

@@ -6,9 +6,7 @@ import pytest
 
 from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyDocumentStatusFailed
 from airflow_provider_dify.testing import Dataset, Document, FakeDify
-from tests.unit.conftest import Change, patches
-
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
+from tests.unit.conftest import UNKNOWN, Change, patches
 
 #: action, then enabled, archived and in search of a completed document before, and after.
 TABLE = [
@@ -62,6 +60,7 @@ def test_missing_stops_everything_before_a_change(dify: FakeDify, kb: Dataset, c
     assert run.not_attempted == ["page"]
     assert run.unchanged == ["old"]
     assert isinstance(run.error, DifyDocumentStatusFailed)
+    assert run.report["errors"] == {}
     assert patches(dify) == []
 
 

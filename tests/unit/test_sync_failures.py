@@ -141,6 +141,21 @@ class TestFailures:
         }
         assert run_sync(kb, str(folder)).outcomes == {"kept": ["page0.md", "page2.md"]}
 
+    def test_a_run_that_breaks_off_retires_nothing_without_proof(
+        self, dify: FakeDify, kb: Dataset, folder: Path
+    ) -> None:
+        run_sync(kb, str(folder))
+        (folder / "page1.md").unlink()
+        dify.faults.add(Fault("status", path="/segments", status=401, times=None))
+        for why in ("Dify took the change, and the run ended", "The run ended before it was seen that search follows"):
+            result = run_sync(kb, str(folder))
+            assert isinstance(result.error, DifyAuthenticationError)
+            assert kb.documents[1].archived
+            assert result.outcomes == {"kept": ["page0.md", "page2.md"], "failed": ["page1.md"]}
+            assert why in str(result.report)
+        dify.faults.clear()
+        assert run_sync(kb, str(folder)).outcomes == {"kept": ["page0.md", "page2.md"], "retired": ["page1.md"]}
+
     def test_a_restored_document_that_search_does_not_find_is_seen_by_the_next_run_too(
         self, dify: FakeDify, kb: Dataset, folder: Path
     ) -> None:
