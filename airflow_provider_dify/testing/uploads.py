@@ -16,7 +16,7 @@ EXTENSIONS = frozenset(
     ("txt", "markdown", "md", "mdx", "pdf", "html", "htm", "xlsx", "xls", "docx", "csv", "vtt", "properties")
 )
 _FORBIDDEN = frozenset('/\\:*?"<>|')
-#: How files begin that are more than a text, and what is said of one that does not.
+#: How files begin that are more than a text, and what is said of one that does not. The paths are of Dify's server.
 _BEGINNINGS = {
     "pdf": (b"%PDF", "Failed to load document (PDFium: Data format error)."),
     "docx": (b"PK", "Package not found at '/tmp/tmp0a1b2c3d/upload.docx'"),

@@ -30,6 +30,8 @@ from airflow_provider_dify.transport.settings import Settings
 READS_ODD_EXTRAS = tuple(map(int, version("apache-airflow").split(".")[:2])) != (3, 1)
 CONN_ID = "dify_test"
 KEY = "dataset-Qm7tZk2Xw9Lr4VbN8yHc1JdF"
+#: No document has this id.
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
 CLOUD = "https://api.dify.ai/v1"
 OUTCOMES = (
     "changed", "unchanged", "missing", "refused", "not_ready", "busy", "reverted", "lagging", "not_attempted",

@@ -9,7 +9,6 @@ from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.metadata_fields import FieldType, create_field
 from airflow_provider_dify.testing import Dataset, Document
 
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
 SEEN = datetime(2026, 1, 31, 12, 30, 0, 750_000, tzinfo=timezone(timedelta(hours=1)))
 SEEN_AT = 1769859000
 

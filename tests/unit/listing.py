@@ -12,7 +12,6 @@ from tests.unit.conftest import TaskInstance
 
 NOW = 1_767_225_600.0  # 2026-01-01, where the simulator's clock begins
 HOUR = 3600.0
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
 @dataclass

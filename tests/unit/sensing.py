@@ -28,9 +28,9 @@ from airflow_provider_dify.exceptions import (
 )
 from airflow_provider_dify.sensors.documents import DifyDocumentIndexingSensor
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault
+from tests.unit.conftest import UNKNOWN
 
 MODES = ("poke", "reschedule", "deferrable")
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
 #: Airflow's own module: what it calls time has to be the time of the test.
 MACHINERY: Any = sys.modules[BaseSensorOperator.__module__]
 

@@ -25,9 +25,8 @@ from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.delete_report import DeleteOutcome, DeleteReport
 from airflow_provider_dify.operators.deleting import DifyDocumentDeleteOperator
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault, VirtualClock
-from tests.unit.conftest import TaskInstance
+from tests.unit.conftest import UNKNOWN, TaskInstance
 
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
 OUTCOMES = [outcome.value for outcome in DeleteOutcome]
 
 

@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_dify.exceptions import DifyAuthenticationError, DifyIngestError
 from airflow_provider_dify.knowledge.flow import Deadline, Pause, Request, Response, Step
-from airflow_provider_dify.knowledge.indexing import IndexingWait
 from airflow_provider_dify.knowledge.ingest_report import IngestReport
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.watching import Watch
-from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
-from tests.unit.conftest import Ingest, TaskInstance, names, text
+from tests.unit.conftest import Ingest, names, text
 from tests.unit.killing import killed_at_the_fault
 
 CREATE = r"create-by-(file|text)"
@@ -382,54 +380,6 @@ def test_an_empty_knowledge_base_wants_a_technique(dify: FakeDify, ingest: Inges
 
 def test_an_empty_source_may_be_allowed(dify: FakeDify, ingest: Ingest) -> None:
     assert ingest([], allow_empty=True).report["documents"] == []
-
-
-class TestDeferred:
-    def run(self, dify: FakeDify, kb: Dataset, source: Any, **kwargs: Any) -> tuple[TaskInstance, Any, Any]:
-        operator = DifyDocumentIngestOperator(
-            task_id="t", dataset_id=kb.id, source=source, indexing="defer", indexing_technique="economy", **kwargs
-        )
-        task = TaskInstance()
-        with pytest.raises(TaskDeferred) as deferred:
-            operator.execute({"ti": task})  # type: ignore[typeddict-item]
-        return task, operator, deferred.value
-
-    def test_it_comes_back_with_the_same_report(self, dify: FakeDify, kb: Dataset) -> None:
-        dify.worker.stop()
-        task, operator, deferred = self.run(dify, kb, [text("a"), text("b")])
-        arguments = json.loads(json.dumps(deferred.trigger.serialize()[1]))
-        awaited = IndexingWait.from_json(arguments["wait"])
-        assert awaited.document_ids == tuple(document.id for document in kb.documents)
-        assert dify.api_key not in str(arguments)
-        dify.worker.start()
-        dify.settle()
-        returned = operator.execute_complete(
-            {"ti": task}, {"status": "success", "document_ids": []}, **json.loads(json.dumps(deferred.kwargs))
-        )
-        assert returned["counts"]["created"] == 2
-        assert task.xcom["report"] == returned
-
-    def test_where_one_fails_the_others_are_waited_for(self, dify: FakeDify, kb: Dataset) -> None:
-        dify.worker.stop()
-        task, operator, deferred = self.run(dify, kb, [text("a"), text("b")])
-        kb.documents[0].set(indexing_status="error")
-        event = {"status": "error", "error": {"class": "DifyIndexingError", "message": "a failed"}}
-        with pytest.raises(TaskDeferred) as again:
-            operator.execute_complete({"ti": task}, event, **deferred.kwargs)
-        assert again.value.kwargs
-        assert again.value.kwargs["active"] == [kb.documents[1].id]
-        kb.documents[1].set(indexing_status="completed", in_search=True)
-        with pytest.raises(DifyIngestError):
-            operator.execute_complete({"ti": task}, {"status": "success"}, **again.value.kwargs)
-        assert [entry["outcome"] for entry in task.xcom["report"]["documents"]] == ["failed", "created"]
-
-    def test_time_is_up(self, dify: FakeDify, kb: Dataset) -> None:
-        dify.worker.stop()
-        task, operator, deferred = self.run(dify, kb, [text("a")])
-        event = {"status": "error", "error": {"class": "DifyIndexingTimeout", "message": "too long"}}
-        with pytest.raises(DifyIngestError):
-            operator.execute_complete({"ti": task}, event, **deferred.kwargs)
-        assert task.xcom["report"]["counts"]["not_indexed"] == 1
 
 
 SCRIPT = """

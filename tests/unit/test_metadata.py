@@ -24,7 +24,8 @@ from airflow_provider_dify.knowledge.metadata_fields import Value
 from airflow_provider_dify.knowledge.metadata_report import MetadataOutcome, MetadataReport
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
-from tests.unit.describing import SEEN, SEEN_AT, UNKNOWN, add_field, hold, ids
+from tests.unit.conftest import UNKNOWN
+from tests.unit.describing import SEEN, SEEN_AT, add_field, hold, ids
 
 ASSIGN = "/documents/metadata$"
 

@@ -11,8 +11,8 @@ from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.operators.metadata import DifyDocumentMetadataOperator
 from airflow_provider_dify.testing import Dataset, FakeDify
-from tests.unit.conftest import TaskInstance
-from tests.unit.describing import SEEN, UNKNOWN, add_field
+from tests.unit.conftest import UNKNOWN, TaskInstance
+from tests.unit.describing import SEEN, add_field
 
 
 def row(name: str, says: str, **given: Any) -> Any:

@@ -8,8 +8,8 @@ from airflow_provider_dify.exceptions import DifyError, DifyMetadataFailed
 from airflow_provider_dify.knowledge.metadata_report import MetadataReport
 from airflow_provider_dify.operators.metadata import DifyDocumentMetadataOperator
 from airflow_provider_dify.testing import Dataset, FakeDify
-from tests.unit.conftest import TaskInstance
-from tests.unit.describing import UNKNOWN, hold, ids
+from tests.unit.conftest import UNKNOWN, TaskInstance
+from tests.unit.describing import hold, ids
 from tests.unit.test_provider_info import python
 
 

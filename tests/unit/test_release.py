@@ -31,7 +31,6 @@ from tests.unit.conftest import TaskInstance, patches
 from tests.unit.release_scene import LIVE, Scene, World, run_in_steps
 
 EVERY = list(product([True, False], [True, False]))
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
 NEVER = [{"query": "rules", "expect": {"name": "nothing"}}]
 
 

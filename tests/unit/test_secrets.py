@@ -21,7 +21,7 @@ from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.retrieval import DifyRetrievalCheckOperator
 from airflow_provider_dify.sources import FileSource
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault
-from tests.unit.conftest import READS_ODD_EXTRAS, TaskInstance
+from tests.unit.conftest import READS_ODD_EXTRAS, UNKNOWN, TaskInstance
 
 #: The part of the key that must not be seen, also not by itself.
 SECRET = "Qm7tZk2Xw9Lr4VbN8yHc1JdF"
@@ -29,7 +29,6 @@ KEY = f"dataset-{SECRET}"
 TOKEN = "team-token-5f2c9a"
 PROXY_PASSWORD = "proxy-password-81b3"
 SECRETS = (SECRET, TOKEN, PROXY_PASSWORD)
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
 @dataclass

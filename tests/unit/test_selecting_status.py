@@ -14,8 +14,8 @@ from airflow_provider_dify.knowledge.handover import Handover
 from airflow_provider_dify.knowledge.report import Outcome, StatusReport
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.testing import Dataset, FakeDify
-from tests.unit.conftest import TaskInstance, patches
-from tests.unit.listing import HOUR, NOW, UNKNOWN, operate
+from tests.unit.conftest import UNKNOWN, TaskInstance, patches
+from tests.unit.listing import HOUR, NOW, operate
 
 
 class TestStatus:

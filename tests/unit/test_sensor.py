@@ -29,11 +29,11 @@ from airflow_provider_dify.knowledge.packing import pack_ids
 from airflow_provider_dify.sensors.documents import DifyDocumentIndexingSensor
 from airflow_provider_dify.testing import Dataset, FakeDify
 from airflow_provider_dify.triggers.indexing import DifyDocumentIndexingTrigger
+from tests.unit.conftest import UNKNOWN
 from tests.unit.sensing import (
     BAD_ENDS,
     GOOD_ENDS,
     MODES,
-    UNKNOWN,
     WORTH_ANOTHER_TRY,
     Airflow,
     Scenario,
