@@ -6,18 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 
 from airflow_provider_dify.testing import FakeDify
-
-
-def until(probe: Callable[[], bool], seconds: float = 60.0) -> bool:
-    """Wait for another process."""
-    end = time.monotonic() + seconds
-    while not probe() and time.monotonic() < end:
-        time.sleep(0.01)
-    return probe()
+from tests.waiting import until
 
 
 def killed_at_the_fault(dify: FakeDify, script: str, *arguments: str) -> None:

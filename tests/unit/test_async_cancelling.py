@@ -29,8 +29,8 @@ from tests.unit.ways import (
     look,
     run_async,
     settings_of,
-    until,
 )
+from tests.waiting import until
 
 
 def test_each_event_loop_has_its_own_connections(dify: FakeDify, opened: list[object]) -> None:

@@ -31,8 +31,8 @@ from tests.unit.ways import (
     look,
     run_async,
     settings_of,
-    until,
 )
+from tests.waiting import until
 
 
 def test_many_flows_share_four_connections_and_close_them(

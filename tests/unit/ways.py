@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -87,14 +86,6 @@ def both_ways(dify: FakeDify, settings: Settings, flow: Callable[[], Flow[Any]],
     blocking, asynchronous = results
     assert asynchronous[:3] == blocking[:3]
     return asynchronous[3]
-
-
-def until(condition: Callable[[], bool]) -> bool:
-    """Wait for what happens in another thread."""
-    end = time.monotonic() + 5
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.005)
-    return condition()
 
 
 def empty_list() -> Flow[api.Page[Any]]:
