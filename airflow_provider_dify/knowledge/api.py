@@ -137,17 +137,6 @@ def batch_indexing(dataset_id: str, batch: str) -> Flow[tuple[tuple[IndexingStat
     return states, _time_at_server(response)
 
 
-def segments_enabled(dataset_id: str, document_id: str, limit: int) -> Flow[tuple[bool, ...]]:
-    """Read of the first segments of a document whether search uses them; empty where it has none.
-
-    https://docs.dify.ai/api-reference/chunks/list-chunks
-    """
-    response = yield Request(
-        "GET", f"/datasets/{dataset_id}/documents/{document_id}/segments", query=(("page", 1), ("limit", limit))
-    )
-    return read_answer(response, lambda payload: tuple(bool(item["enabled"]) for item in payload["data"]))
-
-
 def document_is_missing(error: DifyNotFoundError) -> bool:
     """Whether a 404 means the document, and not the whole knowledge base."""
     return "document" in error.detail.lower()

@@ -32,6 +32,8 @@ class Outcome(str, Enum):
     REVERTED = "reverted"
     #: The flags are as asked, but search had not followed by the deadline.
     LAGGING = "lagging"
+    #: Dify found no text in it, so search can never return it.
+    NOT_SEARCHABLE = "not_searchable"
     #: It would have been changed, but the run ended before its turn.
     NOT_ATTEMPTED = "not_attempted"
 
@@ -47,8 +49,9 @@ ADVICE = {
     Outcome.REFUSED: "archived: un_archive them first",
     Outcome.NOT_READY: "their indexing failed, is paused, or takes longer; look at them in Dify",
     Outcome.BUSY: "Dify holds their lock, for at most 600 s after its job; raise the timeout or retry later",
-    Outcome.REVERTED: "Dify's worker undid the change; its log, and the errors of the report, say why",
-    Outcome.LAGGING: "search has not followed: the worker is down, slow, or lost the job (repair=True mends the last)",
+    Outcome.REVERTED: "Dify's worker or somebody else undid the change; the errors of the report say more",
+    Outcome.LAGGING: "search does not reflect it: the worker is down or slow, or has lost the job or the keywords",
+    Outcome.NOT_SEARCHABLE: "Dify found no text in them; send the content again, or leave them out",
     Outcome.NOT_ATTEMPTED: "not changed, because the run ended before",
 }
 _CHECKED_FIRST = frozenset({Outcome.MISSING, Outcome.REFUSED})
@@ -65,6 +68,7 @@ class StatusReport:
     :param action: What was asked for.
     :param errors: What Dify or the check said of single documents, by id.
     :param dry_run: Whether nothing was to be changed: what would have been is ``not_attempted``, which is no failure.
+    :param repaired: How many documents search had lost, and returns again after they were taken out and brought back.
     """
 
     dataset_id: str
@@ -77,9 +81,11 @@ class StatusReport:
     busy: tuple[str, ...] = ()
     reverted: tuple[str, ...] = ()
     lagging: tuple[str, ...] = ()
+    not_searchable: tuple[str, ...] = ()
     not_attempted: tuple[str, ...] = ()
     errors: Mapping[str, str] = field(default_factory=dict)
     dry_run: bool = False
+    repaired: int = 0
 
     @classmethod
     def build(
@@ -90,21 +96,28 @@ class StatusReport:
         errors: Mapping[str, str],
         *,
         dry_run: bool = False,
+        repaired: int = 0,
     ) -> StatusReport:
         """Make a report from the outcome of each document, in the order of the mapping."""
         return cls(
-            dataset_id=dataset_id, action=action, errors=dict(errors), dry_run=dry_run, **by_name(outcomes, Outcome)
+            dataset_id=dataset_id,
+            action=action,
+            errors=dict(errors),
+            dry_run=dry_run,
+            repaired=repaired,
+            **by_name(outcomes, Outcome),
         )
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> StatusReport:
         """Return the report that :meth:`to_json` was made of."""
-        lists = {outcome.value: tuple(data[outcome.value]) for outcome in Outcome}
+        lists = {outcome.value: tuple(data.get(outcome.value, ())) for outcome in Outcome}
         return cls(
             dataset_id=data["dataset_id"],
             action=data["action"],
             errors=dict(data["errors"]),
             dry_run=bool(data.get("dry_run")),
+            repaired=int(data.get("repaired", 0)),
             **lists,
         )
 
@@ -121,7 +134,13 @@ class StatusReport:
         later_outcomes = later.outcomes()
         outcomes = {**self.outcomes(), **later_outcomes}
         kept = {i: text for i, text in self.errors.items() if i not in later_outcomes}
-        return self.build(self.dataset_id, self.action, {i: outcomes[i] for i in order}, {**kept, **later.errors})
+        return self.build(
+            self.dataset_id,
+            self.action,
+            {i: outcomes[i] for i in order},
+            {**kept, **later.errors},
+            repaired=self.repaired + later.repaired,
+        )
 
     def ids(self, outcome: Outcome) -> tuple[str, ...]:
         """Return the documents that ended so."""
@@ -168,6 +187,7 @@ class StatusReport:
             "counts": self.counts,
             **lists,
             "errors": dict(self.errors),
+            "repaired": self.repaired,
             **({"dry_run": True} if self.dry_run else {}),
         }
 

@@ -51,6 +51,11 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
     :param wait_for_completion: Whether to wait until search follows, and not only for the flags.
     :param repair: Whether documents that search still does not follow when half of the time is gone are driven through
         the opposite action and back, which queues again the job that Dify lost.
+    :param prove_by: What proves that documents have entered search. ``search``: search returned them; documents that
+        Dify calls available and that it does not return are taken out and brought back once, one at a time. A search
+        shows up among Dify's recent queries, costs an embedding in a high-quality knowledge base, and counts against
+        the request limit of Dify Cloud. ``segments``: only that their segments are enabled, which Dify also shows for
+        documents whose keywords it has lost.
     :param timeout: Seconds to wait for documents that are busy, being indexed, or not yet in step with search. Dify's
         lock on a document can last 600 s.
     :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
@@ -84,6 +89,7 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
         batch_size: int = 100,
         wait_for_completion: bool = True,
         repair: bool = False,
+        prove_by: str = "search",
         timeout: float = 900.0,
         poll_interval: float = 10.0,
         tolerate: Iterable[str] = (),
@@ -102,6 +108,7 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
         self.batch_size = batch_size
         self.wait_for_completion = wait_for_completion
         self.repair = repair
+        self.prove_by = prove_by
         self.timeout = timeout
         self.poll_interval = poll_interval
         self.tolerate = tolerate
@@ -207,6 +214,7 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
             "batch_size": self.batch_size,
             "wait_for_completion": self.wait_for_completion,
             "repair": self.repair,
+            "prove_by": self.prove_by,
             "poll_interval": self.poll_interval,
         }
 
