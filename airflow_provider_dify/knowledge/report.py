@@ -54,7 +54,8 @@ ADVICE = {
     Outcome.NOT_SEARCHABLE: "Dify found no text in them; send the content again, or leave them out",
     Outcome.NOT_ATTEMPTED: "not changed, because the run ended before",
 }
-_CHECKED_FIRST = frozenset({Outcome.MISSING, Outcome.REFUSED})
+#: What a retry cannot fix.
+_FINAL = frozenset({Outcome.MISSING, Outcome.REFUSED, Outcome.NOT_SEARCHABLE})
 
 
 @dataclass(frozen=True)
@@ -166,14 +167,14 @@ class StatusReport:
     def raise_for_outcomes(self, tolerate: Collection[Outcome] = ()) -> None:
         """Raise where a document ended in an outcome that is not tolerated.
 
-        :raises DifyDocumentStatusFailed: Only missing or refused documents stand in the way: no retry can help.
+        :raises DifyDocumentStatusFailed: A retry cannot help: all that stands in the way is missing, refused or not
+            searchable.
         :raises DifyDocumentStatusError: Other outcomes are among them.
         """
         failing = self.failing(tolerate)
         if not failing:
             return
-        checked = _CHECKED_FIRST & failing.keys()
-        final = bool(checked) and failing.keys() <= _CHECKED_FIRST | {Outcome.NOT_ATTEMPTED}
+        final = bool(_FINAL & failing.keys()) and failing.keys() <= _FINAL | {Outcome.NOT_ATTEMPTED}
         error = DifyDocumentStatusFailed if final else DifyDocumentStatusError
         raise error(self._describe(failing), self)
 
