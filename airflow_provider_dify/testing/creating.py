@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow_provider_dify.testing import rules, shapes
 from airflow_provider_dify.testing.api import Call
+from airflow_provider_dify.testing.cutting import Rule
 from airflow_provider_dify.testing.replies import (
     ApiError,
     Complaint,
@@ -21,9 +22,6 @@ from airflow_provider_dify.testing.replies import (
 from airflow_provider_dify.testing.rows import Row
 from airflow_provider_dify.testing.uploads import LONGEST_NAME, Upload
 from airflow_provider_dify.testing.world import Dataset
-
-#: Characters of a text that make one segment, about what Dify's automatic rule cuts.
-SEGMENT_LENGTH = 1000
 
 
 def create_by_text(call: Call) -> Reply:
@@ -124,23 +122,28 @@ def _create(call: Call, body: Json, name: str, text: str, file: Upload | None) -
     if document is None:
         dataset.doc_form = dataset.doc_form or body.get("doc_form")
         dataset.indexing_technique = dataset.indexing_technique or body.get("indexing_technique")
-        document = dataset.new_row(name, "", 0)
+        document = dataset.new_row(name, "")
         document.uploads = 0
         dataset.insert(document)
     document.created_from = "api"
     # An enabled namesake is replaced in place, even an archived one, which then is found although archived.
-    document.take(text, _segment_count(text), file, at)
+    document.take(text, file, at)
+    document.rule = _rule(call, body)
     document.flaw = document.flaw or rules.flaw(body)
     return _start_indexing(call, document, call.world.new_batch())
 
 
+def _rule(call: Call, body: Json) -> Rule:
+    """The rule that holds for a content: the given one, which becomes the latest, or the latest (1.16.0, file 27)."""
+    dataset = call.dataset
+    if body.get("process_rule"):
+        dataset.rule = call.world.new_rule(body["process_rule"])
+    dataset.rule = dataset.rule or call.world.new_rule({})
+    return dataset.rule
+
+
 def _namesake(dataset: Dataset, name: str) -> Row | None:
     return next((one for one in dataset.named(name) if one.enabled), None)
-
-
-def _segment_count(text: str) -> int:
-    """How many segments a text makes; none, where it is blank."""
-    return -(-len(text.strip()) // SEGMENT_LENGTH)
 
 
 def _update(call: Call, body: Json, name: str, text: str | None, file: Upload | None) -> Reply:
@@ -159,7 +162,8 @@ def _update(call: Call, body: Json, name: str, text: str | None, file: Upload | 
         raise InvalidParamError("Document is not available")
     if text is not None:
         dataset.rename(document, name)
-        document.take(text, _segment_count(text), file, call.world.clock.time())
+        document.take(text, file, call.world.clock.time())
+    document.rule = _rule(call, body)
     document.flaw = document.flaw or rules.flaw(body)
     document.created_from = "web"
     hangs = call.world.version.startswith("1.12.")
@@ -172,7 +176,8 @@ def _start_indexing(call: Call, document: Row, batch: str, *, hangs: bool = Fals
     :param hangs: On 1.12.1 every update blocks itself in the database, just before its end.
     """
     world = call.world
-    document.restart_indexing(batch, world.clock.time())
+    pieces = document.rule.cut(document.text, call.dataset.doc_form or "text_model") if document.rule else []
+    document.restart_indexing(batch, pieces, world.clock.time())
     if not (world.broker.alive and not world.broker.full):
         # The document stays, in ``waiting``, and nobody will index it.
         return InternalError(cost="create").reply()

@@ -126,9 +126,8 @@ def list_segments(call: Call) -> Reply:
     """``GET /datasets/{dataset_id}/documents/{document_id}/segments``."""
     document = _document(call)
     page, limit = _paging(call, "SegmentListQuery")
-    texts = list(enumerate(shapes.segment_texts(document)))
-    shown, about = _page(texts, page, limit)
-    data = [shapes.segment_json(document, index, text) for index, text in shown]
+    shown, about = _page(document.visible, page, limit)
+    data = [shapes.segment_json(document, one) for one in shown]
     return Reply(200, {"data": data, "doc_form": call.dataset.doc_form, **about}, cost="segments", size=len(shown))
 
 

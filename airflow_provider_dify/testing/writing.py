@@ -73,9 +73,12 @@ def add_segments(call: Call) -> Reply:
         raise NotFoundError("Document is disabled.")
     if not body.get("segments"):
         raise InvalidParamError("Segments is required")
-    first = document.visible_segments
-    document.added += [Segment(str(one["content"]), list(one.get("keywords") or [])) for one in body["segments"]]
+    made = []
+    for one in body["segments"]:
+        document.number_added += 1
+        key = f"{document.uploads}+{document.number_added}"
+        made.append(Segment(str(one["content"]), key, one.get("keywords") or None, enabled=True, in_index=True))
+    document.added += made
     document.touch(call.world.clock.time())
-    texts = enumerate(shapes.segment_texts(document))
-    data = [shapes.segment_json(document, index, text) for index, text in texts if index >= first]
+    data = [shapes.segment_json(document, one) for one in made]
     return Reply(200, {"data": data, "doc_form": call.dataset.doc_form}, cost="segments", size=len(data))
