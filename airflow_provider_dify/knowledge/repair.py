@@ -18,21 +18,16 @@ from airflow_provider_dify.knowledge.proof import SearchProof
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.segments import until_enabled
 
-#: What it means that search does not return a document.
-LOST = (
-    "Dify calls it available, and search does not return it: Dify's worker has lost its keywords. Dify 1.16.0 loses "
-    "them if its worker runs several jobs side by side: set CELERY_WORKER_AMOUNT=1, or use a version that is fixed."
-)
-#: The same in a high-quality knowledge base, where no such loss is known.
-LOST_VECTORS = (
-    "Dify calls it available, and search does not return it for its own text: its vectors are missing. See the log of "
-    "Dify's worker, and check the vector store."
-)
+#: What it means that search does not return a document, in an economy and in a high-quality knowledge base.
+_LOST = "Dify calls it available, and search does not return it: Dify's worker has lost its keywords."
+_LOST_VECTORS = "Dify calls it available, and search does not return it for its own text: its vectors are missing."
 HALFWAY = "A repair took it out of search and could not bring it back: {} it."
 #: After so many repairs without effect, the others are left alone.
 _MOST_FAILURES = 5
-#: A job is waited for with pauses that grow to so many seconds.
-_LONGEST_PAUSE = 5.0
+#: A job is waited for with pauses that grow to so many seconds, and up to so many seconds in all.
+_LONGEST_PAUSE, _PATIENCE = 5.0, 120.0
+#: Seconds before the first repair: of an id that was named twice, the second job may still be at work.
+_SETTLING = 1.0
 
 
 class Repair:
@@ -74,6 +69,7 @@ class Repair:
             f"Search does not return {len(left)} documents that Dify calls available. Repairing them one at a time: "
             f"{self._adding.opposite.value}, then {self._adding.value}."
         )
+        yield Pause(min(_SETTLING, deadline.remaining), "")
         while left and not deadline.passed:
             before = len(left) + len(self.halfway)
             for document_id in [*left]:
@@ -135,12 +131,12 @@ class Repair:
 
     def _wait(self, document_id: str, deadline: Deadline, *, enabled: bool) -> Flow[None]:
         """Wait until the worker has changed the segments of a document."""
-        waits = Waits(longest=_LONGEST_PAUSE, first=0.1)
+        waits, patience = Waits(longest=_LONGEST_PAUSE, first=0.1), deadline.within(_PATIENCE)
         while True:
             segments, _ = yield from until_enabled(self._dataset_id, document_id)
-            if any(segment.enabled for segment in segments) is enabled or deadline.passed:
+            if any(segment.enabled for segment in segments) is enabled or patience.passed:
                 return
-            yield Pause(min(waits.next(), deadline.remaining), "")
+            yield Pause(min(waits.next(), patience.remaining), "")
 
     def _give_back(self, document_id: str) -> Flow[None]:
         """Try once to bring back a document that was taken out, without waiting for search."""
@@ -155,4 +151,4 @@ class Repair:
 
 def why_lost(proof: SearchProof) -> str:
     """Say what it means that search does not return a document."""
-    return LOST if proof.economy else LOST_VECTORS
+    return _LOST if proof.economy else _LOST_VECTORS

@@ -50,7 +50,9 @@ ADVICE = {
     Outcome.NOT_READY: "their indexing failed, is paused, or takes longer; look at them in Dify",
     Outcome.BUSY: "Dify holds their lock, for at most 600 s after its job; raise the timeout or retry later",
     Outcome.REVERTED: "Dify's worker or somebody else undid the change; the errors of the report say more",
-    Outcome.LAGGING: "search does not reflect it: the worker is down or slow, or has lost the job or the keywords",
+    Outcome.LAGGING: "search does not reflect it: Dify's worker is down, is slow, or has lost the job or the keywords. "
+    "Dify 1.16.0 loses keywords if its worker runs several jobs side by side: set CELERY_WORKER_AMOUNT=1, or use a "
+    "version that is fixed",
     Outcome.NOT_SEARCHABLE: "Dify found no text in them; send the content again, or leave them out",
     Outcome.NOT_ATTEMPTED: "not changed, because the run ended before",
 }
