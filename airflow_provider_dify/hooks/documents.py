@@ -30,6 +30,7 @@ class DocumentVerbs(DeletionVerbs):
         wait_for_completion: bool = True,
         repair: bool = False,
         prove_by: str = "search",
+        keep_chunks: bool = False,
         timeout: float = 900.0,
         poll_interval: float = 10.0,
         tolerate: Iterable[str] = (),
@@ -50,6 +51,7 @@ class DocumentVerbs(DeletionVerbs):
         :param repair: Whether to queue again, by the opposite action and back, the jobs that Dify seems to have
             lost when half of the time is gone.
         :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
+        :param keep_chunks: Whether to note the disabled chunks of documents that leave search, for a rollback.
         :param timeout: Seconds to wait for documents that are busy, being indexed, or not yet in step with search.
         :param poll_interval: Seconds between two looks while waiting.
         :param tolerate: Outcomes that shall not raise, such as ``missing``.
@@ -67,6 +69,7 @@ class DocumentVerbs(DeletionVerbs):
             wait_for_completion=wait_for_completion,
             repair=repair,
             prove_by=prove_by,
+            keep_chunks=keep_chunks,
             poll_interval=poll_interval,
             tolerate=tolerate,
             dry_run=dry_run,

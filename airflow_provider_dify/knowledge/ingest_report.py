@@ -51,8 +51,8 @@ _ADVICE = {
     IngestOutcome.UNREADABLE: "not there, or not to be read; the report says why, and a retry looks again",
     IngestOutcome.FAILED: "Dify could not index them; its text is in the report",
     IngestOutcome.NOT_INDEXED: "not indexed in time; raise the timeout, or see what keeps Dify's worker busy",
-    IngestOutcome.LAGGING: "indexed, and search does not return them. Dify 1.16.0 loses keywords if its worker runs several "
-    "jobs side by side: set CELERY_WORKER_AMOUNT=1, or use a version that is fixed",
+    IngestOutcome.LAGGING: "indexed, and search does not return them. Dify 1.16.0 loses keywords if its worker runs "
+    "several jobs side by side: set CELERY_WORKER_AMOUNT=1, or use a version that is fixed",
     IngestOutcome.NOT_SEARCHABLE: "Dify found no text in them: leave them out, or send a version with text",
     IngestOutcome.NOT_ATTEMPTED: "the run ended before their turn; run it again, what is there is not sent twice",
 }

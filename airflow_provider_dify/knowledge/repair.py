@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from airflow_provider_dify.exceptions import DifyDocumentBusyError, DifyError, DifyNotFoundError
 from airflow_provider_dify.knowledge import api
+from airflow_provider_dify.knowledge.chunks import DisabledChunks
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.progress import Progress, Waits
@@ -51,6 +52,7 @@ class Repair:
         self._adding = adding
         self._proof = proof
         self._why = why_lost(proof)
+        self._chunks = DisabledChunks(dataset_id)
 
     @property
     def tried(self) -> set[str]:
@@ -91,6 +93,7 @@ class Repair:
         """Go on with one document; return whether it is through, for better or worse."""
         try:
             if document_id not in self.halfway:
+                yield from self._chunks.note([document_id], progress)
                 if not (yield from self._send(self._adding.opposite, document_id, deadline, retries)):
                     return False
                 self.halfway[document_id] = None
@@ -100,13 +103,16 @@ class Repair:
             self.halfway.pop(document_id)
             yield from self._wait(document_id, deadline, enabled=True)
             found = yield from self._proof.returns(document_id, progress)
+            not_restored = yield from self._chunks.restore([document_id], deadline)
         except DifyNotFoundError as error:
             if not api.document_is_missing(error):
                 raise
             self.halfway.pop(document_id, None)
             self.failed[document_id] = "It was deleted while it was being repaired."
             return True
-        if found:
+        if not_restored:
+            self.failed |= not_restored
+        elif found:
             self.repaired.append(document_id)
         else:
             self.failed[document_id] = self._why

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TypeVar
 
 from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyDocumentStatusFailed
+from airflow_provider_dify.knowledge.chunks import chunks_to_json
 from airflow_provider_dify.knowledge.flow import JSON
 
 _O = TypeVar("_O", bound=Enum)
@@ -71,6 +72,8 @@ class StatusReport:
     :param action: What was asked for.
     :param errors: What Dify or the check said of single documents, by id.
     :param dry_run: Whether nothing was to be changed: what would have been is ``not_attempted``, which is no failure.
+    :param disabled_chunks: Ids of the chunks that were disabled in documents before they were taken out of search, by
+        the id of their document, if they were noted: a rollback disables them again.
     :param repaired: How many documents search had lost, and returns again after they were taken out and brought back.
     """
 
@@ -89,6 +92,7 @@ class StatusReport:
     errors: Mapping[str, str] = field(default_factory=dict)
     dry_run: bool = False
     repaired: int = 0
+    disabled_chunks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def build(
@@ -100,6 +104,7 @@ class StatusReport:
         *,
         dry_run: bool = False,
         repaired: int = 0,
+        disabled_chunks: Mapping[str, tuple[str, ...]] | None = None,
     ) -> StatusReport:
         """Make a report from the outcome of each document, in the order of the mapping."""
         return cls(
@@ -108,6 +113,7 @@ class StatusReport:
             errors=dict(errors),
             dry_run=dry_run,
             repaired=repaired,
+            disabled_chunks=dict(disabled_chunks or {}),
             **by_name(outcomes, Outcome),
         )
 
@@ -121,6 +127,7 @@ class StatusReport:
             errors=dict(data["errors"]),
             dry_run=bool(data.get("dry_run")),
             repaired=int(data.get("repaired", 0)),
+            disabled_chunks={i: tuple(ids) for i, ids in data.get("disabled_chunks", {}).items()},
             **lists,
         )
 
@@ -143,6 +150,7 @@ class StatusReport:
             {i: outcomes[i] for i in order},
             {**kept, **later.errors},
             repaired=self.repaired + later.repaired,
+            disabled_chunks={**self.disabled_chunks, **later.disabled_chunks},
         )
 
     def ids(self, outcome: Outcome) -> tuple[str, ...]:
@@ -191,6 +199,7 @@ class StatusReport:
             **lists,
             "errors": dict(self.errors),
             "repaired": self.repaired,
+            **chunks_to_json(self.disabled_chunks),
             **({"dry_run": True} if self.dry_run else {}),
         }
 

@@ -12,6 +12,7 @@ from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.applying import Pass, Sender
 from airflow_provider_dify.knowledge.choosing import Choice
+from airflow_provider_dify.knowledge.chunks import DisabledChunks
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.handover import Handover
@@ -55,6 +56,8 @@ class StatusChange:
     :param tolerate: Names of outcomes that shall not fail the change. Where documents are selected by filters, one
         that is deleted after that is ``missing`` and fails nothing either.
     :param dry_run: Whether to look and to plan only; what would be changed is ``not_attempted`` in the report.
+    :param keep_chunks: Whether to note the chunks that are disabled in documents which are taken out of search, so that
+        a rollback by the report can disable them again. It takes a read for each of these documents.
     :param before: Where it goes on from another process: what it has to know from there.
     :raises DifyInputError: Something of this makes no sense.
     """
@@ -72,6 +75,7 @@ class StatusChange:
         poll_interval: float = 10.0,
         tolerate: Iterable[str] = (),
         dry_run: bool = False,
+        keep_chunks: bool = False,
         before: Handover | None = None,
     ) -> None:
         self.action = inputs.choice(action, Action, "action")
@@ -85,6 +89,8 @@ class StatusChange:
         self._repair = inputs.flag(repair, "repair")
         self._prove_by = inputs.choice(prove_by, ProvenBy, "prove_by")
         self._dry_run = inputs.flag(dry_run, "dry_run")
+        self._keep_chunks = inputs.flag(keep_chunks, "keep_chunks")
+        self._chunks = DisabledChunks(self.dataset_id)
         self._goes_on = before is not None
         self._begin_with(self.choice.ids or (), before)
         self._sender = Sender(self.dataset_id, self._batch_size, self._clears_lock)
@@ -121,7 +127,13 @@ class StatusChange:
             outcomes |= dict.fromkeys(self._lost.halfway, Outcome.BUSY)
         repaired = len(self._lost.repaired) if self._lost else 0
         return StatusReport.build(
-            self.dataset_id, self.action.value, outcomes, notes, dry_run=self._dry_run, repaired=repaired
+            self.dataset_id,
+            self.action.value,
+            outcomes,
+            notes,
+            dry_run=self._dry_run,
+            repaired=repaired,
+            disabled_chunks=self._chunks.noted,
         )
 
     def handover(self) -> Handover:
@@ -149,6 +161,7 @@ class StatusChange:
             yield from self._choose(deadline)
             yield from self._look_first()
             if self._goes_on or not self._ends_with_the_plan():
+                yield from self._note_chunks(deadline)
                 yield from self._carry_out_and_check(deadline, retries, hand_over=hand_over)
         except DifyError as error:
             if self._looks_old and not self._wait_for_search:
@@ -177,6 +190,12 @@ class StatusChange:
         yield Note(self._ledger.plan())
         if self._dry_run:
             yield Note(f"This is a dry run: nothing was changed. {self._preview()}")
+
+    def _note_chunks(self, deadline: Deadline) -> Flow[None]:
+        """Note the disabled chunks of documents before they leave search."""
+        if self._keep_chunks and not self.action.adds:
+            leaving = [i for i in self._ledger.ready() if self._ledger.documents[i].belongs_in_search]
+            yield from self._chunks.note(leaving, Progress(deadline))
 
     def _ends_with_the_plan(self) -> bool:
         stoppers = {Outcome.MISSING, Outcome.REFUSED} - self.tolerate

@@ -85,8 +85,8 @@ _ADVICE = {
     SyncOutcome.UNREADABLE: "they cannot be read; what was made of them before stays; see who may read them",
     SyncOutcome.FAILED: "not as they should be; the report says why; run it again, or see what is wrong in Dify",
     SyncOutcome.NOT_INDEXED: "not indexed in time; raise the timeout, or see what keeps Dify's worker busy",
-    SyncOutcome.LAGGING: "indexed, and search does not return them. Dify 1.16.0 loses keywords if its worker runs several "
-    "jobs side by side: set CELERY_WORKER_AMOUNT=1, or use a version that is fixed",
+    SyncOutcome.LAGGING: "indexed, and search does not return them. Dify 1.16.0 loses keywords if its worker runs "
+    "several jobs side by side: set CELERY_WORKER_AMOUNT=1, or use a version that is fixed",
     SyncOutcome.NOT_SEARCHABLE: "Dify found no text in them: exclude them, or give them text",
     SyncOutcome.NOT_ATTEMPTED: "the run ended before their turn; run it again, it goes on from there",
 }
