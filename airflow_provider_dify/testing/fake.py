@@ -45,9 +45,9 @@ class FakeDify:
     :param lock_race: Whether the worker is faster than the API, which leaves a lock behind for ten minutes: as often as
         ``measured``, ``always``, or ``never``.
     :param jobs: How many jobs its worker runs side by side; ``None``: 4, as in Dify's Docker image.
-    :param lost_keywords: How often a job in an economy knowledge base loses what it writes, as happens in Dify 1.16.0 if
-        jobs overlap: ``never``; ``always``, which is a broken server; or a share of the jobs that overlap, above 0 and up
-        to 1. See :class:`~airflow_provider_dify.testing.worker.Worker`.
+    :param lost_keywords: How often a job in an economy knowledge base loses what it writes, as happens in Dify 1.16.0
+        if jobs overlap: ``never``; ``always``, which is a broken server; or a share of the jobs that overlap, above 0
+        and up to 1. See :class:`~airflow_provider_dify.testing.worker.Worker`.
     """
 
     def __init__(

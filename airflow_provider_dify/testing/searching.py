@@ -14,7 +14,7 @@ from airflow_provider_dify.testing import shapes
 from airflow_provider_dify.testing.api import Call
 from airflow_provider_dify.testing.keywords import keywords, matches
 from airflow_provider_dify.testing.replies import Complaint, InvalidParamError, Json, Reply, invalid, missing
-from airflow_provider_dify.testing.rows import Row, Segment
+from airflow_provider_dify.testing.rows import Row, Segment, derived_id
 from airflow_provider_dify.testing.world import Dataset
 
 LONGEST_QUERY = 250
@@ -44,11 +44,15 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 class Hit(NamedTuple):
-    """One segment that was found."""
+    """One segment that was found.
+
+    :param children: In a parent-child knowledge base: numbers and scores of the child chunks that were found.
+    """
 
     document: Row
     segment: Segment
     score: float
+    children: tuple[tuple[int, float], ...] = ()
 
 
 def retrieve(call: Call) -> Reply:
@@ -67,7 +71,7 @@ def retrieve(call: Call) -> Reply:
         name = f"embedding_vector_index_{dataset.id.replace('-', '_')}_node"[:63]
         raise InvalidParamError(f'relation "{name}" does not exist')
     hits = search(dataset, query, lambda document: fits(document, conditions), method=method, top_k=top_k)
-    records = [shapes.record_json(hit.document, hit.segment, hit.score) for hit in hits]
+    records = [shapes.record_json(hit.document, hit.segment, hit.score, hit.children) for hit in hits]
     # 1.14.1 gave the bare text; the versions before and after it do not.
     echo: Any = query if version.startswith(("1.13.", "1.14.")) else {"content": query}
     return Reply(200, {"query": echo, "records": records}, cost="retrieve")
@@ -105,7 +109,8 @@ def search(
     What is found depends on the segments alone, never on the flags of their documents. Nobody counts the hits: the
     ``hit_count`` of a document grows where an app searches, not here.
 
-    :param keep: Whether a document may be found. As in Dify's source, it is asked last, so what it keeps out takes a place.
+    :param keep: Whether a document may be found. It is asked last, as in Dify's source, so what it keeps out uses up a
+        place.
     :param method: ``None``: the usual one of the knowledge base.
     :param top_k: How many; ``None``: all.
     """
@@ -120,33 +125,50 @@ def search(
             ranked = ranked[: dataset.candidates]
         if method == _FULL_TEXT:
             ranked = [hit for hit in ranked if hit.score > 0]
-    found = ranked if top_k is None else ranked[:top_k]
+    found = _parents(ranked if top_k is None else ranked[:top_k])
     return [hit for hit in found if hit.document.indexed and hit.segment.enabled and keep(hit.document)]
 
 
 def _by_keywords(dataset: Dataset, query: str) -> list[Hit]:
-    """Everything in the keyword table that shares a keyword, those that share most first: disabled segments too."""
+    """Everything in the keyword table that shares a keyword, those that share most first: disabled segments too.
+
+    Equals come in the order of a set of ids in Dify, so in none; here in that of the ids.
+    """
     wanted = keywords(query)
     counted = [
-        (matches(segment.keywords, wanted), Hit(document, segment, 0.0))
+        (-number, derived_id(document, f"node {segment.key}"), Hit(document, segment, 0.0))
         for document in dataset.in_order()
         for segment in document.visible
-        if segment.in_index
+        if segment.in_index and (number := matches(segment.keywords, wanted))
     ]
-    counted.sort(key=lambda one: -one[0])
-    return [hit for number, hit in counted if number]
+    return [hit for _, _, hit in sorted(counted, key=lambda one: one[:2])]
 
 
 def _by_similarity(dataset: Dataset, query: str) -> list[Hit]:
-    """Everything in the vector store, the most similar first, however little that is."""
-    wanted = _vector(query)
-    hits = [
-        Hit(document, segment, _similarity(wanted, _vector(segment.content)))
-        for document in dataset.in_order()
-        for segment in document.visible
-        if segment.in_index
-    ]
+    """Everything in the vector store, the most similar first, however little that is.
+
+    In a parent-child knowledge base it holds the child chunks: each is a hit of its own here, and counts for ``top_k``.
+    """
+    wanted, hits = _vector(query), []
+    for document in dataset.in_order():
+        for segment in document.visible:
+            if not segment.in_index:
+                continue
+            children = shapes.children(document, segment)
+            for index, text in enumerate(children or [segment.content]):
+                score = _similarity(wanted, _vector(text))
+                hits.append(Hit(document, segment, score, ((index, score),) if children else ()))
     return sorted(hits, key=lambda hit: -hit.score)
+
+
+def _parents(hits: list[Hit]) -> list[Hit]:
+    """Each segment once, where it comes first, with all its child chunks that were found."""
+    found: dict[int, Hit] = {}
+    for hit in hits:
+        first = found.setdefault(id(hit.segment), hit)
+        if first is not hit:
+            found[id(hit.segment)] = first._replace(children=first.children + hit.children)
+    return list(found.values())
 
 
 @lru_cache(maxsize=4096)
