@@ -202,11 +202,12 @@ class FakeDify:
     def search(self, dataset: Dataset, query: str) -> list[str]:
         """Names of the documents that a search for ``query`` finds now, each once, the best first.
 
-        It sees everything, without ``top_k``; by vectors, what has nothing in common with the query is left out.
+        It is more patient than ``/retrieve``: there is no ``top_k``, and keywords match in upper and lower case alike.
+        By vectors, what has nothing in common with the query is left out.
         """
         with self.world.guard:
             self.world.tick()
-            hits = search(dataset, query)
+            hits = search(dataset, query, any_case=True)
             return list(dict.fromkeys(hit.document.name for hit in hits if hit.score > 0 or not dataset.has_vectors))
 
     def settle(self) -> None:

@@ -103,6 +103,7 @@ def search(
     *,
     method: str | None = None,
     top_k: int | None = None,
+    any_case: bool = False,
 ) -> list[Hit]:
     """Segments that a query finds, the best first.
 
@@ -113,9 +114,10 @@ def search(
         place.
     :param method: ``None``: the usual one of the knowledge base.
     :param top_k: How many; ``None``: all.
+    :param any_case: Whether keywords match in upper and lower case alike, which they do not in Dify.
     """
     if not dataset.has_vectors:
-        ranked = _by_keywords(dataset, query)
+        ranked = _by_keywords(dataset, query, any_case=any_case)
     elif method == "keyword_search":
         # There is no keyword table (1.16.0, file 25).
         return []
@@ -129,7 +131,7 @@ def search(
     return [hit for hit in found if hit.document.indexed and hit.segment.enabled and keep(hit.document)]
 
 
-def _by_keywords(dataset: Dataset, query: str) -> list[Hit]:
+def _by_keywords(dataset: Dataset, query: str, *, any_case: bool) -> list[Hit]:
     """Everything in the keyword table that shares a keyword, those that share most first: disabled segments too.
 
     Equals come in the order of a set of ids in Dify, so in none; here in that of the ids.
@@ -139,7 +141,7 @@ def _by_keywords(dataset: Dataset, query: str) -> list[Hit]:
         (-number, derived_id(document, f"node {segment.key}"), Hit(document, segment, 0.0))
         for document in dataset.in_order()
         for segment in document.visible
-        if segment.in_index and (number := matches(segment.keywords, wanted))
+        if segment.in_index and (number := matches(segment.keywords, wanted, any_case=any_case))
     ]
     return [hit for _, _, hit in sorted(counted, key=lambda one: one[:2])]
 
