@@ -139,20 +139,16 @@ def test_keywords() -> None:
         ("Common", "parking", "words", "word", "page", "zebra018x")
     )
     assert keywords("a b c") == ()
-    assert (
-        keywords("".join(f"{word} " for word in "lots of words, some of them very very rare".split() * 2))[0] == "very"
-    )
+    assert keywords("some words, very rare words, very very")[0] == "very"
     assert len(keywords(" ".join(f"word{n}" for n in range(100)))) == 10
     assert keywords("停车场") == ("停车", "车场")
 
 
 def test_segments_show_their_keywords(client: Client, sim: FakeDify, kb: Dataset) -> None:
     vectors = sim.add_dataset("vectors", indexing_technique="high_quality")
-    shown = []
-    for one in (kb.add_document("a", text="the zebra"), vectors.add_document("b", text="the zebra")):
-        shown.append(
-            client.get(f"/datasets/{one.dataset.id}/documents/{one.id}/segments").json()["data"][0]["keywords"]
-        )
+    documents = [one.add_document("a", text="the zebra") for one in (kb, vectors)]
+    paths = [f"/datasets/{one.dataset.id}/documents/{one.id}/segments" for one in documents]
+    shown = [client.get(path).json()["data"][0]["keywords"] for path in paths]
     assert shown == [["zebra"], None]
 
 
