@@ -23,6 +23,16 @@ LONGEST_QUERY = 250
 EVERYTHING_FROM = 1000
 #: Methods that go by the words of a text in a high-quality knowledge base.
 _FULL_TEXT = "full_text_search"
+#: Parts of a retrieval model that have to have a value: its kind in pydantic's words, and their code.
+_NOT_NULL = {
+    "reranking_enable": ("boolean", "bool_type"),
+    "top_k": ("integer", "int_type"),
+    "score_threshold_enabled": ("boolean", "bool_type"),
+    "vector_weight": ("number", "float_type"),
+    "embedding_provider_name": ("string", "string_type"),
+    "embedding_model_name": ("string", "string_type"),
+    "keyword_weight": ("number", "float_type"),
+}
 
 #: Comparisons of a value with that of a condition. Only ``is`` was recorded, the others are Dify's documentation.
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
@@ -89,11 +99,30 @@ def _checked_query(version: str, body: Json) -> str:
     if isinstance(model, dict):
         fields = ("search_method", "reranking_enable", "top_k", "score_threshold_enabled")
         absent = [missing(f"retrieval_model.{name}", model) for name in fields if name not in model]
+        absent += _null_complaints(model)
         if absent:
             raise invalid(version, "HitTestingPayload", *absent)
     if not query:
         raise InvalidParamError("Query or attachment_ids is required")
     return query
+
+
+def _null_complaints(model: Json) -> list[Complaint]:
+    """What may not be null, although the retrieval model of a knowledge base may have it so (read in Dify's source).
+
+    ``weights`` as a whole may be null (1.16.0, file 25).
+    """
+    given = model.get("weights")
+    weights: Json = given if isinstance(given, dict) else {}
+    parts = [("retrieval_model", model)]
+    settings = [(name, weights.get(name)) for name in ("vector_setting", "keyword_setting")]
+    parts += [(f"retrieval_model.weights.{name}", part) for name, part in settings if isinstance(part, dict)]
+    return [
+        Complaint(f"{where}.{name}", f"Input should be a valid {kind}", code, None)
+        for where, part in parts
+        for name, (kind, code) in _NOT_NULL.items()
+        if name in part and part[name] is None
+    ]
 
 
 def search(

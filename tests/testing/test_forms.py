@@ -36,6 +36,25 @@ def test_a_vector_store_looks_at_forty(client: Client, vectors: Dataset) -> None
     assert retrieve(client, vectors, "visitors") == [], "there are no keywords"
 
 
+def test_parts_of_a_retrieval_model_may_not_be_null(client: Client, vectors: Dataset) -> None:
+    vectors.add_document("page")
+    vectors.retrieval_model = {
+        "search_method": "semantic_search",
+        "reranking_enable": False,
+        "top_k": 2,
+        "score_threshold_enabled": None,
+        "weights": {"vector_setting": {"vector_weight": 0.7, "embedding_provider_name": None}},
+    }
+    shown = client.get(f"/datasets/{vectors.id}").json()["retrieval_model_dict"]
+    body = {"query": "fox", "retrieval_model": shown}
+    answer = client.call("POST", f"/datasets/{vectors.id}/retrieve", json=body)
+    assert answer.status_code == 400
+    assert "retrieval_model.score_threshold_enabled" in answer.json()["message"]
+    assert "retrieval_model.weights.vector_setting.embedding_provider_name" in answer.json()["message"]
+    shown |= {"score_threshold_enabled": False, "weights": None}
+    assert client.call("POST", f"/datasets/{vectors.id}/retrieve", json=body).ok
+
+
 def test_an_own_text_comes_first(client: Client, vectors: Dataset) -> None:
     for number in range(50):
         vectors.add_document(f"page {number}", text=f"visitors park on deck d{number}")
