@@ -54,8 +54,13 @@ class Chunk:
 
     @property
     def in_index(self) -> bool:
-        """Whether the keyword table or the vector store holds it."""
+        """Whether the keyword table or the vector store holds it; set it to force what an accident leaves behind."""
         return self._now.in_index
+
+    @in_index.setter
+    def in_index(self, held: bool) -> None:
+        with self._document.dataset.world.guard:
+            self._now.in_index = held
 
     @property
     def in_search(self) -> bool:
@@ -215,7 +220,7 @@ class Document:
 
     def finish_indexing(self, after: float = 0.0) -> None:
         """Let its indexing complete in ``after`` seconds: it goes into search, whatever its flags say by then."""
-        self.dataset.world.schedule(after, lambda at: self._row.complete_indexing(at))
+        self.dataset.world.schedule(after, self._row.complete_indexing)
 
     def fail_indexing(self, text: str, after: float = 0.0) -> None:
         """Let its indexing end in an error in ``after`` seconds."""

@@ -45,9 +45,9 @@ class FakeDify:
     :param lock_race: Whether the worker is faster than the API, which leaves a lock behind for ten minutes: as often as
         ``measured``, ``always``, or ``never``.
     :param jobs: How many jobs its worker runs side by side; ``None``: 4, as in Dify's Docker image.
-    :param lost_keywords: How often a job in an economy knowledge base loses what it writes, as happens in Dify 1.16.0 if
-        jobs overlap: ``never``; ``always``, which is a broken server; or a share of the jobs that overlap, above 0 and up
-        to 1. See :class:`~airflow_provider_dify.testing.worker.Worker`.
+    :param lost_keywords: How often a job in an economy knowledge base loses what it writes, as happens in Dify 1.16.0
+        if jobs overlap: ``never``; ``always``, which is a broken server; or a share of the jobs that overlap, above 0
+        and up to 1. See :class:`~airflow_provider_dify.testing.worker.Worker`.
     """
 
     def __init__(
@@ -202,11 +202,12 @@ class FakeDify:
     def search(self, dataset: Dataset, query: str) -> list[str]:
         """Names of the documents that a search for ``query`` finds now, each once, the best first.
 
-        It sees everything, without ``top_k``; by vectors, what has nothing in common with the query is left out.
+        It is more patient than ``/retrieve``: there is no ``top_k``, and keywords match in upper and lower case alike.
+        By vectors, what has nothing in common with the query is left out.
         """
         with self.world.guard:
             self.world.tick()
-            hits = search(dataset, query)
+            hits = search(dataset, query, any_case=True)
             return list(dict.fromkeys(hit.document.name for hit in hits if hit.score > 0 or not dataset.has_vectors))
 
     def settle(self) -> None:

@@ -11,7 +11,7 @@ MOST_KEYWORDS = 10
 
 #: Words that are never keywords; the real list is longer.
 _STOP_WORDS = frozenset(
-    [
+    {
         "the",
         "of",
         "is",
@@ -44,7 +44,7 @@ _STOP_WORDS = frozenset(
         "has",
         "or",
         "its",
-    ]
+    }
 )
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 _TOKEN = re.compile(rf"[{_CJK}]+|(?:(?![{_CJK}])\w)+")
@@ -71,6 +71,11 @@ def _words(token: str) -> list[str]:
     return [] if len(token) < 2 or token.lower() in _STOP_WORDS else [token]
 
 
-def matches(words: tuple[str, ...], query: tuple[str, ...]) -> int:
-    """How many keywords of a query a segment has."""
+def matches(words: tuple[str, ...], query: tuple[str, ...], *, any_case: bool = False) -> int:
+    """How many keywords of a query a segment has.
+
+    :param any_case: Whether ``Word`` and ``word`` are the same.
+    """
+    if any_case:
+        return len({word.lower() for word in words} & {word.lower() for word in query})
     return len(set(words) & set(query))

@@ -207,10 +207,13 @@ class Row:
         self.completed_at = None
         self.touch(at)
 
-    def restart_indexing(self, batch: str, pieces: Sequence[str], at: float) -> None:
-        """Go back to the start: until indexing is through, search lacks it."""
+    def restart_indexing(self, batch: str, at: float, *, pieces: Sequence[str] | None = None) -> None:
+        """Go back to the start: until indexing is through, search lacks it.
+
+        :param pieces: The texts of its new segments; ``None``: as before.
+        """
         self.batch = batch
-        self.cut(pieces)
+        self.cut([one.content for one in self.own] if pieces is None else pieces)
         self.indexing_status = "waiting"
         self.indexed = False
         self.added = []

@@ -14,7 +14,7 @@ from airflow_provider_dify.testing import shapes
 from airflow_provider_dify.testing.api import Call
 from airflow_provider_dify.testing.keywords import keywords, matches
 from airflow_provider_dify.testing.replies import Complaint, InvalidParamError, Json, Reply, invalid, missing
-from airflow_provider_dify.testing.rows import Row, Segment
+from airflow_provider_dify.testing.rows import Row, Segment, derived_id
 from airflow_provider_dify.testing.world import Dataset
 
 LONGEST_QUERY = 250
@@ -23,6 +23,16 @@ LONGEST_QUERY = 250
 EVERYTHING_FROM = 1000
 #: Methods that go by the words of a text in a high-quality knowledge base.
 _FULL_TEXT = "full_text_search"
+#: Parts of a retrieval model that have to have a value: its kind in pydantic's words, and their code.
+_NOT_NULL = {
+    "reranking_enable": ("boolean", "bool_type"),
+    "top_k": ("integer", "int_type"),
+    "score_threshold_enabled": ("boolean", "bool_type"),
+    "vector_weight": ("number", "float_type"),
+    "embedding_provider_name": ("string", "string_type"),
+    "embedding_model_name": ("string", "string_type"),
+    "keyword_weight": ("number", "float_type"),
+}
 
 #: Comparisons of a value with that of a condition. Only ``is`` was recorded, the others are Dify's documentation.
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
@@ -44,11 +54,15 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 class Hit(NamedTuple):
-    """One segment that was found."""
+    """One segment that was found.
+
+    :param children: In a parent-child knowledge base: numbers and scores of the child chunks that were found.
+    """
 
     document: Row
     segment: Segment
     score: float
+    children: tuple[tuple[int, float], ...] = ()
 
 
 def retrieve(call: Call) -> Reply:
@@ -67,7 +81,7 @@ def retrieve(call: Call) -> Reply:
         name = f"embedding_vector_index_{dataset.id.replace('-', '_')}_node"[:63]
         raise InvalidParamError(f'relation "{name}" does not exist')
     hits = search(dataset, query, lambda document: fits(document, conditions), method=method, top_k=top_k)
-    records = [shapes.record_json(hit.document, hit.segment, hit.score) for hit in hits]
+    records = [shapes.record_json(hit.document, hit.segment, hit.score, hit.children) for hit in hits]
     # 1.14.1 gave the bare text; the versions before and after it do not.
     echo: Any = query if version.startswith(("1.13.", "1.14.")) else {"content": query}
     return Reply(200, {"query": echo, "records": records}, cost="retrieve")
@@ -85,11 +99,30 @@ def _checked_query(version: str, body: Json) -> str:
     if isinstance(model, dict):
         fields = ("search_method", "reranking_enable", "top_k", "score_threshold_enabled")
         absent = [missing(f"retrieval_model.{name}", model) for name in fields if name not in model]
+        absent += _null_complaints(model)
         if absent:
             raise invalid(version, "HitTestingPayload", *absent)
     if not query:
         raise InvalidParamError("Query or attachment_ids is required")
     return query
+
+
+def _null_complaints(model: Json) -> list[Complaint]:
+    """What may not be null, although the retrieval model of a knowledge base may have it so (read in Dify's source).
+
+    ``weights`` as a whole may be null (1.16.0, file 25).
+    """
+    given = model.get("weights")
+    weights: Json = given if isinstance(given, dict) else {}
+    parts = [("retrieval_model", model)]
+    settings = [(name, weights.get(name)) for name in ("vector_setting", "keyword_setting")]
+    parts += [(f"retrieval_model.weights.{name}", part) for name, part in settings if isinstance(part, dict)]
+    return [
+        Complaint(f"{where}.{name}", f"Input should be a valid {kind}", code, None)
+        for where, part in parts
+        for name, (kind, code) in _NOT_NULL.items()
+        if name in part and part[name] is None
+    ]
 
 
 def search(
@@ -99,18 +132,21 @@ def search(
     *,
     method: str | None = None,
     top_k: int | None = None,
+    any_case: bool = False,
 ) -> list[Hit]:
     """Segments that a query finds, the best first.
 
     What is found depends on the segments alone, never on the flags of their documents. Nobody counts the hits: the
     ``hit_count`` of a document grows where an app searches, not here.
 
-    :param keep: Whether a document may be found. As in Dify's source, it is asked last, so what it keeps out takes a place.
+    :param keep: Whether a document may be found. It is asked last, as in Dify's source, so what it keeps out uses up a
+        place.
     :param method: ``None``: the usual one of the knowledge base.
     :param top_k: How many; ``None``: all.
+    :param any_case: Whether keywords match in upper and lower case alike, which they do not in Dify.
     """
     if not dataset.has_vectors:
-        ranked = _by_keywords(dataset, query)
+        ranked = _by_keywords(dataset, query, any_case=any_case)
     elif method == "keyword_search":
         # There is no keyword table (1.16.0, file 25).
         return []
@@ -120,33 +156,50 @@ def search(
             ranked = ranked[: dataset.candidates]
         if method == _FULL_TEXT:
             ranked = [hit for hit in ranked if hit.score > 0]
-    found = ranked if top_k is None else ranked[:top_k]
+    found = _parents(ranked if top_k is None else ranked[:top_k])
     return [hit for hit in found if hit.document.indexed and hit.segment.enabled and keep(hit.document)]
 
 
-def _by_keywords(dataset: Dataset, query: str) -> list[Hit]:
-    """Everything in the keyword table that shares a keyword, those that share most first: disabled segments too."""
+def _by_keywords(dataset: Dataset, query: str, *, any_case: bool) -> list[Hit]:
+    """Everything in the keyword table that shares a keyword, those that share most first: disabled segments too.
+
+    Equals come in the order of a set of ids in Dify, so in none; here in that of the ids.
+    """
     wanted = keywords(query)
     counted = [
-        (matches(segment.keywords, wanted), Hit(document, segment, 0.0))
+        (-number, derived_id(document, f"node {segment.key}"), Hit(document, segment, 0.0))
         for document in dataset.in_order()
         for segment in document.visible
-        if segment.in_index
+        if segment.in_index and (number := matches(segment.keywords, wanted, any_case=any_case))
     ]
-    counted.sort(key=lambda one: -one[0])
-    return [hit for number, hit in counted if number]
+    return [hit for _, _, hit in sorted(counted, key=lambda one: one[:2])]
 
 
 def _by_similarity(dataset: Dataset, query: str) -> list[Hit]:
-    """Everything in the vector store, the most similar first, however little that is."""
-    wanted = _vector(query)
-    hits = [
-        Hit(document, segment, _similarity(wanted, _vector(segment.content)))
-        for document in dataset.in_order()
-        for segment in document.visible
-        if segment.in_index
-    ]
+    """Everything in the vector store, the most similar first, however little that is.
+
+    In a parent-child knowledge base it holds the child chunks: each is a hit of its own here, and counts for ``top_k``.
+    """
+    wanted, hits = _vector(query), []
+    for document in dataset.in_order():
+        for segment in document.visible:
+            if not segment.in_index:
+                continue
+            children = shapes.children(document, segment)
+            for index, text in enumerate(children or [segment.content]):
+                score = _similarity(wanted, _vector(text))
+                hits.append(Hit(document, segment, score, ((index, score),) if children else ()))
     return sorted(hits, key=lambda hit: -hit.score)
+
+
+def _parents(hits: list[Hit]) -> list[Hit]:
+    """Each segment once, where it comes first, with all its child chunks that were found."""
+    found: dict[int, Hit] = {}
+    for hit in hits:
+        first = found.setdefault(id(hit.segment), hit)
+        if first is not hit:
+            found[id(hit.segment)] = first._replace(children=first.children + hit.children)
+    return list(found.values())
 
 
 @lru_cache(maxsize=4096)

@@ -243,10 +243,14 @@ def segment_json(document: Row, segment: Segment, *, found: bool = False) -> Jso
     }
 
 
-def _children(document: Row, segment: Segment) -> list[Json]:
-    """The child chunks of a segment in a parent-child knowledge base."""
+def children(document: Row, segment: Segment) -> list[str]:
+    """The texts of the child chunks of a segment; only a parent-child knowledge base has any."""
     if document.dataset.doc_form != "hierarchical_model":
         return []
+    return _rule(document).children(segment.content)
+
+
+def _children(document: Row, segment: Segment) -> list[Json]:
     at, key = whole(document.created_at), segment.key
     return [
         {
@@ -259,15 +263,19 @@ def _children(document: Row, segment: Segment) -> list[Json]:
             "created_at": at,
             "updated_at": at,
         }
-        for index, text in enumerate(_rule(document).children(segment.content))
+        for index, text in enumerate(children(document, segment))
     ]
 
 
-def record_json(document: Row, one: Segment, score: float) -> Json:
-    """One find of a search."""
+def record_json(document: Row, one: Segment, score: float, found: tuple[tuple[int, float], ...]) -> Json:
+    """One find of a search.
+
+    :param found: Numbers and scores of the child chunks.
+    """
     left_out = {"updated_at", "updated_by", "child_chunks", "attachments", "summary"}
     shown = segment_json(document, one, found=True)
-    children = [{key: child[key] for key in ("id", "content", "position")} for child in shown["child_chunks"]]
+    parts = [(shown["child_chunks"][index], value) for index, value in found]
+    nodes = [{key: child[key] for key in ("id", "content", "position")} | {"score": value} for child, value in parts]
     segment = {key: value for key, value in shown.items() if key not in left_out}
     segment["document"] = {
         "id": document.id,
@@ -280,7 +288,7 @@ def record_json(document: Row, one: Segment, score: float) -> Json:
     none: Any = None if legacy else []
     return {
         "segment": segment,
-        "child_chunks": [child | {"score": score} for child in children] or none,
+        "child_chunks": nodes or none,
         "score": score,
         "tsne_position": None,
         "files": none,

@@ -286,6 +286,8 @@ class World:
         self.worker = Worker(self, jobs=jobs, lost_keywords=lost_keywords, seed=seed)
         self.broker = Broker(self)
         self.user_id = self.new_id()
+        #: Tags of knowledge bases, as the API shows them.
+        self.tags: list[dict[str, Any]] = []
         self._events: list[tuple[float, int, Event]] = []
         self._count = count()
         self._ticking = False

@@ -152,7 +152,7 @@ def test_documents_that_left_their_batch_are_followed(
 def test_segments_count_as_movement_where_they_are_remembered(dify: FakeDify, kb: Dataset, airflow: Airflow) -> None:
     page = kb.add_document("page", indexing_status="indexing")
     for minute in range(100):
-        dify.world.schedule(60 * minute, lambda at, n=minute: setattr(row(page), "segments", n))  # type: ignore[misc]
+        dify.world.schedule(60 * minute, lambda at, n=minute: row(page).cut(["text"] * n))  # type: ignore[misc]
     with pytest.raises(DifyIndexingStalled):
         airflow.run("poke", dataset_id=kb.id, batch=page.batch, stall_timeout=900)
     assert dify.clock.monotonic() > 6000
