@@ -90,6 +90,11 @@ class RequestRecord:
     status: int | None = None
     files: tuple[str, ...] = ()
 
+    @property
+    def changes(self) -> bool:
+        """Whether it asks for a change; a search does not, although it is a ``POST``."""
+        return self.method != "GET" and not self.path.endswith("/retrieve")
+
 
 @dataclass(frozen=True)
 class Silence:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hypothesis import HealthCheck, event, given, settings
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.dify import DifyHook
+from airflow_provider_dify.knowledge.documents import ActionName
 from airflow_provider_dify.knowledge.indexing import IndexingReport
 from airflow_provider_dify.knowledge.ingest_report import IngestReport
 from airflow_provider_dify.knowledge.report import StatusReport
@@ -23,7 +25,7 @@ from airflow_provider_dify.testing import Dataset, Document, FakeDify, VirtualCl
 from tests.unit.test_properties import time_of
 
 EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-ACTIONS = ("enable", "disable", "archive", "un_archive")
+ACTIONS: tuple[ActionName, ...] = ("enable", "disable", "archive", "un_archive")
 #: What Dify finds no text in.
 NO_TEXT = "\u200b\u200b"
 
@@ -104,7 +106,7 @@ class World:
         for one in trouble.meddling:
             if self.documents:
                 document = self.documents[one.which % len(self.documents)]
-                dify.world.schedule(one.at, lambda _, document=document, one=one: meddle(document, one))
+                dify.world.schedule(one.at, partial(meddle, document, one))
 
     def _add(self, number: int, state: State) -> Document:
         text = "" if state.empty else f"Visitors read zebra{number}x. The rule of page{number}y holds."
@@ -144,14 +146,14 @@ class World:
                 assert self.returns(document) is (document.enabled and not document.archived), document
 
 
-def lose(document: Document) -> None:
+def lose(document: Document, _: float = 0.0) -> None:
     """Let Dify have lost the keywords of a document that it calls available."""
     for chunk in document.chunks:
         chunk._segment.in_index = False
     document.dataset.changed()
 
 
-def meddle(document: Document, one: Meddling) -> None:
+def meddle(document: Document, one: Meddling, _: float) -> None:
     has_text = bool(document.text.strip())
     document.set(enabled=one.enabled, archived=one.archived, in_search=one.enabled and not one.archived and has_text)
 
@@ -163,7 +165,7 @@ def world_of(documents: list[State], trouble: Trouble) -> FakeDify:
 
 @EXAMPLES
 @given(documents=st.lists(states, min_size=1, max_size=14), trouble=troubles, action=st.sampled_from(ACTIONS))
-def test_change_of_status(documents: list[State], trouble: Trouble, action: str) -> None:
+def test_change_of_status(documents: list[State], trouble: Trouble, action: ActionName) -> None:
     with world_of(documents, trouble) as dify:
         world = World(dify, documents, trouble)
         ids = [document.id for document in world.documents]
@@ -283,7 +285,7 @@ def test_sensor(documents: list[State], trouble: Trouble) -> None:
                 document.set(indexing_status="indexing", in_search=False)
                 document.finish_indexing(after=2)
                 if state.lost and not state.empty:
-                    dify.world.schedule(2.1, lambda _, document=document: lose(document))
+                    dify.world.schedule(2.1, partial(lose, document))
         ids = [document.id for document in world.documents]
         result = world.run(lambda hook: hook.wait_until_indexed(world.kb.id, document_ids=ids, timeout=300))
         event(f"green: {isinstance(result, IndexingReport)}")
