@@ -186,7 +186,7 @@ class Ledger:
             self._settle(document_id, Outcome.REVERTED, document.error or _UNDONE)
         elif document_id in self.settled:
             self._sort_settled(document_id, document)
-        elif document_id in self.awaited and not self._action.reached(document):
+        elif document_id in self.awaited and (document.failed or not self._action.reached(document)):
             self._settle(document_id, Outcome.REVERTED, document.error or _UNDONE_SINCE)
         elif harm := self._action.harm(document):
             self._settle(document_id, Outcome.REFUSED, harm)

@@ -79,7 +79,7 @@ class Repair:
                     break
                 if (yield from self._one(document_id, deadline, retries, progress)):
                     del left[document_id]
-                yield from progress.note(lambda: f"Repaired {len(self.repaired)} of {len(lost)} documents.")
+                    yield from progress.note(lambda: f"Repaired {len(self.repaired)} of {len(lost)} documents.")
             if len(self.failed) >= _MOST_FAILURES and not self.repaired:
                 break
             if left and len(left) + len(self.halfway) == before:
