@@ -12,8 +12,8 @@ from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.testing import Dataset, Document, FakeDify
 from tests.unit.conftest import Change, Ingest, text
 
-OFF = {"enabled": False, "in_search": False}
-ARCHIVED = {"archived": True, "in_search": False}
+OFF: dict[str, Any] = {"enabled": False, "in_search": False}
+ARCHIVED: dict[str, Any] = {"archived": True, "in_search": False}
 #: Action, a document that is in its state already, one that is not, and what somebody does to the first one meanwhile.
 MEANWHILE: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     ("archive", ARCHIVED, {}, {"archived": False, "in_search": True}),
