@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from enum import Enum
@@ -86,11 +86,13 @@ def dataset_page(page: int, *, keyword: str | None = None, limit: int = LONGEST_
 
 
 def get_dataset(dataset_id: str) -> Flow[Dataset]:
-    """Read a knowledge base.
+    """Read a knowledge base, and which version of Dify it is on.
 
     https://docs.dify.ai/api-reference/knowledge-bases/get-knowledge-base
     """
-    return read_answer((yield Request("GET", f"/datasets/{dataset_id}")), Dataset.read)
+    response = yield Request("GET", f"/datasets/{dataset_id}")
+    dataset = read_answer(response, Dataset.read)
+    return replace(dataset, server_version=response.headers.get("x-version") if response else None)
 
 
 def get_document(dataset_id: str, document_id: str, *, with_metadata: bool = False) -> Flow[Document]:

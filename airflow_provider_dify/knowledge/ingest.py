@@ -8,7 +8,7 @@ from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifySour
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.contents import LONGEST_NAME, DocumentOptions, Source
 from airflow_provider_dify.knowledge.delivering import HASH_FIELD, Delivery
-from airflow_provider_dify.knowledge.documents import Document
+from airflow_provider_dify.knowledge.documents import Dataset, Document
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome, IngestReport
 from airflow_provider_dify.knowledge.metadata_fields import (
@@ -23,6 +23,7 @@ from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.putting import Item, Putting
 from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.target import check_replacing, read_target
 
 
 class Ingestion:
@@ -93,11 +94,12 @@ class Ingestion:
         """
         progress = Progress(deadline)
         try:
-            options = self._options.for_dataset((yield from api.get_dataset(self.dataset_id)))
+            dataset, options = yield from read_target(self.dataset_id, self._options)
             yield from self._decide()
+            self._check_version(dataset)
             yield from self._check_fields()
             self._skip()
-            putting = Putting(self.dataset_id, options, retries, deadline)
+            putting = Putting(dataset, options, retries, deadline)
             yield from self._delivery.flow(list(self._to_send()), putting, progress)
             if wait:
                 yield from self.watch.until_below(1, deadline, progress)
@@ -168,6 +170,10 @@ class Ingestion:
         for field in (yield from list_fields(self.dataset_id)):
             if field.name in kinds:
                 check_fit(field.name, kinds[field.name], field)
+
+    def _check_version(self, dataset: Dataset) -> None:
+        replaced = [i.decision.name for i in self._to_send() if i.decision and i.decision.verb is Verb.UPDATE]
+        check_replacing(dataset, replaced, "make a new document beside the old one: if_exists='new_version'.")
 
     def _skip(self) -> None:
         for item in self._items:
