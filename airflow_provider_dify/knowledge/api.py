@@ -106,6 +106,18 @@ def get_document(dataset_id: str, document_id: str, *, with_metadata: bool = Fal
     return read_answer((yield _single_document(dataset_id, document_id, with_metadata)), Document.read)
 
 
+def latest_rule(dataset_id: str) -> Flow[dict[str, JSON] | None]:
+    """Read the latest process rule of a knowledge base, which only its documents show; ``None`` if it has none.
+
+    https://docs.dify.ai/api-reference/documents/get-document
+    """
+    newest = yield from _page(f"/datasets/{dataset_id}/documents", 1, {}, Document.read, 1)
+    if not newest.items:
+        return None
+    response = yield _single_document(dataset_id, newest.items[0].id)
+    return read_answer(response, lambda payload: payload.get("dataset_process_rule"))
+
+
 def delete_document(dataset_id: str, document_id: str) -> Flow[None]:
     """Delete a document. An archived one is not deleted: Dify refuses that.
 

@@ -133,8 +133,7 @@ class DocumentOptions:
         """Check that the rule makes parent chunks: without them, Dify completes documents that nobody can find."""
         if self.process_rule is None and dataset.ever_used:
             return
-        rules = (self.process_rule or {}).get("rules")
-        if not isinstance(rules, Mapping) or not rules.get("parent_mode"):
+        if not makes_parents(self.process_rule):
             given = inputs.show((self.process_rule or {}).get("mode")) if self.process_rule else "none"
             raise DifyInputError(
                 f"process_rule must have a parent_mode for dataset {dataset.id}, which has parent-child chunks: Dify "
@@ -156,6 +155,12 @@ class DocumentOptions:
     def to_json(self) -> dict[str, JSON]:
         """Return it as Dify's API takes it."""
         return {name: value for name, value in vars(self).items() if value is not None}
+
+
+def makes_parents(rule: Mapping[str, JSON] | None) -> bool:
+    """Whether a process rule makes parent chunks. Without them, those below have nowhere to go (1.16.0, file 22)."""
+    rules = (rule or {}).get("rules")
+    return isinstance(rules, Mapping) and bool(rules.get("parent_mode"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.putting import Item, Putting
 from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.retries import Retries
-from airflow_provider_dify.knowledge.target import check_replacing, read_target
+from airflow_provider_dify.knowledge.target import check_latest_rule, check_replacing, read_target
 
 
 class Ingestion:
@@ -96,7 +96,7 @@ class Ingestion:
         try:
             dataset, options = yield from read_target(self.dataset_id, self._options)
             yield from self._decide()
-            self._check_version(dataset)
+            yield from self._check_target(dataset, options)
             yield from self._check_fields()
             self._skip()
             putting = Putting(dataset, options, retries, deadline)
@@ -171,9 +171,12 @@ class Ingestion:
             if field.name in kinds:
                 check_fit(field.name, kinds[field.name], field)
 
-    def _check_version(self, dataset: Dataset) -> None:
+    def _check_target(self, dataset: Dataset, options: DocumentOptions) -> Flow[None]:
+        """See that the knowledge base can do what was decided."""
         replaced = [i.decision.name for i in self._to_send() if i.decision and i.decision.verb is Verb.UPDATE]
         check_replacing(dataset, replaced, "make a new document beside the old one: if_exists='new_version'.")
+        if any(self._to_send()):
+            yield from check_latest_rule(dataset, options)
 
     def _skip(self) -> None:
         for item in self._items:

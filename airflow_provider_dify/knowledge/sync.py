@@ -24,7 +24,7 @@ from airflow_provider_dify.exceptions import DifyError, DifyInputError
 from airflow_provider_dify.knowledge import inputs, sync_journal
 from airflow_provider_dify.knowledge.contents import DocumentOptions, Source
 from airflow_provider_dify.knowledge.delivering import HASH_FIELD, Delivery
-from airflow_provider_dify.knowledge.documents import Action, Document
+from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
 from airflow_provider_dify.knowledge.guards import Guard
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome
@@ -36,7 +36,7 @@ from airflow_provider_dify.knowledge.sync_changes import Change, Changes
 from airflow_provider_dify.knowledge.sync_look import SOURCE_FIELD, SyncLook, read_files
 from airflow_provider_dify.knowledge.sync_plan import Move, Planned, Retire, table
 from airflow_provider_dify.knowledge.sync_report import DONE, SyncEntry, SyncOutcome, SyncReport
-from airflow_provider_dify.knowledge.target import check_replacing, read_target
+from airflow_provider_dify.knowledge.target import check_latest_rule, check_replacing, read_target
 
 #: What to do instead of replacing contents.
 _NEW_INSTEAD = "disable these documents first: the sync then makes new ones beside them."
@@ -192,8 +192,7 @@ class Sync:
         yield from self._tell(plan, look)
         retiring = sum(one.move is Move.RETIRE and one.document.belongs_in_search for one in plan if one.document)
         self._guard.check(retiring, look.in_use, what="to be retired")
-        replaced = [one.document.name for one in plan if one.document and one.replaces]
-        check_replacing(dataset, replaced, _NEW_INSTEAD)
+        yield from self._check_target(plan, dataset, options)
         if self._dry_run:
             yield Note("This is a dry run: nothing was changed.")
             return
@@ -201,6 +200,13 @@ class Sync:
         yield from self._prepare(plan, look, putting)
         yield from self._delivery.flow([item for item in self._items.values() if not item.outcome], putting, progress)
         self._marked = not self._delivery.errors
+
+    def _check_target(self, plan: Sequence[Planned], dataset: Dataset, options: DocumentOptions) -> Flow[None]:
+        """See that the knowledge base can do what was planned."""
+        replaced = [one.document.name for one in plan if one.document and one.replaces]
+        check_replacing(dataset, replaced, _NEW_INSTEAD)
+        if any(one.move.sends for one in plan):
+            yield from check_latest_rule(dataset, options)
 
     def _tell(self, plan: Sequence[Planned], look: SyncLook) -> Flow[None]:
         yield Note(f"Plan of sync '{self.sync_source}' for dataset {self.dataset_id}:\n{table(plan)}")

@@ -6,7 +6,7 @@ import logging
 
 from airflow_provider_dify.exceptions import DifyInputError, DifyKnowledgeBaseFailed
 from airflow_provider_dify.knowledge import api, inputs, versions
-from airflow_provider_dify.knowledge.contents import DocumentOptions
+from airflow_provider_dify.knowledge.contents import DocumentForm, DocumentOptions, makes_parents
 from airflow_provider_dify.knowledge.documents import Dataset
 from airflow_provider_dify.knowledge.flow import Flow, Note
 
@@ -39,6 +39,26 @@ def read_target(dataset_id: str, options: DocumentOptions) -> Flow[tuple[Dataset
         )
         yield Note(text, logging.WARNING)
     return dataset, ready
+
+
+def check_latest_rule(dataset: Dataset, options: DocumentOptions) -> Flow[None]:
+    """Check that a knowledge base with parent-child chunks has a rule that makes them, if it is to be used.
+
+    Whoever sends ``{"mode": "automatic"}`` once takes it away (1.16.0, file 22).
+
+    :raises DifyInputError: It has another rule: Dify would make documents without any chunk.
+    """
+    if options.process_rule is not None or options.doc_form != DocumentForm.HIERARCHICAL.value:
+        return
+    rule = yield from api.latest_rule(dataset.id)
+    if rule is None or makes_parents(rule):
+        return
+    raise DifyInputError(
+        f"The latest process rule of dataset {dataset.id} has no parent_mode (its mode is "
+        f"{inputs.show(rule.get('mode'))}), so Dify would make no chunks of the documents, and search would find "
+        "nothing. Nothing was sent. Give process_rule: {'mode': 'hierarchical', 'rules': {'parent_mode': 'paragraph', "
+        "...}}."
+    )
 
 
 def check_replacing(dataset: Dataset, names: list[str], alternatives: str) -> None:

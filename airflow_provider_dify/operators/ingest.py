@@ -60,8 +60,8 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
         it is; ``new_version`` refuses that. (templated)
     :param indexing: ``wait`` for it on the worker, ``defer`` the waiting to the triggerer, or ``none``. The default
         follows ``operators.default_deferrable``.
-    :param process_rule: How Dify cleans and cuts the text, as its API takes it; by default the latest rule of the knowledge
-        base. One with parent-child chunks needs a ``parent_mode`` in it. (templated)
+    :param process_rule: How Dify cleans and cuts the text, as its API takes it; by default, the latest rule of the
+        knowledge base. One with parent-child chunks needs a ``parent_mode`` in it. (templated)
     :param doc_form: ``text_model``, ``hierarchical_model`` or ``qa_model``; the knowledge base's own by default.
     :param doc_language: Language of the text, such as ``English``.
     :param indexing_technique: ``economy`` or ``high_quality``; needed for the first documents of a knowledge base.

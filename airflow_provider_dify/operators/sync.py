@@ -83,8 +83,8 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         retired; ``None``: any. Contents that change are not counted: they are in the source, and can be brought back.
     :param dry_run: Whether to look and to plan only: nothing is changed, and what would be is ``not_attempted`` in the
         report, which then has ``"dry_run": true``.
-    :param process_rule: How Dify cleans and cuts the text, as its API takes it; by default the latest rule of the knowledge
-        base. One with parent-child chunks needs a ``parent_mode`` in it. (templated)
+    :param process_rule: How Dify cleans and cuts the text, as its API takes it; by default, the latest rule of the
+        knowledge base. One with parent-child chunks needs a ``parent_mode`` in it. (templated)
     :param doc_form: ``text_model``, ``hierarchical_model`` or ``qa_model``; the knowledge base's own by default.
     :param doc_language: Language of the text, such as ``English``.
     :param indexing_technique: ``economy`` or ``high_quality``; needed for the first documents of a knowledge base.

@@ -19,14 +19,14 @@ from airflow_provider_dify.exceptions import (
 from airflow_provider_dify.knowledge import versions
 from airflow_provider_dify.knowledge.contents import DocumentOptions
 from airflow_provider_dify.knowledge.documents import Dataset as KnowledgeBase
-from airflow_provider_dify.knowledge.flow import Deadline
+from airflow_provider_dify.knowledge.flow import Deadline, Flow
 from airflow_provider_dify.knowledge.ingest import Ingestion
-from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.retries import Retries, retrying
 from airflow_provider_dify.knowledge.sync import Sync
 from airflow_provider_dify.sources import resolve
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault, VirtualClock
-from tests.unit.conftest import Ingest, text
-from tests.unit.driving import DATASET, ID, Driven, drive, reply
+from tests.unit.conftest import UNKNOWN, Ingest, text
+from tests.unit.driving import DATASET, ID, Driven, dify_error, drive, reply
 from tests.unit.syncing import run_sync, write
 
 AUTOMATIC = {"mode": "automatic"}
@@ -58,14 +58,16 @@ EMPTIED = {**USED, "doc_form": None, "document_count": 0}
 
 def begin(shown: Mapping[str, Any], options: DocumentOptions | None = None, *, kind: str = "ingest") -> Driven:
     """Begin an ingestion or a sync of one text, with a knowledge base that Dify shows like this and that is empty."""
-    conversation = (
-        Ingestion(ID, resolve([text("a.md")]), options=options)
-        if kind == "ingest"
-        else Sync(ID, resolve([text("a.md")]), sync_source="pages", options=options)
-    )
-    deadline = Deadline(60, VirtualClock().monotonic)
-    empty = reply(200, {"data": [], "total": 0})
-    return drive(conversation.flow(deadline, Retries(max_retries=0)), [reply(200, shown), empty])
+    return drive(conversation(kind, options), [reply(200, shown), reply(200, {"data": [], "total": 0})])
+
+
+def conversation(kind: str, options: DocumentOptions | None = None) -> Flow[Any]:
+    """An ingestion or a sync of one text."""
+    deadline, retries = Deadline(60, VirtualClock().monotonic), Retries(max_retries=0)
+    sources = resolve([text("a.md")])
+    if kind == "ingest":
+        return retrying(Ingestion(ID, sources, options=options).flow(deadline, retries), retries)
+    return retrying(Sync(ID, sources, sync_source="pages", options=options).flow(deadline, retries), retries)
 
 
 def sent_rules(dify: FakeDify) -> list[Any]:
@@ -155,6 +157,29 @@ class TestRules:
             assert [request.method for request in driven.requests] == ["GET"]
             assert says in str(driven.error)
 
+    @pytest.mark.parametrize("kind", ["ingest", "sync"])
+    @pytest.mark.parametrize("latest", [AUTOMATIC, CUSTOM, {"mode": "automatic", "rules": None}, {}, PARENTS, None])
+    def test_the_latest_rule_is_looked_at_if_it_is_to_make_parents(
+        self, kind: str, latest: dict[str, Any] | None
+    ) -> None:
+        """Somebody has sent another one: then no rule is as bad as that one."""
+        shown = {**USED, "doc_form": "hierarchical_model"}
+        other = {
+            "id": UNKNOWN, "name": "there.md", "indexing_status": "completed", "enabled": True, "archived": False,
+        }  # fmt: skip
+        page, document = (
+            reply(200, {"data": [other], "total": 1}),
+            reply(200, {**other, "dataset_process_rule": latest}),
+        )
+        driven = drive(conversation(kind), [reply(200, shown), page, page, document, dify_error(418)])
+        assert [request.method for request in driven.requests[:4]] == ["GET"] * 4
+        if latest in (PARENTS, None):
+            assert driven.requests[4].method == ("POST" if kind == "sync" else "GET")  # on to the metadata
+        else:
+            assert len(driven.requests) == 4
+            assert type(driven.error) is DifyInputError
+            assert "has no parent_mode" in str(driven.error)
+
 
 class TestForms:
     """A document has the form of its knowledge base."""
@@ -162,7 +187,8 @@ class TestForms:
     @pytest.mark.parametrize("form", ["text_model", "hierarchical_model", "qa_model"])
     def test_it_is_sent_along(self, dify: FakeDify, used: Dataset, ingest: Ingest, form: str) -> None:
         used.doc_form = form
-        ingest([text("new.md"), text("there.md", "Other.")])
+        rule = PARENTS if form == "hierarchical_model" else None
+        ingest([text("new.md"), text("there.md", "Other.")], process_rule=rule)
         assert [r.json["doc_form"] for r in dify.requests if "-by-" in r.path] == [form, form]
 
     @pytest.mark.parametrize("kind", ["ingest", "sync"])
