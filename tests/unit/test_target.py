@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from airflow_provider_dify.knowledge.flow import Deadline, Flow
 from airflow_provider_dify.knowledge.ingest import Ingestion
 from airflow_provider_dify.knowledge.retries import Retries, retrying
 from airflow_provider_dify.knowledge.sync import Sync
+from airflow_provider_dify.knowledge.target import check_replacing
 from airflow_provider_dify.sources import resolve
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault, VirtualClock
 from tests.unit.conftest import UNKNOWN, Ingest, text
@@ -343,13 +345,12 @@ class TestReplacing:
         assert run_sync(kb, str(write(tmp_path, {"a.md": "Changed."}))).outcomes == {"created": ["a.md"]}
 
     @pytest.mark.parametrize("version", [None, "", "unknown", "1.11.4", "1.13.0", "1.14.1", "1.16.0", "2.0.0"])
-    def test_other_versions_and_unknown_ones_are_fine(
-        self, dify: FakeDify, used: Dataset, ingest: Ingest, version: str | None
-    ) -> None:
-        assert versions.REPLACING_HANGS.holds(version) in (False, None)
-        if version:
-            as_version(dify, version)
-            assert ingest(text("there.md", "Other.")).outcomes == {"there.md": "updated"}
+    def test_other_versions_and_unknown_ones_are_fine(self, version: str | None) -> None:
+        check_replacing(replace(KnowledgeBase.read(USED), server_version=version), ["there.md"], "wait.")
+
+    def test_an_ingestion_with_another_version(self, dify: FakeDify, used: Dataset, ingest: Ingest) -> None:
+        as_version(dify, "1.14.1")
+        assert ingest(text("there.md", "Other.")).outcomes == {"there.md": "updated"}
 
 
 @pytest.mark.parametrize(
