@@ -105,7 +105,7 @@ class DifyKilledError(DifyError):
 
 
 class DifyInputError(DifyError, AirflowFailException, ValueError):
-    """What was asked for makes no sense; the text names the parameter and the value. Nothing was sent."""
+    """What was asked for makes no sense, or not with this knowledge base or this Dify. Nothing was changed."""
 
 
 class DifySourceError(DifyError):
@@ -131,7 +131,7 @@ class DifyRequestError(DifyError):
     """Dify answered with an error.
 
     :param message: What happened, and what to do about it.
-    :param status: HTTP status of the answer.
+    :param status: HTTP status of the answer; ``None`` if what Dify says of a knowledge base already is the reason.
     :param code: Dify's error code, where the answer had one.
     :param server_version: Dify's version, from ``X-Version``.
     :param trace_id: From ``X-Trace-Id``.
@@ -143,7 +143,7 @@ class DifyRequestError(DifyError):
         self,
         message: str,
         *,
-        status: int,
+        status: int | None,
         code: str | None = None,
         server_version: str | None = None,
         trace_id: str | None = None,
@@ -184,6 +184,18 @@ class DifyDocumentBusyError(DifyRequestError):
     """400: Dify holds a lock on a document, as it "is being indexed", or as its metadata is being changed."""
 
     retryable = True
+
+
+class DifyKnowledgeBaseError(DifyRequestError):
+    """The knowledge base takes no documents for now, whatever they hold: it is not initialized yet."""
+
+    retryable = True
+
+
+class DifyKnowledgeBaseFailed(DifyKnowledgeBaseError, AirflowFailException):  # noqa: N818 - reads as an end state
+    """It takes none at all: no embedding model, an external one, another form, or a process rule that is not valid."""
+
+    retryable = False
 
 
 class DifyRateLimitError(DifyRequestError):

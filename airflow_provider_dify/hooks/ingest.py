@@ -57,7 +57,8 @@ class IngestVerbs(FlowHook):
         :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
         :param tolerate: Outcomes that shall not raise, such as ``invalid``.
         :return: What became of each input.
-        :raises DifyInputError: What was asked for makes no sense; nothing was sent.
+        :raises DifyInputError: What was asked for makes no sense, or not with this knowledge base; nothing was sent.
+        :raises DifyKnowledgeBaseFailed: The knowledge base takes no documents at all.
         :raises DifyIngestError: Inputs ended in an outcome that is not tolerated; ``report`` tells which.
         :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
         """

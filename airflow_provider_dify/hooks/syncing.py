@@ -74,6 +74,7 @@ class SyncVerbs(FlowHook):
         :param tolerate: Outcomes that shall not raise, such as ``invalid``.
         :return: What became of each file and document.
         :raises DifyInputError: What was asked for makes no sense, or two files would become one document.
+        :raises DifyKnowledgeBaseFailed: The knowledge base takes no documents at all.
         :raises DifySourceError: The source is missing, empty or cannot be listed; nothing was changed.
         :raises DifyGuardError: More documents would be retired than a limit allows; nothing was changed.
         :raises DifySyncError: Something ended in an outcome that is not tolerated; ``report`` tells what.

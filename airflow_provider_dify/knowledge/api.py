@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from enum import Enum
@@ -86,11 +86,13 @@ def dataset_page(page: int, *, keyword: str | None = None, limit: int = LONGEST_
 
 
 def get_dataset(dataset_id: str) -> Flow[Dataset]:
-    """Read a knowledge base.
+    """Read a knowledge base, and which version of Dify it is on.
 
     https://docs.dify.ai/api-reference/knowledge-bases/get-knowledge-base
     """
-    return read_answer((yield Request("GET", f"/datasets/{dataset_id}")), Dataset.read)
+    response = yield Request("GET", f"/datasets/{dataset_id}")
+    dataset = read_answer(response, Dataset.read)
+    return replace(dataset, server_version=response.headers.get("x-version") if response else None)
 
 
 def get_document(dataset_id: str, document_id: str, *, with_metadata: bool = False) -> Flow[Document]:
@@ -102,6 +104,18 @@ def get_document(dataset_id: str, document_id: str, *, with_metadata: bool = Fal
     https://docs.dify.ai/api-reference/documents/get-document
     """
     return read_answer((yield _single_document(dataset_id, document_id, with_metadata)), Document.read)
+
+
+def latest_rule(dataset_id: str) -> Flow[dict[str, JSON] | None]:
+    """Read the latest process rule of a knowledge base, which only its documents show; ``None`` if it has none.
+
+    https://docs.dify.ai/api-reference/documents/get-document
+    """
+    newest = yield from _page(f"/datasets/{dataset_id}/documents", 1, {}, Document.read, 1)
+    if not newest.items:
+        return None
+    response = yield _single_document(dataset_id, newest.items[0].id)
+    return read_answer(response, lambda payload: payload.get("dataset_process_rule"))
 
 
 def delete_document(dataset_id: str, document_id: str) -> Flow[None]:

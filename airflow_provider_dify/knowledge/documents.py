@@ -197,6 +197,11 @@ class Dataset:
     :param doc_form: How its documents are cut into segments: ``text_model``, ``hierarchical_model`` or ``qa_model``;
         ``None`` where Dify does not tell.
     :param fields: Id and name of each of its metadata fields.
+    :param provider: ``vendor``, or ``external`` for one that Dify only forwards queries to.
+    :param runtime_mode: ``general``, or ``rag_pipeline`` for one that a knowledge pipeline fills.
+    :param embedding_available: Whether its embedding model can be used; ``None`` if Dify does not tell.
+    :param ever_used: Whether it has, or had, a document. From its first document on it has a process rule.
+    :param server_version: Version of Dify, by its answer; ``None`` if it does not tell.
     """
 
     id: str
@@ -207,6 +212,11 @@ class Dataset:
     enable_api: bool
     doc_form: str | None = None
     fields: tuple[tuple[str, str], ...] = ()
+    provider: str | None = None
+    runtime_mode: str | None = None
+    embedding_available: bool | None = None
+    ever_used: bool = True
+    server_version: str | None = None
 
     @classmethod
     def read(cls, item: dict[str, JSON]) -> Dataset:
@@ -220,7 +230,22 @@ class Dataset:
             enable_api=bool(item.get("enable_api", True)),
             doc_form=item.get("doc_form"),
             fields=tuple((field["id"], field["name"]) for field in item.get("doc_metadata") or ()),
+            provider=item.get("provider"),
+            runtime_mode=item.get("runtime_mode"),
+            embedding_available=item.get("embedding_available"),
+            # Dify sets it with the first document, and never takes it back (1.16.0, files 20 and 27).
+            ever_used=item.get("data_source_type", "unknown") is not None,
         )
+
+    @property
+    def external(self) -> bool:
+        """Whether Dify keeps no documents in it."""
+        return self.provider == "external"
+
+    @property
+    def made_by_pipeline(self) -> bool:
+        """Whether a knowledge pipeline decides how its documents are processed."""
+        return self.runtime_mode == "rag_pipeline"
 
 
 #: When a step of indexing ended, by the names that Dify's answers have for it.

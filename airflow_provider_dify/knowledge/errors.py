@@ -12,6 +12,8 @@ from airflow_provider_dify.exceptions import (
     DifyAuthenticationError,
     DifyDocumentBusyError,
     DifyEndpointError,
+    DifyKnowledgeBaseError,
+    DifyKnowledgeBaseFailed,
     DifyNotFoundError,
     DifyPlanLimitError,
     DifyRateLimitError,
@@ -27,6 +29,32 @@ _PLAN_LIMIT = re.compile(r"request rate limit", re.IGNORECASE)
 _PLAN_FULL = re.compile(r"capacity of the vector space|number of documents|limit of your subscription", re.IGNORECASE)
 #: The same code as for a wrong parameter.
 _METADATA_BUSY = re.compile(r"^Another (document|knowledge base) metadata operation is running", re.IGNORECASE)
+_ANY = re.DOTALL | re.IGNORECASE
+#: What Dify has against a knowledge base, or against how documents are to be made there, and what to do about it. The
+#: form: 1.16.0, file 27. The rule: 1.14.1, file 07. The others are from Dify's source (1.16.0).
+_REFUSES_ALL = (
+    (
+        re.compile(r"^No Embedding Model available|^The dataset is unavailable|^No valid model provider credentials"),
+        "Dify has no embedding model for the knowledge base: check Settings > Model Provider in Dify.",
+    ),
+    (
+        re.compile(r"^External datasets are not supported"),
+        "It is an external knowledge base, which holds no documents: give another dataset_id.",
+    ),
+    (
+        re.compile(r"^(doc_form is different|Invalid doc_form)|^\d+ validation errors? .*\ndoc_form\b", _ANY),
+        "Leave doc_form out: the knowledge base has another one.",
+    ),
+    (
+        re.compile(r"^(process[ _]rule|No process rule)|^\d+ validation errors? .*\nprocess_rule\b", _ANY),
+        "Check process_rule: Dify takes no document with it.",
+    ),
+    (
+        re.compile(r"^indexing[_ ]technique|^\d+ validation errors? .*\nindexing_technique\b", _ANY),
+        "Check indexing_technique: it is 'economy' or 'high_quality'.",
+    ),
+)
+_NOT_ACCEPTED = "Dify does not accept the request."
 _LONGEST_QUOTE = 300
 #: Seconds; nobody is heard who asks for more. So many digits can be sent that they are no finite number.
 _LONGEST_RETRY_AFTER = 86_400.0
@@ -121,13 +149,23 @@ def _kind(status: int, code: str | None, detail: str) -> tuple[type[DifyRequestE
         return DifyEndpointError, "This is not Dify's own answer: check the host of the connection (it ends in /v1)."
     if status == 404:
         return DifyNotFoundError, "Check the ids, and that the key belongs to the workspace that holds them."
-    if status == 400 and (advice := _advice_if_busy(code, detail)):
-        return DifyDocumentBusyError, advice
+    if status == 400:
+        return _kind_of_400(code, detail)
     if status == 429:
         return DifyRateLimitError, "Too many requests: try again later, or with fewer tasks at a time."
     if status >= 500:
         return DifyServerError, "Dify failed: see the log of its API server under the trace id, where there is one."
-    return DifyRequestError, "Dify does not accept the request."
+    return DifyRequestError, _NOT_ACCEPTED
+
+
+def _kind_of_400(code: str | None, detail: str) -> tuple[type[DifyRequestError], str]:
+    if advice := _advice_if_busy(code, detail):
+        return DifyDocumentBusyError, advice
+    if code == "dataset_not_initialized":
+        return DifyKnowledgeBaseError, "Dify is still setting up the knowledge base: try again in a moment."
+    if advice := _advice_if_all_refused(code, detail):
+        return DifyKnowledgeBaseFailed, advice
+    return DifyRequestError, _NOT_ACCEPTED
 
 
 def _advice_if_busy(code: str | None, detail: str) -> str | None:
@@ -136,6 +174,12 @@ def _advice_if_busy(code: str | None, detail: str) -> str | None:
     if _METADATA_BUSY.match(detail):
         return "Somebody else is changing metadata there: try again in a moment."
     return None
+
+
+def _advice_if_all_refused(code: str | None, detail: str) -> str | None:
+    if code == "provider_not_initialize":  # its text may be the provider's own
+        return _REFUSES_ALL[0][1]
+    return next((advice for words, advice in _REFUSES_ALL if words.search(detail)), None)
 
 
 def _page_error(request: Request, response: Response) -> DifyRequestError:

@@ -9,7 +9,7 @@ from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.arrival import Arrival
 from airflow_provider_dify.knowledge.contents import LONGEST_NAME, DocumentOptions, Source
 from airflow_provider_dify.knowledge.delivering import HASH_FIELD, Delivery
-from airflow_provider_dify.knowledge.documents import Document
+from airflow_provider_dify.knowledge.documents import Dataset, Document
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome, IngestReport
 from airflow_provider_dify.knowledge.metadata_fields import (
@@ -25,6 +25,7 @@ from airflow_provider_dify.knowledge.proof import ProvenBy
 from airflow_provider_dify.knowledge.putting import Item, Putting
 from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.target import check_latest_rule, check_replacing, read_target
 
 
 class Ingestion:
@@ -103,11 +104,12 @@ class Ingestion:
         """
         progress = Progress(deadline)
         try:
-            options = self._options.for_dataset((yield from api.get_dataset(self.dataset_id)))
+            dataset, options = yield from read_target(self.dataset_id, self._options)
             yield from self._decide()
+            yield from self._check_target(dataset, options)
             yield from self._check_fields()
             self._skip()
-            putting = Putting(self.dataset_id, options, retries, deadline)
+            putting = Putting(dataset, options, retries, deadline)
             yield from self._delivery.flow(list(self._to_send()), putting, progress)
             if wait:
                 yield from self.watch.until_below(1, deadline, progress)
@@ -180,6 +182,13 @@ class Ingestion:
         for field in (yield from list_fields(self.dataset_id)):
             if field.name in kinds:
                 check_fit(field.name, kinds[field.name], field)
+
+    def _check_target(self, dataset: Dataset, options: DocumentOptions) -> Flow[None]:
+        """See that the knowledge base can do what was decided."""
+        replaced = [i.decision.name for i in self._to_send() if i.decision and i.decision.verb is Verb.UPDATE]
+        check_replacing(dataset, replaced, "make a new document beside the old one: if_exists='new_version'.")
+        if any(self._to_send()):
+            yield from check_latest_rule(dataset, options)
 
     def _skip(self) -> None:
         for item in self._items:

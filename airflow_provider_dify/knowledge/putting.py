@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from airflow_provider_dify.exceptions import (
     DifyError,
+    DifyKnowledgeBaseError,
     DifyNotFoundError,
     DifyRequestError,
     DifySourceError,
@@ -13,7 +14,7 @@ from airflow_provider_dify.exceptions import (
 )
 from airflow_provider_dify.knowledge import api, contents
 from airflow_provider_dify.knowledge.contents import DocumentOptions, Source, Taken
-from airflow_provider_dify.knowledge.documents import Document
+from airflow_provider_dify.knowledge.documents import Dataset, Document
 from airflow_provider_dify.knowledge.errors import may_be_carried_out
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause
 from airflow_provider_dify.knowledge.ingest_report import Ingested, IngestOutcome
@@ -22,7 +23,7 @@ from airflow_provider_dify.knowledge.progress import Waits
 from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.retries import Retries
 
-#: With these, Dify refuses the content and not the caller.
+#: With these, Dify refuses the content, and neither the caller nor everything (:class:`DifyKnowledgeBaseError`).
 _ABOUT_THE_CONTENT = (400, 413, 415, 422)
 #: Seconds between looks for a document whose creation timed out: Dify may still be at work on it.
 _LOOKS_AFTER_TIMEOUT = (2.0, 4.0, 8.0)
@@ -71,15 +72,16 @@ class Item:
 class Putting:
     """Sends contents to one knowledge base.
 
-    :param dataset_id: The knowledge base.
-    :param options: How Dify shall treat the documents.
+    :param dataset: The knowledge base.
+    :param options: How Dify shall treat the documents, with what the knowledge base decides.
     :param retries: How often to try again where Dify fails.
     :param deadline: No wait goes beyond it.
     """
 
-    def __init__(self, dataset_id: str, options: DocumentOptions, retries: Retries, deadline: Deadline) -> None:
-        self._dataset_id = dataset_id
-        self._options = options
+    def __init__(self, dataset: Dataset, options: DocumentOptions, retries: Retries, deadline: Deadline) -> None:
+        self._dataset_id = dataset.id
+        self._options = options.for_first_document(dataset)
+        self._later_options = options
         self.retries = retries
         self.deadline = deadline
 
@@ -93,12 +95,13 @@ class Putting:
         while not item.outcome:
             try:
                 item.taken((yield from self._request(item)))
+                self._options = self._later_options
             except DifySourceError as error:
                 item.end(IngestOutcome.UNREADABLE, error.message)
             except DifyError as error:
                 if _is_unavailable(error):
                     yield from self._wait_until_available(item, waits)
-                elif error.status in _ABOUT_THE_CONTENT:
+                elif error.status in _ABOUT_THE_CONTENT and not isinstance(error, DifyKnowledgeBaseError):
                     item.end(IngestOutcome.INVALID, _explained(error))
                 else:
                     failures += 1

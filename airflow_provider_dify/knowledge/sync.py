@@ -21,11 +21,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError
-from airflow_provider_dify.knowledge import api, inputs, sync_journal
+from airflow_provider_dify.knowledge import inputs, sync_journal
 from airflow_provider_dify.knowledge.arrival import Arrival
 from airflow_provider_dify.knowledge.contents import DocumentOptions, Source
 from airflow_provider_dify.knowledge.delivering import HASH_FIELD, Delivery
-from airflow_provider_dify.knowledge.documents import Action, Document
+from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
 from airflow_provider_dify.knowledge.guards import Guard
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome
@@ -38,7 +38,10 @@ from airflow_provider_dify.knowledge.sync_changes import Change, Changes
 from airflow_provider_dify.knowledge.sync_look import SOURCE_FIELD, SyncLook, read_files
 from airflow_provider_dify.knowledge.sync_plan import Move, Planned, Retire, table
 from airflow_provider_dify.knowledge.sync_report import DONE, SyncEntry, SyncOutcome, SyncReport
+from airflow_provider_dify.knowledge.target import check_latest_rule, check_replacing, read_target
 
+#: What to do instead of replacing contents.
+_NEW_INSTEAD = "disable these documents first: the sync then makes new ones beside them."
 #: How it goes on elsewhere: what is waited for there.
 INDEXING, STATUS = "indexing", "status"
 
@@ -196,8 +199,7 @@ class Sync:
     def _begin(self, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[None]:
         """Look, plan, and send."""
         wanted = yield from read_files(self._sources.values(), progress)
-        dataset = yield from api.get_dataset(self.dataset_id)
-        options = self._options.for_dataset(dataset)
+        dataset, options = yield from read_target(self.dataset_id, self._options)
         look = SyncLook(dataset, self.sync_source, wanted, adopt=self._adopt)
         yield from look.flow(progress)
         plan = look.plan(self._retire)
@@ -206,13 +208,21 @@ class Sync:
         yield from self._tell(plan, look)
         retiring = sum(one.move is Move.RETIRE and one.document.belongs_in_search for one in plan if one.document)
         self._guard.check(retiring, look.in_use, what="to be retired")
+        yield from self._check_target(plan, dataset, options)
         if self._dry_run:
             yield Note("This is a dry run: nothing was changed.")
             return
-        putting = Putting(self.dataset_id, options, retries, deadline)
+        putting = Putting(dataset, options, retries, deadline)
         yield from self._prepare(plan, look, putting)
         yield from self._delivery.flow([item for item in self._items.values() if not item.outcome], putting, progress)
         self._marked = not self._delivery.errors
+
+    def _check_target(self, plan: Sequence[Planned], dataset: Dataset, options: DocumentOptions) -> Flow[None]:
+        """See that the knowledge base can do what was planned."""
+        replaced = [one.document.name for one in plan if one.document and one.replaces]
+        check_replacing(dataset, replaced, _NEW_INSTEAD)
+        if any(one.move.sends for one in plan):
+            yield from check_latest_rule(dataset, options)
 
     def _tell(self, plan: Sequence[Planned], look: SyncLook) -> Flow[None]:
         yield Note(f"Plan of sync '{self.sync_source}' for dataset {self.dataset_id}:\n{table(plan)}")
@@ -366,7 +376,7 @@ def _entry(planned: Planned, *, readable: bool) -> SyncEntry:
 def _item(planned: Planned, source: Source) -> Item:
     document = planned.document
     # What has failed is replaced as it is created: Dify updates it no more.
-    verb = Verb.UPDATE if document and not document.failed else Verb.CREATE
+    verb = Verb.UPDATE if planned.replaces else Verb.CREATE
     known = {one.id: one for one in (*planned.namesakes, *([document] if document else []))}
     return Item(source, list(known.values()), Decision(verb, planned.name, document))
 

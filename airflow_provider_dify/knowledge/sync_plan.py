@@ -90,6 +90,11 @@ class Planned:
     namesakes: tuple[Document, ...] = ()
     clear: tuple[str, ...] = ()
 
+    @property
+    def replaces(self) -> bool:
+        """Whether a document gets another content or name in place. Dify updates none that has failed."""
+        return self.move.sends and self.document is not None and not self.document.failed
+
 
 def digest_of(document: Document) -> str | None:
     """Return the digest of a document's content, where it is known."""

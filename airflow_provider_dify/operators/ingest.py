@@ -63,8 +63,8 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
         it is; ``new_version`` refuses that. (templated)
     :param indexing: ``wait`` for it on the worker, ``defer`` the waiting to the triggerer, or ``none``. The default
         follows ``operators.default_deferrable``.
-    :param process_rule: How Dify cleans and cuts the text, as its API takes it; the default is ``{"mode":
-        "automatic"}``. (templated)
+    :param process_rule: How Dify cleans and cuts the text, as its API takes it; by default, the latest rule of the
+        knowledge base. One with parent-child chunks needs a ``parent_mode`` in it. (templated)
     :param doc_form: ``text_model``, ``hierarchical_model`` or ``qa_model``; the knowledge base's own by default.
     :param doc_language: Language of the text, such as ``English``.
     :param indexing_technique: ``economy`` or ``high_quality``; needed for the first documents of a knowledge base.
@@ -90,7 +90,8 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
         ``not_attempted``), ``document_id``, ``batch``, ``old_document_ids`` and ``error`` for each input. It is in
         XCom under the key
         ``report`` also when the task fails.
-    :raises DifyInputError: What was asked for makes no sense; nothing was sent.
+    :raises DifyInputError: What was asked for makes no sense, or not with this knowledge base; nothing was sent.
+    :raises DifyKnowledgeBaseFailed: The knowledge base takes no documents at all, as its embedding model is missing.
     :raises DifyIngestFailed: Inputs are not fit to become documents, or a namesake stands in the way.
     :raises DifyIngestError: Inputs ended in another outcome that is not tolerated.
     :raises DifyError: Dify could not be asked.

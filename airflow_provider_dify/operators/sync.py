@@ -83,7 +83,8 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         retired; ``None``: any. Contents that change are not counted: they are in the source, and can be brought back.
     :param dry_run: Whether to look and to plan only: nothing is changed, and what would be is ``not_attempted`` in the
         report, which then has ``"dry_run": true``.
-    :param process_rule: How Dify cleans and cuts the text, as its API takes it. (templated)
+    :param process_rule: How Dify cleans and cuts the text, as its API takes it; by default, the latest rule of the
+        knowledge base. One with parent-child chunks needs a ``parent_mode`` in it. (templated)
     :param doc_form: ``text_model``, ``hierarchical_model`` or ``qa_model``; the knowledge base's own by default.
     :param doc_language: Language of the text, such as ``English``.
     :param indexing_technique: ``economy`` or ``high_quality``; needed for the first documents of a knowledge base.
@@ -113,6 +114,7 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
     :raises DifyInputError: What was asked for makes no sense, or two files would become one document; nothing was sent.
     :raises DifySourceError: The source is missing, empty, or cannot be listed; nothing was changed.
     :raises DifyGuardError: More documents would be retired than a limit allows; nothing was changed.
+    :raises DifyKnowledgeBaseFailed: The knowledge base takes no documents at all, as its embedding model is missing.
     :raises DifySyncFailed: Files cannot become documents, or their names are taken, and no retry can mend that.
     :raises DifySyncError: Something ended in another outcome that is not tolerated.
     :raises DifyError: Dify could not be asked.

@@ -12,6 +12,7 @@ import pytest
 from airflow_provider_dify import exceptions
 from airflow_provider_dify.get_provider_info import CONN_FIELDS, get_provider_info
 from airflow_provider_dify.hooks.dify import DifyHook
+from airflow_provider_dify.knowledge import versions
 from tests.docs.blocks import ROOT, pages
 
 TEXTS = {str(page.relative_to(ROOT)): page.read_text() for page in pages()}
@@ -64,6 +65,16 @@ def parameters(kind: type) -> dict[str, str]:
 @pytest.mark.parametrize("name", ERRORS)
 def test_each_error_is_in_the_table(name: str) -> None:
     assert f"| {{py:exc}}`{name}`" in TEXTS["docs/errors.md"].replace("· ", "")
+
+
+def test_what_differs_by_version_is_in_the_tables() -> None:
+    facts = [*versions.ABILITIES, *versions.FAULTS]
+    told = {(fact.what, fact.describe(), fact.source) for fact in facts}
+    section = TEXTS["docs/compatibility.md"].partition("### What differs by version")[2].partition("### ")[0]
+    rows = re.findall(r"^\| (.+) \| (.+) \| (read|measured) \|$", section, re.MULTILINE)
+    assert set(rows) == told
+    assert len(rows) == len(facts)
+    assert {fact for fact in vars(versions).values() if isinstance(fact, versions.Fact)} == set(facts)
 
 
 @pytest.mark.parametrize("name", sorted(verbs()))

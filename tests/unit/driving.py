@@ -11,7 +11,7 @@ from airflow_provider_dify.exceptions import (
     DifyRequestError,
 )
 from airflow_provider_dify.knowledge import api
-from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause, Request, Response
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause, Request, Response
 from airflow_provider_dify.knowledge.retries import Retries, retrying
 from airflow_provider_dify.testing import VirtualClock
 
@@ -42,12 +42,13 @@ def name_of(value: object) -> str | None:
 
 @dataclass
 class Driven:
-    """How a flow went: what it sent, how long it waited, and how it ended."""
+    """How a flow went: what it sent and noted, how long it waited, and how it ended."""
 
     result: object = None
     error: DifyError | None = None
     requests: list[Request] = field(default_factory=list)
     pauses: list[Pause] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
     @property
     def waits(self) -> list[float]:
@@ -65,6 +66,10 @@ def drive(flow: Flow[T], replies: list[Reply], clock: VirtualClock | None = None
                 driven.pauses.append(step)
                 if clock:
                     clock.sleep(step.seconds)
+                step = next(flow)
+                continue
+            if isinstance(step, Note):
+                driven.notes.append(step)
                 step = next(flow)
                 continue
             assert isinstance(step, Request)
