@@ -114,6 +114,12 @@ class DifySourceError(DifyError):
     retryable = True
 
 
+class DifyListChangedError(DifyError):
+    """A list changed so much while it was read that it may lack documents. It was not used."""
+
+    retryable = True
+
+
 class DifyTransportError(DifyError):
     """There was no answer: refused, reset, timed out, or TLS failed.
 

@@ -155,7 +155,8 @@ class Ingestion:
         return {name: list({d.id: d for d in documents}.values()) for name, documents in found.items()}
 
     def _page(self, pager: Pager[Document], keyword: str | None, found: dict[str, list[Document]]) -> Flow[None]:
-        for document in pager.take((yield from api.document_page(self.dataset_id, pager.page, keyword=keyword))):
+        page = yield from api.document_page(self.dataset_id, pager.page, keyword=keyword, limit=pager.limit)
+        for document in pager.take(page):
             for name in {document.name, base_name(document.name)}:
                 if name in found:
                     found[name].append(document)
