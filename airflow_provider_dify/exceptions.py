@@ -115,7 +115,7 @@ class DifySourceError(DifyError):
 
 
 class DifyListChangedError(DifyError):
-    """A list changed so much while it was read that it may lack documents. It was not used."""
+    """A list kept changing while it was read, and may lack documents. Nothing was changed because of it."""
 
     retryable = True
 

@@ -61,6 +61,7 @@ class Pager(Generic[T]):
         self._end = 0
         self._repeated = 1
         self._step_back = _STEP_BACK
+        self._last = False
         self._pages = 0
         self._most_pages = 0
 
@@ -82,8 +83,11 @@ class Pager(Generic[T]):
             self._end = start + len(page.items)
             self._step_back = _STEP_BACK
             # Neither tells alone: a count can be wrong, and a page can be short although the list goes on.
-            self.done = not page.full and self._end >= page.total
-        if not self.done:
+            self.done = self._last or (not page.full and self._end >= page.total)
+        if self.done and not self._last and len(self._seen) < page.total:
+            # Some have come meanwhile. They need not be found, but most are at the front.
+            self.done, self._last, self.page, self.limit = False, True, 1, api.LONGEST_PAGE
+        elif not self.done:
             self._turn_over()
         return new
 
@@ -102,9 +106,9 @@ class Pager(Generic[T]):
         """Choose the page that goes on farthest of those that begin with items that were read before."""
         if self._pages >= self._most_pages:
             raise DifyListChangedError(
-                "The list kept changing while it was read, so documents may be missing from it, and it was not used. "
-                "Try again when fewer documents are being created, deleted or changed at the same time. "
-                f"Dify counted {self.total:,} in the end; {self._pages:,} pages were read."
+                "The list kept changing while it was read, so some that belong in it may be missing. Try again when "
+                "fewer documents are being created, deleted or changed at the same time. "
+                f"{self._pages:,} pages were read; in the end, Dify counted {self.total:,}."
             )
         reach = max(0, self._end - self._repeated)
         self.limit = max(_lengths(), key=lambda limit: (reach // limit + 1) * limit)

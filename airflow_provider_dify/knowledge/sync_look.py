@@ -83,7 +83,7 @@ class SyncLook:
             for document in pager.take(page):
                 self._take(document)
                 listed += 1
-            yield from progress.note(lambda: f"Listed {listed:,} of {pager.total:,} documents.")
+            yield from progress.note(lambda: f"Listed {listed:,} of {pager.total:,} documents.")  # noqa: B023 - called at once
         candidates: dict[str, list[Document]] = {}
         for document in self._documents:
             if document.name in self._names and document.belongs_in_search:
