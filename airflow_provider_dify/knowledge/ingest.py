@@ -11,13 +11,7 @@ from airflow_provider_dify.knowledge.delivering import HASH_FIELD, Delivery
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome, IngestReport
-from airflow_provider_dify.knowledge.metadata_fields import (
-    check_fit,
-    check_name,
-    check_values,
-    kinds_of,
-    list_fields,
-)
+from airflow_provider_dify.knowledge.metadata_fields import check_fields, check_name, check_values, kinds_of
 from airflow_provider_dify.knowledge.namesakes import IfExists, Verb, base_name, decide, keyword_of, stem_of
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.putting import Item, Putting
@@ -102,6 +96,8 @@ class Ingestion:
             if wait:
                 yield from self.watch.until_below(1, deadline, progress)
                 self.watch.time_is_up()
+            if self._delivery.acted:
+                yield from self._delivery.prove()
         except DifyError as error:
             error.report = self.report()
             raise
@@ -166,9 +162,7 @@ class Ingestion:
         kinds = kinds_of([self._metadata, {self._hash_field: ""} if self._hash_field else {}])
         if not kinds or not any(self._to_send()):
             return
-        for field in (yield from list_fields(self.dataset_id)):
-            if field.name in kinds:
-                check_fit(field.name, kinds[field.name], field)
+        yield from check_fields(self.dataset_id, kinds)
 
     def _skip(self) -> None:
         for item in self._items:
