@@ -67,14 +67,16 @@ def change_status(dataset_id: str, action: Action, document_ids: Sequence[str]) 
 
 
 def document_page(
-    dataset_id: str, page: int, *, status: str | None = None, keyword: str | None = None
+    dataset_id: str, page: int, *, status: str | None = None, keyword: str | None = None, limit: int = LONGEST_PAGE
 ) -> Flow[Page[Document]]:
     """Read one page of the documents of a knowledge base, newest first.
+
+    :param limit: How many documents a page has.
 
     https://docs.dify.ai/api-reference/documents/list-documents
     """
     filters = {"status": status, "keyword": keyword}
-    return (yield from _page(f"/datasets/{dataset_id}/documents", page, filters, Document.read))
+    return (yield from _page(f"/datasets/{dataset_id}/documents", page, filters, Document.read, limit))
 
 
 def dataset_page(page: int, *, keyword: str | None = None, limit: int = LONGEST_PAGE) -> Flow[Page[Dataset]]:

@@ -12,13 +12,7 @@ from airflow_provider_dify.knowledge.delivering import HASH_FIELD, Delivery
 from airflow_provider_dify.knowledge.documents import Dataset, Document
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome, IngestReport
-from airflow_provider_dify.knowledge.metadata_fields import (
-    check_fit,
-    check_name,
-    check_values,
-    kinds_of,
-    list_fields,
-)
+from airflow_provider_dify.knowledge.metadata_fields import check_fields, check_name, check_values, kinds_of
 from airflow_provider_dify.knowledge.namesakes import IfExists, Verb, base_name, decide, keyword_of, stem_of
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.proof import ProvenBy
@@ -116,6 +110,8 @@ class Ingestion:
                 self.watch.time_is_up()
             if prove and not self.watch.active:
                 yield from prove_arrival(self.report(), self._arrival, deadline, retries)
+            if self._delivery.acted:
+                yield from self._delivery.prove()
         except DifyError as error:
             error.report = self.report()
             raise
@@ -169,7 +165,8 @@ class Ingestion:
         return {name: list({d.id: d for d in documents}.values()) for name, documents in found.items()}
 
     def _page(self, pager: Pager[Document], keyword: str | None, found: dict[str, list[Document]]) -> Flow[None]:
-        for document in pager.take((yield from api.document_page(self.dataset_id, pager.page, keyword=keyword))):
+        page = yield from api.document_page(self.dataset_id, pager.page, keyword=keyword, limit=pager.limit)
+        for document in pager.take(page):
             for name in {document.name, base_name(document.name)}:
                 if name in found:
                     found[name].append(document)
@@ -179,9 +176,7 @@ class Ingestion:
         kinds = kinds_of([self._metadata, {self._hash_field: ""} if self._hash_field else {}])
         if not kinds or not any(self._to_send()):
             return
-        for field in (yield from list_fields(self.dataset_id)):
-            if field.name in kinds:
-                check_fit(field.name, kinds[field.name], field)
+        yield from check_fields(self.dataset_id, kinds)
 
     def _check_target(self, dataset: Dataset, options: DocumentOptions) -> Flow[None]:
         """See that the knowledge base can do what was decided."""

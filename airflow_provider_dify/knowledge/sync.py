@@ -29,6 +29,7 @@ from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
 from airflow_provider_dify.knowledge.guards import Guard
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome
+from airflow_provider_dify.knowledge.metadata_fields import Value, check_fields, check_values, kinds_of
 from airflow_provider_dify.knowledge.namesakes import Decision, Verb
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.proof import ProvenBy
@@ -44,6 +45,8 @@ from airflow_provider_dify.knowledge.target import check_latest_rule, check_repl
 _NEW_INSTEAD = "disable these documents first: the sync then makes new ones beside them."
 #: How it goes on elsewhere: what is waited for there.
 INDEXING, STATUS = "indexing", "status"
+#: So many characters of a digest are kept to tell in another process that it is the same.
+_DIGEST_KEPT = 8
 
 
 class Sync:
@@ -97,11 +100,12 @@ class Sync:
         self._sources = _by_name(sources)
         self._entries: list[SyncEntry] = []
         self._items: dict[int, Item] = {}
+        self._metadata = _checked_metadata(metadata)
         self._poll_interval = inputs.number(poll_interval, "poll_interval")
         self._delivery = Delivery(
             self.dataset_id,
             hash_field=HASH_FIELD,
-            values={**(metadata or {}), SOURCE_FIELD: self.sync_source},
+            values={**self._metadata, SOURCE_FIELD: self.sync_source},
             max_active=max_active,
             poll_interval=poll_interval,
             stall_timeout=stall_timeout,
@@ -169,8 +173,11 @@ class Sync:
 
     def state(self) -> dict[str, JSON]:
         """Return what has to be known where it goes on, as ``before`` of another sync: plain JSON, nothing secret."""
+        entries, expected = self.report().entries, self._delivery.expected
+        digests = [expected.get(entry.document_id or "") for entry in entries]
         return {
-            "entries": [[entry.outcome.value, entry.to_json()] for entry in self.report().entries],
+            "entries": [[entry.outcome.value, entry.to_json()] for entry in entries],
+            "digests": [digest and digest[:_DIGEST_KEPT] for digest in digests],
             "active": self.active,
             "changes": self._changes.to_json(),
             "journal": list(self._journal),
@@ -189,6 +196,10 @@ class Sync:
     def _restore(self, before: Mapping[str, JSON]) -> None:
         self._entries = [SyncEntry.from_json(entry, outcome) for outcome, entry in before["entries"]]
         self._delivery.watch.active.update(dict.fromkeys(before["active"], "waiting"))
+        good = (
+            (e.document_id, d) for e, d in zip(self._entries, before.get("digests", ()), strict=False) if e.outcome.good
+        )
+        self._delivery.expected.update({i: digest for i, digest in good if i is not None and digest is not None})
         self._changes = Changes.from_json(
             before["changes"], self.dataset_id, poll_interval=self._poll_interval, prove_by=self._prove_by
         )
@@ -213,6 +224,9 @@ class Sync:
             yield Note("This is a dry run: nothing was changed.")
             return
         putting = Putting(dataset, options, retries, deadline)
+        if look.adopted or any(planned.move.sends for planned in plan):
+            own = {SOURCE_FIELD: "", HASH_FIELD: ""}
+            yield from check_fields(self.dataset_id, kinds_of([self._metadata, own]))
         yield from self._prepare(plan, look, putting)
         yield from self._delivery.flow([item for item in self._items.values() if not item.outcome], putting, progress)
         self._marked = not self._delivery.errors
@@ -315,8 +329,13 @@ class Sync:
         self.waiting = STATUS if self._changes.waiting else None
 
     def _end(self) -> Flow[None]:
-        """Take the journal away, unless the next run has something to take up."""
-        if self.waiting or not self._journal:
+        """Check the metadata, and take the journal away, unless the next run has something to take up."""
+        if self.waiting:
+            return
+        if self._delivery.acted or self._goes_on or self._changes.results:
+            yield from self._delivery.prove()
+        self._marked = self._marked and not self._delivery.errors
+        if not self._journal:
             return
         entries = self.report().entries
         open_end = any(entry.outcome is SyncOutcome.NOT_ATTEMPTED for entry in entries)
@@ -347,6 +366,14 @@ def _checked_name(value: object) -> str:
     if inputs.without_keys(value) != value:  # documents would bear it
         raise DifyInputError(f"sync_source holds what looks like an API key: {inputs.show(value)}. Give another name.")
     return value.strip()
+
+
+def _checked_metadata(value: object) -> dict[str, Value]:
+    metadata = check_values(inputs.literal(value), "metadata") if value else {}
+    for name in (SOURCE_FIELD, HASH_FIELD):
+        if name in metadata:
+            raise DifyInputError(f"metadata names '{name}', which a sync sets itself. Choose another name.")
+    return metadata
 
 
 def _by_name(sources: Sequence[Source]) -> dict[str, Source]:
