@@ -51,7 +51,7 @@ def test_abandoned_at_any_request(dify: FakeDify, tmp_path: Path, retire: str, s
 
 def test_abandoned_twice(dify: FakeDify, tmp_path: Path) -> None:
     """What the first run made and could not mark is its own for the third one, too."""
-    folder = write(tmp_path, {"a.md": "A.", "b.md": "B.", "c.md": "C."})
+    folder = write(tmp_path, {"a.md": "Aster.", "b.md": "Birch.", "c.md": "Cedar."})
     ended, after = False, 0
     while not ended:
         kb = dify.add_dataset(f"kb {after}")
@@ -59,7 +59,7 @@ def test_abandoned_twice(dify: FakeDify, tmp_path: Path) -> None:
         assert [dict(document.metadata) for document in kb.documents] == [{}, {}]
         ended = abandon(kb, folder, after, "archive")
         assert run_sync(kb, str(folder)).error is None, after
-        assert in_search(kb) == {"a.md": "A.", "b.md": "B.", "c.md": "C."}, after
+        assert in_search(kb) == {"a.md": "Aster.", "b.md": "Birch.", "c.md": "Cedar."}, after
         assert len(kb.documents) == 3
         after += 1
 
@@ -69,27 +69,27 @@ def test_a_file_that_changes_back_after_a_crash(dify: FakeDify, tmp_path: Path) 
     ended, after = False, 0
     while not ended:
         kb = dify.add_dataset(f"kb {after}")
-        folder = write(tmp_path, {"a.md": "One.", "b.md": "Other."})
+        folder = write(tmp_path, {"a.md": "Walrus.", "b.md": "Otter."})
         run_sync(kb, str(folder))
-        write(tmp_path, {"a.md": "Two.", "b.md": "Other."})
+        write(tmp_path, {"a.md": "Seal.", "b.md": "Otter."})
         ended = abandon(kb, folder, after, "archive")
-        write(tmp_path, {"a.md": "One.", "b.md": "Other."})
+        write(tmp_path, {"a.md": "Walrus.", "b.md": "Otter."})
         assert run_sync(kb, str(folder)).error is None
-        assert in_search(kb) == {"a.md": "One.", "b.md": "Other."}, after
+        assert in_search(kb) == {"a.md": "Walrus.", "b.md": "Otter."}, after
         after += 1
 
 
 def test_what_was_made_by_hand_since_a_crash_is_not_taken_for_its_own(
     dify: FakeDify, kb: Dataset, tmp_path: Path
 ) -> None:
-    folder = write(tmp_path, {"a.md": "A.", "b.md": "B."})
+    folder = write(tmp_path, {"a.md": "Aster.", "b.md": "Birch."})
     assert abandon(kb, folder, 4, "archive") is False
     assert [document.name for document in kb.documents] == ["a.md"]
     (folder / "a.md").unlink()
     other = kb.add_document("c.md", text="By hand.")
     assert run_sync(kb, str(folder)).outcomes == {"created": ["b.md"]}
     # Nobody can tell whose a.md is, as its file is gone: it stays, and the log says so.
-    assert in_search(kb) == {"a.md": "A.", "b.md": "B.", "c.md": "By hand."}
+    assert in_search(kb) == {"a.md": "Aster.", "b.md": "Birch.", "c.md": "By hand."}
     assert dict(other.metadata) == {}
 
 

@@ -52,7 +52,13 @@ def test_two_thousand_files(dify: FakeDify, kb: Dataset, tmp_path: Path) -> None
     # the page before.
     before = len(dify.requests)
     assert run_sync(kb, str(folder)).report["counts"]["kept"] == FILES
-    assert kinds(dify.requests[before:], kb) == {"GET ": 1, "GET /documents": LISTING}
+    # At the end, 20 more pages: what is kept is read again. Then search is asked for all of it at once.
+    assert kinds(dify.requests[before:], kb) == {
+        "GET ": 2,
+        "GET /documents": LISTING + 20,
+        "GET /documents/*/segments": 4,
+        "POST /retrieve": 1,
+    }
 
     # 50 changed, 20 renamed, 30 removed, 10 added.
     expected = {f"{number:04}.md": f"Page {number}" for number in range(FILES)}
