@@ -86,7 +86,7 @@ def as_version(dify: FakeDify, version: str) -> FakeDify:
 @pytest.fixture
 def used(kb: Dataset) -> Dataset:
     """A knowledge base with a document."""
-    kb.add_document("there.md", text="Old.")
+    kb.add_document("there.md", text="About foxes.")
     return kb
 
 
@@ -96,15 +96,15 @@ class TestRules:
     def test_none_with_a_new_text_a_new_content_and_a_file(
         self, dify: FakeDify, used: Dataset, ingest: Ingest, folder: Path
     ) -> None:
-        assert ingest([text("new.md"), text("there.md", "Other."), str(folder / "page0.md")]).error is None
-        (folder / "page0.md").write_text("Changed.")
+        assert ingest([text("new.md"), text("there.md", "About elephants."), str(folder / "page0.md")]).error is None
+        (folder / "page0.md").write_text("About dates instead.")
         assert ingest(str(folder / "page0.md")).error is None
         assert sent_rules(dify) == [None] * 4
 
     def test_none_from_a_sync(self, dify: FakeDify, used: Dataset, tmp_path: Path) -> None:
-        assert run_sync(used, str(write(tmp_path, {"a.md": "A"}))).error is None
-        assert run_sync(used, str(write(tmp_path, {"b.md": "A", "c.md": "C"}))).error is None
-        assert run_sync(used, str(write(tmp_path, {"b.md": "B", "c.md": "C"}))).error is None
+        assert run_sync(used, str(write(tmp_path, {"a.md": "About apples."}))).error is None
+        assert run_sync(used, str(write(tmp_path, {"b.md": "About apples.", "c.md": "About cherries."}))).error is None
+        assert run_sync(used, str(write(tmp_path, {"b.md": "About bananas.", "c.md": "About cherries."}))).error is None
         assert sent_rules(dify) == [None] * 4
 
     @pytest.mark.parametrize("as_files", [False, True])
@@ -117,12 +117,12 @@ class TestRules:
     def test_a_first_document_that_dify_refuses_is_not_the_first(
         self, dify: FakeDify, ingest: Ingest, tmp_path: Path
     ) -> None:
-        write(tmp_path, {"a.exe": "A", "b.md": "B", "c.md": "C"})
+        write(tmp_path, {"a.exe": "About apples.", "b.md": "About bananas.", "c.md": "About cherries."})
         assert ingest(str(tmp_path)).outcomes == {"a.exe": "invalid", "b.md": "created", "c.md": "created"}
         assert sent_rules(dify) == [AUTOMATIC, AUTOMATIC, None]
 
     def test_one_that_is_given_is_sent_each_time(self, dify: FakeDify, used: Dataset, ingest: Ingest) -> None:
-        assert ingest([text("new.md"), text("there.md", "Other.")], process_rule=CUSTOM).error is None
+        assert ingest([text("new.md"), text("there.md", "About elephants.")], process_rule=CUSTOM).error is None
         assert sent_rules(dify) == [CUSTOM, CUSTOM]
 
     def test_an_emptied_knowledge_base_keeps_its_own(self) -> None:
@@ -190,7 +190,7 @@ class TestForms:
     def test_it_is_sent_along(self, dify: FakeDify, used: Dataset, ingest: Ingest, form: str) -> None:
         used.doc_form = form
         rule = PARENTS if form == "hierarchical_model" else None
-        ingest([text("new.md"), text("there.md", "Other.")], process_rule=rule)
+        ingest([text("new.md"), text("there.md", "About elephants.")], process_rule=rule)
         assert [r.json["doc_form"] for r in dify.requests if "-by-" in r.path] == [form, form]
 
     @pytest.mark.parametrize("kind", ["ingest", "sync"])
@@ -253,7 +253,7 @@ class TestRefusals:
         assert {outcome for outcome, number in counts.items() if number} == {"not_attempted"}
 
     def test_what_is_against_one_file_still_ends_that_file_only(self, ingest: Ingest, tmp_path: Path) -> None:
-        write(tmp_path, {"a.exe": "A", "b.md": "B"})
+        write(tmp_path, {"a.exe": "About apples.", "b.md": "About bananas."})
         assert ingest(str(tmp_path), tolerate=("invalid",)).error is None
 
     @pytest.mark.parametrize("times", [2, None])
@@ -310,7 +310,7 @@ class TestReplacing:
         return as_version(dify, "1.12.1")
 
     def test_an_ingestion(self, old: FakeDify, used: Dataset, ingest: Ingest) -> None:
-        result = ingest([text("new.md"), text("there.md", "Other.")])
+        result = ingest([text("new.md"), text("there.md", "About elephants.")])
         assert type(result.error) is DifyInputError
         assert str(result.error).startswith("Dify 1.12.1 hangs if the content of a document is replaced")
         assert "if_exists='new_version'" in str(result.error)
@@ -321,16 +321,18 @@ class TestReplacing:
 
     @pytest.mark.parametrize("if_exists", ["new_version", "for_release", "skip"])
     def test_another_way_to_ingest(self, old: FakeDify, used: Dataset, ingest: Ingest, if_exists: str) -> None:
-        assert ingest([text("new.md"), text("there.md", "Other.")], if_exists=if_exists).error is None
+        assert ingest([text("new.md"), text("there.md", "About elephants.")], if_exists=if_exists).error is None
 
     def test_an_ingestion_of_what_is_new_or_unchanged(self, old: FakeDify, ingest: Ingest) -> None:
         assert ingest(text("new.md")).error is None
         assert ingest([text("new.md"), text("more.md")]).outcomes == {"new.md": "skipped", "more.md": "created"}
 
-    @pytest.mark.parametrize("files", [{"a.md": "Changed."}, {"b.md": "A"}], ids=["update", "rename"])
+    @pytest.mark.parametrize(
+        "files", [{"a.md": "About dates instead."}, {"b.md": "About apples."}], ids=["update", "rename"]
+    )
     @pytest.mark.parametrize("dry_run", [False, True])
     def test_a_sync(self, old: FakeDify, kb: Dataset, tmp_path: Path, files: dict[str, str], dry_run: bool) -> None:
-        assert run_sync(kb, str(write(tmp_path, {"a.md": "A"}))).error is None
+        assert run_sync(kb, str(write(tmp_path, {"a.md": "About apples."}))).error is None
         before = len(old.requests)
         result = run_sync(kb, str(write(tmp_path, files)), dry_run=dry_run)
         assert type(result.error) is DifyInputError
@@ -340,9 +342,9 @@ class TestReplacing:
         assert kb.documents[0].in_search
 
     def test_a_sync_does_what_the_error_says(self, old: FakeDify, kb: Dataset, tmp_path: Path) -> None:
-        assert run_sync(kb, str(write(tmp_path, {"a.md": "A"}))).error is None
+        assert run_sync(kb, str(write(tmp_path, {"a.md": "About apples."}))).error is None
         kb.documents[0].set(enabled=False)
-        assert run_sync(kb, str(write(tmp_path, {"a.md": "Changed."}))).outcomes == {"created": ["a.md"]}
+        assert run_sync(kb, str(write(tmp_path, {"a.md": "About dates instead."}))).outcomes == {"created": ["a.md"]}
 
     @pytest.mark.parametrize("version", [None, "", "unknown", "1.11.4", "1.13.0", "1.14.1", "1.16.0", "2.0.0"])
     def test_other_versions_and_unknown_ones_are_fine(self, version: str | None) -> None:
@@ -350,7 +352,7 @@ class TestReplacing:
 
     def test_an_ingestion_with_another_version(self, dify: FakeDify, used: Dataset, ingest: Ingest) -> None:
         as_version(dify, "1.14.1")
-        assert ingest(text("there.md", "Other.")).outcomes == {"there.md": "updated"}
+        assert ingest(text("there.md", "About elephants.")).outcomes == {"there.md": "updated"}
 
 
 @pytest.mark.parametrize(
