@@ -114,6 +114,12 @@ class DifySourceError(DifyError):
     retryable = True
 
 
+class DifyListChangedError(DifyError):
+    """A list kept changing while it was read, and may lack documents. Nothing was changed because of it."""
+
+    retryable = True
+
+
 class DifyTransportError(DifyError):
     """There was no answer: refused, reset, timed out, or TLS failed.
 

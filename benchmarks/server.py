@@ -129,7 +129,8 @@ def _receive(pipe: Connection) -> Any:
 
 def _serve(pipe: Connection, setup: Setup) -> None:
     """Run a Dify, and answer questions about it until nobody is there to ask."""
-    dify = FakeDify(clock=SystemClock(), costs=setup.costs)
+    # The costs and the times of jobs were measured on this version, with one job at a time.
+    dify = FakeDify(clock=SystemClock(), costs=setup.costs, version="1.14.1", jobs=1)
     dify.worker.seconds_per_job = SECONDS_PER_JOB
     dify.worker.seconds_per_document = SECONDS_PER_DOCUMENT
     dataset = dify.add_dataset("benchmark")
@@ -157,7 +158,7 @@ def _tally(dify: FakeDify, dataset: Dataset) -> Tally:
         documents=len(documents),
         archived=sum(document.archived for document in documents),
         out_of_search=sum(not document.in_search for document in documents),
-        worker_through_at=dify.worker.changes.free_at,
+        worker_through_at=dify.worker.pool.through_at,
     )
 
 

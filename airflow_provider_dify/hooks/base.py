@@ -86,7 +86,7 @@ class FlowHook(BaseHook):
         """Return a deadline that is so many seconds away."""
         return Deadline(seconds, clocks.clock.monotonic)
 
-    def _pages(self, read: Callable[[int], Flow[api.Page[I]]]) -> Iterator[I]:
+    def _pages(self, read: Callable[[int, int], Flow[api.Page[I]]]) -> Iterator[I]:
         pager: Pager[I] = Pager()
         while not pager.done:
-            yield from pager.take(self.run(read(pager.page)))
+            yield from pager.take(self.run(read(pager.page, pager.limit)))

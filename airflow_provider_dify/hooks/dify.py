@@ -98,8 +98,9 @@ class DifyHook(DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs, Retrieva
         :param keyword: Only knowledge bases with this in their name.
         :return: The knowledge bases.
         :raises DifyAccessError: The key is bound to one knowledge base.
+        :raises DifyListChangedError: The list kept changing while it was read, and may lack some.
         """
-        return self._pages(lambda page: api.dataset_page(page, keyword=keyword))
+        return self._pages(lambda page, limit: api.dataset_page(page, keyword=keyword, limit=limit))
 
     def test_connection(self) -> tuple[bool, str]:
         """Prove the key with the smallest read.

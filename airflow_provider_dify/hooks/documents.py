@@ -29,6 +29,8 @@ class DocumentVerbs(DeletionVerbs):
         batch_size: int = 100,
         wait_for_completion: bool = True,
         repair: bool = False,
+        prove_by: str = "search",
+        keep_chunks: bool = False,
         timeout: float = 900.0,
         poll_interval: float = 10.0,
         tolerate: Iterable[str] = (),
@@ -48,6 +50,8 @@ class DocumentVerbs(DeletionVerbs):
         :param wait_for_completion: Whether to wait until search follows, and not only for the flags.
         :param repair: Whether to queue again, by the opposite action and back, the jobs that Dify seems to have
             lost when half of the time is gone.
+        :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
+        :param keep_chunks: Whether to note the disabled chunks of documents that leave search, for a rollback.
         :param timeout: Seconds to wait for documents that are busy, being indexed, or not yet in step with search.
         :param poll_interval: Seconds between two looks while waiting.
         :param tolerate: Outcomes that shall not raise, such as ``missing``.
@@ -64,6 +68,8 @@ class DocumentVerbs(DeletionVerbs):
             batch_size=batch_size,
             wait_for_completion=wait_for_completion,
             repair=repair,
+            prove_by=prove_by,
+            keep_chunks=keep_chunks,
             poll_interval=poll_interval,
             tolerate=tolerate,
             dry_run=dry_run,
@@ -78,10 +84,11 @@ class DocumentVerbs(DeletionVerbs):
         *,
         document_ids: Iterable[str] | str | None = None,
         stall_timeout: float | None = STALL_TIMEOUT,
+        prove_by: str = "search",
         timeout: float = 3600.0,
         poll_interval: float = 10.0,
     ) -> IndexingReport:
-        """Wait until all documents of an indexing batch, or of a list, are indexed.
+        """Wait until all documents of an indexing batch, or of a list, are indexed, and search returns them.
 
         https://docs.dify.ai/api-reference/documents/get-document-indexing-status
 
@@ -90,16 +97,20 @@ class DocumentVerbs(DeletionVerbs):
         :param document_ids: UUIDs of the documents, instead of a batch.
         :param stall_timeout: Seconds in which no document moves a step or a segment, after which it fails; ``None``:
             never.
+        :param prove_by: What proves that those in use have entered search: ``search``, or only their ``segments``.
         :param timeout: Seconds to wait.
         :param poll_interval: Seconds between two looks; the first looks come sooner.
         :return: The documents, all of them indexed.
         :raises DifyInputError: What was asked for makes no sense; nothing was sent.
-        :raises DifyIndexingError: A document failed, is paused, or is gone; ``documents`` of the error tells which.
+        :raises DifyIndexingError: A document failed, is paused, is gone, or is one that search does not return;
+            ``documents`` of the error tells which.
         :raises DifyIndexingStalled: Nothing has moved for too long.
         :raises DifyIndexingTimeout: They were not indexed in time.
         :raises DifyError: Dify could not be asked.
         """
-        wait = IndexingWait(dataset_id, batch=batch, document_ids=document_ids, stall_timeout=stall_timeout)
+        wait = IndexingWait(
+            dataset_id, batch=batch, document_ids=document_ids, stall_timeout=stall_timeout, prove_by=prove_by
+        )
         deadline = self.deadline(inputs.number(timeout, "timeout"))
         return self.run(wait.flow(deadline, poll_interval=poll_interval), deadline)
 

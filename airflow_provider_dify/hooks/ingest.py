@@ -33,6 +33,7 @@ class IngestVerbs(FlowHook):
         timeout: float = 3600.0,
         poll_interval: float = 10.0,
         stall_timeout: float | None = STALL_TIMEOUT,
+        prove_by: str = "search",
         tolerate: Iterable[str] = (),
     ) -> IngestReport:
         """Make documents of files and texts, each once, and wait until they are indexed.
@@ -53,6 +54,7 @@ class IngestVerbs(FlowHook):
         :param timeout: Seconds for all of it.
         :param poll_interval: Seconds between two looks at the indexing; the first looks come sooner.
         :param stall_timeout: Seconds in which no document moves a step, after which waiting is given up.
+        :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
         :param tolerate: Outcomes that shall not raise, such as ``invalid``.
         :return: What became of each input.
         :raises DifyInputError: What was asked for makes no sense, or not with this knowledge base; nothing was sent.
@@ -71,8 +73,11 @@ class IngestVerbs(FlowHook):
             max_active=max_active,
             poll_interval=poll_interval,
             stall_timeout=stall_timeout,
+            prove_by=prove_by,
         )
         deadline = self.deadline(inputs.number(timeout, "timeout"))
-        report = self.run(ingestion.flow(deadline, self.retries, wait=wait_for_indexing), deadline)
+        report = self.run(
+            ingestion.flow(deadline, self.retries, wait=wait_for_indexing, prove=wait_for_indexing), deadline
+        )
         report.raise_for_outcomes(tolerated)
         return report

@@ -43,6 +43,7 @@ class ReleaseVerbs(FlowHook):
         stall_timeout: float | None = STALL_TIMEOUT,
         poll_interval: float = 10.0,
         batch_size: int = 100,
+        prove_by: str = "search",
     ) -> Manifest:
         """Put new documents in the place of old ones, or leave everything as it was.
 
@@ -68,6 +69,7 @@ class ReleaseVerbs(FlowHook):
         :param stall_timeout: Seconds in which no indexing moves, after which it fails; ``None``: never.
         :param poll_interval: Seconds between two looks while waiting.
         :param batch_size: How many documents one request names at most.
+        :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
         :return: The manifest: what was done, and what was before.
         :raises DifyInputError: What was asked for makes no sense; nothing was sent.
         :raises DifyGuardError: More is to be replaced than a limit allows; nothing was changed.
@@ -85,6 +87,7 @@ class ReleaseVerbs(FlowHook):
             stall_timeout=stall_timeout,
             batch_size=batch_size,
             poll_interval=poll_interval,
+            prove_by=prove_by,
         )
         one = Release(dataset_id, replacement, Version.of(channel, release, replacement.new), options)
         deadline = self.deadline(inputs.number(timeout, "timeout"))
@@ -98,6 +101,7 @@ class ReleaseVerbs(FlowHook):
         timeout: float = TIMEOUT,
         poll_interval: float = 10.0,
         batch_size: int = 100,
+        prove_by: str = "search",
     ) -> RollbackReport:
         """Give documents exactly the flags again that they had before a release, or before a change of status.
 
@@ -110,12 +114,13 @@ class ReleaseVerbs(FlowHook):
         :param timeout: Seconds to wait for documents that are busy or not yet in step with search.
         :param poll_interval: Seconds between two looks while waiting.
         :param batch_size: How many documents one request names at most.
+        :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
         :return: What became of each document.
         :raises DifyInputError: It is no such manifest; nothing was sent.
         :raises DifyRollbackFailed: Documents that may have been in search are gone; nothing was changed.
         :raises DifyRollbackError: Documents are not as they were.
         :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
         """
-        rollback = Rollback(manifest, tolerate=tolerate, pace=Pace(batch_size, poll_interval))
+        rollback = Rollback(manifest, tolerate=tolerate, pace=Pace(batch_size, poll_interval, prove_by=prove_by))
         deadline = self.deadline(inputs.number(timeout, "timeout"))
         return self.run(rollback.flow(deadline, self.retries), deadline)

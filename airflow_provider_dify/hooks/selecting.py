@@ -65,6 +65,7 @@ class SelectionVerbs(FlowHook):
         :param never_retrieved: ``True``: only documents that search has never found, as with ``max_hits=0``.
         :return: The documents, newest first.
         :raises DifyInputError: An id or a value that makes no sense.
+        :raises DifyListChangedError: The list kept changing while it was read, and may lack documents.
         """
         given = {
             "status": status, "keyword": keyword or None, "name": name, "metadata": metadata,
@@ -86,6 +87,7 @@ class SelectionVerbs(FlowHook):
             "created_before": "90d"}``, or a text that holds one. Empty: everything.
         :return: The documents, newest first.
         :raises DifyInputError: A filter that there is not, or a value that makes no sense; nothing was sent.
+        :raises DifyListChangedError: The list kept changing while it was read, and may lack documents.
         """
         selection = Selection.parse(filters, clocks.clock.time())
         progress = Progress(self.deadline(0))
@@ -94,7 +96,7 @@ class SelectionVerbs(FlowHook):
     def _listed(self, dataset_id: str, selection: Selection) -> Iterator[Document]:
         pager: Pager[Document] = Pager()
         while not pager.done:
-            new = pager.take(self.run(page_of(dataset_id, pager.page, selection)))
+            new = pager.take(self.run(page_of(dataset_id, pager, selection)))
             yield from self.run(passing(dataset_id, new, selection))
 
     @staticmethod

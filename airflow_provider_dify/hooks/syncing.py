@@ -42,6 +42,7 @@ class SyncVerbs(FlowHook):
         timeout: float = 3600.0,
         poll_interval: float = 10.0,
         stall_timeout: float | None = STALL_TIMEOUT,
+        prove_by: str = "search",
         tolerate: Iterable[str] = (),
     ) -> SyncReport:
         """Bring the documents of a knowledge base in step with the files of a folder, and prove that they are.
@@ -69,6 +70,7 @@ class SyncVerbs(FlowHook):
         :param timeout: Seconds for all of it.
         :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
         :param stall_timeout: Seconds in which no document moves, after which the wait for indexing is given up.
+        :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
         :param tolerate: Outcomes that shall not raise, such as ``invalid``.
         :return: What became of each file and document.
         :raises DifyInputError: What was asked for makes no sense, or two files would become one document.
@@ -100,6 +102,7 @@ class SyncVerbs(FlowHook):
             poll_interval=poll_interval,
             stall_timeout=stall_timeout,
             dry_run=dry_run,
+            prove_by=prove_by,
         )
         deadline = self.deadline(seconds)
         report = self.run(sync.flow(deadline, self.retries), deadline)

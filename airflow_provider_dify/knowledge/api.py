@@ -67,14 +67,16 @@ def change_status(dataset_id: str, action: Action, document_ids: Sequence[str]) 
 
 
 def document_page(
-    dataset_id: str, page: int, *, status: str | None = None, keyword: str | None = None
+    dataset_id: str, page: int, *, status: str | None = None, keyword: str | None = None, limit: int = LONGEST_PAGE
 ) -> Flow[Page[Document]]:
     """Read one page of the documents of a knowledge base, newest first.
+
+    :param limit: How many documents a page has.
 
     https://docs.dify.ai/api-reference/documents/list-documents
     """
     filters = {"status": status, "keyword": keyword}
-    return (yield from _page(f"/datasets/{dataset_id}/documents", page, filters, Document.read))
+    return (yield from _page(f"/datasets/{dataset_id}/documents", page, filters, Document.read, limit))
 
 
 def dataset_page(page: int, *, keyword: str | None = None, limit: int = LONGEST_PAGE) -> Flow[Page[Dataset]]:
@@ -149,17 +151,6 @@ def batch_indexing(dataset_id: str, batch: str) -> Flow[tuple[tuple[IndexingStat
     response = yield Request("GET", f"/datasets/{dataset_id}/documents/{batch}/indexing-status")
     states = read_answer(response, lambda payload: tuple(IndexingState.read(item) for item in payload["data"]))
     return states, _time_at_server(response)
-
-
-def segments_enabled(dataset_id: str, document_id: str, limit: int) -> Flow[tuple[bool, ...]]:
-    """Read of the first segments of a document whether search uses them; empty where it has none.
-
-    https://docs.dify.ai/api-reference/chunks/list-chunks
-    """
-    response = yield Request(
-        "GET", f"/datasets/{dataset_id}/documents/{document_id}/segments", query=(("page", 1), ("limit", limit))
-    )
-    return read_answer(response, lambda payload: tuple(bool(item["enabled"]) for item in payload["data"]))
 
 
 def document_is_missing(error: DifyNotFoundError) -> bool:

@@ -57,18 +57,20 @@ def look(dataset_id: str, before: Look | None) -> Flow[Look]:
 
     :param dataset_id: Canonical UUID of the knowledge base.
     :param before: The look before; ``None`` reads all pages.
+    :raises DifyListChangedError: The list kept changing while it was read, and may lack documents.
     """
     pager: Pager[Document] = Pager()
     unread = set(before.available) if before else set()
     read: dict[str, Document] = {}
     while not pager.done:
-        page = yield from api.document_page(dataset_id, pager.page, status=api.DocumentFilter.AVAILABLE.value)
+        status = api.DocumentFilter.AVAILABLE.value
+        page = yield from api.document_page(dataset_id, pager.page, status=status, limit=pager.limit)
         for document in pager.take(page):
             read[document.id] = document
             unread.discard(document.id)
         if before and pager.total - len(read) == len(unread):
             break
-    complete = len(read) >= pager.total
+    complete = pager.done
     kept = {} if complete or not before else {document_id: before.available[document_id] for document_id in unread}
     # Before Dify 1.10.1 there is no filter, and the list holds everything.
     return Look({**kept, **{i: document for i, document in read.items() if is_available(document)}}, complete)

@@ -34,9 +34,9 @@ class DeleteLedger:
         return [document_id for document_id in self.ids if document_id not in self.outcomes]
 
     @property
-    def deleted(self) -> list[str]:
-        """The documents that Dify says it has deleted."""
-        return [i for i, outcome in self.outcomes.items() if outcome is DeleteOutcome.DELETED]
+    def gone(self) -> list[str]:
+        """The documents that are not there any more, or never were, by what Dify says."""
+        return [i for i, outcome in self.outcomes.items() if outcome.good]
 
     @property
     def names(self) -> dict[str, str]:

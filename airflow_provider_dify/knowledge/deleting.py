@@ -27,6 +27,7 @@ _UN_ARCHIVED_AT_ONCE = 20
 #: Where Dify fails with so many documents one after the other, it is not the documents.
 _MOST_GIVEN_UP = 3
 _STILL_THERE = "Dify answered that it was deleted, and it is still there."
+_THERE_AFTER_ALL = "Dify answered that it was not there, and at the end it was."
 
 
 class Deletion:
@@ -80,7 +81,7 @@ class Deletion:
         progress = Progress(deadline)
         try:
             yield from self._look_first(progress)
-            if not self._dry_run:
+            if not self._dry_run and self._ledger.open:
                 yield from self._carry_out(deadline, retries, progress)
                 yield from self._prove()
                 yield from self._put_back(progress)
@@ -220,8 +221,9 @@ class Deletion:
         self._waits.restart()
 
     def _prove(self) -> Flow[None]:
-        for document_id in (yield from still_there(self.dataset_id, self._ledger.deleted)):
-            self._ledger.settle(document_id, DeleteOutcome.FAILED, _STILL_THERE)
+        for document_id in (yield from still_there(self.dataset_id, self._ledger.gone)):
+            deleted = self._ledger.outcomes[document_id] is DeleteOutcome.DELETED
+            self._ledger.settle(document_id, DeleteOutcome.FAILED, _STILL_THERE if deleted else _THERE_AFTER_ALL)
 
     def _put_back(self, progress: Progress) -> Flow[None]:
         """Archive again what was un-archived and could not be deleted; where that fails, the report says so."""

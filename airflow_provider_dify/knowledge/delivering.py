@@ -10,9 +10,11 @@ from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Note
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome
 from airflow_provider_dify.knowledge.metadata import set_values
+from airflow_provider_dify.knowledge.metadata_fields import kinds_of, same
 from airflow_provider_dify.knowledge.metadata_report import MetadataOutcome, MetadataReport
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.putting import Item, Putting
+from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.watching import Watch
 
 #: Name of the metadata that tells the content of a document by its SHA-256.
@@ -58,6 +60,10 @@ class Delivery:
         #: Why documents did not get their metadata, by id.
         self.errors: dict[str, tuple[IngestOutcome, str]] = {}
         self._unmarked: dict[str, dict[str, JSON]] = {}
+        #: The documents that have to have their metadata at the end, and how the digest of each begins.
+        self.expected: dict[str, str] = {}
+        #: Whether anything was sent or waited for since the documents were listed.
+        self.acted = False
 
     def there(self, document: Document, *, mark: bool = True) -> None:
         """Take up a document that has its content: it may still be in indexing, or lack metadata.
@@ -66,6 +72,9 @@ class Delivery:
         """
         if not document.indexed:
             self.watch.active[document.id] = document.indexing_status
+            self.acted = True
+        if mark:
+            self._expect(document.id, document.metadata.get(self._hash_field or ""))
         if mark and (missing := _lacking(self._values, document)):
             self._unmarked[document.id] = missing
 
@@ -74,6 +83,7 @@ class Delivery:
 
         :param items: What to send. One that has no outcome afterwards was not sent: the time was up.
         """
+        self.acted = self.acted or bool(items)
         yield from self._withdraw_digests(items, putting)
         items = [item for item in items if not item.outcome]
         for number, item in enumerate(items):
@@ -94,13 +104,46 @@ class Delivery:
         values, self._unmarked = self._unmarked, {}
         if not values:
             return
+        self.acted = True
         try:
             yield from set_values(self._dataset_id, values, deadline=putting.deadline, retries=putting.retries)
         except DifyMetadataError as error:
             if not self._values:  # what is lost is the digest: the content is sent again next time
                 yield Note(f"The digests of contents could not be kept: {error.message}")
+                for document_id in values:
+                    self.expected.pop(document_id, None)
                 return
             self.errors.update(_failures(error, values))
+
+    def prove(self) -> Flow[None]:
+        """At the end, check that documents have the metadata that they were given; what is wrong is an error.
+
+        A digest that differs tells that somebody has replaced the content, too.
+        """
+        ids = [i for i in self.expected if i not in self.errors and i not in self.watch.ended]
+        found = yield from read_documents(self._dataset_id, ids, with_metadata=True)
+        for document_id in ids:
+            if document_id not in found:
+                self.errors[document_id] = IngestOutcome.FAILED, "It was deleted meanwhile."
+            elif names := self._wrong(found[document_id]):
+                shown = ", ".join(map(inputs.show, names))
+                why = f"Read back at the end, its metadata is not as it was set: somebody changed {shown} meanwhile."
+                self.errors[document_id] = IngestOutcome.FAILED, why
+
+    def _wrong(self, document: Document) -> list[str]:
+        """Return the fields in which a document does not have its values."""
+        kinds, present = kinds_of([self._values]), document.metadata
+        wrong = [
+            name
+            for name, wanted in self._values.items()
+            if not same(kinds[name].value if name in kinds else "", wanted, present.get(name))
+        ]
+        digest = str(present.get(self._hash_field or "", ""))
+        return wrong + [self._hash_field or ""] * (not digest.startswith(self.expected[document.id]))
+
+    def _expect(self, document_id: str, digest: JSON) -> None:
+        if self._values or digest:
+            self.expected[document_id] = str(digest or "")
 
     def _withdraw_digests(self, items: Iterable[Item], putting: Putting) -> Flow[None]:
         """Take the digest from documents that get another content: a run that breaks off must leave none that lies."""
@@ -114,6 +157,8 @@ class Delivery:
                 stale[document.id] = item
         if not stale:
             return
+        for document_id in stale:
+            self.expected.pop(document_id, None)
         values = {document_id: {field: None} for document_id in stale}
         soon, gone = putting.deadline.within(_PATIENCE), MetadataOutcome.MISSING.value
         try:
@@ -125,6 +170,7 @@ class Delivery:
 
     def _to_mark(self, item: Item, document_id: str) -> None:
         digest = {self._hash_field: item.source.digest()} if self._hash_field else {}
+        self._expect(document_id, next(iter(digest.values()), None))
         before = item.decision.document if item.decision else None
         if values := _lacking({**self._values, **digest}, before if before and before.id == document_id else None):
             self._unmarked[document_id] = values

@@ -23,7 +23,9 @@ from airflow_provider_dify.knowledge.documents import IndexingState
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.packing import pack_ids, unpack_ids
 from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.proof import ProvenBy, SearchProof
 from airflow_provider_dify.knowledge.reading import read_documents
+from airflow_provider_dify.knowledge.repair import why_lost
 
 #: Seconds without any movement after which a wait fails unless told otherwise.
 STALL_TIMEOUT = 1800.0
@@ -59,6 +61,8 @@ class IndexingWait:
     :param batch: The batch that Dify answered a creation with: a text of 20 digits.
     :param document_ids: Instead of it, UUIDs of documents: a list, one id, or a string that holds a list.
     :param stall_timeout: Seconds without any movement after which it fails; ``None``: never.
+    :param prove_by: What proves, when all are indexed, that search returns those that are in use: ``search``, or only
+        their ``segments``; ``None``: nothing is proven.
     :raises DifyInputError: Something of this makes no sense.
     """
 
@@ -69,12 +73,14 @@ class IndexingWait:
         batch: object = None,
         document_ids: object = None,
         stall_timeout: float | None = STALL_TIMEOUT,
+        prove_by: object = None,
     ) -> None:
         require_one(batch, document_ids)
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
         self.batch = None if batch is None else _batch(batch)
         self._asked = () if document_ids is None else inputs.canonical_ids(document_ids)
         self._stall_timeout = None if stall_timeout is None else inputs.number(stall_timeout, "stall_timeout")
+        self._prove_by = None if prove_by is None else inputs.choice(prove_by, ProvenBy, "prove_by")
         self._states: dict[str, IndexingState] = {}
         #: When something moved last, in seconds since the wait began.
         self._moved = 0.0
@@ -105,6 +111,7 @@ class IndexingWait:
             "kinds": [list(kind) for kind in kinds],
             "moved": self._moved,
             "stall_timeout": self._stall_timeout,
+            "prove_by": self._prove_by and self._prove_by.value,
         }
 
     @classmethod
@@ -112,7 +119,13 @@ class IndexingWait:
         """Return what :meth:`to_json` was made of, so that it can tell whether anything has moved since."""
         ids, batch = unpack_ids(data["ids"]), data["batch"]
         asked = None if batch else list(ids)
-        wait = cls(data["dataset_id"], batch=batch, document_ids=asked, stall_timeout=data["stall_timeout"])
+        wait = cls(
+            data["dataset_id"],
+            batch=batch,
+            document_ids=asked,
+            stall_timeout=data["stall_timeout"],
+            prove_by=data["prove_by"],
+        )
         wait._moved = data["moved"]
         wait._states = {i: _state_from(i, *data["kinds"][kind]) for i, kind in zip(ids, data["seen"], strict=False)}
         return wait
@@ -148,11 +161,38 @@ class IndexingWait:
             self._moved = deadline.elapsed
         self._states.update(seen)
         yield from self._check_broken_off()
-        if not self._open():
+        if not self._open() and (yield from self._is_in_search(deadline)):
             return self._report()
         yield from self._check_stalled(deadline)
         yield from self._say(deadline)
         return None
+
+    def _is_in_search(self, deadline: Deadline) -> Flow[bool]:
+        """Whether search returns the documents that are in use, now that all of them are indexed.
+
+        :raises DifyIndexingError: It never will, or the worker has lost them.
+        """
+        if self._prove_by is None:
+            return True
+        documents = yield from read_documents(self.dataset_id, self.document_ids)
+        self._refuse_gone([i for i in self.document_ids if i not in documents])
+        self._states.update({i: IndexingState.of(document) for i, document in documents.items()})
+        if self._open():  # somebody has changed one meanwhile
+            yield from self._check_broken_off()
+            return False
+        dataset = yield from api.get_dataset(self.dataset_id)
+        proof = SearchProof(self.dataset_id, dataset, self._prove_by)
+        awaited = [i for i, document in documents.items() if document.belongs_in_search]
+        look = yield from proof.look(awaited, documents, thorough=True, progress=Progress(deadline))
+        self._refuse_gone(look.gone)
+        if bad := {**look.empty, **dict.fromkeys(look.lost, why_lost(proof))}:
+            reasons = "; ".join(sorted(set(bad.values())))
+            raise DifyIndexingError(
+                f"Indexing of {self} has completed, and search does not return {len(bad)} of its documents: "
+                f"{_some(self._states[i] for i in bad)}. {reasons}",
+                bad,
+            )
+        return not look.behind
 
     def timed_out(self, deadline: Deadline) -> DifyIndexingTimeout:
         """Return the error that says what had not completed in time."""

@@ -6,20 +6,16 @@ from collections.abc import Iterator, Sequence
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifySourceError
 from airflow_provider_dify.knowledge import api, inputs
+from airflow_provider_dify.knowledge.arrival import Arrival
 from airflow_provider_dify.knowledge.contents import LONGEST_NAME, DocumentOptions, Source
 from airflow_provider_dify.knowledge.delivering import HASH_FIELD, Delivery
 from airflow_provider_dify.knowledge.documents import Dataset, Document
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome, IngestReport
-from airflow_provider_dify.knowledge.metadata_fields import (
-    check_fit,
-    check_name,
-    check_values,
-    kinds_of,
-    list_fields,
-)
+from airflow_provider_dify.knowledge.metadata_fields import check_fields, check_name, check_values, kinds_of
 from airflow_provider_dify.knowledge.namesakes import IfExists, Verb, base_name, decide, keyword_of, stem_of
 from airflow_provider_dify.knowledge.progress import Progress
+from airflow_provider_dify.knowledge.proof import ProvenBy
 from airflow_provider_dify.knowledge.putting import Item, Putting
 from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.retries import Retries
@@ -42,6 +38,7 @@ class Ingestion:
     :param max_active: How many documents may be in indexing at a time before another one is sent.
     :param poll_interval: Seconds between two looks at the indexing; the first looks come sooner.
     :param stall_timeout: Seconds in which no document moves, after which the wait is given up; ``None``: never.
+    :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
     :raises DifyInputError: Something of this makes no sense.
     """
 
@@ -57,6 +54,7 @@ class Ingestion:
         max_active: int = 20,
         poll_interval: float = 10.0,
         stall_timeout: float | None = None,
+        prove_by: object = ProvenBy.SEARCH,
     ) -> None:
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
         #: What happens to a document of the same name.
@@ -77,18 +75,24 @@ class Ingestion:
         )
         #: The documents that are being indexed.
         self.watch = self._delivery.watch
+        self._prove_by = inputs.choice(prove_by, ProvenBy, "prove_by")
+        self._arrival = Arrival(self.dataset_id, self._prove_by, poll_interval=poll_interval)
 
     def report(self) -> IngestReport:
         """Return what has become of each content so far; at any moment, whole and consistent."""
         entries = tuple(item.entry() for item in self._items)
-        return IngestReport(self.dataset_id, entries).with_outcomes({**self._delivery.errors, **self.watch.ended})
+        bad = {**self._delivery.errors, **self._arrival.ended, **self.watch.ended}
+        return IngestReport(self.dataset_id, entries, self._arrival.repaired).with_outcomes(bad)
 
-    def flow(self, deadline: Deadline, retries: Retries, *, wait: bool = True) -> Flow[IngestReport]:
+    def flow(
+        self, deadline: Deadline, retries: Retries, *, wait: bool = True, prove: bool = True
+    ) -> Flow[IngestReport]:
         """Carry it out.
 
         :param deadline: Until when to wait for indexing, and for what Dify asks to wait for.
         :param retries: How often to try again where Dify fails.
         :param wait: Whether to wait until all documents are indexed.
+        :param prove: Whether to prove that search returns them, if all of them are indexed at the end.
         :return: The report; see :meth:`IngestReport.raise_for_outcomes`.
         :raises DifyError: Dify could not be asked; the report so far is its ``report``.
         """
@@ -104,6 +108,10 @@ class Ingestion:
             if wait:
                 yield from self.watch.until_below(1, deadline, progress)
                 self.watch.time_is_up()
+            if prove and not self.watch.active:
+                yield from prove_arrival(self.report(), self._arrival, deadline, retries)
+            if self._delivery.acted:
+                yield from self._delivery.prove()
         except DifyError as error:
             error.report = self.report()
             raise
@@ -157,7 +165,8 @@ class Ingestion:
         return {name: list({d.id: d for d in documents}.values()) for name, documents in found.items()}
 
     def _page(self, pager: Pager[Document], keyword: str | None, found: dict[str, list[Document]]) -> Flow[None]:
-        for document in pager.take((yield from api.document_page(self.dataset_id, pager.page, keyword=keyword))):
+        page = yield from api.document_page(self.dataset_id, pager.page, keyword=keyword, limit=pager.limit)
+        for document in pager.take(page):
             for name in {document.name, base_name(document.name)}:
                 if name in found:
                     found[name].append(document)
@@ -167,9 +176,7 @@ class Ingestion:
         kinds = kinds_of([self._metadata, {self._hash_field: ""} if self._hash_field else {}])
         if not kinds or not any(self._to_send()):
             return
-        for field in (yield from list_fields(self.dataset_id)):
-            if field.name in kinds:
-                check_fit(field.name, kinds[field.name], field)
+        yield from check_fields(self.dataset_id, kinds)
 
     def _check_target(self, dataset: Dataset, options: DocumentOptions) -> Flow[None]:
         """See that the knowledge base can do what was decided."""
@@ -195,3 +202,13 @@ class Ingestion:
         parts = [f"{verbs.count(verb)} to {verb.value}" for verb in Verb if verb in verbs]
         parts += [f"{outcomes.count(outcome)} {outcome.value}" for outcome in IngestOutcome if outcome in outcomes]
         return f"Of {len(self._items)} contents: {', '.join(parts) or 'nothing to do'}."
+
+
+def prove_arrival(report: IngestReport, arrival: Arrival, deadline: Deadline, retries: Retries) -> Flow[None]:
+    """Prove that search returns the documents of an ingestion that are indexed.
+
+    :param report: What has become of the contents so far.
+    """
+    brought = report.ids(IngestOutcome.CREATED, IngestOutcome.UPDATED)
+    kept = report.ids(IngestOutcome.SKIPPED)
+    yield from arrival.flow(brought, deadline, retries, Progress(deadline), kept=kept, in_use=brought)

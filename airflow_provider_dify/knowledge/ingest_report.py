@@ -31,6 +31,10 @@ class IngestOutcome(str, Enum):
     FAILED = "failed"
     #: Dify has it, and its indexing had not completed by the deadline, or stood still for too long.
     NOT_INDEXED = "not_indexed"
+    #: Dify has indexed it, and search does not return it.
+    LAGGING = "lagging"
+    #: Dify found no text in it, so search can never return it.
+    NOT_SEARCHABLE = "not_searchable"
     #: The run ended before its turn.
     NOT_ATTEMPTED = "not_attempted"
 
@@ -47,9 +51,12 @@ _ADVICE = {
     IngestOutcome.UNREADABLE: "not there, or not to be read; the report says why, and a retry looks again",
     IngestOutcome.FAILED: "Dify could not index them; its text is in the report",
     IngestOutcome.NOT_INDEXED: "not indexed in time; raise the timeout, or see what keeps Dify's worker busy",
+    IngestOutcome.LAGGING: "indexed, and search does not return them. Dify 1.16.0 loses keywords if its worker runs "
+    "several jobs side by side: set CELERY_WORKER_AMOUNT=1, or use a version that is fixed",
+    IngestOutcome.NOT_SEARCHABLE: "Dify found no text in them: leave them out, or send a version with text",
     IngestOutcome.NOT_ATTEMPTED: "the run ended before their turn; run it again, what is there is not sent twice",
 }
-_FINAL = frozenset({IngestOutcome.REFUSED, IngestOutcome.INVALID})
+_FINAL = frozenset({IngestOutcome.REFUSED, IngestOutcome.INVALID, IngestOutcome.NOT_SEARCHABLE})
 
 
 @dataclass(frozen=True)
@@ -91,15 +98,18 @@ class IngestReport:
 
     :param dataset_id: The knowledge base.
     :param documents: One entry for each input.
+    :param repaired: How many documents search had lost, and returns again after they were taken out and brought back.
     """
 
     dataset_id: str
     documents: tuple[Ingested, ...]
+    repaired: int = 0
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> IngestReport:
         """Return the report that :meth:`to_json` was made of."""
-        return cls(data["dataset_id"], tuple(Ingested.from_json(entry) for entry in data["documents"]))
+        entries = tuple(Ingested.from_json(entry) for entry in data["documents"])
+        return cls(data["dataset_id"], entries, int(data.get("repaired", 0)))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -149,6 +159,7 @@ class IngestReport:
             "document_ids": list(self.ids()),
             "old_document_ids": list(self.old_document_ids),
             "documents": [entry.to_json() for entry in self.documents],
+            "repaired": self.repaired,
         }
 
     def attention(self, limit: int = 20) -> list[str]:

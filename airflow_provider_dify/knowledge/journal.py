@@ -19,12 +19,17 @@ from airflow_provider_dify.knowledge.documents import Document, Flags
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
 from airflow_provider_dify.knowledge.metadata import MetadataChange
 from airflow_provider_dify.knowledge.metadata_fields import Value
+from airflow_provider_dify.knowledge.packing import pack_ids, unpack_ids
 from airflow_provider_dify.knowledge.retries import Retries
 
 #: Metadata of a new document: the release that brought it, such as ``handbook | 2026-11-25``.
 RELEASE_FIELD = "airflow_release"
 #: Metadata of each document of a release: the release, the document's side, and its flags before.
 JOURNAL_FIELD = "airflow_release_journal"
+#: Metadata of a document of a release in which a person had disabled chunks: their ids, packed.
+CHUNKS_FIELD = "airflow_release_chunks"
+#: So many ids of chunks are kept there; more are only in the report of the task.
+MOST_CHUNKS = 40
 
 _SEPARATOR = " | "
 _LONGEST = 250
@@ -68,6 +73,11 @@ class Version:
         entry = _SEPARATOR.join((str(self), side.value, _words(flags)))
         return {JOURNAL_FIELD: entry, **({RELEASE_FIELD: str(self)} if side is Side.NEW else {})}
 
+    def chunks_of(self, document: Document) -> tuple[str, ...]:
+        """Return the ids of chunks that were disabled in a document when this release began."""
+        packed = document.metadata.get(CHUNKS_FIELD)
+        return unpack_ids(packed) if self.journal_of(document) and isinstance(packed, str) and packed else ()
+
     def journal_of(self, document: Document) -> tuple[Side, Flags] | None:
         """Return what this release has written into a document; ``None`` where it has not."""
         entry = document.metadata.get(JOURNAL_FIELD)
@@ -90,11 +100,18 @@ class Version:
 
 
 def missing_entries(
-    version: Version, documents: Mapping[str, Document], sides: Mapping[str, Side], previous: Mapping[str, Flags]
+    version: Version,
+    documents: Mapping[str, Document],
+    sides: Mapping[str, Side],
+    previous: Mapping[str, Flags],
+    chunks: Mapping[str, tuple[str, ...]],
 ) -> dict[str, dict[str, Value]]:
-    """Return the metadata to write into those documents that have no entry of a release yet."""
+    """Return the metadata to write into those documents that have no entry of a release yet.
+
+    :param chunks: Ids of disabled chunks, by the id of their document.
+    """
     return {
-        i: version.entries(side, previous[i])
+        i: {**version.entries(side, previous[i]), **_chunk_entry(documents[i], chunks.get(i, ()))}
         for i, side in sides.items()
         if i in documents and version.journal_of(documents[i]) is None
     }
@@ -111,8 +128,19 @@ def clear_journal(
     if marked:
         yield Note(f"Everything is as before release {version}: taking what was kept out of the metadata again.")
         with suppress(DifyError):
-            clear = MetadataChange.same_for_all(dataset_id, marked, clear=(JOURNAL_FIELD,))
+            fields = (JOURNAL_FIELD, *((CHUNKS_FIELD,) if _have_chunks(documents.values()) else ()))
+            clear = MetadataChange.same_for_all(dataset_id, marked, clear=fields)
             yield from clear.flow(deadline, retries)
+
+
+def _chunk_entry(document: Document, chunks: tuple[str, ...]) -> dict[str, Value]:
+    if chunks and len(chunks) <= MOST_CHUNKS:
+        return {CHUNKS_FIELD: pack_ids(chunks)}
+    return {CHUNKS_FIELD: None} if document.metadata.get(CHUNKS_FIELD) else {}  # of an earlier release
+
+
+def _have_chunks(documents: Iterable[Document]) -> bool:
+    return any(document.metadata.get(CHUNKS_FIELD) for document in documents)
 
 
 _ALL_FLAGS = tuple(Flags(enabled, archived) for enabled in (True, False) for archived in (True, False))

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from airflow_provider_dify.knowledge.applying import Pass
 from airflow_provider_dify.knowledge.documents import Action, Document
 from airflow_provider_dify.knowledge.handover import Handover, Sent
+from airflow_provider_dify.knowledge.proof import Look
 from airflow_provider_dify.knowledge.report import Outcome
-from airflow_provider_dify.knowledge.searching import Look
 
 _GONE = "It was deleted while the change was under way."
 _UNDONE = "Dify took the change, and its worker undid it."
+_UNDONE_SINCE = "It was in the requested state, and is no longer: Dify's worker or somebody else undid it."
 _ANSWER_LOST = "The answer to the change was lost, and Dify could not be asked again: it may not have been changed."
 _HALFWAY = "The repair got stuck halfway: the document is in the opposite state."
 _UNPROVEN = "Dify took the change, and the run ended before it was proven that it stands."
@@ -52,6 +53,11 @@ class Ledger:
     def changed(self) -> list[str]:
         """The documents that are settled as changed."""
         return [document_id for document_id, outcome in self.settled.items() if outcome is Outcome.CHANGED]
+
+    @property
+    def good(self) -> list[str]:
+        """The documents that are settled as in the requested state."""
+        return [document_id for document_id, outcome in self.settled.items() if outcome.good]
 
     @property
     def names(self) -> Mapping[str, str]:
@@ -108,6 +114,23 @@ class Ledger:
             self._settle_good(document_id)
         for document_id in look.gone:
             self._settle(document_id, Outcome.MISSING, _GONE)
+        for document_id, why in look.empty.items():
+            self._settle(document_id, Outcome.NOT_SEARCHABLE, why)
+
+    def not_returned(self, why: Mapping[str, str]) -> None:
+        """Write down that search does not return documents although the worker is through with them."""
+        for document_id, text in why.items():
+            self._settle(document_id, Outcome.LAGGING, text)
+
+    def await_again(self, ids: Iterable[str]) -> None:
+        """Write down that search does not reflect documents any more."""
+        for document_id in ids:
+            self.settled.pop(document_id, None)
+            self._await(document_id)
+
+    def sent_by_us(self, ids: Iterable[str]) -> list[str]:
+        """Return those documents that this run has changed."""
+        return [document_id for document_id in ids if document_id in self._sent.ours]
 
     def doubt_changed(self) -> None:
         """Write down that what is settled as changed may have been undone since, as nobody can look."""
@@ -162,7 +185,9 @@ class Ledger:
         if document_id in self._sent.taken and self._is_undone(document_id, document):
             self._settle(document_id, Outcome.REVERTED, document.error or _UNDONE)
         elif document_id in self.settled:
-            return
+            self._sort_settled(document_id, document)
+        elif document_id in self.awaited and (document.failed or not self._action.reached(document)):
+            self._settle(document_id, Outcome.REVERTED, document.error or _UNDONE_SINCE)
         elif harm := self._action.harm(document):
             self._settle(document_id, Outcome.REFUSED, harm)
         elif self._action.reached(document):
@@ -171,6 +196,15 @@ class Ledger:
             self._settle_not_ready(document_id, document)
         elif document_id in self._sent.unsure and document_id not in self._sent.driven:
             self._sent.ours.discard(document_id)  # the lost answer was to a change that did not happen
+
+    def _sort_settled(self, document_id: str, document: Document) -> None:
+        """Find out whether a document is still in the requested state."""
+        if not self.settled[document_id].good:
+            return
+        if not self._action.reached(document):
+            self._settle(document_id, Outcome.REVERTED, document.error or _UNDONE_SINCE)
+        elif self._until_search_follows and document.belongs_in_search and not document.indexed:
+            self._settle_not_ready(document_id, document)
 
     def _sort_reached(self, document_id: str, document: Document) -> None:
         if document.paused or (document.failed and document.belongs_in_search):

@@ -8,6 +8,7 @@ from enum import Enum
 
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.chunks import chunks_from, chunks_to_json
 from airflow_provider_dify.knowledge.documents import Flags
 from airflow_provider_dify.knowledge.flow import JSON
 
@@ -54,6 +55,7 @@ class Manifest:
     :param previous: The flags of each document before.
     :param errors: What there is to say of single documents, by id.
     :param dry_run: Whether nothing was to be changed.
+    :param disabled_chunks: Ids of the chunks that were disabled in documents in use, by the id of their document.
     """
 
     dataset_id: str
@@ -71,6 +73,7 @@ class Manifest:
     previous: Mapping[str, Flags] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
     dry_run: bool = False
+    disabled_chunks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Manifest:
@@ -84,6 +87,7 @@ class Manifest:
             previous=flags_from(data["previous"]),
             errors=dict(data["errors"]),
             dry_run=bool(data.get("dry_run")),
+            disabled_chunks=chunks_from(data.get("disabled_chunks", {}), "disabled_chunks"),
             **{name: tuple(data[name]) for name in _LISTS},
         )
 
@@ -99,6 +103,7 @@ class Manifest:
             **{name: list(getattr(self, name)) for name in _LISTS},
             "previous": flags_to_json(self.previous),
             "errors": dict(self.errors),
+            **chunks_to_json(self.disabled_chunks),
             **({"dry_run": True} if self.dry_run else {}),
         }
 

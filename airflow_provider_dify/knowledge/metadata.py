@@ -21,7 +21,7 @@ from airflow_provider_dify.knowledge.metadata_fields import (
     MetadataField,
     Value,
     check_fit,
-    check_name,
+    check_names,
     check_values,
     create_missing,
     kinds_of,
@@ -43,6 +43,7 @@ _LONGEST_WAIT = 10.0
 _MOST_TRIES = 8
 #: After so many refusals the rest of a pass waits for the next one.
 _MOST_REFUSALS = 20
+_DELETED_MEANWHILE = "It was deleted meanwhile."
 _NOT_READ_BACK = "Its values were sent, and the run ended before they could be read back."
 
 
@@ -120,6 +121,8 @@ class MetadataChange:
         #: How often values were sent for a document, and may have arrived.
         self._sent: dict[str, int] = {}
         self._failures = 0
+        #: The documents that the last look was at.
+        self._read_last: frozenset[str] = frozenset()
 
     @classmethod
     def same_for_all(
@@ -139,7 +142,7 @@ class MetadataChange:
         :param clear: Names of fields whose values are taken away.
         """
         wanted: dict[str, Value] = check_values(inputs.literal(values), "values") if values else {}
-        for name in _names(clear):
+        for name in check_names(clear, "clear"):
             if name in wanted:
                 raise DifyInputError(f"{inputs.show(name)} is in values and in clear: shall it have a value or not?")
             wanted[name] = None
@@ -177,6 +180,7 @@ class MetadataChange:
             yield Note(self._plan())
             if self._open:
                 yield from self._carry_out(deadline, retries)
+                yield from self._look_again()
         except DifyError as error:
             error.report = self.report()
             raise
@@ -280,17 +284,32 @@ class MetadataChange:
         """See which documents have their values."""
         asked = [*self._open] if ids is None else [document_id for document_id in ids if document_id in self._open]
         found = yield from read_documents(self.dataset_id, asked, with_metadata=True)
+        self._read_last = frozenset(asked)
         for document_id in asked:
             document = found.get(document_id)
             if document is None:
                 gone = document_id in self._documents
-                why = "It was deleted meanwhile." if gone else "It is not in this knowledge base."
+                why = _DELETED_MEANWHILE if gone else "It is not in this knowledge base."
                 self._settle(document_id, MetadataOutcome.MISSING, why)
                 continue
             self._documents[document_id] = document
             if not self._differences(document_id):
                 sent = self._sent.get(document_id)
                 self._settle(document_id, MetadataOutcome.CHANGED if sent else MetadataOutcome.UNCHANGED)
+
+    def _look_again(self) -> Flow[None]:
+        """At the end, see whether those that had their values at an earlier look still have them."""
+        asked = [i for i, outcome in self._settled.items() if outcome.good and i not in self._read_last]
+        found = yield from read_documents(self.dataset_id, asked, with_metadata=True)
+        for document_id in asked:
+            if document_id not in found:
+                self._settled[document_id] = MetadataOutcome.MISSING
+                self._errors[document_id] = _DELETED_MEANWHILE
+                continue
+            self._documents[document_id] = found[document_id]
+            if fields := self._differences(document_id):
+                self._settled[document_id] = MetadataOutcome.FAILED
+                self._errors[document_id] = f"It had its values, and somebody changed {_shown(fields)} meanwhile."
 
     def _differences(self, document_id: str) -> list[str]:
         """Return the fields in which a document has another value than it should."""
@@ -323,7 +342,7 @@ class MetadataChange:
             if error := self._errors.get(document_id):
                 self._settle(document_id, MetadataOutcome.FAILED, error)
             elif times:
-                fields = ", ".join(map(inputs.show, self._differences(document_id)))
+                fields = _shown(self._differences(document_id))
                 silent = f"Dify answered 'success' {times} times, and shows another value of {fields}."
                 self._settle(document_id, MetadataOutcome.FAILED, silent)
             else:
@@ -352,6 +371,10 @@ class MetadataChange:
             self._errors[document_id] = error
 
 
+def _shown(names: Iterable[str]) -> str:
+    return ", ".join(map(inputs.show, names))
+
+
 def _stopped_at_one(error: BaseException) -> bool:
     """Whether Dify refused one document, after it had changed those before it."""
     if isinstance(error, DifyDocumentBusyError):
@@ -370,11 +393,3 @@ def _check_values_by_id(value: object) -> dict[str, dict[str, Value]]:
             raise DifyInputError(f"values holds document {document_id} twice.")
         checked[document_id] = check_values(values, f"values[{document_id}]")
     return checked
-
-
-def _names(value: object) -> list[str]:
-    found = inputs.literal(value)
-    items = [] if found is None else [found] if isinstance(found, str) else found
-    if not isinstance(items, Iterable) or isinstance(items, (bytes, Mapping)):
-        raise DifyInputError(f"clear must be a list of names of metadata fields, not {inputs.show(value)}.")
-    return [check_name(item, "clear") for item in items]

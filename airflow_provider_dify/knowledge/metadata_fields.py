@@ -11,7 +11,7 @@ from typing import TypeAlias
 from airflow_provider_dify.exceptions import DifyInputError, DifyRequestError
 from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
-from airflow_provider_dify.knowledge.inputs import is_finite, is_storable, show
+from airflow_provider_dify.knowledge.inputs import is_finite, is_storable, literal, show
 
 #: A value to set; ``None`` takes the present one away.
 Value: TypeAlias = "str | int | float | datetime | None"
@@ -125,6 +125,18 @@ def check_name(name: object, parameter: str) -> str:
     return name
 
 
+def check_names(value: object, parameter: str) -> list[str]:
+    """Return the names of fields: a list, one name, or a text that holds a list.
+
+    :raises DifyInputError: No field of documents can have one of them.
+    """
+    found = literal(value)
+    items = [] if found is None else [found] if isinstance(found, str) else found
+    if not isinstance(items, Iterable) or isinstance(items, (bytes, Mapping)):
+        raise DifyInputError(f"{parameter} must be a list of names of metadata fields, not {show(value)}.")
+    return [check_name(item, parameter) for item in items]
+
+
 def check_values(values: object, parameter: str) -> dict[str, Value]:
     """Return values by the name of their field.
 
@@ -194,6 +206,17 @@ def check_fit(name: str, kind: FieldType, field: MetadataField) -> None:
         f"Metadata field {show(name)} holds values of type {field.type}; what was given for it is of type "
         f"{kind.value}.{hint}"
     )
+
+
+def check_fields(dataset_id: str, kinds: Mapping[str, FieldType]) -> Flow[None]:
+    """Check that values go into the fields that are there.
+
+    :param kinds: The type of the values of each field, by name.
+    :raises DifyInputError: They do not.
+    """
+    for field in (yield from list_fields(dataset_id)):
+        if field.name in kinds:
+            check_fit(field.name, kinds[field.name], field)
 
 
 def plain(value: Value) -> Plain:

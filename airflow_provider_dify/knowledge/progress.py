@@ -17,12 +17,12 @@ class Waits:
     Where the worker's pace is known, no wait is longer than it needs for what is left.
 
     :param longest: Seconds that no wait exceeds.
+    :param first: Seconds of the first wait; each further one is twice as long.
     """
 
-    _FIRST = 0.5
-
-    def __init__(self, longest: float) -> None:
+    def __init__(self, longest: float, first: float = 0.5) -> None:
         self._longest = longest
+        self._first = first
         self._next = 0.0
         self._looked_at: float | None = None
         self._enough = longest
@@ -30,7 +30,7 @@ class Waits:
 
     def restart(self) -> None:
         """Begin with short waits again: something has moved."""
-        self._next = min(self._FIRST, self._longest)
+        self._next = min(self._first, self._longest)
         self._enough = self._longest
 
     def looked(self, at: float, *, done: int, left: int) -> None:
@@ -47,7 +47,7 @@ class Waits:
 
     def next(self) -> float:
         """Return how long to wait now."""
-        wait = min(self._next, max(self._enough, self._FIRST))
+        wait = min(self._next, max(self._enough, self._first))
         self._next = min(self._next * 2, self._longest)
         return wait
 

@@ -91,8 +91,13 @@ class Putting:
         :raises DifyError: Dify could not be asked, or refuses whoever asks.
         """
         failures = 0
+        unsure = False
         waits = Waits(longest=10.0)
         while not item.outcome:
+            if not unsure:  # else a new document of this name is taken for ours: see _look_up
+                yield from self._check_name(item)
+            if item.outcome:
+                return
             try:
                 item.taken((yield from self._request(item)))
                 self._options = self._later_options
@@ -105,7 +110,27 @@ class Putting:
                     item.end(IngestOutcome.INVALID, _explained(error))
                 else:
                     failures += 1
+                    unsure = unsure or may_be_carried_out(error)
                     yield from self._bear(item, error, failures)
+
+    def _check_name(self, item: Item) -> Flow[None]:
+        """Check once more that a name is free: Dify would replace an enabled document that has it.
+
+        The knowledge base was listed before the first content was sent, which may be an hour ago. One page is enough,
+        since the list begins with what was created last.
+        """
+        decision = _decision(item)
+        if decision.verb is not Verb.CREATE:
+            return
+        page = yield from api.document_page(self._dataset_id, 1, keyword=keyword_of(decision.name))
+        known = {document.id for document in item.namesakes}
+        for one in page.items:
+            # What has failed is meant to be replaced, and what is disabled stays beside the new one.
+            expected = one.id in known and (not one.enabled or (one.failed and one.belongs_in_search))
+            if one.name == decision.name and not expected:
+                why = f"Document {one.id} has had this name only since the knowledge base was listed."
+                item.end(IngestOutcome.FAILED, f"{why} Dify might replace it, so nothing was sent. Try again.")
+                return
 
     def _request(self, item: Item) -> Flow[Taken]:
         decision = _decision(item)
@@ -143,7 +168,8 @@ class Putting:
         before = {document.id: document for document in item.namesakes}
         pager: Pager[Document] = Pager()
         while not pager.done:
-            page = yield from api.document_page(self._dataset_id, pager.page, keyword=keyword_of(decision.name))
+            keyword = keyword_of(decision.name)
+            page = yield from api.document_page(self._dataset_id, pager.page, keyword=keyword, limit=pager.limit)
             for document in pager.take(page):
                 known = before.get(document.id)
                 if document.name == decision.name and (not known or (known.failed and not document.failed)):

@@ -14,6 +14,7 @@ from dataclasses import replace
 from airflow_provider_dify.exceptions import DifyError, DifyKilledError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.choosing import Choice, Chosen
+from airflow_provider_dify.knowledge.chunks import DisabledChunks
 from airflow_provider_dify.knowledge.deleting import Deletion
 from airflow_provider_dify.knowledge.documents import Document, Flags
 from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pause
@@ -85,6 +86,7 @@ class Release:
         self._errors: dict[str, str] = {}
         self._state = ReleaseState.NOT_BEGUN
         self._step = "check"
+        self._chunks = DisabledChunks(self.dataset_id, self._before.disabled_chunks if self._before else None)
         self._switch: Switch | None = None
         self._deletion: Deletion | None = None
         self._deleted: set[str] = set(self._before.deleted) if self._before else set()
@@ -141,6 +143,7 @@ class Release:
             previous=self._previous,
             errors=self._errors,
             dry_run=self.options.dry_run,
+            disabled_chunks=self._chunks.noted,
         )
 
     def flow(self, deadline: Deadline, retries: Retries) -> Flow[Manifest]:
@@ -178,6 +181,7 @@ class Release:
             yield Note("This is a dry run: nothing was changed.")
             return
         yield from self._wait_for_indexing(deadline)
+        yield from self._note_chunks(deadline)
         yield from self._write_journal(deadline, retries)
         if self._state is not ReleaseState.PARTLY_DELETED:
             self._state = ReleaseState.RELEASING
@@ -245,10 +249,21 @@ class Release:
             yield from self._look()
             self._check_what_is_there()
 
+    def _note_chunks(self, deadline: Deadline) -> Flow[None]:
+        """Note the chunks that a person disabled: Dify enables them if it brings an old document back."""
+        if self.options.until == Until.ENABLE.value:
+            return
+        for document in self._documents_of(self._old):
+            if chunks := self.version.chunks_of(document):
+                self._chunks.noted[document.id] = chunks
+        fresh = [d for d in self._documents_of(self._old) if d.belongs_in_search and not self.version.journal_of(d)]
+        known = self._chunks.noted
+        yield from self._chunks.note([d.id for d in fresh if d.id not in known], Progress(deadline))
+
     def _write_journal(self, deadline: Deadline, retries: Retries) -> Flow[None]:
         self._step = "enable"
         sides = {**dict.fromkeys(self._old, Side.OLD), **dict.fromkeys(self.replacement.new, Side.NEW)}
-        entries = missing_entries(self.version, self._documents, sides, self._previous)
+        entries = missing_entries(self.version, self._documents, sides, self._previous, self._chunks.noted)
         if entries:
             yield Note(f"Keeping the flags of {len(entries)} documents in their metadata: any retry knows them.")
             change = MetadataChange(self.dataset_id, entries)
@@ -313,6 +328,8 @@ class Release:
             # Where this fails, the new version stays in search: better both than none.
             yield from self._switch.bring_in(deadline, retries)
             yield from self._switch.take_out(deadline, retries)
+            back = [i for i, flags in self._previous.items() if flags.in_search and i in self._documents]
+            self._errors.update((yield from self._chunks.restore(back, deadline)))
             yield from self._read(self._previous)
         except DifyError as error:
             yield from self._note_what_is_left(error)

@@ -9,6 +9,7 @@ from enum import Enum
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT
+from airflow_provider_dify.knowledge.proof import ProvenBy
 from airflow_provider_dify.knowledge.switching import Pace
 
 
@@ -49,6 +50,7 @@ class ReleaseOptions:
     :param batch_size: How many documents one request names at most.
     :param poll_interval: Seconds between two looks while waiting.
     :param repair: Whether to queue again the jobs that Dify seems to have lost.
+    :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
     :raises DifyInputError: Something of this makes no sense.
     """
 
@@ -61,6 +63,7 @@ class ReleaseOptions:
     batch_size: int = 100
     poll_interval: float = 10.0
     repair: bool = True
+    prove_by: str = ProvenBy.SEARCH.value
 
     def __post_init__(self) -> None:
         inputs.choice(self.retire, Retire, "retire")
@@ -72,7 +75,7 @@ class ReleaseOptions:
     @property
     def pace(self) -> Pace:
         """How changes are sent."""
-        return Pace(self.batch_size, self.poll_interval, self.repair)
+        return Pace(self.batch_size, self.poll_interval, self.repair, self.prove_by)
 
     def to_json(self) -> dict[str, JSON]:
         """Return them as plain JSON."""

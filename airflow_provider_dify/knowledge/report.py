@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TypeVar
 
 from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyDocumentStatusFailed
+from airflow_provider_dify.knowledge.chunks import chunks_to_json
 from airflow_provider_dify.knowledge.flow import JSON
 
 _O = TypeVar("_O", bound=Enum)
@@ -32,6 +33,8 @@ class Outcome(str, Enum):
     REVERTED = "reverted"
     #: The flags are as asked, but search had not followed by the deadline.
     LAGGING = "lagging"
+    #: Dify found no text in it, so search can never return it.
+    NOT_SEARCHABLE = "not_searchable"
     #: It would have been changed, but the run ended before its turn.
     NOT_ATTEMPTED = "not_attempted"
 
@@ -47,11 +50,15 @@ ADVICE = {
     Outcome.REFUSED: "archived: un_archive them first",
     Outcome.NOT_READY: "their indexing failed, is paused, or takes longer; look at them in Dify",
     Outcome.BUSY: "Dify holds their lock, for at most 600 s after its job; raise the timeout or retry later",
-    Outcome.REVERTED: "Dify's worker undid the change; its log, and the errors of the report, say why",
-    Outcome.LAGGING: "search has not followed: the worker is down, slow, or lost the job (repair=True mends the last)",
+    Outcome.REVERTED: "Dify's worker or somebody else undid the change; the errors of the report say more",
+    Outcome.LAGGING: "search does not reflect it: Dify's worker is down, is slow, or has lost the job or the keywords. "
+    "Dify 1.16.0 loses keywords if its worker runs several jobs side by side: set CELERY_WORKER_AMOUNT=1, or use a "
+    "version that is fixed",
+    Outcome.NOT_SEARCHABLE: "Dify found no text in them; send the content again, or leave them out",
     Outcome.NOT_ATTEMPTED: "not changed, because the run ended before",
 }
-_CHECKED_FIRST = frozenset({Outcome.MISSING, Outcome.REFUSED})
+#: What a retry cannot fix.
+_FINAL = frozenset({Outcome.MISSING, Outcome.REFUSED, Outcome.NOT_SEARCHABLE})
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,9 @@ class StatusReport:
     :param action: What was asked for.
     :param errors: What Dify or the check said of single documents, by id.
     :param dry_run: Whether nothing was to be changed: what would have been is ``not_attempted``, which is no failure.
+    :param disabled_chunks: Ids of the chunks that were disabled in documents before they were taken out of search, by
+        the id of their document, if they were noted: a rollback disables them again.
+    :param repaired: How many documents search had lost, and returns again after they were taken out and brought back.
     """
 
     dataset_id: str
@@ -77,9 +87,12 @@ class StatusReport:
     busy: tuple[str, ...] = ()
     reverted: tuple[str, ...] = ()
     lagging: tuple[str, ...] = ()
+    not_searchable: tuple[str, ...] = ()
     not_attempted: tuple[str, ...] = ()
     errors: Mapping[str, str] = field(default_factory=dict)
     dry_run: bool = False
+    repaired: int = 0
+    disabled_chunks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def build(
@@ -90,21 +103,31 @@ class StatusReport:
         errors: Mapping[str, str],
         *,
         dry_run: bool = False,
+        repaired: int = 0,
+        disabled_chunks: Mapping[str, tuple[str, ...]] | None = None,
     ) -> StatusReport:
         """Make a report from the outcome of each document, in the order of the mapping."""
         return cls(
-            dataset_id=dataset_id, action=action, errors=dict(errors), dry_run=dry_run, **by_name(outcomes, Outcome)
+            dataset_id=dataset_id,
+            action=action,
+            errors=dict(errors),
+            dry_run=dry_run,
+            repaired=repaired,
+            disabled_chunks=dict(disabled_chunks or {}),
+            **by_name(outcomes, Outcome),
         )
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> StatusReport:
         """Return the report that :meth:`to_json` was made of."""
-        lists = {outcome.value: tuple(data[outcome.value]) for outcome in Outcome}
+        lists = {outcome.value: tuple(data.get(outcome.value, ())) for outcome in Outcome}
         return cls(
             dataset_id=data["dataset_id"],
             action=data["action"],
             errors=dict(data["errors"]),
             dry_run=bool(data.get("dry_run")),
+            repaired=int(data.get("repaired", 0)),
+            disabled_chunks={i: tuple(ids) for i, ids in data.get("disabled_chunks", {}).items()},
             **lists,
         )
 
@@ -121,7 +144,14 @@ class StatusReport:
         later_outcomes = later.outcomes()
         outcomes = {**self.outcomes(), **later_outcomes}
         kept = {i: text for i, text in self.errors.items() if i not in later_outcomes}
-        return self.build(self.dataset_id, self.action, {i: outcomes[i] for i in order}, {**kept, **later.errors})
+        return self.build(
+            self.dataset_id,
+            self.action,
+            {i: outcomes[i] for i in order},
+            {**kept, **later.errors},
+            repaired=self.repaired + later.repaired,
+            disabled_chunks={**self.disabled_chunks, **later.disabled_chunks},
+        )
 
     def ids(self, outcome: Outcome) -> tuple[str, ...]:
         """Return the documents that ended so."""
@@ -147,14 +177,14 @@ class StatusReport:
     def raise_for_outcomes(self, tolerate: Collection[Outcome] = ()) -> None:
         """Raise where a document ended in an outcome that is not tolerated.
 
-        :raises DifyDocumentStatusFailed: Only missing or refused documents stand in the way: no retry can help.
+        :raises DifyDocumentStatusFailed: A retry cannot help: all that stands in the way is missing, refused or not
+            searchable.
         :raises DifyDocumentStatusError: Other outcomes are among them.
         """
         failing = self.failing(tolerate)
         if not failing:
             return
-        checked = _CHECKED_FIRST & failing.keys()
-        final = bool(checked) and failing.keys() <= _CHECKED_FIRST | {Outcome.NOT_ATTEMPTED}
+        final = bool(_FINAL & failing.keys()) and failing.keys() <= _FINAL | {Outcome.NOT_ATTEMPTED}
         error = DifyDocumentStatusFailed if final else DifyDocumentStatusError
         raise error(self._describe(failing), self)
 
@@ -168,6 +198,8 @@ class StatusReport:
             "counts": self.counts,
             **lists,
             "errors": dict(self.errors),
+            "repaired": self.repaired,
+            **chunks_to_json(self.disabled_chunks),
             **({"dry_run": True} if self.dry_run else {}),
         }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.expectations import questions, ranked
@@ -52,7 +54,7 @@ class RetrievalCheck:
         return RetrievalReport(self.dataset_id, tuple(self._answers))
 
     def flow(self, deadline: Deadline) -> Flow[RetrievalReport]:
-        """Ask all queries, and those that fail again until the deadline.
+        """Ask all queries, and those that fail again until the deadline; at the end, all of them once more.
 
         :param deadline: Until when search may follow a change.
         :return: The report, whether the queries brought what they should or not.
@@ -72,16 +74,14 @@ class RetrievalCheck:
 
     def _ask(self, settings: SearchSettings, deadline: Deadline) -> Flow[None]:
         progress = Progress(deadline)
+        again: Sequence[int] = range(len(self))
         while True:
-            for number, answer in enumerate(self._answers):
-                if answer.passed:
-                    continue
-                # Lower scores are asked for too, so that the report shows how far off they are.
-                request = settings.request(answer.question.top_k, self._method, None)
-                hits = yield from search(self.dataset_id, answer.question.query, request)
-                self._answers[number] = Answer(answer.question, ranked(hits))
-                yield from progress.note(lambda asked=number + 1: f"Asked {asked} of {len(self)} queries.")  # type: ignore[misc]
+            yield from self._ask_once(again, settings, progress)
             left = len(self.report().failing)
+            if not left and len(again) < len(self):
+                # Those that passed in an earlier round may not pass any more.
+                again = range(len(self))
+                continue
             if not left:
                 return
             if deadline.passed:
@@ -89,3 +89,14 @@ class RetrievalCheck:
                 return
             reason = progress.reason(f"Waiting: {left} of {len(self)} queries do not bring what they should yet.")
             yield Pause(min(self._waits.next(), deadline.remaining), reason)
+            again = [number for number, answer in enumerate(self._answers) if not answer.passed]
+
+    def _ask_once(self, numbers: Sequence[int], settings: SearchSettings, progress: Progress) -> Flow[None]:
+        for number in numbers:
+            question = self._answers[number].question
+            # Lower scores are asked for too, so that the report shows how far off they are.
+            hits = yield from search(
+                self.dataset_id, question.query, settings.request(question.top_k, self._method, None)
+            )
+            self._answers[number] = Answer(question, ranked(hits))
+            yield from progress.note(lambda asked=number + 1: f"Asked {asked} of {len(self)} queries.")  # type: ignore[misc]

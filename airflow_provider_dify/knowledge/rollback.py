@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyError, DifyInputError
 from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.chunks import DisabledChunks, chunks_from
 from airflow_provider_dify.knowledge.documents import Action, Document, Flags
 from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.journal import Version, clear_journal
 from airflow_provider_dify.knowledge.manifest import flags_from
+from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.release_options import Tolerable
 from airflow_provider_dify.knowledge.retries import Retries
@@ -28,6 +30,7 @@ class Former:
     :param flags: The flags that each document had, by id.
     :param action: Instead of both flags, the action that changed one of them in each of ``changed``.
     :param changed: The documents that it changed.
+    :param chunks: Ids of the chunks that were disabled in documents in use, by the id of their document.
     """
 
     dataset_id: str
@@ -35,6 +38,7 @@ class Former:
     flags: Mapping[str, Flags]
     action: Action | None = None
     changed: tuple[str, ...] = ()
+    chunks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, manifest: object) -> Former:
@@ -49,16 +53,16 @@ class Former:
                 f"returned, or left in XCom under 'report', not {inputs.show(data)}."
             )
         dataset_id = inputs.canonical_id(data["dataset_id"], "manifest['dataset_id']")
+        chunks = chunks_from(data.get("disabled_chunks", {}), "manifest['disabled_chunks']")
         if "previous" in data:
             source = data.get("release") or data.get("source") or "an unnamed release"
-            return cls(
-                dataset_id, inputs.without_keys(str(source)), flags_from(data["previous"], "manifest['previous']")
-            )
+            flags = flags_from(data["previous"], "manifest['previous']")
+            return cls(dataset_id, inputs.without_keys(str(source)), flags, chunks=chunks)
         if "action" in data and "changed" in data:
             action = inputs.choice(data["action"], Action, "manifest['action']")
             changed = data["changed"]
             ids = inputs.canonical_ids(changed, "manifest['changed']") if changed else ()
-            return cls(dataset_id, action.value, {}, action, ids)
+            return cls(dataset_id, action.value, {}, action, ids, chunks)
         raise DifyInputError(f"manifest says neither what was before nor what was changed: {inputs.show(data)}.")
 
     @property
@@ -108,6 +112,8 @@ class Rollback:
         self._errors: dict[str, str] = {}
         self._proven = False
         self._switch: Switch | None = None
+        #: Of the documents that this rollback takes out of search.
+        self._chunks = DisabledChunks(self.dataset_id)
 
     @property
     def names(self) -> Mapping[str, str]:
@@ -123,7 +129,9 @@ class Rollback:
         """Return what has become of each document so far; at any moment, whole and consistent."""
         now = {**self._flags, **(self._switch.flags() if self._switch else {})}
         outcomes = {document_id: self._outcome(document_id, now) for document_id in self.former.ids}
-        return RollbackReport.build(self.dataset_id, self.former.source, outcomes, self._found, self._errors)
+        return RollbackReport.build(
+            self.dataset_id, self.former.source, outcomes, self._found, self._errors, self._chunks.noted
+        )
 
     def _outcome(self, document_id: str, now: Mapping[str, Flags]) -> RollbackOutcome:
         if document_id in self._missing:
@@ -147,9 +155,12 @@ class Rollback:
         """
         try:
             yield from self._look_first()
-            self._switch = Switch(self.dataset_id, self._to_change(), self._flags, self._pace)
+            targets = self._to_change()
+            yield from self._chunks.note(self._leaving(targets), Progress(deadline))
+            self._switch = Switch(self.dataset_id, targets, self._flags, self._pace)
             yield from self._switch.bring_in(deadline, retries)
             yield from self._switch.take_out(deadline, retries)
+            yield from self._restore_chunks(deadline)
             yield from self._read()
             self._proven = True
             version = Version.read(self.former.source)
@@ -188,6 +199,15 @@ class Rollback:
     def _to_change(self) -> dict[str, Flags]:
         """Return the flags for what Dify changes: what is not indexed and has its flags is left alone."""
         return {i: self._targets[i] for i, d in self._documents.items() if d.indexed or d.flags != self._targets[i]}
+
+    def _leaving(self, targets: Mapping[str, Flags]) -> list[str]:
+        return [i for i, target in targets.items() if self._documents[i].belongs_in_search and not target.in_search]
+
+    def _restore_chunks(self, deadline: Deadline) -> Flow[None]:
+        """Disable the chunks again that were disabled in documents which are back in search."""
+        back = [i for i, target in self._targets.items() if target.in_search and not self._found[i].in_search]
+        chunks = DisabledChunks(self.dataset_id, self.former.chunks)
+        self._errors.update((yield from chunks.restore(back, deadline)))
 
     def _look_at_what_is_left(self) -> Flow[None]:
         errors = self._switch.errors if self._switch else {}

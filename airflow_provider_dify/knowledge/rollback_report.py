@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from airflow_provider_dify.exceptions import DifyRollbackError, DifyRollbackFailed
+from airflow_provider_dify.knowledge.chunks import chunks_from, chunks_to_json
 from airflow_provider_dify.knowledge.documents import Flags
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.manifest import flags_from, flags_to_json
@@ -48,6 +49,8 @@ class RollbackReport:
     :param source: What was rolled back: a release by its name, or an action.
     :param previous: The flags of each document before the rollback.
     :param errors: What there is to say of single documents, by id.
+    :param disabled_chunks: Ids of the chunks that were disabled in documents that the rollback takes out of search, by
+        the id of their document.
     """
 
     dataset_id: str
@@ -59,6 +62,7 @@ class RollbackReport:
     not_attempted: tuple[str, ...] = ()
     previous: Mapping[str, Flags] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
+    disabled_chunks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def build(
@@ -68,10 +72,16 @@ class RollbackReport:
         outcomes: Mapping[str, RollbackOutcome],
         previous: Mapping[str, Flags],
         errors: Mapping[str, str],
+        disabled_chunks: Mapping[str, tuple[str, ...]],
     ) -> RollbackReport:
         """Make a report from the outcome of each document, in the order of the mapping."""
         return cls(
-            dataset_id, source, previous=dict(previous), errors=dict(errors), **by_name(outcomes, RollbackOutcome)
+            dataset_id,
+            source,
+            previous=dict(previous),
+            errors=dict(errors),
+            disabled_chunks=dict(disabled_chunks),
+            **by_name(outcomes, RollbackOutcome),
         )
 
     @classmethod
@@ -79,7 +89,15 @@ class RollbackReport:
         """Return the report that :meth:`to_json` was made of."""
         lists = {outcome.value: tuple(data[outcome.value]) for outcome in RollbackOutcome}
         previous = flags_from(data["previous"])
-        return cls(data["dataset_id"], data["source"], previous=previous, errors=dict(data["errors"]), **lists)
+        chunks = chunks_from(data.get("disabled_chunks", {}), "disabled_chunks")
+        return cls(
+            data["dataset_id"],
+            data["source"],
+            previous=previous,
+            errors=dict(data["errors"]),
+            disabled_chunks=chunks,
+            **lists,
+        )
 
     def ids(self, outcome: RollbackOutcome) -> tuple[str, ...]:
         """Return the documents that ended so."""
@@ -125,4 +143,5 @@ class RollbackReport:
             **{outcome.value: list(self.ids(outcome)) for outcome in RollbackOutcome},
             "previous": flags_to_json(self.previous),
             "errors": dict(self.errors),
+            **chunks_to_json(self.disabled_chunks),
         }

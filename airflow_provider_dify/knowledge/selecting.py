@@ -202,12 +202,13 @@ def select(dataset_id: str, selection: Selection, progress: Progress) -> Flow[Se
     What Dify can filter, it is asked to; what it answers is checked all the same, as older versions filter nothing.
 
     :param progress: Says how far it is.
+    :raises DifyListChangedError: The list kept changing while it was read, and may lack documents.
     """
     total = (yield from api.get_dataset(dataset_id)).document_count if selection.is_sent else 0
     pager: Pager[Document] = Pager()
     read, listed = 0, []
     while not pager.done:
-        page = yield from page_of(dataset_id, pager.page, selection)
+        page = yield from page_of(dataset_id, pager, selection)
         new = pager.take(page)
         listed += [document for document in new if selection.may_match(document)]
         read += len(new)
@@ -218,9 +219,10 @@ def select(dataset_id: str, selection: Selection, progress: Progress) -> Flow[Se
     return Selected(tuple(documents), max(total, pager.total, len(documents)))
 
 
-def page_of(dataset_id: str, page: int, selection: Selection) -> Flow[api.Page[Document]]:
-    """Read a page of the documents among which those are that fit."""
-    return api.document_page(dataset_id, page, status=selection.sent_status, keyword=selection.keyword)
+def page_of(dataset_id: str, pager: Pager[Document], selection: Selection) -> Flow[api.Page[Document]]:
+    """Read the next page of the documents among which those are that fit."""
+    status, keyword = selection.sent_status, selection.keyword
+    return api.document_page(dataset_id, pager.page, status=status, keyword=keyword, limit=pager.limit)
 
 
 def passing(

@@ -6,21 +6,23 @@ search follows when a worker gets to it, if the job was not lost. So each docume
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.applying import Pass, Sender
 from airflow_provider_dify.knowledge.choosing import Choice
+from airflow_provider_dify.knowledge.chunks import DisabledChunks
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.handover import Handover
 from airflow_provider_dify.knowledge.ledger import Ledger
 from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.proof import Look, ProvenBy, SearchProof
 from airflow_provider_dify.knowledge.reading import read_documents
+from airflow_provider_dify.knowledge.repair import HALFWAY, Repair, why_lost
 from airflow_provider_dify.knowledge.report import Outcome, StatusReport
 from airflow_provider_dify.knowledge.retries import Retries
-from airflow_provider_dify.knowledge.searching import look_at_search
 
 #: So many documents that search has not followed are read, to see whether the worker failed with them.
 _PROBE = 3
@@ -28,6 +30,8 @@ _PROBE = 3
 _LAST_LOOK = 500
 #: So often what was changed is read back before the end, until no try of it failed and it went as fast as Dify can.
 _MOST_LAST_LOOKS = 5
+#: So often search is asked again at the end for what was proven a while before, until it returns all of it.
+_MOST_ROUNDS = 3
 #: Seconds that reading back may take, and more seconds for each document.
 _LONG_LOOK, _LONG_LOOK_AT_EACH = 2.0, 0.05
 
@@ -44,12 +48,16 @@ class StatusChange:
     :param action: ``enable``, ``disable``, ``archive`` or ``un_archive``.
     :param batch_size: How many documents one request names at most.
     :param wait_for_completion: Whether to wait until search follows, and not only for the flags.
-    :param repair: Whether documents that search still does not follow when half of the time is gone are driven
-        through the opposite action and back, which queues the job that Dify lost.
+    :param repair: Whether to send documents that search does not reflect when half of the time is gone through the
+        opposite action and back, which queues the job that Dify lost, also if an earlier run changed them. Documents
+        that this run brought in and that search has lost are repaired in any case.
+    :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
     :param poll_interval: Seconds between two looks while something is awaited; the first looks come sooner.
     :param tolerate: Names of outcomes that shall not fail the change. Where documents are selected by filters, one
         that is deleted after that is ``missing`` and fails nothing either.
     :param dry_run: Whether to look and to plan only; what would be changed is ``not_attempted`` in the report.
+    :param keep_chunks: Whether to note the chunks that are disabled in documents which are taken out of search, so that
+        a rollback by the report can disable them again. It takes a read for each of these documents.
     :param before: Where it goes on from another process: what it has to know from there.
     :raises DifyInputError: Something of this makes no sense.
     """
@@ -63,9 +71,11 @@ class StatusChange:
         batch_size: int = 100,
         wait_for_completion: bool = True,
         repair: bool = False,
+        prove_by: object = ProvenBy.SEARCH,
         poll_interval: float = 10.0,
         tolerate: Iterable[str] = (),
         dry_run: bool = False,
+        keep_chunks: bool = False,
         before: Handover | None = None,
     ) -> None:
         self.action = inputs.choice(action, Action, "action")
@@ -77,12 +87,19 @@ class StatusChange:
         self._waits = Waits(longest=inputs.number(poll_interval, "poll_interval"))
         self._wait_for_search = inputs.flag(wait_for_completion, "wait_for_completion")
         self._repair = inputs.flag(repair, "repair")
+        self._prove_by = inputs.choice(prove_by, ProvenBy, "prove_by")
         self._dry_run = inputs.flag(dry_run, "dry_run")
+        self._keep_chunks = inputs.flag(keep_chunks, "keep_chunks")
+        self._chunks = DisabledChunks(self.dataset_id)
         self._goes_on = before is not None
         self._begin_with(self.choice.ids or (), before)
         self._sender = Sender(self.dataset_id, self._batch_size, self._clears_lock)
-        self._economy = False
+        self._proof = SearchProof(self.dataset_id, None, self._prove_by)
         self._failures = 0
+        #: The repair of documents that search has lost; ``None`` if none was needed.
+        self._lost: Repair | None = None
+        #: How many looks have proven something.
+        self._proving_looks = 0
         #: Whether time has passed since what was changed was read back, so that a worker may have undone it.
         self._looks_old = self._wait_for_search or before is not None
         #: Whether it got beyond the plan; before that, nobody expects that anything is proven.
@@ -105,7 +122,19 @@ class StatusChange:
         """Return what has become of each document so far; at any moment, whole and consistent."""
         outcomes = self._ledger.outcomes()
         notes = self._ledger.notes(in_doubt=self._carrying_out and not self.handed_over)
-        return StatusReport.build(self.dataset_id, self.action.value, outcomes, notes, dry_run=self._dry_run)
+        if self._lost:
+            notes |= dict.fromkeys(self._lost.halfway, HALFWAY.format(self.action.value))
+            outcomes |= dict.fromkeys(self._lost.halfway, Outcome.BUSY)
+        repaired = len(self._lost.repaired) if self._lost else 0
+        return StatusReport.build(
+            self.dataset_id,
+            self.action.value,
+            outcomes,
+            notes,
+            dry_run=self._dry_run,
+            repaired=repaired,
+            disabled_chunks=self._chunks.noted,
+        )
 
     def handover(self) -> Handover:
         """Return what has to be known where it goes on, as ``document_ids`` and ``before`` of another change."""
@@ -132,8 +161,8 @@ class StatusChange:
             yield from self._choose(deadline)
             yield from self._look_first()
             if self._goes_on or not self._ends_with_the_plan():
-                yield from self._carry_out(deadline, retries, hand_over=hand_over)
-                yield from self._last_look_at_flags(deadline)
+                yield from self._note_chunks(deadline)
+                yield from self._carry_out_and_check(deadline, retries, hand_over=hand_over)
         except DifyError as error:
             if self._looks_old and not self._wait_for_search:
                 self._ledger.doubt_changed()
@@ -154,13 +183,19 @@ class StatusChange:
         if not self.document_ids:
             yield Note(f"There is nothing to {self.action.verb}; nothing was changed.")
             return
-        # A vector store may refuse a second insert; only in an economy dataset is adding twice harmless.
         if self.action.adds or self._repair:
-            self._economy = (yield from api.get_dataset(self.dataset_id)).indexing_technique == "economy"
+            dataset = yield from api.get_dataset(self.dataset_id)
+            self._proof = SearchProof(self.dataset_id, dataset, self._prove_by)
         yield from self._read(self.document_ids)
         yield Note(self._ledger.plan())
         if self._dry_run:
             yield Note(f"This is a dry run: nothing was changed. {self._preview()}")
+
+    def _note_chunks(self, deadline: Deadline) -> Flow[None]:
+        """Note the disabled chunks of documents before they leave search."""
+        if self._keep_chunks and not self.action.adds:
+            leaving = [i for i in self._ledger.ready() if self._ledger.documents[i].belongs_in_search]
+            yield from self._chunks.note(leaving, Progress(deadline))
 
     def _ends_with_the_plan(self) -> bool:
         stoppers = {Outcome.MISSING, Outcome.REFUSED} - self.tolerate
@@ -172,11 +207,27 @@ class StatusChange:
         more = f" and {len(would) - 3:,} more" if len(would) > 3 else ""
         return f"It would {self.action.verb} {names}{more}." if would else f"There is nothing to {self.action.verb}."
 
+    def _carry_out_and_check(self, deadline: Deadline, retries: Retries, *, hand_over: bool) -> Flow[None]:
+        """Carry it out, and check at the end that all that is good still is."""
+        for last in (*[False] * (_MOST_ROUNDS - 1), True):
+            yield from self._carry_out(deadline, retries, hand_over=hand_over)
+            if self.handed_over:
+                return
+            yield from self._last_look_at_flags(deadline)
+            if not (yield from self._is_lost_since(deadline)):
+                return
+            if last:
+                self._ledger.time_is_up()
+
     def _carry_out(self, deadline: Deadline, retries: Retries, *, hand_over: bool) -> Flow[None]:
         self._carrying_out = True
         progress = Progress(deadline)
         while True:
-            error = yield from self._push_on(deadline, progress)
+            error, lost = yield from self._push_on(deadline, progress)
+            if lost and hand_over and not deadline.passed:
+                self.handed_over = True
+                return
+            yield from self._bring_back(lost, deadline, retries)
             if error:
                 yield from self._bear(error, deadline, retries, hand_over=hand_over)
                 if self.handed_over:
@@ -185,7 +236,7 @@ class StatusChange:
             if self._ledger.done:
                 return
             if self._repair and deadline.half_gone and not deadline.passed:
-                yield from self._mend(progress)
+                yield from self._queue_again(progress)
             if deadline.passed:
                 self._ledger.time_is_up()
                 return
@@ -197,16 +248,20 @@ class StatusChange:
             self._looks_old = True
             yield from self._read(self._ledger.open)
 
-    def _push_on(self, deadline: Deadline, progress: Progress) -> Flow[DifyError | None]:
-        """Send what can be sent, and see what has come of what was; return a failure that is worth another try."""
+    def _push_on(self, deadline: Deadline, progress: Progress) -> Flow[tuple[DifyError | None, Sequence[str]]]:
+        """Send what can be sent, and see what has come of what was.
+
+        :return: A failure that is worth another try; and documents that search does not return although the worker is
+            through with them.
+        """
         result = yield from self._apply(progress)
         if result.error:
-            return result.error
+            return result.error, ()
         if result.taken and not self._wait_for_search:
             self._looks_old |= yield from self._read_back(result.taken, deadline)
         if not result.taken or deadline.passed:  # the worker needs a moment for what was just sent
-            yield from self._prove(deadline, progress)
-        return None
+            return None, (yield from self._prove(deadline, progress))
+        return None, ()
 
     def _apply(self, progress: Progress) -> Flow[Pass]:
         """Send the change for all that is ready for it."""
@@ -237,21 +292,54 @@ class StatusChange:
         self._looks_old = True
         yield from self._read(self._ledger.open)
 
-    def _prove(self, deadline: Deadline, progress: Progress) -> Flow[None]:
-        """See which documents search has followed, and whether those that it has not were undone."""
+    def _prove(self, deadline: Deadline, progress: Progress) -> Flow[Sequence[str]]:
+        """See which documents search has followed, and whether those that it has not were undone.
+
+        :return: Documents that search does not return although the worker is through with them.
+        """
         awaited = list(self._ledger.awaited)
         thorough = deadline.passed and len(awaited) <= _LAST_LOOK
-        look = yield from look_at_search(
-            self.dataset_id, awaited, self._ledger.documents, skip=not thorough, progress=progress
-        )
+        look: Look = yield from self._proof.look(awaited, self._ledger.documents, thorough=thorough, progress=progress)
         self._ledger.proven(look)
+        self._proving_looks += bool(look.followed)
         self._waits.looked(deadline.elapsed, done=len(look.followed), left=len(self._ledger.awaited))
         probe = look.behind[:_PROBE]
         yield from self._read(probe)
         if deadline.passed or any(map(self._ledger.is_settled, probe)):
             yield from self._read(self._ledger.awaited)
+        return [i for i in look.lost if not self._ledger.is_settled(i)]
 
-    def _mend(self, progress: Progress) -> Flow[None]:
+    def _bring_back(self, lost: Sequence[str], deadline: Deadline, retries: Retries) -> Flow[None]:
+        """Repair the documents that search has lost, or only those of them that this run has brought in."""
+        if not lost:
+            return
+        self._lost = self._lost or Repair(self.dataset_id, self.action, self._proof)
+        tried = self._lost.tried
+        to_repair = [i for i in (lost if self._repair else self._ledger.sent_by_us(lost)) if i not in tried]
+        if to_repair and not deadline.passed:
+            yield from self._lost.flow(to_repair, deadline, retries)
+            self._looks_old = True
+        repaired = [i for i in self._lost.repaired if i in set(to_repair)]
+        self._ledger.proven(Look(followed=repaired))
+        self._proving_looks += bool(repaired)
+        back = set(repaired)
+        why = why_lost(self._proof)
+        self._ledger.not_returned({i: self._lost.failed.get(i, why) for i in lost if i not in back})
+
+    def _is_lost_since(self, deadline: Deadline) -> Flow[bool]:
+        """Ask search once more for what it returned a while ago: the jobs of other documents may have lost it."""
+        entered = [i for i in self._ledger.good if self._ledger.documents[i].belongs_in_search]
+        if not self._wait_for_search or self._proving_looks <= 1 or not self.action.adds:
+            return False
+        self._proving_looks = 1
+        look: Look = yield from self._proof.look(
+            entered, self._ledger.documents, thorough=True, progress=Progress(deadline)
+        )
+        self._ledger.await_again([*look.behind, *look.lost])
+        self._ledger.proven(Look(gone=look.gone, empty=look.empty))
+        return not self._ledger.done
+
+    def _queue_again(self, progress: Progress) -> Flow[None]:
         """Queue the jobs again that Dify seems to have lost: first of one document, and of the rest if that helps."""
         behind = [document_id for document_id in self._ledger.awaited if document_id not in self._mended]
         if not behind or not all(map(self._ledger.is_settled, self._mended)):
@@ -274,16 +362,16 @@ class StatusChange:
             self._waits.restart()
 
     def _last_look_at_flags(self, deadline: Deadline) -> Flow[None]:
-        """Read back what was changed: a worker that fails undoes a change long after Dify's answer."""
+        """Read back all that is good: a worker that fails undoes a change long after Dify's answer."""
         for _ in range(_MOST_LAST_LOOKS):
             if self._looks_old and not self.handed_over:
-                self._looks_old = yield from self._read_back(self._ledger.changed, deadline)
+                self._looks_old = yield from self._read_back(self._ledger.good, deadline)
 
-    def _read_back(self, changed: list[str], deadline: Deadline) -> Flow[bool]:
-        """Read what was changed; return whether that took long, so that what was read first may be undone by now."""
+    def _read_back(self, ids: list[str], deadline: Deadline) -> Flow[bool]:
+        """Read documents; return whether that took long, so that what was read first may be undone by now."""
         began, retries = deadline.elapsed, deadline.retries
-        yield from self._read(changed)
-        took_long = deadline.elapsed - began > _LONG_LOOK + _LONG_LOOK_AT_EACH * len(changed)
+        yield from self._read(ids)
+        took_long = deadline.elapsed - began > _LONG_LOOK + _LONG_LOOK_AT_EACH * len(ids)
         return took_long or deadline.retries > retries
 
     def _read(self, ids: Iterable[str]) -> Flow[None]:
@@ -296,4 +384,5 @@ class StatusChange:
         return Pause(min(self._waits.next(), deadline.remaining), reason)
 
     def _clears_lock(self, action: Action) -> bool:
-        return not action.adds or self._economy
+        # A vector store may refuse a second insert; only in an economy knowledge base is adding twice harmless.
+        return not action.adds or self._proof.economy

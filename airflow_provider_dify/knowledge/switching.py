@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Action, Document, Flags
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
+from airflow_provider_dify.knowledge.proof import ProvenBy
 from airflow_provider_dify.knowledge.report import ADVICE
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status import StatusChange
@@ -26,16 +27,19 @@ class Pace:
     :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
     :param repair: Whether to queue again, by the opposite action and back, the jobs that Dify seems to have lost when
         half of the time is gone.
+    :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
     """
 
     batch_size: int = 100
     poll_interval: float = 10.0
     repair: bool = True
+    prove_by: str = ProvenBy.SEARCH.value
 
     def __post_init__(self) -> None:
         inputs.whole_number(self.batch_size, "batch_size")
         inputs.number(self.poll_interval, "poll_interval")
         inputs.flag(self.repair, "repair")
+        inputs.choice(self.prove_by, ProvenBy, "prove_by")
 
 
 class Switch:
@@ -109,6 +113,7 @@ class Switch:
             batch_size=self._pace.batch_size,
             poll_interval=self._pace.poll_interval,
             repair=self._pace.repair,
+            prove_by=self._pace.prove_by,
             wait_for_completion=prove,
         )
         try:

@@ -22,14 +22,17 @@ from dataclasses import replace
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError
 from airflow_provider_dify.knowledge import inputs, sync_journal
+from airflow_provider_dify.knowledge.arrival import Arrival
 from airflow_provider_dify.knowledge.contents import DocumentOptions, Source
 from airflow_provider_dify.knowledge.delivering import HASH_FIELD, Delivery
 from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
 from airflow_provider_dify.knowledge.guards import Guard
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome
+from airflow_provider_dify.knowledge.metadata_fields import Value, check_fields, check_values, kinds_of
 from airflow_provider_dify.knowledge.namesakes import Decision, Verb
 from airflow_provider_dify.knowledge.progress import Progress
+from airflow_provider_dify.knowledge.proof import ProvenBy
 from airflow_provider_dify.knowledge.putting import Item, Putting
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.sync_changes import Change, Changes
@@ -42,6 +45,8 @@ from airflow_provider_dify.knowledge.target import check_latest_rule, check_repl
 _NEW_INSTEAD = "disable these documents first: the sync then makes new ones beside them."
 #: How it goes on elsewhere: what is waited for there.
 INDEXING, STATUS = "indexing", "status"
+#: So many characters of a digest are kept to tell in another process that it is the same.
+_DIGEST_KEPT = 8
 
 
 class Sync:
@@ -62,6 +67,7 @@ class Sync:
     :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
     :param stall_timeout: Seconds in which no document moves, after which the wait is given up; ``None``: never.
     :param dry_run: Whether to look and to plan only; what would be done is ``not_attempted`` in the report.
+    :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
     :param before: Where it goes on from another process: what :meth:`state` gave there.
     :raises DifyInputError: Something of this makes no sense, or two files would become one document.
     """
@@ -81,6 +87,7 @@ class Sync:
         poll_interval: float = 10.0,
         stall_timeout: float | None = None,
         dry_run: bool = False,
+        prove_by: object = ProvenBy.SEARCH,
         before: Mapping[str, JSON] | None = None,
     ) -> None:
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
@@ -93,16 +100,21 @@ class Sync:
         self._sources = _by_name(sources)
         self._entries: list[SyncEntry] = []
         self._items: dict[int, Item] = {}
+        self._metadata = _checked_metadata(metadata)
         self._poll_interval = inputs.number(poll_interval, "poll_interval")
         self._delivery = Delivery(
             self.dataset_id,
             hash_field=HASH_FIELD,
-            values={**(metadata or {}), SOURCE_FIELD: self.sync_source},
+            values={**self._metadata, SOURCE_FIELD: self.sync_source},
             max_active=max_active,
             poll_interval=poll_interval,
             stall_timeout=stall_timeout,
         )
-        self._changes = Changes(self.dataset_id, (), poll_interval=self._poll_interval)
+        self._prove_by = inputs.choice(prove_by, ProvenBy, "prove_by")
+        self._arrival = Arrival(self.dataset_id, self._prove_by, poll_interval=self._poll_interval)
+        #: Documents that were seen in search by an earlier part of this run.
+        self._arrived = False
+        self._changes = self._changes_of(())
         self._journal: tuple[str, ...] = ()
         #: Why documents that were indexed are not as they should be, by id.
         self._wrong: dict[str, tuple[IngestOutcome, str]] = {}
@@ -110,6 +122,7 @@ class Sync:
         #: Whether each document that was made bears the name of the sync.
         self._marked = True
         self._no_more_waiting: str | None = None
+        self._repaired_before = 0
         #: What it waits for, where it ended because it would have to, and shall go on elsewhere.
         self.waiting: str | None = None
         if before is not None:
@@ -117,9 +130,9 @@ class Sync:
 
     def report(self) -> SyncReport:
         """Return what has become of each file and document so far; at any moment, whole and consistent."""
-        bad = {**self._delivery.errors, **self._delivery.watch.ended, **self._wrong}
+        bad = {**self._delivery.errors, **self._arrival.ended, **self._delivery.watch.ended, **self._wrong}
         entries = tuple(self._so_far(entry, self._items.get(number), bad) for number, entry in enumerate(self._entries))
-        return SyncReport(self.dataset_id, self.sync_source, entries, self._dry_run)
+        return SyncReport(self.dataset_id, self.sync_source, entries, self._dry_run, self._repaired())
 
     @property
     def active(self) -> list[str]:
@@ -149,7 +162,9 @@ class Sync:
                 yield from self._begin(deadline, retries, progress)
             if not self._dry_run:
                 yield from self._index(deadline, progress, hand_over=hand_over)
+                yield from self._arrive(deadline, retries, progress)
                 yield from self._change(deadline, retries, hand_over=hand_over)
+                yield from self._check_kept(deadline, retries, progress)
                 yield from self._end()
         except DifyError as error:
             error.report = self.report()
@@ -158,12 +173,17 @@ class Sync:
 
     def state(self) -> dict[str, JSON]:
         """Return what has to be known where it goes on, as ``before`` of another sync: plain JSON, nothing secret."""
+        entries, expected = self.report().entries, self._delivery.expected
+        digests = [expected.get(entry.document_id or "") for entry in entries]
         return {
-            "entries": [[entry.outcome.value, entry.to_json()] for entry in self.report().entries],
+            "entries": [[entry.outcome.value, entry.to_json()] for entry in entries],
+            "digests": [digest and digest[:_DIGEST_KEPT] for digest in digests],
             "active": self.active,
             "changes": self._changes.to_json(),
             "journal": list(self._journal),
             "marked": self._marked,
+            "arrived": self._arrived,
+            "repaired": self._repaired(),
         }
 
     def indexing_ended(self, why: str) -> None:
@@ -176,7 +196,14 @@ class Sync:
     def _restore(self, before: Mapping[str, JSON]) -> None:
         self._entries = [SyncEntry.from_json(entry, outcome) for outcome, entry in before["entries"]]
         self._delivery.watch.active.update(dict.fromkeys(before["active"], "waiting"))
-        self._changes = Changes.from_json(before["changes"], self.dataset_id, poll_interval=self._poll_interval)
+        good = (
+            (e.document_id, d) for e, d in zip(self._entries, before.get("digests", ()), strict=False) if e.outcome.good
+        )
+        self._delivery.expected.update({i: digest for i, digest in good if i is not None and digest is not None})
+        self._changes = Changes.from_json(
+            before["changes"], self.dataset_id, poll_interval=self._poll_interval, prove_by=self._prove_by
+        )
+        self._arrived, self._repaired_before = before["arrived"], before["repaired"]
         self._journal = tuple(before["journal"])
         self._marked = before["marked"]
 
@@ -197,6 +224,9 @@ class Sync:
             yield Note("This is a dry run: nothing was changed.")
             return
         putting = Putting(dataset, options, retries, deadline)
+        if look.adopted or any(planned.move.sends for planned in plan):
+            own = {SOURCE_FIELD: "", HASH_FIELD: ""}
+            yield from check_fields(self.dataset_id, kinds_of([self._metadata, own]))
         yield from self._prepare(plan, look, putting)
         yield from self._delivery.flow([item for item in self._items.values() if not item.outcome], putting, progress)
         self._marked = not self._delivery.errors
@@ -225,7 +255,7 @@ class Sync:
                 self._delivery.there(planned.document)
         yield from self._delivery.mark(putting)
         changes = list(_changes(plan, self._retire, look))
-        self._changes = Changes(self.dataset_id, changes, poll_interval=self._poll_interval)
+        self._changes = self._changes_of(changes)
         self._journal = look.journal.field_ids
         if changes or any(planned.move is Move.CREATE for planned in plan):
             yield from self._begin_journal(look, changes)
@@ -247,7 +277,7 @@ class Sync:
     def _clear(self, plan: Sequence[Planned], putting: Putting) -> Flow[dict[str, str]]:
         """Switch off archived documents whose names are needed; return what went wrong, by id."""
         ids = tuple(i for planned in plan for i in planned.clear)
-        clearing = Changes(self.dataset_id, [Change(Action.DISABLE, ids)], poll_interval=self._poll_interval)
+        clearing = self._changes_of([Change(Action.DISABLE, ids)])
         yield from clearing.flow(putting.deadline, putting.retries)
         why = "Document {} has this name. It is archived, Dify would overwrite it, and it could not be disabled: {}"
         return {i: why.format(i, error) for i, error in clearing.results.items() if error}
@@ -269,6 +299,28 @@ class Sync:
                 self._wrong[document.id] = IngestOutcome.FAILED, error
         self.waiting = INDEXING if watch.active else None
 
+    def _arrive(self, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[None]:
+        """Prove that search returns what was sent, before anything is retired."""
+        if self.waiting or self._arrived:
+            return
+        brought = self.report().ids(SyncOutcome.CREATED, SyncOutcome.UPDATED, SyncOutcome.RENAMED)
+        yield from self._arrival.flow(brought, deadline, retries, progress, in_use=brought)
+        self._arrived = True
+
+    def _check_kept(self, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[None]:
+        """Check at the end that what was good before is still there, in use, and returned by search."""
+        if self.waiting:
+            return
+        report = self.report()
+        ids = report.ids(SyncOutcome.KEPT)
+        yield from self._arrival.flow((), deadline, retries, progress, kept=ids, in_use=ids)
+
+    def _repaired(self) -> int:
+        return self._repaired_before + self._arrival.repaired + self._changes.repaired
+
+    def _changes_of(self, changes: Sequence[Change]) -> Changes:
+        return Changes(self.dataset_id, changes, poll_interval=self._poll_interval, prove_by=self._prove_by)
+
     def _change(self, deadline: Deadline, retries: Retries, *, hand_over: bool) -> Flow[None]:
         """Bring back and retire; not before all that is new is with Dify."""
         if self.waiting or any(e.move.sends and e.outcome is SyncOutcome.NOT_ATTEMPTED for e in self.report().entries):
@@ -277,8 +329,13 @@ class Sync:
         self.waiting = STATUS if self._changes.waiting else None
 
     def _end(self) -> Flow[None]:
-        """Take the journal away, unless the next run has something to take up."""
-        if self.waiting or not self._journal:
+        """Check the metadata, and take the journal away, unless the next run has something to take up."""
+        if self.waiting:
+            return
+        if self._delivery.acted or self._goes_on or self._changes.results:
+            yield from self._delivery.prove()
+        self._marked = self._marked and not self._delivery.errors
+        if not self._journal:
             return
         entries = self.report().entries
         open_end = any(entry.outcome is SyncOutcome.NOT_ATTEMPTED for entry in entries)
@@ -309,6 +366,14 @@ def _checked_name(value: object) -> str:
     if inputs.without_keys(value) != value:  # documents would bear it
         raise DifyInputError(f"sync_source holds what looks like an API key: {inputs.show(value)}. Give another name.")
     return value.strip()
+
+
+def _checked_metadata(value: object) -> dict[str, Value]:
+    metadata = check_values(inputs.literal(value), "metadata") if value else {}
+    for name in (SOURCE_FIELD, HASH_FIELD):
+        if name in metadata:
+            raise DifyInputError(f"metadata names '{name}', which a sync sets itself. Choose another name.")
+    return metadata
 
 
 def _by_name(sources: Sequence[Source]) -> dict[str, Source]:

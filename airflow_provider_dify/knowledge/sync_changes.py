@@ -11,6 +11,7 @@ from airflow_provider_dify.knowledge.deleting import Deletion
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow
 from airflow_provider_dify.knowledge.handover import Handover
+from airflow_provider_dify.knowledge.proof import ProvenBy
 from airflow_provider_dify.knowledge.report import ADVICE, Outcome, StatusReport
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status import StatusChange
@@ -42,12 +43,16 @@ class Changes:
     :param dataset_id: The knowledge base.
     :param changes: The changes, in order.
     :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
+    :param prove_by: What proves that documents have entered search.
     """
 
-    def __init__(self, dataset_id: str, changes: Sequence[Change], *, poll_interval: float) -> None:
+    def __init__(self, dataset_id: str, changes: Sequence[Change], *, poll_interval: float, prove_by: ProvenBy) -> None:
         self._dataset_id = dataset_id
         self._left = list(changes)
         self._poll_interval = poll_interval
+        self._prove_by = prove_by
+        #: How many documents search had lost, and returns again.
+        self.repaired = 0
         #: What became of documents: what went wrong, or nothing where they are as was asked for.
         self.results: dict[str, str | None] = {}
         #: What has to be waited for elsewhere: the action, and what has to be known there.
@@ -87,17 +92,26 @@ class Changes:
         return {"left": left, "results": dict(self.results)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, JSON], dataset_id: str, *, poll_interval: float) -> Changes:
+    def from_json(
+        cls, data: Mapping[str, JSON], dataset_id: str, *, poll_interval: float, prove_by: ProvenBy
+    ) -> Changes:
         """Return changes that go on where :meth:`to_json` was made."""
         left = [Change(Action(action) if action else None, tuple(ids)) for action, ids in data["left"]]
-        changes = cls(dataset_id, left, poll_interval=poll_interval)
+        changes = cls(dataset_id, left, poll_interval=poll_interval, prove_by=prove_by)
         changes.results.update(data["results"])
         return changes
 
     def _change_status(
         self, action: Action, ids: tuple[str, ...], deadline: Deadline, retries: Retries, *, hand_over: bool
     ) -> Flow[None]:
-        change = StatusChange(self._dataset_id, ids, action, poll_interval=self._poll_interval, tolerate=_BEARABLE)
+        change = StatusChange(
+            self._dataset_id,
+            ids,
+            action,
+            poll_interval=self._poll_interval,
+            prove_by=self._prove_by,
+            tolerate=_BEARABLE,
+        )
         try:
             yield from change.flow(deadline, retries, hand_over=hand_over)
         except DifyDocumentStatusError:
@@ -118,6 +132,7 @@ class Changes:
 
     def _take_status(self, report: StatusReport) -> None:
         change = self._left[0]
+        self.repaired += report.repaired
         later = {i for other in self._left[1:] for i in other.document_ids}
         for document_id, outcome in report.outcomes().items():
             good = outcome.good or (outcome is Outcome.MISSING and change.removes)

@@ -72,12 +72,18 @@ class SyncLook:
         self._ours: set[str] = set()
 
     def flow(self, progress: Progress) -> Flow[None]:
-        """Look: list the knowledge base once, and keep what is of interest."""
+        """Look: list the knowledge base once, and keep what is of interest.
+
+        :raises DifyListChangedError: The list kept changing while it was read, and may lack documents.
+        """
         pager: Pager[Document] = Pager()
+        listed = 0
         while not pager.done:
-            for document in pager.take((yield from api.document_page(self.dataset.id, pager.page))):
+            page = yield from api.document_page(self.dataset.id, pager.page, limit=pager.limit)
+            for document in pager.take(page):
                 self._take(document)
-            yield from progress.note(lambda: f"Listed {pager.page - 1} pages of {pager.total:,} documents.")
+                listed += 1
+            yield from progress.note(lambda: f"Listed {listed:,} of {pager.total:,} documents.")  # noqa: B023 - called at once
         candidates: dict[str, list[Document]] = {}
         for document in self._documents:
             if document.name in self._names and document.belongs_in_search:

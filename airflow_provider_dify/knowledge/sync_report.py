@@ -41,6 +41,10 @@ class SyncOutcome(str, Enum):
     FAILED = "failed"
     #: Dify has it, and its indexing had not completed by the deadline, or stood still for too long.
     NOT_INDEXED = "not_indexed"
+    #: Dify has indexed it, and search does not return it.
+    LAGGING = "lagging"
+    #: Dify found no text in it, so search can never return it.
+    NOT_SEARCHABLE = "not_searchable"
     #: The run ended before its turn; in a dry run, it would be done.
     NOT_ATTEMPTED = "not_attempted"
 
@@ -81,9 +85,12 @@ _ADVICE = {
     SyncOutcome.UNREADABLE: "they cannot be read; what was made of them before stays; see who may read them",
     SyncOutcome.FAILED: "not as they should be; the report says why; run it again, or see what is wrong in Dify",
     SyncOutcome.NOT_INDEXED: "not indexed in time; raise the timeout, or see what keeps Dify's worker busy",
+    SyncOutcome.LAGGING: "indexed, and search does not return them. Dify 1.16.0 loses keywords if its worker runs "
+    "several jobs side by side: set CELERY_WORKER_AMOUNT=1, or use a version that is fixed",
+    SyncOutcome.NOT_SEARCHABLE: "Dify found no text in them: exclude them, or give them text",
     SyncOutcome.NOT_ATTEMPTED: "the run ended before their turn; run it again, it goes on from there",
 }
-_FINAL = frozenset({SyncOutcome.REFUSED, SyncOutcome.INVALID})
+_FINAL = frozenset({SyncOutcome.REFUSED, SyncOutcome.INVALID, SyncOutcome.NOT_SEARCHABLE})
 
 
 @dataclass
@@ -131,18 +138,21 @@ class SyncReport:
     :param sync_source: The name of the sync, which its documents bear.
     :param entries: One for each file, then one for each document whose file is gone.
     :param dry_run: Whether nothing was to be changed: what would have been is ``not_attempted``, which is no failure.
+    :param repaired: How many documents search had lost, and returns again after they were taken out and brought back.
     """
 
     dataset_id: str
     sync_source: str
     entries: tuple[SyncEntry, ...]
     dry_run: bool = False
+    repaired: int = 0
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> SyncReport:
         """Return a report that :meth:`to_json` was made of; its entries are in the order of their outcomes."""
         found = (SyncEntry.from_json(one, outcome.value) for outcome in SyncOutcome for one in data[outcome.value])
-        return cls(data["dataset_id"], data["sync_source"], tuple(found), bool(data.get("dry_run")))
+        dry_run, repaired = bool(data.get("dry_run")), int(data.get("repaired", 0))
+        return cls(data["dataset_id"], data["sync_source"], tuple(found), dry_run, repaired)
 
     def of(self, outcome: SyncOutcome) -> tuple[SyncEntry, ...]:
         """Return the entries that ended so."""
@@ -190,6 +200,7 @@ class SyncReport:
             "counts": self.counts,
             "changed": self.changed,
             **lists,
+            "repaired": self.repaired,
             **({"dry_run": True} if self.dry_run else {}),
         }
 

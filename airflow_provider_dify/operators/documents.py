@@ -51,6 +51,14 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
     :param wait_for_completion: Whether to wait until search follows, and not only for the flags.
     :param repair: Whether documents that search still does not follow when half of the time is gone are driven through
         the opposite action and back, which queues again the job that Dify lost.
+    :param prove_by: What proves that documents have entered search. ``search``: search returned them; documents that
+        Dify calls available and that it does not return are taken out and brought back once, one at a time. A search
+        shows up among Dify's recent queries, costs an embedding in a high-quality knowledge base, and counts against
+        the request limit of Dify Cloud. ``segments``: only that their segments are enabled, which Dify also shows for
+        documents whose keywords it has lost.
+    :param keep_chunks: Whether to note the chunks that a person disabled in documents which leave search. Dify enables
+        them when it brings the document back; ``DifyRollbackOperator`` disables them again by the report. It takes one
+        read for each of these documents.
     :param timeout: Seconds to wait for documents that are busy, being indexed, or not yet in step with search. Dify's
         lock on a document can last 600 s.
     :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
@@ -59,7 +67,8 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
     :param deferrable: Whether to wait in the triggerer instead of on the worker.
     :return: The report as plain JSON: ``dataset_id``, ``action``, ``counts`` by outcome, a list of ids for each outcome
         (``changed``, ``unchanged``, ``missing``, ``refused``, ``not_ready``, ``busy``, ``reverted``, ``lagging``,
-        ``not_attempted``), and ``errors`` by id.
+        ``not_attempted``, ``not_searchable``), ``errors`` by id, ``repaired`` (how many documents search had lost and
+        returns again), and, if some were noted, ``disabled_chunks`` by the id of their document.
     :raises DifyInputError: What was asked for makes no sense; nothing was sent.
     :raises DifyGuardError: More documents are meant than a limit allows; nothing was changed.
     :raises DifyDocumentStatusFailed: Documents are missing or refused, and no retry can mend that.
@@ -84,6 +93,8 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
         batch_size: int = 100,
         wait_for_completion: bool = True,
         repair: bool = False,
+        prove_by: str = "search",
+        keep_chunks: bool = False,
         timeout: float = 900.0,
         poll_interval: float = 10.0,
         tolerate: Iterable[str] = (),
@@ -102,6 +113,8 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
         self.batch_size = batch_size
         self.wait_for_completion = wait_for_completion
         self.repair = repair
+        self.prove_by = prove_by
+        self.keep_chunks = keep_chunks
         self.timeout = timeout
         self.poll_interval = poll_interval
         self.tolerate = tolerate
@@ -207,6 +220,8 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
             "batch_size": self.batch_size,
             "wait_for_completion": self.wait_for_completion,
             "repair": self.repair,
+            "prove_by": self.prove_by,
+            "keep_chunks": self.keep_chunks,
             "poll_interval": self.poll_interval,
         }
 

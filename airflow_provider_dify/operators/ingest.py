@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
@@ -15,12 +16,14 @@ from airflow_provider_dify.exceptions import (
     DifyInputError,
 )
 from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.arrival import Arrival
 from airflow_provider_dify.knowledge.contents import DocumentOptions
 from airflow_provider_dify.knowledge.delivering import HASH_FIELD
 from airflow_provider_dify.knowledge.flow import Deadline
 from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT
-from airflow_provider_dify.knowledge.ingest import Ingestion
+from airflow_provider_dify.knowledge.ingest import Ingestion, prove_arrival
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome, IngestReport
+from airflow_provider_dify.knowledge.proof import ProvenBy
 from airflow_provider_dify.knowledge.watching import Watch
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 from airflow_provider_dify.operators.deferring import defer_until_indexed, error_of_indexing
@@ -74,6 +77,11 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
     :param timeout: Seconds for all of it, waiting for the indexing included.
     :param poll_interval: Seconds between two looks at the indexing; the first looks come sooner.
     :param stall_timeout: Seconds in which no document moves a step, after which waiting is given up; ``None``: never.
+    :param prove_by: What proves that documents have entered search. ``search``: search returned them; documents that
+        Dify calls available and that it does not return are taken out and brought back once, one at a time. A search
+        shows up among Dify's recent queries, costs an embedding in a high-quality knowledge base, and counts against
+        the request limit of Dify Cloud. ``segments``: only that their segments are enabled, which Dify also shows for
+        documents whose keywords it has lost.
     :param tolerate: Outcomes that shall not fail the task, such as ``("invalid",)``.
     :param dify_conn_id: Id of the Airflow Connection. (templated)
     :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, ``document_ids`` of what ended well,
@@ -111,6 +119,7 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
         timeout: float = 3600.0,
         poll_interval: float = 10.0,
         stall_timeout: float | None = STALL_TIMEOUT,
+        prove_by: str = "search",
         tolerate: Iterable[str] = (),
         dify_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
@@ -132,6 +141,7 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
         self.timeout = timeout
         self.poll_interval = poll_interval
         self.stall_timeout = stall_timeout
+        self.prove_by = prove_by
         self.tolerate = tolerate
         self.dify_conn_id = dify_conn_id
         self._stop: Callable[[], None] | None = None
@@ -152,7 +162,8 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
 
             self._stop = stop
             try:
-                report = hook.run(ingestion.flow(deadline, hook.retries, wait=self.indexing == "wait"), deadline)
+                wait, prove = self.indexing == "wait", self.indexing != "none"
+                report = hook.run(ingestion.flow(deadline, hook.retries, wait=wait, prove=prove), deadline)
             finally:
                 self._stop = None
                 # Also where it failed: whoever mends it needs to know what was done.
@@ -187,13 +198,17 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
         deadline = Deadline(self.timeout, clocks.clock.time, started)
         watch = Watch(before.dataset_id, poll_interval=self.poll_interval, stall_timeout=self.stall_timeout)
         watch.add(active, deadline)
+        arrival = self._arrival(before.dataset_id)
         with self.open_hook(context, before.dataset_id, before.ids()) as hook:
             hook.run(watch.look(deadline), deadline)
-        if isinstance(error, DifyIndexingStalled):
-            watch.time_is_up(f"Nothing has moved for {self.stall_timeout:.0f} s: is Dify's worker down?")
-        elif isinstance(error, DifyIndexingTimeout) or deadline.passed:
-            watch.time_is_up()
-        whole = before.with_outcomes(watch.ended)
+            if isinstance(error, DifyIndexingStalled):
+                watch.time_is_up(f"Nothing has moved for {self.stall_timeout:.0f} s: is Dify's worker down?")
+            elif isinstance(error, DifyIndexingTimeout) or deadline.passed:
+                watch.time_is_up()
+            before = before.with_outcomes(watch.ended)
+            if not watch.active:
+                hook.run(prove_arrival(before, arrival, deadline, hook.retries), deadline)
+        whole = replace(before.with_outcomes(arrival.ended), repaired=arrival.repaired)
         self._publish(whole, context)
         if watch.active:  # one has failed; the others are still being indexed
             self._defer(whole, list(watch.active), started)
@@ -220,6 +235,7 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
             max_active=self.max_active,
             poll_interval=self.poll_interval,
             stall_timeout=self.stall_timeout,
+            prove_by=self.prove_by,
         )
         self.log.info(
             "Ingesting %d contents into Dify dataset %s; a document of the same name %s.",
@@ -228,6 +244,9 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
             ingestion.if_exists.describe(),
         )
         return ingestion
+
+    def _arrival(self, dataset_id: str) -> Arrival:
+        return Arrival(dataset_id, inputs.choice(self.prove_by, ProvenBy, "prove_by"), poll_interval=self.poll_interval)
 
     def _options(self) -> DocumentOptions:
         # A rule that a template renders is a text.

@@ -83,6 +83,11 @@ class DifyReleaseOperator(SwitchingOperator):
     :param batch_size: How many documents one request names at most.
     :param repair: Whether to queue again, by the opposite action and back, the jobs that Dify seems to have lost when
         half of the time is gone.
+    :param prove_by: What proves that documents have entered search. ``search``: search returned them; documents that
+        Dify calls available and that it does not return are taken out and brought back once, one at a time. A search
+        shows up among Dify's recent queries, costs an embedding in a high-quality knowledge base, and counts against
+        the request limit of Dify Cloud. ``segments``: only that their segments are enabled, which Dify also shows for
+        documents whose keywords it has lost.
     :param deferrable: Whether to wait in the triggerer instead of on the worker.
     :param dify_conn_id: Id of the Airflow Connection. (templated)
     :return: The manifest as plain JSON: ``dataset_id``, ``release``, ``state`` (``released``; or ``enabled``,
@@ -125,6 +130,7 @@ class DifyReleaseOperator(SwitchingOperator):
         poll_interval: float = 10.0,
         batch_size: int = 100,
         repair: bool = True,
+        prove_by: str = "search",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         dify_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
@@ -147,6 +153,7 @@ class DifyReleaseOperator(SwitchingOperator):
         self.poll_interval = poll_interval
         self.batch_size = batch_size
         self.repair = repair
+        self.prove_by = prove_by
         self.deferrable = deferrable
         self.dify_conn_id = dify_conn_id
         self._own_channel = channel != _CHANNEL
@@ -188,6 +195,7 @@ class DifyReleaseOperator(SwitchingOperator):
             batch_size=self.batch_size,
             poll_interval=self.poll_interval,
             repair=self.repair,
+            prove_by=self.prove_by,
         )
         version = Version.of(self.channel, self.release, replacement.new)
         inputs.number(self.timeout, "timeout")

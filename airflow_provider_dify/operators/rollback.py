@@ -43,6 +43,11 @@ class DifyRollbackOperator(SwitchingOperator):
         600 s.
     :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
     :param batch_size: How many documents one request names at most.
+    :param prove_by: What proves that documents have entered search. ``search``: search returned them; documents that
+        Dify calls available and that it does not return are taken out and brought back once, one at a time. A search
+        shows up among Dify's recent queries, costs an embedding in a high-quality knowledge base, and counts against
+        the request limit of Dify Cloud. ``segments``: only that their segments are enabled, which Dify also shows for
+        documents whose keywords it has lost.
     :param deferrable: Whether to wait in the triggerer instead of on the worker.
     :param dify_conn_id: Id of the Airflow Connection. (templated)
     :return: The report as plain JSON: ``dataset_id``, ``source`` (what was taken back), ``counts`` by outcome, a list
@@ -68,6 +73,7 @@ class DifyRollbackOperator(SwitchingOperator):
         timeout: float = 1800.0,
         poll_interval: float = 10.0,
         batch_size: int = 100,
+        prove_by: str = "search",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         dify_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
@@ -79,6 +85,7 @@ class DifyRollbackOperator(SwitchingOperator):
         self.timeout = timeout
         self.poll_interval = poll_interval
         self.batch_size = batch_size
+        self.prove_by = prove_by
         self.deferrable = deferrable
         self.dify_conn_id = dify_conn_id
 
@@ -86,7 +93,7 @@ class DifyRollbackOperator(SwitchingOperator):
         """Carry out the rollback, and return the report."""
         if self.allow_empty and self.manifest in (None, "", "None"):
             raise AirflowSkipException("There is no manifest: what was to be taken back has not run.")
-        pace = Pace(self.batch_size, self.poll_interval)
+        pace = Pace(self.batch_size, self.poll_interval, prove_by=self.prove_by)
         rollback = Rollback(self.manifest, tolerate=self.tolerate, pace=pace)
         self.log.info(
             "Roll back %s: %d documents of Dify dataset %s; waiting up to %g s.",
@@ -118,6 +125,7 @@ class DifyRollbackOperator(SwitchingOperator):
             tolerate=tolerate,
             batch_size=self.batch_size,
             poll_interval=self.poll_interval,
+            prove_by=self.prove_by,
             started=started,
             timeout=seconds,
         )

@@ -96,6 +96,11 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
     :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
     :param stall_timeout: Seconds in which no document moves, after which the wait for indexing is given up; ``None``:
         never.
+    :param prove_by: What proves that documents have entered search. ``search``: search returned them; documents that
+        Dify calls available and that it does not return are taken out and brought back once, one at a time. A search
+        shows up among Dify's recent queries, costs an embedding in a high-quality knowledge base, and counts against
+        the request limit of Dify Cloud. ``segments``: only that their segments are enabled, which Dify also shows for
+        documents whose keywords it has lost.
     :param tolerate: Outcomes that shall not fail the task, such as ``("invalid",)``.
     :param deferrable: Whether to wait in the triggerer instead of on the worker, for indexing and for search to follow.
         Deletions are made on the worker.
@@ -146,6 +151,7 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         timeout: float = 3600.0,
         poll_interval: float = 10.0,
         stall_timeout: float | None = STALL_TIMEOUT,
+        prove_by: str = "search",
         tolerate: Iterable[str] = (),
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         dify_conn_id: str = DEFAULT_CONN_ID,
@@ -174,6 +180,7 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         self.timeout = timeout
         self.poll_interval = poll_interval
         self.stall_timeout = stall_timeout
+        self.prove_by = prove_by
         self.tolerate = tolerate
         self.deferrable = deferrable
         self.dify_conn_id = dify_conn_id
@@ -244,7 +251,11 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         if sync.changes.waiting is None:
             defer_until_indexed(self, sync.dataset_id, sync.active, started, kwargs)
         action, handover = sync.changes.waiting
-        options = {"poll_interval": self.poll_interval, "tolerate": sync.changes.bearable}
+        options = {
+            "poll_interval": self.poll_interval,
+            "prove_by": self.prove_by,
+            "tolerate": sync.changes.bearable,
+        }
         defer_for_status(
             self,
             sync.dataset_id,
@@ -299,6 +310,7 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
             poll_interval=self.poll_interval,
             stall_timeout=self.stall_timeout,
             dry_run=self._dry_run,
+            prove_by=self.prove_by,
             before=before,
         )
 

@@ -70,11 +70,16 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         string that renders to a JSON list or to ids separated by commas or white space. (templated)
     :param dify_conn_id: Id of the Airflow Connection. (templated)
     :param stall_timeout: Seconds without any movement after which it fails; ``None``: never.
+    :param prove_by: What proves, when all are indexed, that those in use have entered search. ``search``: search
+        returned them. A search shows up among Dify's recent queries, costs an embedding in a high-quality knowledge
+        base, and counts against the request limit of Dify Cloud. ``segments``: only that their segments are enabled,
+        which Dify also shows for documents whose keywords it has lost.
     :param deferrable: Whether to wait in the triggerer instead of on the worker. Its first looks come sooner than
         ``poke_interval``.
     :return: The UUIDs of the documents, as a list: in the order they were asked for, or in which Dify lists the batch.
     :raises DifyInputError: What was asked for makes no sense; nothing was sent.
-    :raises DifyIndexingError: A document failed, is paused, or is gone; ``documents`` of the error tells which.
+    :raises DifyIndexingError: A document failed, is paused, is gone, or is one that search does not return;
+        ``documents`` of the error tells which.
     :raises DifyIndexingStalled: Nothing has moved for too long.
     :raises DifyIndexingTimeout: They were not indexed within ``timeout`` seconds.
     :raises DifyError: Dify could not be asked.
@@ -92,6 +97,7 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         document_ids: Iterable[str] | str | None = None,
         dify_conn_id: str = DEFAULT_CONN_ID,
         stall_timeout: float | None = STALL_TIMEOUT,
+        prove_by: str = "search",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
@@ -102,6 +108,7 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         self.document_ids = document_ids
         self.dify_conn_id = dify_conn_id
         self.stall_timeout = stall_timeout
+        self.prove_by = prove_by
         self.deferrable = deferrable
         self._waiting: tuple[IndexingWait, Deadline] | None = None
 
@@ -184,7 +191,11 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
 
     def _begin(self, context: Context) -> tuple[IndexingWait, Deadline]:
         wait = IndexingWait(
-            self.dataset_id, batch=self.batch, document_ids=self.document_ids, stall_timeout=self.stall_timeout
+            self.dataset_id,
+            batch=self.batch,
+            document_ids=self.document_ids,
+            stall_timeout=self.stall_timeout,
+            prove_by=self.prove_by,
         )
         self.log.info("Waiting for the indexing of %s, up to %g s.", wait, self.timeout)
         return wait, self._deadline(context)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from airflow_provider_dify.testing.clock import Clock, SystemClock, VirtualClock
 from airflow_provider_dify.testing.costs import MEASURED, Costs
-from airflow_provider_dify.testing.documents import Document
+from airflow_provider_dify.testing.documents import Chunk, Document
 from airflow_provider_dify.testing.fake import FakeDify
 from airflow_provider_dify.testing.faults import Fault, Faults
 from airflow_provider_dify.testing.front import RequestRecord
@@ -16,6 +16,7 @@ from airflow_provider_dify.testing.world import Dataset
 
 __all__ = [
     "MEASURED",
+    "Chunk",
     "Clock",
     "Costs",
     "Dataset",

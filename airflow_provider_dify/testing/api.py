@@ -92,8 +92,8 @@ class Route:
 
 
 def route(path: str, **handlers: Handler) -> Route:
-    """A route: ``{dataset}``, ``{document}``, ``{field}`` are UUIDs, ``{batch}`` and ``{action}`` any name."""
-    names = dict.fromkeys(("dataset", "document", "field"), UUID)
+    """A route: ``{batch}`` and ``{action}`` are any name, the other parts in braces are UUIDs."""
+    names = dict.fromkeys(("dataset", "document", "field", "segment"), UUID)
     pattern = re.sub(r"\{(\w+)\}", lambda name: f"(?P<{name[1]}>{names.get(name[1], '[^/]+')})", path)
     return Route(re.compile("/v1" + pattern), {method.upper(): handler for method, handler in handlers.items()})
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow_provider_dify.testing import rules, shapes
 from airflow_provider_dify.testing.api import Call
+from airflow_provider_dify.testing.cutting import Rule
 from airflow_provider_dify.testing.replies import (
     ApiError,
     Complaint,
@@ -18,12 +19,9 @@ from airflow_provider_dify.testing.replies import (
     bad_request,
     invalid,
 )
-from airflow_provider_dify.testing.rows import Row
+from airflow_provider_dify.testing.rows import Row, parse_document_id
 from airflow_provider_dify.testing.uploads import LONGEST_NAME, Upload
 from airflow_provider_dify.testing.world import Dataset
-
-#: Characters of a text that make one segment, about what Dify's automatic rule cuts.
-SEGMENT_LENGTH = 1000
 
 
 def create_by_text(call: Call) -> Reply:
@@ -35,10 +33,14 @@ def create_by_text(call: Call) -> Reply:
         # Half a character, which PostgreSQL cannot store.
         raise bad_request() from None
     rules.check_text(call.world.version, body)
-    if body.get("indexing_technique") is None:
+    rules.check_provider(dataset)
+    if not (body.get("indexing_technique") or dataset.indexing_technique):
         raise InvalidParamError("indexing_technique is required.")
+    if call.world.is_recent:
+        # Since 1.16.0 what the knowledge base has is enough, for the rule too (file 27).
+        body = {**body, "indexing_technique": body.get("indexing_technique") or dataset.indexing_technique}
     rules.check_config(call.world.version, dataset, body)
-    if not len(dataset) and not body.get("process_rule"):
+    if not (call.world.is_recent or len(dataset) or dataset.rule or body.get("process_rule")):
         raise InvalidParamError("Process rule is required")
     return _create(call, body, str(body["name"])[:LONGEST_NAME], str(body["text"]), None)
 
@@ -46,6 +48,7 @@ def create_by_text(call: Call) -> Reply:
 def create_by_file(call: Call) -> Reply:
     """``POST /datasets/{dataset_id}/document/create-by-file``."""
     dataset, body = call.dataset, _data(call)
+    rules.check_provider(dataset)
     technique = body.get("indexing_technique") or dataset.indexing_technique
     if not technique:
         raise InvalidParamError("indexing_technique is required.")
@@ -56,7 +59,7 @@ def create_by_file(call: Call) -> Reply:
         # The errors of the file's own kind get lost here, and with them their texts.
         raise InvalidParamError("")
     rules.check_config(call.world.version, dataset, body | {"indexing_technique": technique})
-    if not len(dataset) and not body.get("process_rule"):
+    if not (len(dataset) or dataset.rule or body.get("process_rule")):
         raise InvalidParamError("process_rule is required.")
     return _create(call, body, _stored_name(file), file.text, file)
 
@@ -118,29 +121,36 @@ def _stored_name(file: Upload) -> str:
 
 def _create(call: Call, body: Json, name: str, text: str, file: Upload | None) -> Reply:
     dataset, at = call.dataset, call.world.clock.time()
+    if body.get("original_document_id"):
+        return _update(call, body, name, text, file)
     # For a text Dify does not look at ``duplicate``.
     replace = file is None or body.get("duplicate", True)
     document = _namesake(dataset, name) if replace else None
     if document is None:
         dataset.doc_form = dataset.doc_form or body.get("doc_form")
         dataset.indexing_technique = dataset.indexing_technique or body.get("indexing_technique")
-        document = dataset.new_row(name, "", 0)
+        document = dataset.new_row(name, "")
         document.uploads = 0
         dataset.insert(document)
     document.created_from = "api"
     # An enabled namesake is replaced in place, even an archived one, which then is found although archived.
-    document.take(text, _segment_count(text), file, at)
+    document.take(text, file, at)
+    document.rule = _rule(call, body)
     document.flaw = document.flaw or rules.flaw(body)
     return _start_indexing(call, document, call.world.new_batch())
 
 
+def _rule(call: Call, body: Json) -> Rule:
+    """The rule that holds for a content: the given one, which becomes the latest, or the latest (1.16.0, file 27)."""
+    dataset = call.dataset
+    if body.get("process_rule"):
+        dataset.rule = call.world.new_rule(body["process_rule"])
+    dataset.rule = dataset.rule or call.world.new_rule({})
+    return dataset.rule
+
+
 def _namesake(dataset: Dataset, name: str) -> Row | None:
     return next((one for one in dataset.named(name) if one.enabled), None)
-
-
-def _segment_count(text: str) -> int:
-    """How many segments a text makes; none, where it is blank."""
-    return -(-len(text.strip()) // SEGMENT_LENGTH)
 
 
 def _update(call: Call, body: Json, name: str, text: str | None, file: Upload | None) -> Reply:
@@ -149,21 +159,34 @@ def _update(call: Call, body: Json, name: str, text: str | None, file: Upload | 
     :param text: The new content; ``None``: it stays.
     """
     dataset = call.dataset
-    document = dataset.get(call.parts["document"].lower())
-    if document is None:
-        raise NotFoundError("Document not found")
+    document = _updated(call, body)
     if text is None and not body.get("process_rule"):
         raise InvalidParamError("Data source or Process rule is required")
     rules.check_rule(body)
+    rules.check_form(dataset, body)
     if document.display_status != "available":
         raise InvalidParamError("Document is not available")
     if text is not None:
         dataset.rename(document, name)
-        document.take(text, _segment_count(text), file, call.world.clock.time())
+        document.take(text, file, call.world.clock.time())
+    document.rule = _rule(call, body)
     document.flaw = document.flaw or rules.flaw(body)
     document.created_from = "web"
     hangs = call.world.version.startswith("1.12.")
     return _start_indexing(call, document, str(document.batch or call.world.new_batch()), hangs=hangs)
+
+
+def _updated(call: Call, body: Json) -> Row:
+    """The document of the path, or the one that a creation should replace."""
+    rules.check_provider(call.dataset)
+    wanted = call.parts.get("document") or body["original_document_id"]
+    try:
+        document = call.dataset.get(parse_document_id(wanted))
+    except ValueError:
+        raise InternalError from None
+    if document is None:
+        raise NotFoundError("Document not found")
+    return document
 
 
 def _start_indexing(call: Call, document: Row, batch: str, *, hangs: bool = False) -> Reply:
@@ -172,7 +195,8 @@ def _start_indexing(call: Call, document: Row, batch: str, *, hangs: bool = Fals
     :param hangs: On 1.12.1 every update blocks itself in the database, just before its end.
     """
     world = call.world
-    document.restart_indexing(batch, world.clock.time())
+    pieces = document.rule.cut(document.text, call.dataset.doc_form or "text_model") if document.rule else []
+    document.restart_indexing(batch, world.clock.time(), pieces=pieces)
     if not (world.broker.alive and not world.broker.full):
         # The document stays, in ``waiting``, and nobody will index it.
         return InternalError(cost="create").reply()

@@ -13,7 +13,7 @@ from airflow_provider_dify.testing.documents import Document
 from airflow_provider_dify.testing.faults import Faults
 from airflow_provider_dify.testing.front import Front, RequestRecord
 from airflow_provider_dify.testing.searching import search
-from airflow_provider_dify.testing.worker import Broker, Worker
+from airflow_provider_dify.testing.worker import USUAL_JOBS, Broker, LostKeywords, Worker
 from airflow_provider_dify.testing.world import Dataset, LockRace, World
 
 if TYPE_CHECKING:
@@ -39,25 +39,38 @@ class FakeDify:
             assert document.archived and not document.in_search
 
     :param clock: Time; ``None``: a new :class:`VirtualClock`.
-    :param version: What it says it is: ``1.14.1``, or ``1.12.1`` with the differences that were recorded.
+    :param version: What it says it is: ``1.16.0``, or ``1.14.1`` or ``1.12.1`` with the differences that were recorded.
     :param costs: What calls cost in time, such as :data:`MEASURED`; ``None``: nothing.
     :param seed: For everything that is left to chance.
     :param lock_race: Whether the worker is faster than the API, which leaves a lock behind for ten minutes: as often as
         ``measured``, ``always``, or ``never``.
+    :param jobs: How many jobs its worker runs side by side; ``None``: 4, as in Dify's Docker image.
+    :param lost_keywords: How often a job in an economy knowledge base loses what it writes, as happens in Dify 1.16.0
+        if jobs overlap: ``never``; ``always``, which is a broken server; or a share of the jobs that overlap, above 0
+        and up to 1. See :class:`~airflow_provider_dify.testing.worker.Worker`.
     """
 
     def __init__(
         self,
         *,
         clock: Clock | None = None,
-        version: str = "1.14.1",
+        version: str = "1.16.0",
         costs: Costs | None = None,
         seed: int = 0,
         lock_race: LockRace = "measured",
+        jobs: int | None = None,
+        lost_keywords: LostKeywords = "never",
     ) -> None:
         self.clock: Clock = VirtualClock() if clock is None else clock
         self.version = version
-        self.world = World(self.clock, version=version, seed=seed, lock_race=lock_race)
+        self.world = World(
+            self.clock,
+            version=version,
+            seed=seed,
+            lock_race=lock_race,
+            jobs=USUAL_JOBS if jobs is None else jobs,
+            lost_keywords=lost_keywords,
+        )
         self.faults = Faults()
         self.front = Front(self.world, self.faults, costs)
         #: As behind Dify's own nginx, which opens a connection of its own for each request.
@@ -136,12 +149,33 @@ class FakeDify:
     def costs(self, costs: Costs | None) -> None:
         self.front.costs = costs
 
-    def add_dataset(self, name: str, *, indexing_technique: str = "economy") -> Dataset:
+    def add_dataset(
+        self,
+        name: str,
+        *,
+        indexing_technique: str = "economy",
+        doc_form: str | None = None,
+        process_rule: Mapping[str, Any] | None = None,
+        runtime_mode: str = "general",
+        provider: str = "vendor",
+        embedding_available: bool = True,
+    ) -> Dataset:
         """Make a knowledge base.
 
         :param indexing_technique: ``economy`` or ``high_quality``.
+        :param doc_form: ``text_model``, ``hierarchical_model`` or ``qa_model``; ``None``: its first document decides.
+        :param process_rule: Its latest rule of processing, as a request has it; ``None``: there is none yet.
+        :param runtime_mode: ``general``, or ``rag_pipeline``: made by a knowledge pipeline.
+        :param provider: ``vendor``, or ``external``: it takes no documents.
+        :param embedding_available: Whether its embedding model is there; otherwise every action is refused.
         """
-        return self.world.add_dataset(name, indexing_technique)
+        dataset = self.world.add_dataset(name, indexing_technique)
+        dataset.doc_form = doc_form
+        dataset.rule = None if process_rule is None else self.world.new_rule(process_rule)
+        dataset.runtime_mode = runtime_mode
+        dataset.provider = provider
+        dataset.embedding_available = embedding_available
+        return dataset
 
     def document(self, document_id: str) -> Document:
         """The document of that id.
@@ -166,10 +200,15 @@ class FakeDify:
         dataset.api_enabled = enabled
 
     def search(self, dataset: Dataset, query: str) -> list[str]:
-        """Names of the documents that a search for ``query`` finds now, each once, the best first."""
+        """Names of the documents that a search for ``query`` finds now, each once, the best first.
+
+        It is more patient than ``/retrieve``: there is no ``top_k``, and keywords match in upper and lower case alike.
+        By vectors, what has nothing in common with the query is left out.
+        """
         with self.world.guard:
             self.world.tick()
-            return list(dict.fromkeys(hit[0].name for hit in search(dataset, query)))
+            hits = search(dataset, query, any_case=True)
+            return list(dict.fromkeys(hit.document.name for hit in hits if hit.score > 0 or not dataset.has_vectors))
 
     def settle(self) -> None:
         """Let time pass until the worker is through and nothing is due any more; locks stay for their time."""

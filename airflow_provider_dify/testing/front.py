@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow_provider_dify.testing import creating, metadata, reading, searching, status, writing
+from airflow_provider_dify.testing import bases, creating, metadata, reading, searching, segments, status, writing
 from airflow_provider_dify.testing.api import Call, Route, answer, route
 from airflow_provider_dify.testing.clock import VirtualClock
 from airflow_provider_dify.testing.costs import Costs
@@ -16,8 +16,13 @@ from airflow_provider_dify.testing.replies import HTML, Reply, error_body, http_
 from airflow_provider_dify.testing.world import World
 
 ROUTES: list[Route] = [
-    route("/datasets", get=reading.list_datasets, post=writing.create_dataset),
-    route("/datasets/{dataset}", get=reading.get_dataset, delete=writing.delete_dataset),
+    route("/datasets", get=reading.list_datasets, post=bases.create_dataset),
+    route("/datasets/{dataset}", get=reading.get_dataset, patch=bases.update_dataset, delete=bases.delete_dataset),
+    route("/datasets/tags", get=bases.list_tags, post=bases.create_tag),
+    route("/datasets/{dataset}/pipeline/datasource-plugins", get=bases.pipeline_plugins),
+    route("/workspaces/current/models/model-types/text-embedding", get=bases.embedding_models),
+    route("/info", get=bases.only_for_apps),
+    route("/meta", get=bases.only_for_apps),
     route("/datasets/{dataset}/retrieve", post=searching.retrieve),
     route("/datasets/{dataset}/hit-testing", post=searching.retrieve),
     route("/datasets/{dataset}/document/create-by-text", post=creating.create_by_text),
@@ -37,7 +42,13 @@ ROUTES: list[Route] = [
     route("/datasets/{dataset}/documents/{document}/update_by_text", post=creating.update_by_text),
     route("/datasets/{dataset}/documents/{document}/update-by-file", post=creating.update_by_file),
     route("/datasets/{dataset}/documents/{document}/update_by_file", post=creating.update_by_file),
-    route("/datasets/{dataset}/documents/{document}/segments", get=reading.list_segments, post=writing.add_segments),
+    route("/datasets/{dataset}/documents/{document}/segments", get=segments.list_segments, post=segments.add_segments),
+    route(
+        "/datasets/{dataset}/documents/{document}/segments/{segment}",
+        get=segments.get_segment,
+        post=segments.update_segment,
+        delete=segments.delete_segment,
+    ),
     route("/datasets/{dataset}/documents/metadata", post=metadata.assign),
     route("/datasets/{dataset}/metadata", get=metadata.list_fields, post=metadata.create_field),
     route("/datasets/{dataset}/metadata/{field}", patch=metadata.rename_field, delete=metadata.delete_field),
@@ -78,6 +89,11 @@ class RequestRecord:
     at: float
     status: int | None = None
     files: tuple[str, ...] = ()
+
+    @property
+    def changes(self) -> bool:
+        """Whether it asks for a change; a search does not, although it is a ``POST``."""
+        return self.method != "GET" and not self.path.endswith("/retrieve")
 
 
 @dataclass(frozen=True)

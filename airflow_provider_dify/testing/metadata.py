@@ -11,7 +11,6 @@ from airflow_provider_dify.testing.replies import (
     InternalError,
     InvalidParamError,
     Json,
-    NotFoundError,
     Reply,
     invalid,
     missing,
@@ -20,6 +19,7 @@ from airflow_provider_dify.testing.rows import Row, parse_document_id
 from airflow_provider_dify.testing.world import Dataset
 
 SUCCESS = {"result": "success"}
+LONGEST_NAME = 255
 TYPES = ("string", "number", "time")
 
 
@@ -52,8 +52,8 @@ def rename_field(call: Call) -> Reply:
     name = _free_name(dataset, str(body["name"]))
     one = dataset.fields.get(call.parts["field"].lower())
     if one is None:
-        # Read in Dify's source, not recorded.
-        raise NotFoundError("Metadata not found.")
+        # Dify writes the error into its log, and answers with nothing in the fields.
+        return Reply(200, dict.fromkeys(("id", "type", "name")), cost="metadata")
     for row in _documents(dataset, one):
         if row.metadata is not None:
             row.metadata[name] = row.metadata.pop(one.name, None)
@@ -128,6 +128,8 @@ def _documents(dataset: Dataset, one: MetadataField) -> list[Row]:
 
 
 def _free_name(dataset: Dataset, name: str) -> str:
+    if len(name) > LONGEST_NAME:
+        raise InvalidParamError(f"Metadata name cannot exceed {LONGEST_NAME} characters.")
     if dataset.fields.named(name) is not None:
         raise InvalidParamError("Metadata name already exists.")
     if name in BUILT_IN:

@@ -11,6 +11,7 @@ from airflow_provider_dify.testing.api import Call
 from airflow_provider_dify.testing.replies import (
     ApiError,
     Complaint,
+    InternalError,
     Json,
     NotFoundError,
     Reply,
@@ -23,13 +24,15 @@ T = TypeVar("T")
 
 PAGE_SIZE = 20
 LARGEST_PAGE = 100
+#: More than PostgreSQL can count.
+LARGEST_OFFSET = 2**63 - 1
 
 _INTEGER = re.compile(r"\s*[+-]?\d+\s*")
 _FILTERS = {"enabled": "available", "active": "available"}
 _STATES = {"available", "disabled", "archived", "queuing", "indexing", "paused", "error"}
 
 
-def _paging(call: Call, model: str) -> tuple[int, int]:
+def paging(call: Call, model: str) -> tuple[int, int]:
     """``page`` and ``limit`` as they were asked for.
 
     :raises InvalidParamError: where one is no integer.
@@ -43,7 +46,7 @@ def _paging(call: Call, model: str) -> tuple[int, int]:
     return int(query.get("page", 1)), int(query.get("limit", PAGE_SIZE))
 
 
-def _page(rows: Sequence[T], page: int, limit: int) -> tuple[list[T], Json]:
+def page_of(rows: Sequence[T], page: int, limit: int) -> tuple[list[T], Json]:
     """One page of ``rows``, and what the answer says about it.
 
     At most 100 whatever is asked; ``has_more`` compares with what was asked: wrong where that was more than 100, and
@@ -51,16 +54,18 @@ def _page(rows: Sequence[T], page: int, limit: int) -> tuple[list[T], Json]:
     """
     size = min(limit, LARGEST_PAGE) if limit >= 1 else PAGE_SIZE
     start = (max(page, 1) - 1) * size
+    if start > LARGEST_OFFSET:
+        raise InternalError
     shown = list(rows[start : start + size])
     return shown, {"has_more": len(shown) == limit, "limit": limit, "total": len(rows), "page": page}
 
 
 def list_datasets(call: Call) -> Reply:
     """``GET /datasets``, the newest first."""
-    page, limit = _paging(call, "DatasetListQuery")
+    page, limit = paging(call, "DatasetListQuery")
     keyword = call.query().get("keyword", "").lower()
     datasets = [one for one in call.world.datasets.values() if keyword in one.name.lower()]
-    shown, about = _page(datasets[::-1], page, limit)
+    shown, about = page_of(datasets[::-1], page, limit)
     return Reply(200, {"data": [shapes.dataset_json(one) for one in shown], **about}, cost="dataset", size=len(shown))
 
 
@@ -71,10 +76,10 @@ def get_dataset(call: Call) -> Reply:
 
 def list_documents(call: Call) -> Reply:
     """``GET /datasets/{dataset_id}/documents``."""
-    page, limit = _paging(call, "DocumentListQuery")
+    page, limit = paging(call, "DocumentListQuery")
     query = call.query()
     found = _matching(call.dataset, query.get("status", ""), query.get("keyword", ""))
-    shown, about = _page(found, page, limit)
+    shown, about = page_of(found, page, limit)
     data = [shapes.listed_document(one) for one in shown]
     return Reply(200, {"data": data, **about}, cost="page", size=len(shown))
 
@@ -120,16 +125,6 @@ def get_document(call: Call) -> Reply:
     if metadata not in ("all", "only", "without"):
         raise ApiError(400, "invalid_metadata", f"Invalid metadata value: {metadata}", cost="document")
     return Reply(200, shapes.single_document(document, metadata), cost="document")
-
-
-def list_segments(call: Call) -> Reply:
-    """``GET /datasets/{dataset_id}/documents/{document_id}/segments``."""
-    document = _document(call)
-    page, limit = _paging(call, "SegmentListQuery")
-    texts = list(enumerate(shapes.segment_texts(document)))
-    shown, about = _page(texts, page, limit)
-    data = [shapes.segment_json(document, index, text) for index, text in shown]
-    return Reply(200, {"data": data, "doc_form": call.dataset.doc_form, **about}, cost="segments", size=len(shown))
 
 
 def indexing_status(call: Call) -> Reply:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 import uuid
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_dify.testing.keywords import keywords
+
 if TYPE_CHECKING:
+    from airflow_provider_dify.testing.cutting import Rule
     from airflow_provider_dify.testing.uploads import Upload
     from airflow_provider_dify.testing.world import Dataset
 
@@ -22,28 +27,55 @@ RUNNING = ("parsing", "cleaning", "splitting", "indexing")
 _UUID = re.compile(r"(?:[0-9a-fA-F]{4}-?){7}[0-9a-fA-F]{4}")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Segment:
-    """One segment that was added by hand, and that search finds at once."""
+    """One segment (chunk) of a document.
+
+    :param key: What its id is made of; it stays if others are deleted.
+    :param given: Keywords that came with it; ``None``: those of its text.
+    :param enabled: What the API shows; search never returns a disabled one.
+    :param in_index: Whether the keyword table, or the vector store, holds it. Without that search cannot find it;
+        with it, a disabled one uses up a place of ``top_k``.
+    :param by_hand: Whether somebody disabled it alone.
+    """
 
     content: str
-    keywords: list[str]
-    enabled: bool = True
+    key: str
+    given: list[str] | None = None
+    enabled: bool = False
+    in_index: bool = False
+    by_hand: bool = False
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """The words that find it in an economy knowledge base."""
+        return keywords(self.content) if self.given is None else tuple(self.given)
+
+    def show(self, enabled: bool, *, in_index: bool) -> None:
+        """Enable or disable it as its whole document."""
+        self.enabled = enabled
+        self.in_index = in_index
+        self.by_hand = self.by_hand and not enabled
+
+    def switch(self, enabled: bool) -> None:
+        """Enable or disable it alone."""
+        self.enabled = self.in_index = enabled
+        self.by_hand = not enabled
 
 
 @dataclass(slots=True, eq=False)
 class Row:
     """One document. Times are seconds since 1970, but for the locks, which go by the monotonic clock.
 
-    :param segments: Number of segments that its text makes.
+    :param own: Segments that its text makes.
     :param indexed: Whether these have been made and indexed.
-    :param in_search: ``enabled`` of the segments, which alone decides what search returns.
     :param lock_until: When Dify's lock on it ends.
     :param marks: When each stage of indexing was reached.
     :param uploads: How many contents it has had.
     :param uploaded_at: When it got the present one.
     :param file: The file that it was made of; ``None``: it was made of a text.
     :param flaw: Why the worker cannot index the present content.
+    :param rule: How it is cut; ``None``: by Dify's automatic rule.
     :param added: Segments that were added by hand, behind those of its text.
     :param metadata: Values by name, those of fields that do not exist included.
     :param metadata_lock_until: When Dify's lock on its metadata ends, by the monotonic clock.
@@ -55,7 +87,7 @@ class Row:
     text: str
     position: int
     created_at: float
-    segments: int = 1
+    own: list[Segment] = field(default_factory=list)
     created_from: str = "api"
     batch: str | None = None
     word_count: int | None = None
@@ -65,7 +97,6 @@ class Row:
     enabled: bool = True
     archived: bool = False
     indexed: bool = False
-    in_search: bool = False
     lock_until: float = 0.0
     updated_at: float = 0.0
     completed_at: float | None = None
@@ -77,14 +108,16 @@ class Row:
     uploaded_at: float = 0.0
     file: Upload | None = None
     flaw: str | None = None
+    rule: Rule | None = None
     added: list[Segment] = field(default_factory=list)
+    number_added: int = 0
     metadata: dict[str, Any] | None = None
     metadata_lock_until: float = 0.0
 
     @property
     def searchable(self) -> bool:
         """Whether search can return it, whatever its flags say."""
-        return self.indexed and self.in_search
+        return self.indexed and any(one.enabled and one.in_index for one in self.visible)
 
     @property
     def display_status(self) -> str:
@@ -100,36 +133,36 @@ class Row:
         return "available" if self.enabled else "disabled"
 
     @property
-    def own_segments(self) -> int:
-        """Segments that its text has made: none before it is split."""
-        split = self.indexed or self.indexing_status in ("indexing", "completed", "error")
-        return self.segments if split else 0
+    def segments(self) -> int:
+        """How many segments its text makes."""
+        return len(self.own)
 
     @property
-    def visible_segments(self) -> int:
-        """Segments that exist."""
-        return self.own_segments + len(self.added)
+    def visible(self) -> list[Segment]:
+        """Segments that exist: those of its text are none before it is split."""
+        split = self.indexed or self.indexing_status in ("indexing", "completed", "error")
+        return [*self.own, *self.added] if split else list(self.added)
 
-    def finds(self, index: int) -> bool:
-        """Whether search can return that segment."""
-        number = self.own_segments
-        return self.searchable if index < number else self.indexed and self.added[index - number].enabled
+    def show(self, enabled: bool, *, lost: bool = False) -> None:
+        """Put all its segments into search, or take them out.
 
-    def show(self, enabled: bool) -> None:
-        """Put all its segments into search, or take them out."""
-        self.in_search = enabled
-        for segment in self.added:
-            segment.enabled = enabled
+        :param lost: The write of the index gets lost: what it held before, it holds still.
+        """
+        for segment in [*self.own, *self.added]:
+            segment.show(enabled, in_index=segment.in_index if lost else enabled)
 
     @property
     def content(self) -> bytes:
         """What it was made of."""
         return self.text.encode() if self.file is None else self.file.content
 
-    def take(self, text: str, segments: int, file: Upload | None, at: float) -> None:
+    def cut(self, pieces: Sequence[str]) -> None:
+        """Have these segments, which are in no index yet."""
+        self.own = [Segment(text, f"{self.uploads}.{index}") for index, text in enumerate(pieces)]
+
+    def take(self, text: str, file: Upload | None, at: float) -> None:
         """Get another content, which waits for its indexing."""
         self.text = text
-        self.segments = segments
         self.file = file
         self.flaw = None if file is None else file.flaw
         self.uploads += 1
@@ -151,13 +184,17 @@ class Row:
         for earlier in RUNNING[: RUNNING.index(stage) + 1]:
             self.marks.setdefault(earlier, at)
 
-    def complete_indexing(self, at: float) -> None:
-        """Come to the end of indexing. The flags play no part in it: an archived document becomes searchable too."""
+    def complete_indexing(self, at: float, *, lost: bool = False) -> None:
+        """Come to the end of indexing. The flags play no part in it: an archived document becomes searchable too.
+
+        :param lost: Its keywords get lost: it looks complete, and search does not find it.
+        """
         self.indexing_status = "completed"
         self.paused = False
         self.error = None
         self.completed_at = at
-        self.indexed = self.in_search = True
+        self.indexed = True
+        self.show(True, lost=lost)
         self.word_count = len(self.text)
         self.tokens = self.dataset.tokens(self.text)
         self.mark("indexing", at)
@@ -170,15 +207,24 @@ class Row:
         self.completed_at = None
         self.touch(at)
 
-    def restart_indexing(self, batch: str, at: float) -> None:
-        """Go back to the start: until indexing is through, search lacks it."""
+    def restart_indexing(self, batch: str, at: float, *, pieces: Sequence[str] | None = None) -> None:
+        """Go back to the start: until indexing is through, search lacks it.
+
+        :param pieces: The texts of its new segments; ``None``: as before.
+        """
         self.batch = batch
+        self.cut([one.content for one in self.own] if pieces is None else pieces)
         self.indexing_status = "waiting"
         self.indexed = False
         self.added = []
         self.error = self.completed_at = None
         self.marks = {}
         self.touch(at)
+
+
+def derived_id(document: Row, what: str) -> str:
+    """The id of something that belongs to a document and that nobody changes."""
+    return f"{zlib.crc32(what.encode()) ^ int(document.id[:8], 16):08x}{document.id[8:]}"
 
 
 def parse_document_id(value: object) -> str:

@@ -16,7 +16,12 @@ LONGEST_SEGMENT = 4000
 
 def check_text(version: str, body: Json) -> None:
     """The model of a request that brings a text: all that is wrong in it is told at once."""
-    complaints = [missing(name, body) for name in ("name", "text") if body.get(name) is None]
+    complaints = []
+    for name in ("name", "text"):
+        if name not in body:
+            complaints.append(missing(name, body))
+        elif not isinstance(body[name], str):
+            complaints.append(Complaint(name, "Input should be a valid string", "string_type", body[name]))
     complaints += _mode_complaints(body)
     form = body.get("doc_form", "text_model")
     if form not in FORMS and not version.startswith("1.12."):
@@ -36,9 +41,19 @@ def check_config(version: str, dataset: Dataset, body: Json) -> None:
     if complaints:
         raise invalid(version, "KnowledgeConfig", *complaints)
     check_rule(body)
-    form = body.get("doc_form") or dataset.doc_form or "text_model"
-    if dataset.doc_form not in (None, form):
+    check_form(dataset, body)
+
+
+def check_form(dataset: Dataset, body: Json) -> None:
+    """Leaving the form out counts as ``text_model`` (1.16.0, file 27)."""
+    if dataset.doc_form not in (None, body.get("doc_form") or "text_model"):
         raise InvalidParamError("doc_form is different from the dataset doc_form.")
+
+
+def check_provider(dataset: Dataset) -> None:
+    """Read in Dify's source for files, not recorded; taken to be the same for texts."""
+    if dataset.provider == "external":
+        raise InvalidParamError("External datasets are not supported.")
 
 
 def _mode_complaints(body: Json) -> list[Complaint]:

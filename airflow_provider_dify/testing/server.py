@@ -192,7 +192,9 @@ async def _form(request: Request) -> Form:
                     fields.setdefault(name, value)
                 else:
                     content = await value.read()
-                    files.append(Upload(name, value.filename or "", content, value.content_type or ""))
+                    # A form cannot write a quotation mark into a name, and Dify's framework puts it back.
+                    file_name = (value.filename or "").replace("%22", '"')
+                    files.append(Upload(name, file_name, content, value.content_type or ""))
     except MultiPartException:
         return Form()
     return Form(fields, tuple(files))

@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import zlib
 from typing import Any
 
+from airflow_provider_dify.testing.cutting import Rule
 from airflow_provider_dify.testing.fields import BUILT_IN
 from airflow_provider_dify.testing.replies import Json
-from airflow_provider_dify.testing.rows import RUNNING, Row
+from airflow_provider_dify.testing.rows import RUNNING, Row, Segment, derived_id
 from airflow_provider_dify.testing.world import Dataset
-
-_RULES: Json = {
-    "mode": "automatic",
-    "rules": {
-        "pre_processing_rules": [
-            {"id": "remove_extra_spaces", "enabled": True},
-            {"id": "remove_urls_emails", "enabled": False},
-        ],
-        "segmentation": {"delimiter": "\n", "max_tokens": 500, "chunk_overlap": 50},
-    },
-}
 
 
 def whole(at: float | None) -> int | None:
     """A time as Dify writes it: whole seconds since 1970."""
     return None if at is None else round(at)
-
-
-def derived_id(document: Row, what: str) -> str:
-    """The id of something that belongs to a document and that nobody changes."""
-    return f"{zlib.crc32(what.encode()) ^ int(document.id[:8], 16):08x}{document.id[8:]}"
 
 
 def dataset_json(dataset: Dataset, *, created: bool = False, single: bool = False) -> Json:
@@ -40,12 +24,12 @@ def dataset_json(dataset: Dataset, *, created: bool = False, single: bool = Fals
     :param single: As answered for one, where ``search_method`` is what economy datasets really do.
     """
     world, number = dataset.world, len(dataset)
-    at, economy = whole(dataset.created_at), dataset.indexing_technique != "high_quality"
-    return {
+    at, economy = whole(dataset.created_at), not dataset.has_vectors
+    body = {
         "id": dataset.id,
         "name": dataset.name,
-        "description": "",
-        "provider": "vendor",
+        "description": dataset.description,
+        "provider": dataset.provider,
         "permission": "only_me",
         "data_source_type": "upload_file" if number else None,
         "indexing_technique": dataset.indexing_technique,
@@ -60,7 +44,8 @@ def dataset_json(dataset: Dataset, *, created: bool = False, single: bool = Fals
         "embedding_model": None if economy else "text-embedding-3-small",
         "embedding_model_provider": None if economy else "langgenius/openai/openai",
         "embedding_available": None if created else dataset.embedding_available,
-        "retrieval_model_dict": _retrieval_model("keyword_search" if single and economy else "semantic_search"),
+        "retrieval_model_dict": dataset.retrieval_model
+        or _retrieval_model("keyword_search" if single and economy else "semantic_search"),
         "summary_index_setting": dict.fromkeys(("enable", "model_name", "model_provider_name", "summary_prompt")),
         "tags": [],
         "doc_form": dataset.doc_form,
@@ -71,7 +56,7 @@ def dataset_json(dataset: Dataset, *, created: bool = False, single: bool = Fals
         "doc_metadata": _dataset_fields(dataset),
         "built_in_field_enabled": dataset.fields.built_in,
         "pipeline_id": None,
-        "runtime_mode": "general",
+        "runtime_mode": dataset.runtime_mode,
         "chunk_structure": None,
         "icon_info": dict.fromkeys(("icon_type", "icon", "icon_background", "icon_url")),
         "is_published": False,
@@ -80,6 +65,8 @@ def dataset_json(dataset: Dataset, *, created: bool = False, single: bool = Fals
         "enable_api": dataset.api_enabled,
         "is_multimodal": False,
     }
+    # New in 1.16.0 (file 20).
+    return body | {"maintainer": world.user_id} if world.is_recent else body
 
 
 def _dataset_fields(dataset: Dataset) -> list[Json]:
@@ -121,7 +108,7 @@ def _common(document: Row) -> Json:
         "id": document.id,
         "position": document.position,
         "data_source_type": "upload_file",
-        "dataset_process_rule_id": derived_id(document, "rule"),
+        "dataset_process_rule_id": _rule(document).id,
         "name": document.name,
         "created_from": document.created_from,
         "created_by": world.user_id,
@@ -167,12 +154,16 @@ def single_document(document: Row, metadata: str) -> Json:
     extra: Json = {"doc_type": None, "doc_metadata": document.dataset.fields.details(document)}
     if metadata == "only":
         return {"id": document.id, **extra}
-    number = document.visible_segments
-    rule = {"id": derived_id(document, "rule"), "dataset_id": document.dataset.id, **_RULES}
+    number, rule, latest = len(document.visible), _rule(document), document.dataset.rule or _rule(document)
     body = _common(document) | {
         "data_source_info": {"upload_file": _upload_file(document)},
-        "dataset_process_rule": _RULES,
-        "document_process_rule": rule,
+        "dataset_process_rule": {"mode": latest.mode, "rules": dict(latest.rules)},
+        "document_process_rule": {
+            "id": rule.id,
+            "dataset_id": document.dataset.id,
+            "mode": rule.mode,
+            "rules": dict(rule.rules),
+        },
         "completed_at": whole(document.completed_at),
         "updated_at": whole(document.updated_at),
         "indexing_latency": None if document.completed_at is None else 0.02,
@@ -183,9 +174,13 @@ def single_document(document: Row, metadata: str) -> Json:
     return body if metadata == "without" else body | extra
 
 
+def _rule(document: Row) -> Rule:
+    return document.rule or Rule.of(derived_id(document, "rule"), {})
+
+
 def indexing_state(document: Row) -> Json:
     """How far the indexing of a document has come; completed segments are counted at the end only."""
-    total, completed = document.visible_segments, document.indexing_status == "completed"
+    total, completed = len(document.visible), document.indexing_status == "completed"
     marks = document.marks
     started = marks.get(RUNNING[0], document.completed_at)
     return {
@@ -204,40 +199,37 @@ def indexing_state(document: Row) -> Json:
     }
 
 
-def segment_texts(document: Row) -> list[str]:
-    """The text, cut into as many pieces as the document has segments, and what was added by hand."""
-    added = [one.content for one in document.added]
-    number = document.own_segments
-    words = document.text.split()
-    if number <= 1:
-        return [document.text] * number + added
-    return [" ".join(words[index::number]) or document.text for index in range(number)] + added
+def segment_json(document: Row, segment: Segment, *, found: bool = False) -> Json:
+    """One segment. Its ``enabled`` does not prove that search finds it; before indexing ends it means nothing.
 
-
-def segment_json(document: Row, index: int, text: str) -> Json:
-    """One segment. Its ``enabled`` is what search goes by; before indexing ends it is true and means nothing."""
-    indexed, number = document.indexed, document.own_segments
-    keywords = sorted(set(text.lower().split()))[:10] if index < number else document.added[index - number].keywords
-    enabled = document.finds(index) if indexed else True
+    :param found: As a search shows it.
+    """
+    indexed, text = document.indexed, segment.content
+    segments = document.visible
+    words: list[str] | None = list(segment.keywords)
+    if document.dataset.has_vectors and segment.given is None:
+        words = [] if found else None
+    enabled = segment.enabled if indexed else True
     at = whole(document.completed_at or document.created_at)
+    user = document.dataset.world.user_id
     return {
-        "id": derived_id(document, f"segment {index}"),
-        "position": index + 1,
+        "id": derived_id(document, f"segment {segment.key}"),
+        "position": segments.index(segment) + 1 if segment in segments else 1,
         "document_id": document.id,
         "content": text,
         "sign_content": text,
         "answer": None,
         "word_count": len(text),
         "tokens": 0,
-        "keywords": keywords,
-        "index_node_id": derived_id(document, f"node {index}"),
+        "keywords": words,
+        "index_node_id": derived_id(document, f"node {segment.key}"),
         "index_node_hash": hashlib.sha256(text.encode()).hexdigest(),
         "hit_count": 0,
         "enabled": enabled,
         "disabled_at": None if enabled else whole(document.updated_at),
-        "disabled_by": None,
+        "disabled_by": user if segment.by_hand else None,
         "status": "completed" if indexed else "indexing",
-        "created_by": document.dataset.world.user_id,
+        "created_by": user,
         "created_at": at,
         "updated_at": at,
         "updated_by": None,
@@ -245,16 +237,46 @@ def segment_json(document: Row, index: int, text: str) -> Json:
         "completed_at": at if indexed else None,
         "error": None,
         "stopped_at": None,
-        "child_chunks": [],
+        "child_chunks": _children(document, segment),
         "attachments": [],
         "summary": None,
     }
 
 
-def record_json(document: Row, index: int, text: str, score: float) -> Json:
-    """One find of a search."""
+def children(document: Row, segment: Segment) -> list[str]:
+    """The texts of the child chunks of a segment; only a parent-child knowledge base has any."""
+    if document.dataset.doc_form != "hierarchical_model":
+        return []
+    return _rule(document).children(segment.content)
+
+
+def _children(document: Row, segment: Segment) -> list[Json]:
+    at, key = whole(document.created_at), segment.key
+    return [
+        {
+            "id": derived_id(document, f"child {key}.{index}"),
+            "segment_id": derived_id(document, f"segment {key}"),
+            "content": text,
+            "position": index + 1,
+            "word_count": len(text),
+            "type": "automatic",
+            "created_at": at,
+            "updated_at": at,
+        }
+        for index, text in enumerate(children(document, segment))
+    ]
+
+
+def record_json(document: Row, one: Segment, score: float, found: tuple[tuple[int, float], ...]) -> Json:
+    """One find of a search.
+
+    :param found: Numbers and scores of the child chunks.
+    """
     left_out = {"updated_at", "updated_by", "child_chunks", "attachments", "summary"}
-    segment = {key: value for key, value in segment_json(document, index, text).items() if key not in left_out}
+    shown = segment_json(document, one, found=True)
+    parts = [(shown["child_chunks"][index], value) for index, value in found]
+    nodes = [{key: child[key] for key in ("id", "content", "position")} | {"score": value} for child, value in parts]
+    segment = {key: value for key, value in shown.items() if key not in left_out}
     segment["document"] = {
         "id": document.id,
         "data_source_type": "upload_file",
@@ -266,7 +288,7 @@ def record_json(document: Row, index: int, text: str, score: float) -> Json:
     none: Any = None if legacy else []
     return {
         "segment": segment,
-        "child_chunks": none,
+        "child_chunks": nodes or none,
         "score": score,
         "tsne_position": None,
         "files": none,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from airflow_provider_dify.testing.pool import Job, Pool, Step
 from airflow_provider_dify.testing.rows import LOCK_SECONDS, Row
 
 if TYPE_CHECKING:
@@ -22,61 +22,40 @@ RACE_SLOW_JOB = 1 / 40
 SLOW_DATASET = 1000
 SLOW_SEGMENTS = 30
 
+#: Jobs that Dify's worker runs side by side unless it is set up otherwise (``-c 4`` in its Docker image).
+USUAL_JOBS = 4
+#: The version whose jobs overwrite each other's keywords: 1.15.0 with four jobs lost none.
+LOSES_KEYWORDS = "1.16.0"
+
 DEFAULT_FAILURE = "Failed to process the document in the index."
 
 Change = Literal["add", "remove"]
-Step = tuple[float, Callable[[float], None]]
-
-
-@dataclass
-class Job:
-    """One job in a queue: steps of so many seconds, each with what it does at its end."""
-
-    document: Row
-    steps: deque[Step]
-    queued_at: float
-
-
-class Lane:
-    """A queue that is worked through one job at a time, first in, first out."""
-
-    def __init__(self) -> None:
-        self.jobs: deque[Job] = deque()
-        self.free_at = 0.0
-
-    def next_due(self) -> float | None:
-        """When the next step ends."""
-        if not self.jobs:
-            return None
-        job = self.jobs[0]
-        return max(job.queued_at, self.free_at) + job.steps[0][0]
-
-    def step(self, due: float, at: float) -> None:
-        """End the next step."""
-        job = self.jobs[0]
-        _, act = job.steps.popleft()
-        self.free_at = due
-        act(at)
-        if not job.steps:
-            self.jobs.popleft()
+LostKeywords = float | Literal["never", "always"]
 
 
 class Worker:
-    """The worker. Changes of status and indexing go through two queues, as in Dify, which run side by side.
+    """The worker. Changes of status and indexing wait in one queue, and ``jobs`` of them run side by side.
 
     Its settings may be changed at any time:
 
+    * ``jobs``: how many run side by side.
+    * ``lost_keywords``: how often a job in an economy knowledge base of Dify 1.16.0 loses what it writes because
+      another one overwrites it: ``never``; ``always``, even if it runs alone, which is a broken server; or a share
+      above 0 and up to 1 of the jobs that overlap with another one on the same knowledge base. A job that adds leaves
+      a document which looks fine and which search does not find; one that removes leaves keywords behind, which use up
+      places of ``top_k`` (not with ``always``).
     * ``seconds_per_job``: how long a change of status takes it, per document.
     * ``seconds_per_document``, ``seconds_per_segment``: how long indexing takes it.
     * ``fail_adding``, ``fail_removing``: the text of the error in which every such job ends; ``None``: none does.
     * ``failing``: ids of documents whose jobs fail in either direction.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, jobs: int, lost_keywords: LostKeywords, seed: int) -> None:
         self._world = world
-        self._alive = True
-        self.changes = Lane()
-        self.indexing = Lane()
+        self.pool = Pool(_checked_jobs(jobs))
+        self._lost_keywords = _checked_share(lost_keywords)
+        # Luck of its own, so that ids do not depend on it.
+        self._luck = random.Random(f"keywords {seed}")
         self.seconds_per_job = 0.06
         self.seconds_per_document = 0.08
         self.seconds_per_segment = 0.0066
@@ -85,82 +64,118 @@ class Worker:
         self.failing: set[str] = set()
 
     @property
+    def jobs(self) -> int:
+        """How many jobs run side by side."""
+        return self.pool.size
+
+    @jobs.setter
+    def jobs(self, number: int) -> None:
+        with self._world.guard:
+            self._world.tick()
+            self.pool.size = _checked_jobs(number)
+            self.pool.fill(self._world.clock.monotonic())
+
+    @property
+    def lost_keywords(self) -> LostKeywords:
+        """How often a job loses its keywords."""
+        return self._lost_keywords
+
+    @lost_keywords.setter
+    def lost_keywords(self, share: LostKeywords) -> None:
+        self._lost_keywords = _checked_share(share)
+
+    @property
     def alive(self) -> bool:
         """Whether it works."""
-        return self._alive
+        return self.pool.alive
 
     @property
     def pending(self) -> int:
         """How many jobs wait or are being worked on."""
         with self._world.guard:
             self._world.tick()
-            return len(self.changes.jobs) + len(self.indexing.jobs)
+            return len(self.pool.jobs)
 
     def stop(self) -> None:
         """Take the worker down: jobs are still accepted, and wait."""
         with self._world.guard:
             self._world.tick()
-            self._alive = False
+            self.pool.alive = False
+
+    def kill(self) -> int:
+        """Take it down at once: the jobs at work are lost, and their locks stay. :return: how many were lost."""
+        with self._world.guard:
+            self._world.tick()
+            self.pool.alive = False
+            lost = len(self.pool.running)
+            self.pool.running.clear()
+            return lost
 
     def start(self) -> None:
         """Bring the worker back: it goes on with what waits."""
         with self._world.guard:
-            now = self._world.clock.monotonic()
-            for lane in (self.changes, self.indexing):
-                lane.free_at = max(lane.free_at, now)
-            self._alive = True
+            self.pool.resume(self._world.clock.monotonic())
 
     def next_due(self) -> float | None:
         """When it is through with something next; ``None``: idle, or down."""
-        if not self._alive:
-            return None
-        dues = [due for due in (self.changes.next_due(), self.indexing.next_due()) if due is not None]
-        return min(dues, default=None)
+        return self.pool.next_due()
 
     def step(self, due: float, at: float) -> None:
         """End what is due at ``due``; ``at`` is the wall clock of it."""
-        lane = self.changes if self.changes.next_due() == due else self.indexing
-        lane.step(due, at)
+        self.pool.step(due, at)
 
     def queue_change(self, document: Row, change: Change) -> None:
         """Queue the job that puts a document into the search index, or takes it out."""
-        step = (self.seconds_per_job, lambda at: self.change_index(document, change, at))
-        self.changes.jobs.append(Job(document, deque([step]), self._world.clock.monotonic()))
+        self.pool.put(self._change_job(document, change), self._world.clock.monotonic())
+
+    def run_change(self, document: Row, change: Change) -> None:
+        """Do the same at once: the worker was faster than the call that asked for it."""
+        now = self._world.clock.monotonic()
+        job = self._change_job(document, change)
+        job.next_at = now + self.seconds_per_job
+        job.meet(self.pool.running, now)
+        self._change_index(job, change, self._world.clock.time())
+
+    def _change_job(self, document: Row, change: Change) -> Job:
+        step: Step = (self.seconds_per_job, lambda job, at: self._change_index(job, change, at))
+        return Job(document, deque([step]), changes_status=True)
 
     def queue_indexing(self, document: Row, *, hangs: bool = False) -> None:
         """Queue the job that parses, splits and indexes a document; where it ``hangs``, it never comes to the end."""
         seconds = self.seconds_per_document + self.seconds_per_segment * document.segments
         steps: deque[Step] = deque(
             [
-                (0.0, lambda at: _reach(document, "parsing", at)),
-                (seconds / 4, lambda at: _reach(document, "splitting", at)),
-                (seconds / 4, lambda at: _reach(document, "indexing", at)),
-                (seconds / 2, lambda at: self._end_indexing(document, at)),
+                (0.0, lambda _, at: _reach(document, "parsing", at)),
+                (seconds / 4, lambda _, at: _reach(document, "splitting", at)),
+                (seconds / 4, lambda _, at: _reach(document, "indexing", at)),
+                (seconds / 2, self._end_indexing),
             ]
         )
         if document.flaw is not None:
             failure = document.flaw
-            steps = deque([steps[0], (seconds / 4, lambda at: _fail(document, failure, at))])
+            steps = deque([steps[0], (seconds / 4, lambda _, at: _fail(document, failure, at))])
         elif hangs:
             steps.pop()
-        self.indexing.jobs.append(Job(document, steps, self._world.clock.monotonic()))
+        self.pool.put(Job(document, steps, changes_status=False), self._world.clock.monotonic())
 
-    def _end_indexing(self, document: Row, at: float) -> None:
+    def _end_indexing(self, job: Job, at: float) -> None:
+        document = job.document
         if not _is_running(document):
             return
         if document.id in self.failing or self.fail_adding is not None:
             document.fail_indexing(self.fail_adding or DEFAULT_FAILURE, at)
         else:
-            document.complete_indexing(at)
+            document.complete_indexing(at, lost=self._loses(job, "add"))
 
-    def change_index(self, document: Row, change: Change, at: float) -> None:
+    def _change_index(self, job: Job, change: Change, at: float) -> None:
         """The job of one change. At its end, and only there, the lock goes."""
+        document = job.document
         if document.indexing_status != "completed" or document.dataset.get(document.id) is None:
             # Dify returns here before it comes to the lock, which so stays for its ten minutes.
             return
         failure = self._failure(document, change)
         if failure is None:
-            document.show(change == "add")
+            document.show(change == "add", lost=self._loses(job, change))
         elif change == "add":
             document.enabled = False
             document.disabled_at = at
@@ -173,27 +188,54 @@ class Worker:
             document.touch(at)
         document.lock_until = 0.0
 
+    def _loses(self, job: Job, change: Change) -> bool:
+        """Whether the write of a job is lost: another one has read the keyword table before, and writes after it."""
+        dataset, share = job.document.dataset, self._lost_keywords
+        if dataset.has_vectors:
+            return change == "remove" and dataset.refuses_deletes
+        if self._world.version != LOSES_KEYWORDS or share == "never":
+            return False
+        if isinstance(share, str):
+            return change == "add"
+        return job.overlapped and self._luck.random() < share
+
     def _failure(self, document: Row, change: Change) -> str | None:
         if document.id in self.failing:
             return (self.fail_adding if change == "add" else self.fail_removing) or DEFAULT_FAILURE
         if change == "remove":
             return self.fail_removing
         dataset = document.dataset
-        vectors = dataset.indexing_technique == "high_quality" and dataset.duplicate_insert_fails
-        if vectors and document.in_search:
-            return "The vector store refused the insert: the ids exist already."
+        if dataset.has_vectors and dataset.duplicate_insert_fails:
+            there = next((one for one in document.visible if one.in_index), None)
+            if there is not None:
+                return dataset.duplicate_key(document, there)
         return self.fail_adding
 
-    def wins_race(self, document: Row, *, new_connection: bool, alone: bool) -> bool:
+    def wins_race(self, document: Row, change: Change, *, new_connection: bool, alone: bool) -> bool:
         """Whether the first job of a call is through before the call sets its lock."""
         world = self._world
-        if not self._alive or world.lock_race == "never":
+        if not self.alive or world.lock_race == "never":
             return False
         if world.lock_race == "always":
             return True
-        if self.changes.jobs:
+        if any(job.changes_status for job in self.pool.jobs):
+            return False
+        if document.dataset.has_vectors and change == "add":
+            # Embedding takes its time: 0 of 20 calls left a lock behind (1.16.0).
             return False
         return world.random.random() < race_probability(document, new_connection=new_connection, alone=alone)
+
+
+def _checked_jobs(number: int) -> int:
+    if number < 1:
+        raise ValueError(f"jobs is {number!r}, and should be 1 or more")
+    return number
+
+
+def _checked_share(share: LostKeywords) -> LostKeywords:
+    if share not in ("never", "always") and (isinstance(share, str) or not 0 < share <= 1):
+        raise ValueError(f"lost_keywords is {share!r}, and should be 'never', 'always', or above 0 and up to 1")
+    return share
 
 
 def race_probability(document: Row, *, new_connection: bool, alone: bool) -> float:
@@ -249,11 +291,7 @@ class Broker:
         """Drop every job that waits, as a restart without persistence does; locks stay. :return: how many."""
         with self._world.guard:
             self._world.tick()
-            worker = self._world.worker
-            lost = len(worker.changes.jobs) + len(worker.indexing.jobs)
-            worker.changes.jobs.clear()
-            worker.indexing.jobs.clear()
-            return lost
+            return self._world.worker.pool.clear()
 
     def dispatch(
         self, jobs: list[tuple[Row, Change | None]], *, new_connection: bool, alone: bool
@@ -267,8 +305,8 @@ class Broker:
                 return BrokerError("out of memory")
             if not self.alive:
                 error = BrokerError("connection refused")
-            elif first and world.worker.wins_race(document, new_connection=new_connection, alone=alone):
-                world.worker.change_index(document, change, world.clock.time())
+            elif first and world.worker.wins_race(document, change, new_connection=new_connection, alone=alone):
+                world.worker.run_change(document, change)
             else:
                 world.worker.queue_change(document, change)
             first = False

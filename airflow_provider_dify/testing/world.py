@@ -13,11 +13,12 @@ from itertools import count
 from typing import Any, Literal
 
 from airflow_provider_dify.testing.clock import Clock, VirtualClock
+from airflow_provider_dify.testing.cutting import Rule, has_text
 from airflow_provider_dify.testing.documents import Document
 from airflow_provider_dify.testing.fields import Fields
-from airflow_provider_dify.testing.rows import Row
+from airflow_provider_dify.testing.rows import Row, Segment, derived_id
 from airflow_provider_dify.testing.uploads import Upload
-from airflow_provider_dify.testing.worker import Broker, Worker
+from airflow_provider_dify.testing.worker import USUAL_JOBS, Broker, LostKeywords, Worker
 
 LockRace = Literal["measured", "always", "never"]
 
@@ -37,12 +38,26 @@ class Dataset:
         self.name = name
         self.indexing_technique = indexing_technique
         self.created_at = world.clock.time()
+        self.description = ""
+        #: How apps search it, if somebody set that up; parts may be null or missing, such as ``weights``.
+        self.retrieval_model: dict[str, Any] | None = None
         #: Whether the knowledge base may be used through the API.
         self.api_enabled = True
         #: ``False``: the embedding model is gone, and every action is refused.
         self.embedding_available = True
-        #: Whether the vector store refuses vectors that it has already; only matters with ``high_quality``.
-        self.duplicate_insert_fails = False
+        #: ``rag_pipeline``: made by a knowledge pipeline.
+        self.runtime_mode = "general"
+        #: ``external``: its documents are elsewhere, and it takes none.
+        self.provider = "vendor"
+        #: Whether the vector store refuses vectors that it has already, as pgvector does; only matters with
+        #: ``high_quality``, as do the next two.
+        self.duplicate_insert_fails = True
+        #: Whether the vector store keeps what it should delete; nobody is told.
+        self.refuses_deletes = False
+        #: How many segments the vector store looks at for a search, unless its ``top_k`` is large.
+        self.candidates = 40
+        #: The latest rule of processing, which holds for documents that come without one.
+        self.rule: Rule | None = None
         #: Fields of metadata, and which documents have values for them.
         self.fields = Fields()
         #: Form of its documents, which the first one decides.
@@ -58,6 +73,18 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether search goes by vectors, not by keywords."""
+        return self.indexing_technique == "high_quality"
+
+    def duplicate_key(self, document: Row, segment: Segment) -> str:
+        """What pgvector says of a vector that it has already (1.16.0, file 23)."""
+        table = f"embedding_vector_index_{self.id.replace('-', '_')}"
+        key = derived_id(document, f"node {segment.key}")
+        text = f'duplicate key value violates unique constraint "{table[:58]}_pkey"'
+        return f"{text}\nDETAIL:  Key (id)=({key}) already exists.\n"
 
     @property
     def documents(self) -> list[Document]:
@@ -87,7 +114,8 @@ class Dataset:
     ) -> Document:
         """Put a document there in any state, without a request.
 
-        :param text: Its text; search finds it by these words.
+        :param text: Its text; search finds it by these words. Without any there are no segments, as of a file in which
+            Dify finds none.
         :param segments: Number of segments the text is cut into.
         :param indexing_status: As Dify has it. One that is not ``completed`` stays so until
             :meth:`Document.finish_indexing` or :meth:`Document.fail_indexing` is called.
@@ -103,7 +131,8 @@ class Dataset:
         world = self.world
         with world.guard:
             completed = indexing_status == "completed"
-            row = self.new_row(name, text, segments, id, created_at)
+            row = self.new_row(name, text, id, created_at)
+            row.cut(_pieces(text, segments))
             at = row.created_at
             row.updated_at = at if updated_at is None else updated_at
             row.hit_count = hit_count
@@ -117,8 +146,9 @@ class Dataset:
             row.archived = archived
             row.paused = paused
             row.error = error
-            row.in_search = (completed and enabled and not archived) if in_search is None else in_search
-            row.indexed = completed or row.in_search
+            shown = (completed and enabled and not archived) if in_search is None else in_search
+            row.show(shown)
+            row.indexed = completed or shown
             self.insert(row)
             if metadata:
                 self.set_metadata(row, metadata)
@@ -144,13 +174,11 @@ class Dataset:
             ids.append(self.add_field(name, kind) if known is None else known.id)
         self.fields.assign(row, dict(values), ids)
 
-    def new_row(
-        self, name: str, text: str, segments: int, row_id: str | None = None, created_at: float | None = None
-    ) -> Row:
+    def new_row(self, name: str, text: str, row_id: str | None = None, created_at: float | None = None) -> Row:
         """Make a document that waits for its indexing; it is not filed yet."""
         at = self.world.clock.time() if created_at is None else created_at
         position = next(reversed(self._rows.values())).position + 1 if self._rows else 1
-        made = Row(self, row_id or self.world.new_id(), name, text, position, at, segments)
+        made = Row(self, row_id or self.world.new_id(), name, text, position, at)
         made.updated_at = made.uploaded_at = at
         return made
 
@@ -210,6 +238,14 @@ class Dataset:
         return sum(row.display_status == "available" for row in self._rows.values())
 
 
+def _pieces(text: str, number: int) -> list[str]:
+    """A text cut into so many segments: none, where there is nothing in it."""
+    if not has_text(text):
+        return []
+    words = text.split()
+    return [text] if number == 1 else [" ".join(words[index::number]) or text for index in range(number)]
+
+
 def _newest_first(row: Row) -> tuple[float, int]:
     return -row.created_at, -row.position
 
@@ -228,7 +264,16 @@ class World:
     :param clock: Time; nothing happens in here but when somebody asks what has become due.
     """
 
-    def __init__(self, clock: Clock, *, version: str, seed: int, lock_race: LockRace) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        version: str,
+        seed: int,
+        lock_race: LockRace,
+        jobs: int = USUAL_JOBS,
+        lost_keywords: LostKeywords = "never",
+    ) -> None:
         self.clock = clock
         self.version = version
         self.lock_race = lock_race
@@ -238,18 +283,29 @@ class World:
         self.rows: dict[str, Row] = {}
         #: Keys, each with the knowledge base that it is bound to, if any.
         self.keys: dict[str, Dataset | None] = {}
-        self.worker = Worker(self)
+        self.worker = Worker(self, jobs=jobs, lost_keywords=lost_keywords, seed=seed)
         self.broker = Broker(self)
         self.user_id = self.new_id()
+        #: Tags of knowledge bases, as the API shows them.
+        self.tags: list[dict[str, Any]] = []
         self._events: list[tuple[float, int, Event]] = []
         self._count = count()
         self._ticking = False
         if isinstance(clock, VirtualClock):
             clock.on_advance(self.tick)
 
+    @property
+    def is_recent(self) -> bool:
+        """Whether this Dify has what 1.16.0 brought."""
+        return [int(part) for part in self.version.split(".")[:2]] >= [1, 16]
+
     def new_id(self) -> str:
         """A UUID, the same ones in the same order for the same seed."""
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+
+    def new_rule(self, given: Mapping[str, Any]) -> Rule:
+        """The rule that a request brings, as a row of its own."""
+        return Rule.of(self.new_id(), given)
 
     def new_batch(self) -> str:
         """Name of a batch: the time, and digits at random."""

@@ -108,11 +108,15 @@ class DifyRollbackTrigger(_SwitchingTrigger):
     :param tolerate: Outcomes that fail nothing.
     :param batch_size: How many documents one request names at most.
     :param poll_interval: Seconds between two looks while waiting.
+    :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
     :param started: When the task began, in seconds since the epoch.
     :param timeout: Seconds from then until which it waits.
     """
 
-    _names = ("dify_conn_id", "manifest", "found", "tolerate", "batch_size", "poll_interval", "started", "timeout")
+    _names = (
+        "dify_conn_id", "manifest", "found", "tolerate", "batch_size", "poll_interval", "prove_by", "started",
+        "timeout",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -123,6 +127,7 @@ class DifyRollbackTrigger(_SwitchingTrigger):
         tolerate: list[str],
         batch_size: int,
         poll_interval: float,
+        prove_by: str,
         started: float,
         timeout: float,
     ) -> None:
@@ -133,10 +138,11 @@ class DifyRollbackTrigger(_SwitchingTrigger):
         self.tolerate = tolerate
         self.batch_size = batch_size
         self.poll_interval = poll_interval
+        self.prove_by = prove_by
         self.started = started
         self.timeout = timeout
 
     def resumed(self) -> Rollback:
         """Return the rollback."""
-        pace = Pace(self.batch_size, self.poll_interval)
+        pace = Pace(self.batch_size, self.poll_interval, prove_by=self.prove_by)
         return Rollback(self.manifest, tolerate=self.tolerate, pace=pace, found=flags_from(self.found))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.contract.recordings import Record
+from tests.contract.recordings import UUID, Record
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,8 @@ def document_differences(record: Record, answer: Answer) -> Iterator[str]:
 
 
 def _without_paths(value: Any) -> Any:
-    """A text without the names of temporary files, which are other ones each time."""
-    return re.sub(r"/tmp/\w+/\w+", "", value) if isinstance(value, str) else value
+    """A text without the names of temporary files and without ids, which are other ones each time."""
+    return re.sub(rf"/tmp/\w+/\w+|embedding_vector_index_\w+|{UUID}", "", value) if isinstance(value, str) else value
 
 
 def search_differences(record: Record, answer: Answer) -> Iterator[str]:
@@ -131,3 +131,15 @@ def search_differences(record: Record, answer: Answer) -> Iterator[str]:
     found = [sorted(one["segment"]["document"]["name"] for one in body.get("records", ())) for body in (old, new)]
     if found[0] != found[1]:
         yield f"found {found[1]}, not {found[0]}"
+
+
+def segment_differences(record: Record, answer: Answer) -> Iterator[str]:
+    """For segments: the same texts in the same order, enabled or not."""
+    old, new = record.answer_json(), answer.json()
+    if not (isinstance(old, dict) and isinstance(new, dict) and isinstance(old.get("data"), list)):
+        return
+    seen = [[(one["content"], one["enabled"]) for one in body.get("data", ())] for body in (old, new)]
+    if seen[0] != seen[1]:
+        yield f"segments {seen[1]}, not {seen[0]}"
+    if old.get("total") != new.get("total"):
+        yield f"{new.get('total')} segments, not {old.get('total')}"

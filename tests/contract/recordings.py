@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 DATA = Path(__file__).parent / "data"
-VERSIONS = ("1.14.1", "1.12.1")
+VERSIONS = ("1.16.0", "1.14.1", "1.12.1")
 
 UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _LEFT_OUT = re.compile(r"<(\d+) bytes>")

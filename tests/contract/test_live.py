@@ -23,7 +23,7 @@ def test_a_live_dify_answers_as_recorded() -> None:
 
 
 def test_what_is_asked_of_a_live_dify_holds_for_the_simulator() -> None:
-    with FakeDify(clock=SystemClock(), lock_race="never") as dify:
+    with FakeDify(version="1.14.1", clock=SystemClock(), lock_race="never") as dify:
         dify.worker.seconds_per_document = dify.worker.seconds_per_segment = 0.0
         live = Live(dify.base_url, dify.api_key)
         live.play("1.14.1")

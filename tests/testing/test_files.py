@@ -37,7 +37,7 @@ def test_a_file_becomes_a_document(client: Client, sim: FakeDify, kb: Dataset) -
     assert (document.indexing_status, document.in_search) == ("parsing", False)
     sim.settle()
     assert (document.name, document.content, document.display_status) == ("Pinguine.md", content, "available")
-    assert document.text.endswith("schwimmen. \N{REPLACEMENT CHARACTER}")
+    assert document.text.endswith("schwimmen. \N{LATIN SMALL LETTER E WITH ACUTE}")
     assert sim.search(kb, "pinguine") == ["Pinguine.md"]
     seen = client.get(f"/datasets/{kb.id}/documents").json()["data"][0]
     file = seen["data_source_detail_dict"]["upload_file"]

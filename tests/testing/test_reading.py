@@ -183,7 +183,7 @@ def test_paths_that_lead_nowhere(client: Client, kb: Dataset, method: str, path:
     answer = client.call(method, path.replace("{kb}", kb.id))
     assert answer.status_code == status
     assert answer.headers["Content-Type"].startswith("text/html") == page
-    assert answer.headers["X-Version"] == "1.14.1"
+    assert answer.headers["X-Version"] == "1.16.0"
     assert answer.headers["X-Env"] == "PRODUCTION"
 
 

@@ -36,6 +36,7 @@ def test_a_lock_can_run_out_before_its_job_does(client: Client, sim: FakeDify, k
 
 def test_the_worker_takes_one_job_after_the_other(client: Client, sim: FakeDify, kb: Dataset) -> None:
     documents = kb.add_documents(10)
+    sim.worker.jobs = 1
     sim.worker.seconds_per_job = 1.0
     client.change("disable", *documents)
     sim.clock.advance(4.5)
@@ -128,7 +129,7 @@ def test_jobs_can_be_lost_in_the_queue(client: Client, sim: FakeDify, kb: Datase
 def test_creating_runs_through_the_stages(client: Client, sim: FakeDify, kb: Dataset) -> None:
     body = {
         "name": "new",
-        "text": "zebra " * 400,
+        "text": "zebra " * 200,
         "indexing_technique": "economy",
         "process_rule": {"mode": "automatic"},
     }

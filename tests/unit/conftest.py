@@ -34,7 +34,8 @@ KEY = "dataset-Qm7tZk2Xw9Lr4VbN8yHc1JdF"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 CLOUD = "https://api.dify.ai/v1"
 OUTCOMES = (
-    "changed", "unchanged", "missing", "refused", "not_ready", "busy", "reverted", "lagging", "not_attempted",
+    "changed", "unchanged", "missing", "refused", "not_ready", "busy", "reverted", "lagging", "not_searchable",
+    "not_attempted",
 )  # fmt: skip
 
 

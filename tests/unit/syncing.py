@@ -94,7 +94,7 @@ def _kind(request: RequestRecord, kb: Dataset) -> str:
 
 def changing(requests: Sequence[RequestRecord]) -> list[RequestRecord]:
     """Those that change something."""
-    return [request for request in requests if request.method != "GET"]
+    return [request for request in requests if request.changes]
 
 
 def abandoned(flow: Flow[Any], after: int) -> Flow[bool]:

@@ -212,4 +212,4 @@ def test_the_version_of_the_server_is_known(dify: FakeDify) -> None:
                 await client.run(empty_list())
             return [before, page, client.server_version]
 
-    assert asyncio.run(main()) == [None, None, "1.14.1"]
+    assert asyncio.run(main()) == [None, None, "1.16.0"]

@@ -148,7 +148,7 @@ def test_an_answer_looks_the_same_both_ways(dify: FakeDify) -> None:
         assert isinstance(answer, Response)
         assert answer.at == dify.clock.time()
         answers.append(answer)
-    assert answers[0].headers["x-version"] == "1.14.1"
+    assert answers[0].headers["x-version"] == "1.16.0"
     assert answers[1].body == b"<p>***</p>"
     assert answers[1].headers["x-echo"] == "Bearer ***"
 

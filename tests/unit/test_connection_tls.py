@@ -204,18 +204,18 @@ class TestServerVersion:
 
     def test_is_asked_for_once(self, dify: FakeDify, reach: Connect) -> None:
         hook = reach()
-        assert [hook.server_version, hook.server_version] == ["1.14.1", "1.14.1"]
+        assert [hook.server_version, hook.server_version] == ["1.16.0", "1.16.0"]
         assert len(dify.requests) == 1
 
     def test_comes_with_any_answer(self, dify: FakeDify, kb: Dataset, reach: Connect) -> None:
         hook = reach()
         hook.get_dataset(kb.id)
-        assert hook.server_version == "1.14.1"
+        assert hook.server_version == "1.16.0"
         assert len(dify.requests) == 1
 
     def test_also_with_a_refusal(self, dify: FakeDify, kb: Dataset, reach: Connect) -> None:
         hook = reach(password=dify.add_key(dataset=kb))
-        assert hook.server_version == "1.14.1"
+        assert hook.server_version == "1.16.0"
         with pytest.raises(DifyAccessError):
             list(hook.list_datasets())
 

@@ -186,7 +186,7 @@ def test_direct_and_deferred_are_the_same(
 ) -> None:
     played = []
     for deferrable in (False, True):
-        with FakeDify() as dify:
+        with FakeDify(jobs=1) as dify:
             monkeypatch.setattr("airflow_provider_dify.transport.clock.clock", dify.clock)
             monkeypatch.setenv("AIRFLOW_CONN_DIFY_DEFAULT", dify.airflow_connection())
             one = Played(dify, build, deferrable=deferrable)

@@ -192,7 +192,7 @@ class TestClasses:
             with pytest.raises(DifyRequestError) as raised:
                 hook.run(flow)
             assert type(raised.value) is kind
-            assert raised.value.server_version == "1.14.1"
+            assert raised.value.server_version == "1.16.0"
 
     def test_the_traceback_is_short(self, dify: FakeDify, kb: Dataset) -> None:
         """The steps of a flow would bury in the log of the task what the error says."""

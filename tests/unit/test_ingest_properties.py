@@ -17,7 +17,7 @@ from airflow_provider_dify.knowledge.ingest_report import IngestReport
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 
 NAMES = ("a", "b.md", "c d")
-CONTENTS = ("one", "two", "three")
+CONTENTS = ("walrus", "seal", "otter")
 KINDS = ("reset_before", "reset_after", "status", "status_after", "page_after", "truncated", "plan_limit", "latency")
 
 documents = st.fixed_dictionaries(

@@ -388,6 +388,7 @@ def test_how_long_both_versions_are_found(dify: FakeDify) -> None:
     """Measured with what calls and jobs cost on a real Dify; the documentation gives these numbers."""
     scene = Scene(dify, World(new=[(False, False)] * 100, old=[LIVE] * 100))
     dify.costs = MEASURED
+    dify.worker.jobs = 1
     seen: list[tuple[float, bool, bool]] = []
 
     def look() -> None:

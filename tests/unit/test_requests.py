@@ -160,14 +160,14 @@ class TestTestConnection:
     def test_right_key(self, dify: FakeDify, reach: Connect) -> None:
         dify.add_dataset("one")
         dify.add_dataset("two")
-        assert reach().test_connection() == (True, "Dify 1.14.1 answered: the key opens 2 knowledge bases.")
+        assert reach().test_connection() == (True, "Dify 1.16.0 answered: the key opens 2 knowledge bases.")
         (request,) = dify.requests
         assert (request.method, request.path, request.query["limit"]) == ("GET", "/v1/datasets", "1")
 
     def test_key_bound_to_one_knowledge_base(self, dify: FakeDify, reach: Connect) -> None:
         worked, text = reach(password=dify.add_key(dataset=dify.add_dataset("one"))).test_connection()
         assert worked
-        assert text.startswith("Dify 1.14.1 answered: the key is accepted, and may not list all knowledge bases")
+        assert text.startswith("Dify 1.16.0 answered: the key is accepted, and may not list all knowledge bases")
 
     def test_says_the_version(self, monkeypatch: pytest.MonkeyPatch, connect: Connect) -> None:
         with FakeDify(version="1.12.1") as old:

@@ -79,7 +79,7 @@ class TestRelease:
         scene.dify.worker.stop()
         report, error = roll_back(scene.report, timeout=60)
         assert type(error) is DifyRollbackError
-        assert "search has not followed" in str(error)
+        assert "search does not reflect it" in str(error)
         assert report["failed"]
         assert report["not_attempted"]
         assert {document.name for document in scene.new} <= scene.found()

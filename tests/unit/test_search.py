@@ -114,6 +114,7 @@ def test_documents_without_segments_have_nothing_to_follow(kb: Dataset, change: 
 
 
 def test_it_costs_one_read_for_each_document(dify: FakeDify, kb: Dataset, change: Change) -> None:
+    dify.worker.jobs = 1
     assert change("archive", kb.add_documents(1000)).green
     reads = sum("/segments" in request.path for request in dify.requests)
     assert reads <= 1.25 * 1000

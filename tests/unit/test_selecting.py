@@ -177,7 +177,7 @@ def test_every_filter(library: tuple[FakeDify, Dataset], one: Case) -> None:
     lists = [request for request in asked if request.path.endswith("/documents")]
     assert all({**request.query, **one.sent} == request.query for request in lists)
     assert all({"status", "keyword"} & request.query.keys() == one.sent.keys() for request in lists)
-    assert len(lists) <= MANY / 100 + 1
+    assert len(lists) <= MANY / 100 + 2  # each page begins with a document of the one before
     updated = any(name.startswith("updated") for name in one.filters)
     assert len(asked) - len(lists) <= (105 if updated else 1)
     assert {request.method for request in asked} == {"GET"}

@@ -43,7 +43,10 @@ def test_the_second_run_makes_the_calls_of_one_listing(dify: FakeDify, kb: Datas
     run_sync(kb, str(folder))
     before = len(dify.requests)
     assert run_sync(kb, str(folder)).outcomes == {"kept": list(PAGES)}
-    assert kinds(dify.requests[before:], kb) == {"GET ": 1, "GET /documents": 2}
+    made = kinds(dify.requests[before:], kb)
+    assert {kind: made.pop(kind) for kind in ("GET /documents", "GET ")} == {"GET /documents": 2, "GET ": 2}
+    # The proof that search still returns what is kept: three documents with their segments, and a search.
+    assert made == {"GET /documents/*": 3, "GET /documents/*/segments": 3, "POST /retrieve": 1}
 
 
 def test_everything_at_once(kb: Dataset, folder: Path) -> None:
@@ -221,13 +224,16 @@ def test_an_ingested_folder_is_taken_over_without_sending_it_again(dify: FakeDif
 
 
 def test_two_syncs_share_a_knowledge_base(kb: Dataset, tmp_path: Path) -> None:
-    one, two = write(tmp_path / "one", {"a.md": "One."}), write(tmp_path / "two", {"a.md": "Two.", "b.md": "Two b."})
+    one, two = (
+        write(tmp_path / "one", {"a.md": "Rule one."}),
+        write(tmp_path / "two", {"a.md": "Rule two.", "b.md": "Rule two b."}),
+    )
     run_sync(kb, str(one))
     assert run_sync(kb, str(two), name_prefix="two-").outcomes == {"created": ["two-a.md", "two-b.md"]}
-    write(one, {"c.md": "One c."})
+    write(one, {"c.md": "Rule one c."})
     assert run_sync(kb, str(one)).outcomes == {"created": ["c.md"], "retired": ["a.md"]}
     assert run_sync(kb, str(two), name_prefix="two-").outcomes == {"kept": ["two-a.md", "two-b.md"]}
-    assert in_search(kb) == {"c.md": "One c.", "two-a.md": "Two.", "two-b.md": "Two b."}
+    assert in_search(kb) == {"c.md": "Rule one c.", "two-a.md": "Rule two.", "two-b.md": "Rule two b."}
 
 
 def test_the_name_of_a_sync_outlives_its_path(kb: Dataset, folder: Path, tmp_path: Path) -> None:
@@ -249,7 +255,7 @@ def test_more_metadata_is_set_and_follows(dify: FakeDify, kb: Dataset, folder: P
 def test_a_source_that_airflow_opens(kb: Dataset, folder: Path) -> None:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-    write(folder, {"a.md": "A", "guide/b.md": "B"})
+    write(folder, {"a.md": "Aster.", "guide/b.md": "Birch."})
     url = f"file://{folder}"
     assert run_sync(kb, url, recursive=True).outcomes == {"created": ["a.md", "guide__b.md"]}
     (folder / "a.md").unlink()

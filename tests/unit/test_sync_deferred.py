@@ -173,6 +173,14 @@ def without_seconds(report: dict[str, Any]) -> Any:
 @pytest.mark.parametrize("event", [None, {}, {"status": "late"}])
 def test_an_unknown_event_is_told(kb: Dataset, tmp_path: Path, waited_for: str, event: Any) -> None:
     operator = DifySyncOperator(task_id="t", dataset_id=kb.id, source=str(tmp_path))
-    state = {"entries": [], "active": [], "changes": {"left": [], "results": {}}, "journal": [], "marked": True}
+    state = {
+        "entries": [],
+        "active": [],
+        "changes": {"left": [], "results": {}},
+        "journal": [],
+        "marked": True,
+        "arrived": False,
+        "repaired": 0,
+    }
     with pytest.raises(DifyError, match="does not know"):
         operator.execute_complete({"ti": TaskInstance()}, event, state=state, waited_for=waited_for, started=0.0)  # type: ignore[typeddict-item]

@@ -63,7 +63,13 @@ class TestSource:
         assert "is a file" in str(result.error)
 
     def test_folders_below(self, kb: Dataset, tmp_path: Path) -> None:
-        files = {"a.md": "A", "guide/b.md": "B", "guide/deep/c.md": "C", ".hidden/d.md": "D", "guide/.e.md": "E"}
+        files = {
+            "a.md": "Aster.",
+            "guide/b.md": "Birch.",
+            "guide/deep/c.md": "Cedar.",
+            ".hidden/d.md": "D",
+            "guide/.e.md": "E",
+        }
         write(tmp_path, files)
         assert run_sync(kb, str(tmp_path)).outcomes == {"created": ["a.md"]}
         below = run_sync(kb, str(tmp_path), recursive=True, include=["guide/*", "a.*"], exclude="['*/.*']")
@@ -114,14 +120,14 @@ class TestFailures:
     ) -> None:
         run_sync(kb, str(folder))
         dify.worker.stop()
-        write(folder, {"page0.md": PAGES["page0.md"], "a.md": "A", "b.md": "B"})
+        write(folder, {"page0.md": PAGES["page0.md"], "a.md": "Aster.", "b.md": "Birch."})
         result = run_sync(kb, str(folder), max_active=1, timeout=60)
         assert result.outcomes["not_indexed"] == ["a.md"]
         assert result.outcomes["not_attempted"] == ["b.md", "page1.md", "page2.md"]
         assert not any(document.archived for document in kb.documents)
         dify.worker.start()
         assert run_sync(kb, str(folder), timeout=60).error is None
-        assert in_search(kb) == {"page0.md": PAGES["page0.md"], "a.md": "A", "b.md": "B"}
+        assert in_search(kb) == {"page0.md": PAGES["page0.md"], "a.md": "Aster.", "b.md": "Birch."}
 
     def test_search_that_does_not_follow_is_seen_by_the_next_run_too(
         self, dify: FakeDify, kb: Dataset, folder: Path

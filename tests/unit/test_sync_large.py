@@ -14,6 +14,8 @@ from airflow_provider_dify.testing import Dataset, FakeDify
 from tests.unit.syncing import abandoned, changing, in_search, kinds, run_sync
 
 FILES = 2000
+#: The pages of one listing of so many documents.
+LISTING = 23
 
 
 def test_two_thousand_files(dify: FakeDify, kb: Dataset, tmp_path: Path) -> None:
@@ -46,10 +48,11 @@ def test_two_thousand_files(dify: FakeDify, kb: Dataset, tmp_path: Path) -> None
     assert in_search(kb) == {f"{number:04}.md": f"Page {number}" for number in range(FILES)}
     assert len(kb.documents) == FILES
 
-    # Nothing has changed: the calls of one listing, of 100 documents a page.
+    # Nothing has changed: the calls of one listing. Its pages have up to 100 documents, and each begins with one of
+    # the page before.
     before = len(dify.requests)
     assert run_sync(kb, str(folder)).report["counts"]["kept"] == FILES
-    assert kinds(dify.requests[before:], kb) == {"GET ": 1, "GET /documents": FILES // 100}
+    assert kinds(dify.requests[before:], kb) == {"GET ": 1, "GET /documents": LISTING}
 
     # 50 changed, 20 renamed, 30 removed, 10 added.
     expected = {f"{number:04}.md": f"Page {number}" for number in range(FILES)}
@@ -75,11 +78,13 @@ def test_two_thousand_files(dify: FakeDify, kb: Dataset, tmp_path: Path) -> None
     assert in_search(kb) == expected
     assert len(kb.documents) == FILES + 10
     assert kinds(dify.requests[before:], kb) == {
-        # The look: the knowledge base, and its documents, 100 a page. 12 more pages are the first tries of
+        # The look: the knowledge base, and its documents. 12 more pages are the first tries of
         # looks at more than 8 documents, of which the newest are on the first page: 2 for the digests to withdraw,
         # 2 for each of the two batches of marks, 4 while indexing is awaited, 2 for the documents to archive.
+        # Before each of 10 creations, one request sees that the name is still free. At the end, the metadata of all
+        # documents in use is read again, 100 a page.
         "GET ": 1,
-        "GET /documents": FILES // 100 + 12,
+        "GET /documents": LISTING + 12 + 10 + 21,
         # The note that a run is under way, for its time.
         "POST /metadata": 1,
         "DELETE /metadata/*": 1,
@@ -88,7 +93,8 @@ def test_two_thousand_files(dify: FakeDify, kb: Dataset, tmp_path: Path) -> None
         "POST /documents/*/update-by-file": 50 + 20,
         # The digests of 50 contents are withdrawn, and those of 60 are set, 50 at a time.
         "POST /documents/metadata": 1 + 2,
-        "GET /metadata": 1 + 2,
+        # Before them, one request sees that the values go into the fields that are there.
+        "GET /metadata": 1 + 1 + 2,
         # 30 documents are archived in one call, and search is seen to follow each.
         "PATCH /documents/status/archive": 1,
         "GET /documents/*/segments": 30,

@@ -1,0 +1,81 @@
+"""The segments of a document: Dify's own record of which of them search may return.
+
+Dify's worker changes all segments of a document at once, at the end of a job. What they say is proof for a document
+that leaves search: Dify never returns a disabled segment. It is no proof for one that enters search: Dify 1.16.0 shows
+``enabled: true`` for documents whose keywords it has lost (recording 1.16.0/21).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from airflow_provider_dify.knowledge.api import LONGEST_PAGE, Page, read_answer
+from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment (Dify's page calls it a chunk) of a document.
+
+    :param id: Its id.
+    :param content: Its text; in a question-and-answer document, the question.
+    :param keywords: The words that find it in an economy knowledge base; ``None`` if Dify does not show them, as in a
+        high-quality one.
+    :param enabled: Whether search may return it.
+    """
+
+    id: str
+    content: str
+    keywords: tuple[str, ...] | None
+    enabled: bool
+
+    @classmethod
+    def read(cls, item: dict[str, JSON]) -> Segment:
+        """Read one segment of an answer."""
+        words = item.get("keywords")
+        return cls(
+            id=item["id"],
+            content=str(item.get("content") or ""),
+            keywords=None if words is None else tuple(str(word) for word in words if str(word).strip()),
+            enabled=bool(item["enabled"]),
+        )
+
+
+def segment_page(dataset_id: str, document_id: str, page: int = 1) -> Flow[Page[Segment]]:
+    """Read one page of the segments of a document, in the order of its text.
+
+    :raises DifyNotFoundError: The document is not in the knowledge base, or there is no such knowledge base.
+
+    https://docs.dify.ai/api-reference/chunks/list-chunks
+    """
+    response = yield Request(
+        "GET",
+        f"/datasets/{dataset_id}/documents/{document_id}/segments",
+        query=(("page", page), ("limit", LONGEST_PAGE)),
+    )
+
+    def read(payload: dict[str, JSON]) -> Page[Segment]:
+        items = tuple(Segment.read(item) for item in payload["data"])
+        return Page(items, total=int(payload.get("total") or len(items)), full=len(items) >= LONGEST_PAGE)
+
+    return read_answer(response, read)
+
+
+def until_enabled(dataset_id: str, document_id: str) -> Flow[tuple[Sequence[Segment], int]]:
+    """Read the segments of a document up to the first page that has an enabled one.
+
+    :return: The segments of the last page that was read, and how many segments the document has.
+    """
+    number = 1
+    while True:
+        page = yield from segment_page(dataset_id, document_id, number)
+        if not page.full or any(segment.enabled for segment in page.items):
+            return page.items, max(page.total, len(page.items))
+        number += 1
+
+
+def all_disabled(dataset_id: str, document_id: str) -> Flow[bool]:
+    """Whether search can return no segment of a document. It reads them all, or up to the first that is enabled."""
+    segments, _ = yield from until_enabled(dataset_id, document_id)
+    return not any(segment.enabled for segment in segments)
