@@ -16,6 +16,7 @@ from airflow_provider_dify import exceptions
 from airflow_provider_dify.exceptions import DifyError, DifyReleaseError
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import api
+from airflow_provider_dify.knowledge.contents import DocumentOptions
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.retrieval import DifyRetrievalCheckOperator
@@ -249,6 +250,15 @@ def documents_are_made(stage: Stage) -> Iterator[Callable[[], object]]:
     yield lambda: hook.ingest_documents(stage.kb.id, {"name": "other", "text": "x"})
     stage.fault("echo_key", path="create-by-text", status=401)
     yield lambda: hook.ingest_documents(stage.kb.id, {"name": "another", "text": "x"})
+    for code in ("provider_not_initialize", "dataset_not_initialized"):
+        body = {"code": code, "message": f"{KEY} {TOKEN}"}
+        stage.fault("status", path="create-by-text", status=400, body=body)
+        yield lambda: hook.ingest_documents(stage.kb.id, {"name": "third", "text": "x"})
+    yield lambda: hook.ingest_documents(stage.kb.id, text, options=DocumentOptions(doc_form="qa_model"))
+    hierarchical = stage.dify.add_dataset("parents")
+    hierarchical.doc_form = "hierarchical_model"
+    rule = DocumentOptions(process_rule={"mode": KEY})
+    yield lambda: hook.ingest_documents(hierarchical.id, text, options=rule)
 
 
 def versions_are_released(stage: Stage) -> Iterator[Callable[[], object]]:
