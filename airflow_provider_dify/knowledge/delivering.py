@@ -59,14 +59,16 @@ class Delivery:
         self.errors: dict[str, tuple[IngestOutcome, str]] = {}
         self._unmarked: dict[str, dict[str, JSON]] = {}
 
-    def there(self, document: Document, *, mark: bool = True) -> None:
+    def there(self, document: Document, *, mark: bool = True, digest: str | None = None) -> None:
         """Take up a document that has its content: it may still be in indexing, or lack metadata.
 
         :param mark: Whether it gets the values that it lacks.
+        :param digest: The digest of its content, if it lacks that.
         """
         if not document.indexed:
             self.watch.active[document.id] = document.indexing_status
-        if mark and (missing := _lacking(self._values, document)):
+        digests = {self._hash_field: digest} if self._hash_field and digest else {}
+        if mark and (missing := _lacking({**self._values, **digests}, document)):
             self._unmarked[document.id] = missing
 
     def flow(self, items: Sequence[Item], putting: Putting, progress: Progress) -> Flow[None]:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from airflow_provider_dify.exceptions import DifyInputError, DifyRequestError
 from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
-from airflow_provider_dify.knowledge.inputs import is_finite, is_storable, show
+from airflow_provider_dify.knowledge.inputs import is_finite, is_storable, literal, show
 
 #: A value to set; ``None`` takes the present one away.
 Value: TypeAlias = "str | int | float | datetime | None"
@@ -138,6 +138,32 @@ def check_values(values: object, parameter: str) -> dict[str, Value]:
         if value is not None:
             kind_of(value, f"{parameter}[{show(name)}]")
     return checked
+
+
+def check_own_values(values: object, reserved: Mapping[str, str]) -> dict[str, Value]:
+    """Return the values that a user gave for documents to be made, if any; a template renders them to a text.
+
+    :param reserved: Names of fields that keep something of ours, and what.
+    :raises DifyInputError: They are none, or one of them is for such a field.
+    """
+    if values is None or values in ("", {}):
+        return {}
+    checked = check_values(literal(values), "metadata")
+    for name, what in reserved.items():
+        if name in checked:
+            raise DifyInputError(f"metadata names {show(name)}, which keeps {what}: choose another name.")
+    return checked
+
+
+def check_fields(dataset_id: str, kinds: Mapping[str, FieldType]) -> Flow[None]:
+    """Check that values go into the fields that are there, before there are documents that lack them.
+
+    :raises DifyInputError: They do not.
+    """
+    if kinds:
+        for field in (yield from list_fields(dataset_id)):
+            if field.name in kinds:
+                check_fit(field.name, kinds[field.name], field)
 
 
 def kind_of(value: object, parameter: str) -> FieldType:

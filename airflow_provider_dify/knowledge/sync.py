@@ -28,6 +28,7 @@ from airflow_provider_dify.knowledge.documents import Action, Document
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
 from airflow_provider_dify.knowledge.guards import Guard
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome
+from airflow_provider_dify.knowledge.metadata_fields import check_fields, check_own_values, kinds_of
 from airflow_provider_dify.knowledge.namesakes import Decision, Verb
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.putting import Item, Putting
@@ -73,7 +74,7 @@ class Sync:
         adopt: bool = False,
         guard: Guard | None = None,
         options: DocumentOptions | None = None,
-        metadata: Mapping[str, JSON] | None = None,
+        metadata: object = None,
         max_active: int = 20,
         poll_interval: float = 10.0,
         stall_timeout: float | None = None,
@@ -91,10 +92,11 @@ class Sync:
         self._entries: list[SyncEntry] = []
         self._items: dict[int, Item] = {}
         self._poll_interval = inputs.number(poll_interval, "poll_interval")
+        self._metadata = check_own_values(metadata, {HASH_FIELD: "the digests", SOURCE_FIELD: "the name of the sync"})
         self._delivery = Delivery(
             self.dataset_id,
             hash_field=HASH_FIELD,
-            values={**(metadata or {}), SOURCE_FIELD: self.sync_source},
+            values={**self._metadata, SOURCE_FIELD: self.sync_source},
             max_active=max_active,
             poll_interval=poll_interval,
             stall_timeout=stall_timeout,
@@ -187,6 +189,8 @@ class Sync:
         plan = look.plan(self._retire)
         unreadable = {one.name for one in wanted if not one.readable}
         self._entries = [_entry(planned, readable=planned.name not in unreadable) for planned in plan]
+        if any(planned.move.sends for planned in plan):
+            yield from check_fields(self.dataset_id, kinds_of([self._metadata]))
         yield from self._tell(plan, look)
         retiring = sum(one.move is Move.RETIRE and one.document.belongs_in_search for one in plan if one.document)
         self._guard.check(retiring, look.in_use, what="to be retired")
@@ -297,7 +301,9 @@ def _checked_name(value: object) -> str:
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise DifyInputError(f"sync_source must be a name, a text that is not empty, not {inputs.show(value)}.")
     if inputs.without_keys(value) != value:  # documents would bear it
-        raise DifyInputError(f"sync_source holds what looks like an API key: {inputs.show(value)}. Give another name.")
+        raise DifyInputError(
+            f"sync_source holds a password, or what looks like an API key: {inputs.show(value)}. Give another name."
+        )
     return value.strip()
 
 

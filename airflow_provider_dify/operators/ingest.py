@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_dify.encodings import UTF_8
 from airflow_provider_dify.events import named
 from airflow_provider_dify.exceptions import (
     DifyIndexingError,
@@ -24,6 +25,7 @@ from airflow_provider_dify.knowledge.ingest_report import IngestOutcome, IngestR
 from airflow_provider_dify.knowledge.watching import Watch
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 from airflow_provider_dify.operators.deferring import defer_until_indexed, error_of_indexing
+from airflow_provider_dify.patterns import HIDDEN
 from airflow_provider_dify.sources import MAX_FILE_SIZE, resolve
 from airflow_provider_dify.transport import clock as clocks
 
@@ -69,6 +71,12 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
     :param hash_field: Name of the metadata that keeps a content's SHA-256; ``None``: keep none, and send always.
     :param max_active: How many documents may be in indexing at a time before another one is sent.
     :param max_file_size: Bytes above which a file is not even tried; ``None``: no limit of our own.
+    :param exclude: No files of a folder or a pattern whose path below it fits one of these patterns; a star also stands
+        for slashes. By default what is hidden, or left there by macOS, Windows or Office. (templated)
+    :param encoding: Encoding of files of text (``.txt``, ``.md``, ``.html``, ``.csv`` and the like), which are sent as
+        UTF-8: its name, such as ``gb18030``; ``detect``: find it out; ``None``: send them unchecked, as they are. What
+        is UTF-8, or UTF-16, or begins with a mark of these, is understood in any case. (templated)
+    :param follow_links: Whether links in a folder or a pattern may lead out of it.
     :param allow_empty: Whether it is no failure where a source, or one of several, holds nothing, as an empty folder
         does, or a pattern that fits no file.
     :param timeout: Seconds for all of it, waiting for the indexing included.
@@ -88,7 +96,9 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
     :raises DifyError: Dify could not be asked.
     """
 
-    template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "source", "if_exists", "process_rule", "metadata")
+    template_fields: Sequence[str] = (
+        "dify_conn_id", "dataset_id", "source", "if_exists", "process_rule", "metadata", "exclude", "encoding",
+    )  # fmt: skip
     ui_color = "#d6e4ff"
 
     def __init__(
@@ -106,6 +116,9 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
         hash_field: str | None = HASH_FIELD,
         max_active: int = 20,
         max_file_size: int | None = MAX_FILE_SIZE,
+        exclude: Iterable[str] | str = HIDDEN,
+        encoding: str | None = UTF_8,
+        follow_links: bool = False,
         allow_empty: bool = False,
         timeout: float = 3600.0,
         poll_interval: float = 10.0,
@@ -127,6 +140,9 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
         self.hash_field = hash_field
         self.max_active = max_active
         self.max_file_size = max_file_size
+        self.exclude = exclude
+        self.encoding = encoding
+        self.follow_links = follow_links
         self.allow_empty = allow_empty
         self.timeout = timeout
         self.poll_interval = poll_interval
@@ -208,7 +224,14 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
     def _ingestion(self) -> Ingestion:
         if self.indexing not in _INDEXING:
             raise DifyInputError(f"indexing must be one of {', '.join(_INDEXING)}, not {self.indexing!r}.")
-        sources = resolve(self.source, max_file_size=self.max_file_size, allow_empty=self.allow_empty)
+        sources = resolve(
+            self.source,
+            max_file_size=self.max_file_size,
+            allow_empty=self.allow_empty,
+            exclude=self.exclude,
+            encoding=self.encoding,
+            follow_links=self.follow_links,
+        )
         ingestion = Ingestion(
             self.dataset_id,
             sources,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_dify.encodings import UTF_8
 from airflow_provider_dify.exceptions import DifyError, DifyIndexingError, DifyIndexingStalled, DifyIndexingTimeout
 from airflow_provider_dify.folders import HIDDEN, list_folder
 from airflow_provider_dify.knowledge import inputs
@@ -91,6 +92,10 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         (templated)
     :param max_active: How many documents may be in indexing at a time before another one is sent.
     :param max_file_size: Bytes above which a file is not even tried; ``None``: no limit of our own.
+    :param encoding: Encoding of files of text (``.txt``, ``.md``, ``.html``, ``.csv`` and the like), which are sent as
+        UTF-8: its name, such as ``gb18030``; ``detect``: find it out; ``None``: send them unchecked, as they are. What
+        is UTF-8, or UTF-16, or begins with a mark of these, is understood in any case. (templated)
+    :param follow_links: Whether links may lead out of the source. Otherwise one that does fails the task.
     :param timeout: Seconds for all of it, all waiting included. Dify's lock on a document can last 600 s.
     :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
     :param stall_timeout: Seconds in which no document moves, after which the wait for indexing is given up; ``None``:
@@ -115,7 +120,7 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
 
     template_fields: Sequence[str] = (
         "dify_conn_id", "dataset_id", "source", "sync_source", "include", "exclude", "name_prefix", "retire",
-        "process_rule", "metadata",
+        "process_rule", "metadata", "encoding",
     )  # fmt: skip
     ui_color = "#d6e4ff"
 
@@ -141,6 +146,8 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         metadata: Mapping[str, Any] | None = None,
         max_active: int = 20,
         max_file_size: int | None = MAX_FILE_SIZE,
+        encoding: str | None = UTF_8,
+        follow_links: bool = False,
         timeout: float = 3600.0,
         poll_interval: float = 10.0,
         stall_timeout: float | None = STALL_TIMEOUT,
@@ -169,6 +176,8 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         self.metadata = metadata
         self.max_active = max_active
         self.max_file_size = max_file_size
+        self.encoding = encoding
+        self.follow_links = follow_links
         self.timeout = timeout
         self.poll_interval = poll_interval
         self.stall_timeout = stall_timeout
@@ -186,7 +195,7 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
             "%sBringing Dify dataset %s in step with %s; documents whose files are gone: %s.",
             "Dry run, nothing is changed: " if self._dry_run else "",
             sync.dataset_id,
-            self.source,
+            self._place(),
             self.retire,
         )
         started = clocks.clock.time()
@@ -280,18 +289,26 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
                 exclude=self.exclude,
                 name_prefix=self.name_prefix,
                 max_file_size=self.max_file_size,
+                encoding=self.encoding,
+                follow_links=self.follow_links,
             )
         )
 
+    def _place(self) -> str:
+        """The source for people, without the secrets of its URL: it is in the log, and in the documents' metadata."""
+        return inputs.without_keys(str(self.source))
+
     def _sync(self, files: Sequence[Source], before: Mapping[str, Any] | None = None) -> Sync:
+        # A rule that a template renders is a text.
+        rule: Any = inputs.literal(self.process_rule)
         return Sync(
             self.dataset_id,
             files,
-            sync_source=str(self.source).rstrip("/") if self.sync_source is None else self.sync_source,
+            sync_source=self._place().rstrip("/") if self.sync_source is None else self.sync_source,
             retire=self.retire,
             adopt=self.adopt,
             guard=Guard(self.max_documents, self.max_share),
-            options=DocumentOptions(self.indexing_technique, self.process_rule, self.doc_form, self.doc_language),
+            options=DocumentOptions(self.indexing_technique, rule, self.doc_form, self.doc_language),
             metadata=self.metadata,
             max_active=self.max_active,
             poll_interval=self.poll_interval,
@@ -311,5 +328,5 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         for line in report.attention():
             self.log.warning("%s", line)
         # The folder stands for its files, of which there may be many.
-        files = [str(self.source)]
+        files = [self._place()]
         self.publish_report(context, report.to_json(), action="sync", changed=report.changed_ids, files=files)

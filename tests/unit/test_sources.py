@@ -18,7 +18,7 @@ from tests.unit.conftest import Ingest, names, text
 
 @pytest.mark.parametrize(
     "name",
-    ["ünï 😀.md", "  spaced .md", "UPPER.MD", ".leading.md", "per%22_%.md", "semi;colon='.md", "x" * 197 + ".md"],
+    ["ünï 😀.md", "  spaced .md", "UPPER.MD", ".leading.md", "per%20_%.md", "semi;colon='.md", "x" * 197 + ".md"],
 )
 def test_odd_names_arrive_as_they_are(kb: Dataset, ingest: Ingest, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("hello")
@@ -34,6 +34,8 @@ def test_odd_names_arrive_as_they_are(kb: Dataset, ingest: Ingest, tmp_path: Pat
         ("a\nb.md", "'\\n'"),
         ("a\\b.md", "'\\\\'"),
         ("a:b.md", "':'"),
+        # It would arrive as a"b.md (Dify 1.16.0, file 26).
+        ("a%22b.md", "'%22'"),
         ("x" * 198 + ".md", "201 characters"),
         (os.fsdecode(b"bad\xff.md"), "no valid text"),
     ],
