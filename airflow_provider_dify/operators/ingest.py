@@ -54,9 +54,11 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
     :param source: What becomes documents, one or a list of: a path or an URL (``s3://``, ``gs://``, ``file://``: what
         ``ObjectStoragePath`` opens) of a file, of a folder (its files, not those in folders below), or with wildcards
         (``**`` for folders below); a path object; ``{"name": ..., "text": ...}``; ``{"path": ..., "name": ...}``. A
-        string may also hold such a list as JSON. (templated)
+        string may also hold such a list as JSON. Airflow renders Jinja in all of its texts: for one with braces of its
+        own, write ``literal(text)`` (from ``airflow.sdk``). (templated)
     :param if_exists: What to do where there is a document of the same name. ``update``: replace the content of the one
-        in use, if it differs. ``skip``: leave it, whatever it holds. ``fail``: refuse the input. ``new_version``: make
+        in use, if it differs. ``skip``: leave it, whatever it holds (but one that a
+        killed try left without its metadata gets it). ``fail``: refuse the input. ``new_version``: make
         another document, called like ``report (3f2a91c0).md`` by its content, beside the old one. ``for_release``: the
         same, and where that document is there and out of use, as after a release that was rolled back, it is taken as
         it is; ``new_version`` refuses that. (templated)

@@ -57,7 +57,8 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
 
     **What can go wrong.** A file that cannot become a document (empty, too large, of a type that Dify does not take) is
     ``invalid``, one that cannot be read ``unreadable``; the document that was made of it before stays. A source that is
-    missing or empty, or whose folders cannot be listed, fails the task, and nothing is changed. A task that was killed
+    missing or empty, whose folders cannot be listed, or (with ``recursive``) whose links lead nowhere, fails the task,
+    and nothing is changed. A task that was killed
     is taken up where it broke off: until it has proven its work, it leaves an empty metadata field
     ``sync_unfinished …`` in the knowledge base. Do not let two tasks with the same ``sync_source`` run at the same
     time: set ``max_active_runs=1``.

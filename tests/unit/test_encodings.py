@@ -20,7 +20,7 @@ from tests.unit.conftest import Ingest
 from tests.unit.syncing import run_sync
 
 GERMAN = "Über die Gebühren für Müll:\r\nGröße, Höhe und Länge der Straßen.\n"
-CHINESE = "中文内容，停车规则。访客可以在二楼停车。\r\n"
+CHINESE = "中文内容。停车规则。访客可以在二楼停车。\r\n"
 JAPANESE = "駐車場のルール。訪問者は二階に駐車できます。\n"
 PLAIN = "Visitors park on deck 2.\r\n"
 

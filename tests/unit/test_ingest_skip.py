@@ -47,5 +47,6 @@ def test_what_came_from_the_console_is_known() -> None:
     assert not Listed.read({**item, "created_from": "web"}).by_api
     assert Listed.read({**item, "created_from": "api", **file}).by_api
     assert Listed.read({**item, **file}).size == 5
+    odd: Any
     for odd in (None, [], {"upload_file": None}, {"upload_file": {"size": "5"}}, {"website": {}}):
         assert Listed.read({**item, "data_source_detail_dict": odd}).size is None

@@ -12,6 +12,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_dify.exceptions import DifyIngestFailed, DifyInputError
+from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
 from airflow_provider_dify.testing import Dataset, FakeDify
 from tests.unit.conftest import Ingest, names, text
 
@@ -213,3 +214,12 @@ def test_metadata_that_does_not_fit_is_told_before_there_are_documents(kb: Datas
     assert isinstance(result.error, DifyInputError)
     assert set(result.outcomes.values()) == {"not_attempted"}
     assert names(kb) == {"first": 1}
+
+
+def test_a_text_with_braces_can_be_kept_from_jinja(kb: Dataset) -> None:
+    from airflow.providers.common.compat.sdk import literal
+
+    texts = [text("plain.md", "Now {{ word }}."), {"name": "literal.md", "text": literal("Now {{ word }}.")}]
+    operator = DifyDocumentIngestOperator(task_id="ingest", dataset_id=kb.id, source=texts)
+    operator.render_template_fields({"word": "seals"})  # type: ignore[typeddict-unknown-key]
+    assert [one["text"] for one in operator.source] == ["Now seals.", "Now {{ word }}."]
