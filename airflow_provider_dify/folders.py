@@ -22,7 +22,6 @@ __all__ = ["HIDDEN", "SEPARATOR", "list_folder", "patterns"]
 SEPARATOR = "__"
 #: A longer path is not repeated in what is said about it.
 _LONG = 60
-_NOTHING_CHANGED = "Nothing was changed"
 
 
 def list_folder(
@@ -101,7 +100,7 @@ def _root(source: object) -> Any:
     shown = without_keys(str(root))
     if there:
         raise DifyInputError(f"source must be a folder, and {shown} is a file. DifyDocumentIngestOperator takes files.")
-    raise DifySourceError(f"There is no folder {shown}. {_NOTHING_CHANGED}: what is missing now may come back.")
+    raise DifySourceError(f"There is no folder {shown}. Nothing was changed: what is missing now may come back.")
 
 
 class _Tree:
@@ -138,8 +137,8 @@ class _Tree:
         chosen = f"recursive={self._recursive}, include={show(list(self._wanted))}, "
         chosen += f"exclude={show(list(self._unwanted))}"
         return DifySourceError(
-            f"There is no file in {without_keys(str(self._root))} that counts ({chosen}). {_NOTHING_CHANGED}: an empty "
-            "source empties no knowledge base."
+            f"There is no file in {without_keys(str(self._root))} that counts ({chosen}). Nothing was changed: an "
+            "empty source empties no knowledge base."
         )
 
     def _walk(self, folder: Any, below: str, ancestors: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
@@ -153,7 +152,7 @@ class _Tree:
         if here in ancestors:
             raise DifySourceError(
                 f"{without_keys(str(folder))} leads back to a folder above it: a link goes round in a circle. "
-                f"{_NOTHING_CHANGED}."
+                "Nothing was changed."
             )
         for child, is_folder in children:
             path = below + child.name
@@ -177,13 +176,13 @@ class _Tree:
         """Check a link: what was there yesterday, such as a disk, is not to be taken for deleted."""
         if self._recursive and _is_dead(link):  # it may have been a folder, whose files would seem to be gone
             raise DifySourceError(
-                f"The link {link} leads nowhere, or round in a circle. {_NOTHING_CHANGED}: what is missing now may "
+                f"The link {link} leads nowhere, or round in a circle. Nothing was changed: what is missing now may "
                 "come back. Else remove the link, or add it to exclude."
             )
         if not self._follow_links and leads_out(self._root, link):
             raise DifyInputError(
                 f"The link {link} leads out of the source. Set follow_links=True to follow it, or add it to exclude. "
-                f"{_NOTHING_CHANGED}."
+                "Nothing was changed."
             )
 
 

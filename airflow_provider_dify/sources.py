@@ -62,10 +62,11 @@ def resolve(
     if not allow_empty:
         for item, contents in zip(items or [source], found or [[]], strict=True):
             if not contents:
-                left_out = f" that exclude={show(list(resolver.unwanted))} lets through" if resolver.left_out else ""
+                why = ""
+                if resolver.left_out:
+                    why = f" {resolver.left_out} do not count (exclude={show(list(resolver.unwanted))})."
                 raise DifyInputError(
-                    f"There is nothing in {show(item)}: no file{left_out}, no text. If that is normal, set "
-                    "allow_empty=True."
+                    f"There is nothing in {show(item)}: no file, no text.{why} If that is normal, set allow_empty=True."
                 )
     return [content for contents in found for content in contents]
 

@@ -40,7 +40,7 @@ def test_exclude_decides(kb: Dataset, ingest: Ingest, tmp_path: Path) -> None:
     assert ingest(tmp_path / ".page.md").outcomes == {".page.md": "skipped"}  # it is named
     error = ingest(f"{tmp_path}/.*").error
     assert isinstance(error, DifyInputError)
-    assert "no file that exclude=['.*'" in str(error)
+    assert "no file, no text. 1 do not count (exclude=['.*'" in str(error)
     error = ingest(tmp_path, exclude=7).error
     assert isinstance(error, DifyInputError)
     assert str(error).startswith("exclude must be a pattern")
