@@ -86,3 +86,4 @@ def test_what_was_carried_out_all_the_same_is_not_sent_twice(
     dify.faults.add(Fault("page_after", method="POST", path="create-by-file", status=status, times=1))
     assert ingest(write(tmp_path, {"page.md": "hello"})).outcomes == {"page.md": "created"}
     assert names(kb) == {"page.md": 1}
+    assert sum("create-by-file" in request.path for request in dify.requests) == 1
