@@ -211,7 +211,7 @@ class DifyRateLimitError(DifyRequestError):
 
 
 class DifyServerError(DifyRequestError):
-    """5xx: Dify or a proxy before it failed."""
+    """5xx, 408 or 425: Dify or a proxy before it failed, or was too slow."""
 
     retryable = True
 

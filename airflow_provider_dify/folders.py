@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Iterator
+from glob import escape
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_dify.encodings import UTF_8, check_encoding
 from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
-from airflow_provider_dify.knowledge.contents import LONGEST_NAME
-from airflow_provider_dify.knowledge.inputs import flag, literal, show, without_keys
-from airflow_provider_dify.sources import MAX_FILE_SIZE, FileSource, to_path, unreadable
+from airflow_provider_dify.files import MAX_FILE_SIZE, FileSource
+from airflow_provider_dify.knowledge.inputs import flag, show, whole_number, without_keys
+from airflow_provider_dify.patterns import HIDDEN, fits, fits_all_in, patterns
+from airflow_provider_dify.sources import leads_out
+from airflow_provider_dify.storage import to_path, unreadable
+
+__all__ = ["HIDDEN", "SEPARATOR", "list_folder", "patterns"]
 
 #: What stands between the folders of a path in the name of a document: Dify takes no slash there.
 SEPARATOR = "__"
-#: Files and folders whose names begin with a dot.
-HIDDEN = (".*", "*/.*")
+#: A longer path is not repeated in what is said about it.
+_LONG = 60
 
 
 def list_folder(
@@ -27,6 +32,8 @@ def list_folder(
     exclude: object = HIDDEN,
     name_prefix: str = "",
     max_file_size: int | None = MAX_FILE_SIZE,
+    encoding: object = UTF_8,
+    follow_links: bool = False,
 ) -> list[FileSource]:
     """Return the files of a folder, in the order of their names.
 
@@ -40,37 +47,41 @@ def list_folder(
     :param exclude: No files whose path below the source fits one of these, what is hidden unless said otherwise.
     :param name_prefix: What the name of each document begins with.
     :param max_file_size: Bytes above which a file cannot become a document; ``None``: no limit.
-    :raises DifyInputError: Something of this makes no sense.
-    :raises DifySourceError: It is missing or empty, or it, or a folder below, cannot be listed.
+    :param encoding: Encoding of files of text; ``detect``: find it out; ``None``: send them as they are.
+    :param follow_links: Whether links may lead out of the source.
+    :raises DifyInputError: Something of this makes no sense, or a link leads out of the source.
+    :raises DifySourceError: It is missing or empty, it or a folder below cannot be listed, or a link leads nowhere.
     """
-    wanted, unwanted = patterns(include, "include"), patterns(exclude, "exclude")
     if not isinstance(name_prefix, str):
         raise DifyInputError(f"name_prefix must be a text, not {show(name_prefix)}.")
-    root = _root(source)
-    files = []
-    for below, path in _walk(root, "", recursive=flag(recursive, "recursive"), ancestors=()):
-        if _fits(below, wanted) and not _fits(below, unwanted):
-            files.append(_file(path, name_prefix + below.replace("/", SEPARATOR), max_file_size))
-    if not files:
-        chosen = f"recursive={recursive}, include={show(list(wanted))}, exclude={show(list(unwanted))}"
-        raise DifySourceError(
-            f"There is no file in {without_keys(str(root))} that counts ({chosen}). Nothing was changed: an empty "
-            "source empties no knowledge base."
+    if max_file_size is not None:
+        whole_number(max_file_size, "max_file_size")
+    tree = _Tree(
+        _root(source),
+        patterns(include, "include"),
+        patterns(exclude, "exclude"),
+        recursive=flag(recursive, "recursive"),
+        follow_links=flag(follow_links, "follow_links"),
+    )
+    checked = check_encoding(encoding)
+    files = [
+        FileSource(
+            path,
+            name_prefix + below.replace("/", SEPARATOR),
+            max_size=max_file_size,
+            encoding=checked,
+            name_advice=_advice(below),
         )
+        for below, path in tree.files()
+    ]
+    if not files:
+        raise tree.empty()
     return sorted(files, key=lambda file: file.name)
 
 
-def patterns(value: object, parameter: str) -> tuple[str, ...]:
-    """Return the patterns that a user gave: one, a list, or a text that renders to a list.
-
-    :raises DifyInputError: They are something else.
-    """
-    found = literal(value)
-    items = [found] if isinstance(found, str) or not isinstance(found, Iterable) else list(found)
-    checked = tuple(item for item in items if isinstance(item, str) and item)
-    if len(checked) < len(items) or isinstance(found, (bytes, Mapping)):
-        raise DifyInputError(f"{parameter} must be a pattern such as '*.md', or a list of them, not {show(value)}.")
-    return checked
+def _advice(below: str) -> str:
+    pattern = f"add {escape(below)!r} to exclude" if len(below) < _LONG else "leave it out (exclude)"
+    return f"Rename the file, or {pattern}."
 
 
 def _root(source: object) -> Any:
@@ -92,29 +103,95 @@ def _root(source: object) -> Any:
     raise DifySourceError(f"There is no folder {shown}. Nothing was changed: what is missing now may come back.")
 
 
-def _walk(folder: Any, below: str, *, recursive: bool, ancestors: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
-    """Give each file with its path below the root; an error where a folder cannot be listed, as then nobody knows."""
+class _Tree:
+    """A folder, and what of it counts.
+
+    :param root: The folder.
+    :param wanted: Patterns, of which a file has to fit one.
+    :param unwanted: Patterns, of which it must fit none.
+    :param recursive: Whether folders below count.
+    :param follow_links: Whether links may lead out of it.
+    """
+
+    def __init__(
+        self,
+        root: Any,
+        wanted: tuple[str, ...],
+        unwanted: tuple[str, ...],
+        *,
+        recursive: bool,
+        follow_links: bool,
+    ) -> None:
+        self._root = root
+        self._wanted = wanted
+        self._unwanted = unwanted
+        self._recursive = recursive
+        self._follow_links = follow_links
+
+    def files(self) -> Iterator[tuple[str, Any]]:
+        """Give each file that counts with its path below the root."""
+        yield from self._walk(self._root, "", ())
+
+    def empty(self) -> DifySourceError:
+        """Return the error that no file counts."""
+        chosen = f"recursive={self._recursive}, include={show(list(self._wanted))}, "
+        chosen += f"exclude={show(list(self._unwanted))}"
+        return DifySourceError(
+            f"There is no file in {without_keys(str(self._root))} that counts ({chosen}). Nothing was changed: an "
+            "empty source empties no knowledge base."
+        )
+
+    def _walk(self, folder: Any, below: str, ancestors: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
+        """Give files; an error where a folder cannot be listed, as then nobody knows."""
+        try:
+            here = folder.resolve() if isinstance(folder, Path) else folder
+            # A store may show a folder itself among what is in it, without a name.
+            children = [(child, bool(child.is_dir())) for child in sorted(folder.iterdir(), key=str) if child.name]
+        except Exception as error:  # noqa: BLE001 - as above
+            raise unreadable(str(folder), error) from None
+        if here in ancestors:
+            raise DifySourceError(
+                f"{without_keys(str(folder))} leads back to a folder above it: a link goes round in a circle. "
+                "Nothing was changed."
+            )
+        for child, is_folder in children:
+            path = below + child.name
+            if not self._counts(path, child, is_folder=is_folder):
+                continue
+            if isinstance(child, Path) and child.is_symlink():
+                self._check_link(child)
+            if is_folder:
+                yield from self._walk(child, f"{path}/", (*ancestors, here))
+            else:
+                yield path, child
+
+    def _counts(self, path: str, child: Any, *, is_folder: bool) -> bool:
+        if fits_all_in(path, self._unwanted) if is_folder else fits(path, self._unwanted):
+            return False
+        if is_folder:
+            return self._recursive
+        return fits(path, self._wanted) or (self._recursive and _is_dead(child))
+
+    def _check_link(self, link: Path) -> None:
+        """Check a link: what was there yesterday, such as a disk, is not to be taken for deleted."""
+        if self._recursive and _is_dead(link):  # it may have been a folder, whose files would seem to be gone
+            raise DifySourceError(
+                f"The link {link} leads nowhere, or round in a circle. Nothing was changed: what is missing now may "
+                "come back. Else remove the link, or add it to exclude."
+            )
+        if not self._follow_links and leads_out(self._root, link):
+            raise DifyInputError(
+                f"The link {link} leads out of the source. Set follow_links=True to follow it, or add it to exclude. "
+                "Nothing was changed."
+            )
+
+
+def _is_dead(path: Any) -> bool:
+    """Whether a path is a link to nothing, to itself, or to something that nobody may look at."""
+    if not isinstance(path, Path) or not path.is_symlink():
+        return False
     try:
-        here = folder.resolve() if isinstance(folder, Path) else folder
-        # A store may show a folder itself among what is in it, without a name.
-        children = [(child, bool(child.is_dir())) for child in sorted(folder.iterdir(), key=str) if child.name]
-    except Exception as error:  # noqa: BLE001 - as above
-        raise unreadable(str(folder), error) from None
-    if here in ancestors:
-        raise DifySourceError(f"{folder} leads back to a folder above it: a link goes round in a circle.")
-    for child, is_folder in children:
-        if not is_folder:
-            yield below + child.name, child
-        elif recursive:
-            yield from _walk(child, f"{below}{child.name}/", recursive=True, ancestors=(*ancestors, here))
-
-
-def _file(path: Any, name: str, max_size: int | None) -> FileSource:
-    file = FileSource(path, name, max_size=max_size)
-    if not file.problem and len(file.name) > LONGEST_NAME:
-        file.problem = f"Its name has {len(file.name)} characters, and Dify keeps only {LONGEST_NAME} of them."
-    return file
-
-
-def _fits(path: str, wanted: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(path, pattern) for pattern in wanted)
+        path.resolve(strict=True)
+    except (OSError, RuntimeError):
+        return True
+    return False

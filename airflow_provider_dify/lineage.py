@@ -49,7 +49,10 @@ def lineage_of(touched: Touched | None) -> OperatorLineage[Any, Any]:
 
 def _file(place: str) -> Dataset:
     """Name a file as OpenLineage does: by its bucket or host, and by its path there."""
-    url = urlsplit(place)
+    try:
+        url = urlsplit(place)
+    except ValueError:  # brackets in a path may look like a broken host
+        return Dataset(namespace="file", name=place)
     if url.scheme in ("", "file") or not url.netloc:
         return Dataset(namespace="file", name=str(Path(url.path if url.scheme == "file" else place).absolute()))
     return Dataset(namespace=f"{url.scheme}://{url.netloc.rpartition('@')[2]}", name=url.path.lstrip("/"))

@@ -3,177 +3,39 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from io import BytesIO
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any
 
-from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
-from airflow_provider_dify.knowledge.contents import printable
-from airflow_provider_dify.knowledge.inputs import show, whole_number, without_keys
+from airflow_provider_dify.encodings import UTF_8, check_encoding
+from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.files import MAX_FILE_SIZE, FileSource, TextSource
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.inputs import show, whole_number
+from airflow_provider_dify.patterns import HIDDEN, fits, path_below, patterns
+from airflow_provider_dify.storage import to_path
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
+__all__ = ["MAX_FILE_SIZE", "FileSource", "Source", "TextSource", "resolve"]
 
-#: Dify takes no larger files unless it is set so (UPLOAD_FILE_SIZE_LIMIT).
-MAX_FILE_SIZE = 15 * 1024 * 1024
-_PIECE = 1024 * 1024
 _MAGIC = re.compile(r"[*?\[]")
-#: Dify refuses these in the name of a file. A line break or a control character would arrive as another name.
-_NOT_IN_FILE_NAMES = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
-
-
-class TextSource:
-    """A text with a name."""
-
-    #: A text is there.
-    readable = True
-
-    def __init__(self, name: str, text: str) -> None:
-        self.name = printable(name)
-        self.text: str | None = text
-        self.place = "text"
-        self.problem = None if text.strip() else "It is empty: Dify would make a document of it that nobody can find."
-        if self.name != name:
-            self.problem = "Its name is no valid text."
-        try:
-            self._bytes = text.encode()
-        except UnicodeEncodeError as error:
-            self._bytes = b""
-            self.problem = f"It is no valid text: {error}."
-
-    @property
-    def size(self) -> int:
-        """Its length in bytes."""
-        return len(self._bytes)
-
-    def open(self) -> BinaryIO:
-        """Open it for reading."""
-        return BytesIO(self._bytes)
-
-    def digest(self) -> str:
-        """Return its SHA-256."""
-        return hashlib.sha256(self._bytes).hexdigest()
-
-
-class FileSource:
-    """A file, wherever it is; it is read piece by piece, and not before it has to be.
-
-    :param path: A ``pathlib.Path``, or an ``ObjectStoragePath`` of Airflow's.
-    :param name: Name of the document; the file's own where there is none.
-    :param max_size: Bytes above which it is not even tried.
-    :param error: Why it, or the folder that it is, could not be looked at.
-    """
-
-    def __init__(
-        self,
-        path: Any,
-        name: str | None = None,
-        *,
-        max_size: int | None = MAX_FILE_SIZE,
-        error: Exception | None = None,
-    ) -> None:
-        self._path = path
-        self._name: str = name or path.name
-        self.name = printable(self._name)
-        self.text: str | None = None
-        self.place = printable(str(path))
-        self.size = 0
-        #: Whether it could be looked at: where it could not, that may pass.
-        self.readable = True
-        self._digest: str | None = None
-        self.problem = self._look(max_size) if error is None else self._not_readable(error)
-
-    def open(self) -> BinaryIO:
-        """Open it for reading from its beginning.
-
-        :raises DifySourceError: It cannot be read, now or while it is being read.
-        """
-        try:
-            return _Reading(self, self._path.open("rb"))  # type: ignore[return-value]  # as much of one as is needed
-        except Exception as error:  # noqa: BLE001 - each kind of storage has its own errors
-            raise unreadable(self.place, error) from None
-
-    def digest(self) -> str:
-        """Return the SHA-256 of its content, as it was when it was last read to its end.
-
-        :raises DifySourceError: It cannot be read.
-        """
-        if self._digest is None:
-            with self.open() as file:
-                while file.read(_PIECE):
-                    pass
-        return self._digest or ""
-
-    def was_read(self, digest: str) -> None:
-        """Take the digest of what has been read."""
-        self._digest = digest
-
-    def _look(self, max_size: int | None) -> str | None:
-        try:
-            if self._path.is_dir():
-                return "It is a folder."
-            self.size = int(self._path.stat().st_size)
-        except Exception as error:  # noqa: BLE001 - each kind of storage has its own errors
-            return self._not_readable(error)
-        if not self.size:
-            return "It is empty: Dify would make a document of it that nobody can find."
-        if max_size is not None and self.size > max_size:
-            return f"It has {self.size:,} bytes, more than the {max_size:,} that Dify takes (max_file_size)."
-        return self._problem_of_name()
-
-    def _problem_of_name(self) -> str | None:
-        other = 'Give it another one: {"path": ..., "name": ...}.'
-        if self.name != self._name:
-            return f"Its name is no valid text. {other}"
-        if found := _NOT_IN_FILE_NAMES.search(self.name):
-            return f"Its name has the character {found[0]!r}, which Dify takes in no name of a file. {other}"
-        if not re.search(r"[^.]\.[^.]+$", self.name):
-            return f"Its name has no extension, by which Dify tells the type of a file. {other}"
-        return None
-
-    def _not_readable(self, error: Exception) -> str:
-        self.readable = False
-        return unreadable(self.place, error).message
-
-
-class _Reading:
-    """A file that is read once from its beginning to its end, and whose digest is known then."""
-
-    def __init__(self, source: FileSource, file: Any) -> None:
-        self._source = source
-        self._file = file
-        self._hash = hashlib.sha256()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def read(self, size: int = -1) -> bytes:
-        try:
-            piece: bytes = self._file.read(size)
-        except Exception as error:  # noqa: BLE001 - each kind of storage has its own errors
-            raise unreadable(self._source.place, error) from None
-        self._hash.update(piece)
-        if not piece:
-            self._source.was_read(self._hash.hexdigest())
-        return piece
-
-    def close(self) -> None:
-        self._file.close()
-
+_OTHER_NAME = 'Give it another one, {"path": ..., "name": ...}, or leave it out (exclude).'
 
 Source = TextSource | FileSource
 
 
 def resolve(
-    source: object, *, max_file_size: int | None = MAX_FILE_SIZE, allow_empty: bool = True, parameter: str = "source"
+    source: object,
+    *,
+    max_file_size: int | None = MAX_FILE_SIZE,
+    allow_empty: bool = True,
+    parameter: str = "source",
+    exclude: object = HIDDEN,
+    encoding: object = UTF_8,
+    follow_links: bool = False,
 ) -> list[Source]:
     """Return the contents that a source stands for, files of a folder or a pattern in the order of their names.
 
@@ -182,17 +44,29 @@ def resolve(
         ``{"name": ..., "text": ...}``; ``{"path": ..., "name": ...}``. A string may also hold such a list as JSON.
     :param max_file_size: Bytes above which a file is not even tried; ``None``: no limit.
     :param allow_empty: Whether there may be nothing in the source, or in one of the list.
+    :param exclude: No files of a folder or a pattern whose path below it fits one of these, hidden ones by default.
+    :param encoding: Encoding of files of text; ``detect``: find it out; ``None``: send them as they are.
+    :param follow_links: Whether links in a folder or a pattern may lead out of it.
     :raises DifyInputError: Something of this is none of that, or there is nothing in it.
     """
     if max_file_size is not None:
         whole_number(max_file_size, "max_file_size")
+    resolver = _Resolver(
+        max_file_size,
+        patterns(exclude, "exclude"),
+        check_encoding(encoding),
+        follow_links=inputs.flag(follow_links, "follow_links"),
+    )
     items = _items(source)
-    found = [list(_one(item, max_file_size, f"{parameter}[{number}]")) for number, item in enumerate(items)]
+    found = [list(resolver.one(item, f"{parameter}[{number}]")) for number, item in enumerate(items)]
     if not allow_empty:
         for item, contents in zip(items or [source], found or [[]], strict=True):
             if not contents:
+                why = ""
+                if resolver.left_out:
+                    why = f" {resolver.left_out} do not count (exclude={show(list(resolver.unwanted))})."
                 raise DifyInputError(
-                    f"There is nothing in {show(item)}: no file, no text. Where that is normal, set allow_empty=True."
+                    f"There is nothing in {show(item)}: no file, no text.{why} If that is normal, set allow_empty=True."
                 )
     return [content for contents in found for content in contents]
 
@@ -211,54 +85,138 @@ def _items(source: object) -> list[object]:
     raise DifyInputError(f"source must be a path, a text with a name, or a list of them, not {show(source)}.")
 
 
-def _one(item: object, max_size: int | None, parameter: str) -> Iterator[Source]:
-    if isinstance(item, Mapping):
-        yield _described(item, max_size, parameter)
-    elif isinstance(item, str) and item.strip():
-        yield from _found(item.strip(), max_size)
-    elif isinstance(item, os.PathLike) or hasattr(item, "open"):
-        yield from _in_folder(item, max_size)
-    else:
-        raise DifyInputError(f"{parameter} must be a path, or a text with a name, not {show(item)}.")
+class _Resolver:
+    """Finds the contents that each item of a source stands for.
+
+    :param max_size: Bytes above which a file is not even tried.
+    :param unwanted: Patterns of files in folders that do not count.
+    :param encoding: Encoding of files of text.
+    :param follow_links: Whether links in folders may lead out of them.
+    """
+
+    def __init__(
+        self, max_size: int | None, unwanted: tuple[str, ...], encoding: str | None, *, follow_links: bool
+    ) -> None:
+        self.unwanted = unwanted
+        #: How many files did not count.
+        self.left_out = 0
+        self._max_size = max_size
+        self._encoding = encoding
+        self._follow_links = follow_links
+
+    def one(self, item: object, parameter: str) -> Iterator[Source]:
+        """Give the contents that an item stands for."""
+        if isinstance(item, Mapping):
+            yield self._described(item, parameter)
+        elif isinstance(item, str) and item.strip():
+            # A template may leave blanks, and a file may have some at its end.
+            yield from self._found(item if item != item.strip() and _is(to_path(item), "exists") else item.strip())
+        elif (path := _path_object(item)) is not None:
+            yield from self._in_folder(path)
+        else:
+            raise DifyInputError(f"{parameter} must be a path, or a text with a name, not {show(item)}.")
+
+    def _described(self, item: Mapping[Any, Any], parameter: str) -> Source:
+        name = item.get("name")
+        if isinstance(name, str) and name.strip():
+            if set(item) == {"name", "text"} and isinstance(item["text"], str):
+                return TextSource(name, item["text"])
+            if set(item) == {"name", "path"}:
+                path = item["path"]
+                there = to_path(path) if isinstance(path, str) and path.strip() else _path_object(path)
+                if there is not None:
+                    return self._file(there, name)
+        wanted = "{'name': ..., 'text': ...} or {'name': ..., 'path': ...}, with a name that is not empty"
+        raise DifyInputError(f"{parameter} must be {wanted}, not {show(dict(item))}.")
+
+    def _found(self, text: str) -> Iterator[Source]:
+        # A file may be called "report[1].md".
+        if not _MAGIC.search(text) or _is(to_path(text), "exists"):
+            yield from self._in_folder(to_path(text))
+            return
+        cut = _literal_part(text)
+        base, pattern = to_path(text[:cut] or "."), text[cut:]
+        yield from self._files(base, lambda: _glob(base, pattern))
+
+    def _in_folder(self, path: Any) -> Iterator[Source]:
+        if _is(path, "is_dir"):
+            yield from self._files(path, path.iterdir)
+        else:
+            yield self._file(path)
+
+    def _files(self, folder: Any, look: Callable[[], Iterable[Any]]) -> Iterator[Source]:
+        try:
+            found = sorted(look(), key=str)
+        except Exception as error:  # noqa: BLE001 - each kind of storage has its own errors
+            yield self._file(folder, error=error)
+            return
+        for path in found:
+            # Not only what is a file: a link that leads nowhere shall be told, and not be passed over.
+            if _is(path, "is_dir"):
+                continue
+            if fits(path_below(folder, path), self.unwanted):
+                self.left_out += 1
+                continue
+            outside = not self._follow_links and leads_out(folder, path)
+            why = "It is a link that leads out of the source: set follow_links=True, or leave it out (exclude)."
+            yield self._file(path, problem=why if outside else None)
+
+    def _file(self, path: Any, name: str | None = None, **why: Any) -> FileSource:
+        return FileSource(path, name, max_size=self._max_size, encoding=self._encoding, name_advice=_OTHER_NAME, **why)
 
 
-def _described(item: Mapping[Any, Any], max_size: int | None, parameter: str) -> Source:
-    name = item.get("name")
-    if set(item) == {"name", "text"} and isinstance(item["text"], str) and isinstance(name, str) and name.strip():
-        return TextSource(name, item["text"])
-    if set(item) == {"name", "path"} and isinstance(name, str) and name.strip():
-        path = item["path"]
-        return FileSource(to_path(path) if isinstance(path, str) else path, name, max_size=max_size)
-    wanted = "{'name': ..., 'text': ...} or {'name': ..., 'path': ...}, with a name that is not empty"
-    raise DifyInputError(f"{parameter} must be {wanted}, not {show(dict(item))}.")
-
-
-def _found(text: str, max_size: int | None) -> Iterator[Source]:
-    magic = _MAGIC.search(text)
-    # A file may be called "report[1].md".
-    if not magic or _is(to_path(text), "exists"):
-        yield from _in_folder(to_path(text), max_size)
-        return
-    cut = text.rfind("/", 0, magic.start()) + 1
-    base = to_path(text[:cut] or ".")
-    yield from _files(base, lambda: base.glob(text[cut:]), max_size)
-
-
-def _in_folder(path: Any, max_size: int | None) -> Iterator[Source]:
-    if _is(path, "is_dir"):
-        yield from _files(path, path.iterdir, max_size)
-    else:
-        yield FileSource(path, max_size=max_size)
-
-
-def _files(folder: Any, look: Callable[[], Iterable[Any]], max_size: int | None) -> Iterator[Source]:
+def leads_out(folder: Any, path: Any) -> bool:
+    """Whether a path in a folder is, or goes through, a link to something that is not in it."""
+    if not isinstance(folder, Path) or not isinstance(path, Path) or ".." in path.parts:
+        return False
     try:
-        found = sorted(look(), key=str)
-    except Exception as error:  # noqa: BLE001 - each kind of storage has its own errors
-        yield FileSource(folder, max_size=max_size, error=error)
-        return
-    # Not only what is a file: a link that leads nowhere shall be told, and not be passed over.
-    yield from (FileSource(path, max_size=max_size) for path in found if not _is(path, "is_dir"))
+        return not path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # a link that goes round in a circle: that is told when it is looked at
+        return False
+
+
+def _path_object(item: object) -> Any:
+    """Return a path object that can be asked what it is; ``None`` for anything else."""
+    if hasattr(item, "open") and hasattr(item, "name"):
+        return item
+    try:
+        return Path(os.fspath(item)) if isinstance(item, os.PathLike) else None
+    except TypeError:  # its path is bytes
+        return None
+
+
+def _literal_part(text: str) -> int:
+    """Return how much of a pattern is meant as it is written: as many of its folders as there are by that name."""
+    magic = _MAGIC.search(text)
+    cut = text.rfind("/", 0, magic.start() if magic else len(text)) + 1
+    while (end := text.find("/", cut)) >= 0 and _is(to_path(text[:end]), "is_dir"):
+        cut = end + 1
+    return cut
+
+
+def _glob(base: Any, pattern: str) -> Iterable[Any]:
+    if not isinstance(base, Path):
+        # A store would take brackets in the path of the folder for a pattern, too.
+        return _matching(base, pattern.split("/")) if _MAGIC.search(str(base)) else base.glob(pattern)
+    try:
+        return list(base.glob(pattern))
+    except (ValueError, NotImplementedError) as error:
+        raise DifyInputError(f"source has a pattern that makes no sense: {show(pattern)} ({error}).") from None
+
+
+def _matching(folder: Any, parts: list[str]) -> Iterator[Any]:
+    first, rest = parts[0], parts[1:]
+    if first == "**":
+        yield from _matching(folder, rest or ["*"])
+    for child in folder.iterdir():
+        if first == "**":
+            if child.is_dir():
+                yield from _matching(child, parts)
+        elif fnmatchcase(child.name, first):
+            if not rest:
+                yield child
+            elif child.is_dir():
+                yield from _matching(child, rest)
 
 
 def _is(path: Any, what: str) -> bool:
@@ -266,19 +224,3 @@ def _is(path: Any, what: str) -> bool:
         return bool(getattr(path, what)())
     except Exception:  # noqa: BLE001 - what is wrong with it is found out, and told, when it is looked at as a file
         return False
-
-
-def to_path(text: str) -> Any:
-    """Return the path that a text stands for: one of this machine, or an URL that ``ObjectStoragePath`` opens."""
-    if "://" not in text:
-        return Path(text).expanduser()
-    from airflow.providers.common.compat.sdk import ObjectStoragePath
-
-    return ObjectStoragePath(text)
-
-
-def unreadable(place: str, error: Exception) -> DifySourceError:
-    """Return the error that something cannot be read."""
-    if isinstance(error, DifySourceError):
-        return error
-    return DifySourceError(without_keys(f"{place} cannot be read: {type(error).__name__}: {error}."))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from airflow_provider_dify.encodings import UTF_8
 from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.contents import DocumentOptions
@@ -12,6 +13,7 @@ from airflow_provider_dify.knowledge.delivering import HASH_FIELD
 from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT
 from airflow_provider_dify.knowledge.ingest import Ingestion
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome, IngestReport
+from airflow_provider_dify.patterns import HIDDEN
 from airflow_provider_dify.sources import MAX_FILE_SIZE, resolve
 
 
@@ -30,6 +32,9 @@ class IngestVerbs(FlowHook):
         hash_field: str | None = HASH_FIELD,
         max_active: int = 20,
         max_file_size: int | None = MAX_FILE_SIZE,
+        exclude: Iterable[str] | str = HIDDEN,
+        encoding: str | None = UTF_8,
+        follow_links: bool = False,
         timeout: float = 3600.0,
         poll_interval: float = 10.0,
         stall_timeout: float | None = STALL_TIMEOUT,
@@ -51,6 +56,9 @@ class IngestVerbs(FlowHook):
         :param hash_field: Name of the metadata that keeps a content's SHA-256; ``None``: keep none, and send always.
         :param max_active: How many documents may be in indexing at a time before another one is sent.
         :param max_file_size: Bytes above which a file is not even tried; ``None``: no limit of our own.
+        :param exclude: No files of a folder or a pattern whose path below it fits one of these patterns.
+        :param encoding: Encoding of files of text; ``detect``: find it out; ``None``: send them as they are.
+        :param follow_links: Whether links in a folder or a pattern may lead out of it.
         :param timeout: Seconds for all of it.
         :param poll_interval: Seconds between two looks at the indexing; the first looks come sooner.
         :param stall_timeout: Seconds in which no document moves a step, after which waiting is given up.
@@ -65,7 +73,7 @@ class IngestVerbs(FlowHook):
         tolerated = inputs.choices(tolerate, IngestOutcome, "tolerate")
         ingestion = Ingestion(
             dataset_id,
-            resolve(source, max_file_size=max_file_size),
+            resolve(source, max_file_size=max_file_size, exclude=exclude, encoding=encoding, follow_links=follow_links),
             if_exists=if_exists,
             options=options,
             metadata=metadata,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from airflow_provider_dify.encodings import UTF_8
 from airflow_provider_dify.folders import HIDDEN, list_folder
 from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.knowledge import inputs
@@ -39,6 +40,8 @@ class SyncVerbs(FlowHook):
         metadata: Mapping[str, Any] | None = None,
         max_active: int = 20,
         max_file_size: int | None = MAX_FILE_SIZE,
+        encoding: str | None = UTF_8,
+        follow_links: bool = False,
         timeout: float = 3600.0,
         poll_interval: float = 10.0,
         stall_timeout: float | None = STALL_TIMEOUT,
@@ -67,6 +70,8 @@ class SyncVerbs(FlowHook):
         :param metadata: More values for the metadata of each document.
         :param max_active: How many documents may be in indexing at a time before another one is sent.
         :param max_file_size: Bytes above which a file is not even tried; ``None``: no limit of our own.
+        :param encoding: Encoding of files of text; ``detect``: find it out; ``None``: send them as they are.
+        :param follow_links: Whether links may lead out of the source.
         :param timeout: Seconds for all of it.
         :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
         :param stall_timeout: Seconds in which no document moves, after which the wait for indexing is given up.
@@ -91,8 +96,10 @@ class SyncVerbs(FlowHook):
                 exclude=exclude,
                 name_prefix=name_prefix,
                 max_file_size=max_file_size,
+                encoding=encoding,
+                follow_links=follow_links,
             ),
-            sync_source=sync_source or str(source).rstrip("/"),
+            sync_source=sync_source or inputs.without_keys(str(source)).rstrip("/"),
             retire=retire,
             adopt=adopt,
             guard=Guard(max_documents, max_share),

@@ -65,17 +65,19 @@ class Delivery:
         #: Whether anything was sent or waited for since the documents were listed.
         self.acted = False
 
-    def there(self, document: Document, *, mark: bool = True) -> None:
+    def there(self, document: Document, *, mark: bool = True, digest: str | None = None) -> None:
         """Take up a document that has its content: it may still be in indexing, or lack metadata.
 
         :param mark: Whether it gets the values that it lacks.
+        :param digest: The digest of its content, if it lacks that.
         """
         if not document.indexed:
             self.watch.active[document.id] = document.indexing_status
             self.acted = True
+        digests = {self._hash_field: digest} if self._hash_field and digest else {}
         if mark:
-            self._expect(document.id, document.metadata.get(self._hash_field or ""))
-        if mark and (missing := _lacking(self._values, document)):
+            self._expect(document.id, digest or document.metadata.get(self._hash_field or ""))
+        if mark and (missing := _lacking({**self._values, **digests}, document)):
             self._unmarked[document.id] = missing
 
     def flow(self, items: Sequence[Item], putting: Putting, progress: Progress) -> Flow[None]:

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Literal, TypeAlias
 
 from airflow_provider_dify.knowledge.flow import JSON
+from airflow_provider_dify.knowledge.names import canonical
 
 ActionName: TypeAlias = Literal["enable", "disable", "archive", "un_archive"]
 
@@ -44,7 +45,7 @@ class Document:
     """A document of a knowledge base, as Dify lists it.
 
     :param id: Its id.
-    :param name: Its name, which need not be unique.
+    :param name: Its name, which need not be unique, in the form that :func:`names.canonical` gives.
     :param indexing_status: ``waiting``, ``parsing``, ``cleaning``, ``splitting``, ``indexing``, ``completed``,
         ``error`` or ``paused``.
     :param display_status: What Dify's page shows: ``queuing``, ``indexing``, ``paused``, ``error``, ``available``,
@@ -60,6 +61,8 @@ class Document:
     :param position: Its number in the knowledge base: a new one gets a higher one than all that are there have.
     :param metadata: The values of its metadata by name. A list has all of them as texts; a document that was read by
         itself comes without.
+    :param by_api: Whether it was made through the API, and not by hand.
+    :param size: Bytes of the content that was sent for it; ``None`` if Dify does not tell.
     """
 
     id: str
@@ -76,13 +79,15 @@ class Document:
     updated_at: int | None = None
     metadata: Mapping[str, JSON] = field(default_factory=lambda: _NO_METADATA, hash=False)
     position: int = 0
+    by_api: bool = False
+    size: int | None = None
 
     @classmethod
     def read(cls, item: dict[str, JSON]) -> Document:
         """Read one document of an answer."""
         return cls(
             id=item["id"],
-            name=item["name"],
+            name=canonical(item["name"]),
             # There are few of these words and there may be many documents.
             indexing_status=sys.intern(item["indexing_status"]),
             display_status=sys.intern(item.get("display_status") or ""),
@@ -96,6 +101,8 @@ class Document:
             updated_at=item.get("updated_at"),
             metadata=_read_metadata(item.get("doc_metadata")),
             position=item.get("position") or 0,
+            by_api=item.get("created_from") == "api",
+            size=_size(item),
         )
 
     @property
@@ -122,6 +129,13 @@ class Document:
     def belongs_in_search(self) -> bool:
         """Whether a search should find it, by its flags."""
         return self.flags.in_search
+
+
+def _size(item: dict[str, JSON]) -> int | None:
+    detail = item.get("data_source_detail_dict")
+    file = detail.get("upload_file") if isinstance(detail, dict) else None
+    size = file.get("size") if isinstance(file, dict) else None
+    return size if isinstance(size, int) else None
 
 
 def _read_metadata(entries: JSON) -> Mapping[str, JSON]:

@@ -22,6 +22,7 @@ from airflow_provider_dify.exceptions import (
     DifyTransportError,
 )
 from airflow_provider_dify.knowledge.flow import JSON, Request, Response
+from airflow_provider_dify.knowledge.names import canonical
 
 _BUSY = re.compile(r"^Document: ?(?P<name>.*) is (?:being indexed|not completed)", re.DOTALL)
 #: Dify tells a used-up plan from missing rights by its words alone.
@@ -55,6 +56,14 @@ _REFUSES_ALL = (
     ),
 )
 _NOT_ACCEPTED = "Dify does not accept the request."
+#: A proxy or Dify was too slow, or not ready for the request: another time it may be.
+_SLOW = frozenset({408, 425})
+#: What was sent is refused, be it by Dify or by a proxy.
+_REFUSED_FILES = {
+    413: "Raise client_max_body_size there (nginx), and UPLOAD_FILE_SIZE_LIMIT in Dify (15 MB unless set otherwise).",
+    415: "Check the type of the file: Dify knows it by the end of its name, a firewall by its content.",
+    422: "Check the content and the options of the document.",
+}
 _LONGEST_QUOTE = 300
 #: Seconds; nobody is heard who asks for more. So many digits can be sent that they are no finite number.
 _LONGEST_RETRY_AFTER = 86_400.0
@@ -81,7 +90,7 @@ def _is_204_as_body(request: Request, response: Response) -> bool:
 def busy_name(error: DifyDocumentBusyError) -> str | None:
     """Return the name of the one document that Dify blames for a refusal."""
     match = _BUSY.match(error.detail)
-    return match["name"] if match else None
+    return canonical(match["name"]) if match else None
 
 
 def retry_after(response: Response) -> float | None:
@@ -153,9 +162,9 @@ def _kind(status: int, code: str | None, detail: str) -> tuple[type[DifyRequestE
         return _kind_of_400(code, detail)
     if status == 429:
         return DifyRateLimitError, "Too many requests: try again later, or with fewer tasks at a time."
-    if status >= 500:
+    if status >= 500 or status in _SLOW:
         return DifyServerError, "Dify failed: see the log of its API server under the trace id, where there is one."
-    return DifyRequestError, _NOT_ACCEPTED
+    return DifyRequestError, f"{_NOT_ACCEPTED} {_REFUSED_FILES.get(status, '')}".rstrip()
 
 
 def _kind_of_400(code: str | None, detail: str) -> tuple[type[DifyRequestError], str]:
@@ -192,10 +201,12 @@ def _page_error(request: Request, response: Response) -> DifyRequestError:
         return _build(DifyEndpointError, request, response, f"{status}, a redirect", advice)
     if status == 429:
         return _build(DifyRateLimitError, request, response, what, "Too many requests: try again later.")
-    if status >= 500:
+    if status >= 500 or status in _SLOW:
         return _build(DifyServerError, request, response, what, "Dify or the proxy before it is not available.")
-    if status == 413:
-        return _build(DifyRequestError, request, response, what, "A proxy finds the request too large.")
+    if status == 413 or (status in _REFUSED_FILES and request.upload is not None):
+        who = "A proxy finds the request too large." if status == 413 else "A proxy or firewall before Dify refuses it."
+        advice = f"{who} {_REFUSED_FILES[status]}"
+        return _build(DifyRequestError, request, response, what, advice)
     if _is_cut_off(response):
         broken = f"{status} and JSON that is cut off or garbled, {_describe(response)}"
         return _build(DifyServerError, request, response, broken, "Dify or the proxy before it broke off its answer.")
@@ -255,5 +266,5 @@ def may_be_carried_out(error: BaseException) -> bool:
     if isinstance(error, DifyTransportError):
         return error.reached
     if isinstance(error, DifyRequestError):
-        return not 300 <= (error.status or 0) < 500
+        return error.status == 408 or not 300 <= (error.status or 0) < 500
     return True  # broken off from outside, while the answer was awaited

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.flow import JSON
+from airflow_provider_dify.knowledge.names import canonical
 from airflow_provider_dify.knowledge.retrieval import MOST_HITS, Hit, check_query, check_score, check_top_k
 
 _QUERY_KEYS = ("query", "expect", "expect_not", "top_k", "min_score")
@@ -199,7 +200,7 @@ def _id(value: object, parameter: str) -> str:
 def _pattern(value: object, parameter: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise DifyInputError(f"{parameter} must be a pattern for names, not {inputs.show(value)}.")
-    return value
+    return canonical(value)
 
 
 def _metadata(value: object, parameter: str) -> dict[str, JSON]:

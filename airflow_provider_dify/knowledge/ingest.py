@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifySourceError
+from airflow_provider_dify.exceptions import DifyError, DifySourceError
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.arrival import Arrival
 from airflow_provider_dify.knowledge.contents import LONGEST_NAME, DocumentOptions, Source
@@ -12,7 +12,14 @@ from airflow_provider_dify.knowledge.delivering import HASH_FIELD, Delivery
 from airflow_provider_dify.knowledge.documents import Dataset, Document
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome, IngestReport
-from airflow_provider_dify.knowledge.metadata_fields import check_fields, check_name, check_values, kinds_of
+from airflow_provider_dify.knowledge.metadata_fields import (
+    BUILT_IN,
+    check_fields,
+    check_name,
+    check_own_values,
+    kinds_of,
+)
+from airflow_provider_dify.knowledge.names import forms
 from airflow_provider_dify.knowledge.namesakes import IfExists, Verb, base_name, decide, keyword_of, stem_of
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.proof import ProvenBy
@@ -60,10 +67,9 @@ class Ingestion:
         #: What happens to a document of the same name.
         self.if_exists = inputs.choice(if_exists, IfExists, "if_exists")
         self._options = options or DocumentOptions()
-        self._metadata = check_values(inputs.literal(metadata), "metadata") if metadata else {}
         self._hash_field = None if hash_field is None else check_name(hash_field, "hash_field")
-        if hash_field in self._metadata:
-            raise DifyInputError(f"metadata names {inputs.show(hash_field)}, which keeps the digests (hash_field).")
+        reserved = {self._hash_field: "the digests (hash_field)"} if self._hash_field else {}
+        self._metadata = check_own_values(metadata, reserved)
         self._items = [Item(source) for source in sources]
         self._delivery = Delivery(
             self.dataset_id,
@@ -158,7 +164,8 @@ class Ingestion:
                 yield from self._page(pager, None, found)
             return found
         found = {name: [] for name in names}
-        for keyword in dict.fromkeys(keyword_of(stem_of(name)) for name in names):
+        stems = (form for name in names for form in forms(stem_of(name)))
+        for keyword in dict.fromkeys(keyword_of(stem) for stem in stems):
             pager = Pager()
             while not pager.done:
                 yield from self._page(pager, keyword, found)
@@ -174,9 +181,8 @@ class Ingestion:
     def _check_fields(self) -> Flow[None]:
         """See that the metadata goes into the fields that are there, before there are documents that lack it."""
         kinds = kinds_of([self._metadata, {self._hash_field: ""} if self._hash_field else {}])
-        if not kinds or not any(self._to_send()):
-            return
-        yield from check_fields(self.dataset_id, kinds)
+        if any(self._to_send()):
+            yield from check_fields(self.dataset_id, kinds)
 
     def _check_target(self, dataset: Dataset, options: DocumentOptions) -> Flow[None]:
         """See that the knowledge base can do what was decided."""
@@ -189,7 +195,22 @@ class Ingestion:
         for item in self._items:
             if item.decision and item.decision.verb is Verb.SKIP and item.decision.document:
                 item.skipped(item.decision.document)
-                self._delivery.there(item.decision.document, mark=self.if_exists is not IfExists.SKIP)
+                document = item.decision.document
+                if self.if_exists is not IfExists.SKIP:
+                    self._delivery.there(document)
+                elif self._is_unfinished(item.source, document):
+                    self._delivery.there(document, digest=item.source.digest())
+                else:
+                    self._delivery.there(document, mark=False)
+
+    def _is_unfinished(self, source: Source, document: Document) -> bool:
+        """Whether a document looks like one that a try made that was killed before it gave it its metadata.
+
+        The API made it, it has as many bytes, and not one value: whoever else made it keeps it as it is.
+        """
+        # Of a text, Dify counts the characters.
+        sizes = (source.size, len(source.text)) if source.text is not None else (source.size,)
+        return document.by_api and document.size in sizes and not document.metadata.keys() - BUILT_IN
 
     def _to_send(self) -> Iterator[Item]:
         for item in self._items:

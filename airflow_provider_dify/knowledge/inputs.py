@@ -12,6 +12,7 @@ from enum import Enum
 from typing import TypeVar
 
 from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.knowledge.masks import without_url_secrets
 
 E = TypeVar("E", bound=Enum)
 _UUID = re.compile(
@@ -167,8 +168,8 @@ def _split(text: str, parameter: str) -> list[object]:
 
 
 def without_keys(text: str) -> str:
-    """Return a text without what looks like an API key."""
-    return _KEY.sub(r"\1-***", text)
+    """Return a text without what looks like an API key, and without the passwords and signatures of URLs in it."""
+    return without_url_secrets(_KEY.sub(r"\1-***", text))
 
 
 def show(value: object) -> str:

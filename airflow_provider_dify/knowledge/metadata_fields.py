@@ -152,6 +152,32 @@ def check_values(values: object, parameter: str) -> dict[str, Value]:
     return checked
 
 
+def check_own_values(values: object, reserved: Mapping[str, str]) -> dict[str, Value]:
+    """Return the values that a user gave for documents to be made, if any; a template renders them to a text.
+
+    :param reserved: Names of fields that keep something of ours, and what.
+    :raises DifyInputError: They are none, or one of them is for such a field.
+    """
+    if values is None or values in ("", {}):
+        return {}
+    checked = check_values(literal(values), "metadata")
+    for name, what in reserved.items():
+        if name in checked:
+            raise DifyInputError(f"metadata names {show(name)}, which keeps {what}: choose another name.")
+    return checked
+
+
+def check_fields(dataset_id: str, kinds: Mapping[str, FieldType]) -> Flow[None]:
+    """Check that values go into the fields that are there, before there are documents that lack them.
+
+    :raises DifyInputError: They do not.
+    """
+    if kinds:
+        for field in (yield from list_fields(dataset_id)):
+            if field.name in kinds:
+                check_fit(field.name, kinds[field.name], field)
+
+
 def kind_of(value: object, parameter: str) -> FieldType:
     """Return the type of the field that a value is for.
 
@@ -206,17 +232,6 @@ def check_fit(name: str, kind: FieldType, field: MetadataField) -> None:
         f"Metadata field {show(name)} holds values of type {field.type}; what was given for it is of type "
         f"{kind.value}.{hint}"
     )
-
-
-def check_fields(dataset_id: str, kinds: Mapping[str, FieldType]) -> Flow[None]:
-    """Check that values go into the fields that are there.
-
-    :param kinds: The type of the values of each field, by name.
-    :raises DifyInputError: They do not.
-    """
-    for field in (yield from list_fields(dataset_id)):
-        if field.name in kinds:
-            check_fit(field.name, kinds[field.name], field)
 
 
 def plain(value: Value) -> Plain:

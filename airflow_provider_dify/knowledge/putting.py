@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from airflow_provider_dify.exceptions import (
@@ -25,6 +26,10 @@ from airflow_provider_dify.knowledge.retries import Retries
 
 #: With these, Dify refuses the content, and neither the caller nor everything (:class:`DifyKnowledgeBaseError`).
 _ABOUT_THE_CONTENT = (400, 413, 415, 422)
+#: Dify may still be at work: a proxy has given up waiting (524: Cloudflare's), or the server (408).
+_TIMED_OUT = (408, 504, 524)
+#: What is said of a connection that ends while a file is sent.
+_BROKEN_OFF = re.compile(r"reset|broken ?pipe|aborted|closed|disconnect|WriteError", re.IGNORECASE)
 #: Seconds between looks for a document whose creation timed out: Dify may still be at work on it.
 _LOOKS_AFTER_TIMEOUT = (2.0, 4.0, 8.0)
 
@@ -147,6 +152,11 @@ class Putting:
         except DifyError:
             if may_be_carried_out(error):
                 yield from self._look_up(item)  # so that the report is exact
+            if item.source.text is None and isinstance(error, DifyTransportError) and _BROKEN_OFF.search(error.message):
+                error.add(
+                    "A proxy that finds a file too large may end the connection so: check client_max_body_size there "
+                    "(nginx), and UPLOAD_FILE_SIZE_LIMIT in Dify."
+                )
             raise
         looks = (wait, *_LOOKS_AFTER_TIMEOUT) if _timed_out(error) else (wait,)
         for seconds in looks:
@@ -214,11 +224,11 @@ def _is_unavailable(error: DifyError) -> bool:
 
 
 def _timed_out(error: DifyError) -> bool:
-    return error.status == 504 or isinstance(error, DifyTransportError)
+    return error.status in _TIMED_OUT or isinstance(error, DifyTransportError)
 
 
 def _explained(error: DifyError) -> str:
-    if isinstance(error, DifyRequestError) and not error.detail:
+    if isinstance(error, DifyRequestError) and error.status == 400 and error.code and not error.detail:
         return (
             "Dify refused it without a reason, as it does with types of files that it does not take, and with files "
             "over its limit (15 MB unless set otherwise)."

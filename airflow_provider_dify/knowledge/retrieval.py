@@ -10,6 +10,7 @@ from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
+from airflow_provider_dify.knowledge.names import canonical
 
 #: Dify refuses longer queries.
 LONGEST_QUERY = 250
@@ -54,7 +55,7 @@ class Hit:
         text = " ".join(str(segment.get("content") or "").split())
         return cls(
             document_id=segment["document_id"],
-            document_name=document.get("name") or "",
+            document_name=canonical(document.get("name") or ""),
             score=float(record.get("score") or 0.0),
             segment_id=segment["id"],
             content=text if len(text) <= _EXCERPT else text[:_EXCERPT] + "…",

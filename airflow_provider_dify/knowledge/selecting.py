@@ -14,6 +14,7 @@ from airflow_provider_dify.knowledge import api, conditions, inputs
 from airflow_provider_dify.knowledge.conditions import ALWAYS, MetadataValue, Span
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import Flow
+from airflow_provider_dify.knowledge.names import canonical, same_in_all_forms
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import Pager
 
@@ -71,7 +72,7 @@ class Selection:
         read = _Reader(given, now, prefix)
         return cls(
             statuses=read.statuses(),
-            names=read.value("name", conditions.texts) or (),
+            names=tuple(map(canonical, read.value("name", conditions.texts) or ())),
             keyword=read.keyword(),
             created=read.span("created"),
             updated=read.span("updated"),
@@ -92,9 +93,14 @@ class Selection:
         return self.statuses[0].value if len(self.statuses) == 1 else None
 
     @property
+    def sent_keyword(self) -> str | None:
+        """The part of a name that Dify is asked to list: it tells the forms of a name apart."""
+        return same_in_all_forms(self.keyword) if self.keyword else None
+
+    @property
     def is_sent(self) -> bool:
         """Whether Dify is asked for less than everything, so that its count is not that of the knowledge base."""
-        return self.sent_status is not None or self.keyword is not None
+        return self.sent_status is not None or self.sent_keyword is not None
 
     def may_match(self, document: Document) -> bool:
         """Whether a document fits, as far as a list shows; for :attr:`updated` it has to be read by itself."""
@@ -160,7 +166,7 @@ class _Reader:
         keywords = self.value("keyword", conditions.texts) or (None,)
         if len(keywords) > 1:
             raise DifyInputError(f"{self._prefix}keyword must be one text, not {inputs.show(self._given['keyword'])}.")
-        return keywords[0]
+        return keywords[0] and canonical(keywords[0])
 
     def span(self, name: str) -> Span:
         after, before = self._given.get(f"{name}_after"), self._given.get(f"{name}_before")
@@ -221,7 +227,7 @@ def select(dataset_id: str, selection: Selection, progress: Progress) -> Flow[Se
 
 def page_of(dataset_id: str, pager: Pager[Document], selection: Selection) -> Flow[api.Page[Document]]:
     """Read the next page of the documents among which those are that fit."""
-    status, keyword = selection.sent_status, selection.keyword
+    status, keyword = selection.sent_status, selection.sent_keyword
     return api.document_page(dataset_id, pager.page, status=status, keyword=keyword, limit=pager.limit)
 
 

@@ -29,7 +29,7 @@ from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
 from airflow_provider_dify.knowledge.guards import Guard
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome
-from airflow_provider_dify.knowledge.metadata_fields import Value, check_fields, check_values, kinds_of
+from airflow_provider_dify.knowledge.metadata_fields import check_fields, check_own_values, kinds_of
 from airflow_provider_dify.knowledge.namesakes import Decision, Verb
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.proof import ProvenBy
@@ -82,7 +82,7 @@ class Sync:
         adopt: bool = False,
         guard: Guard | None = None,
         options: DocumentOptions | None = None,
-        metadata: Mapping[str, JSON] | None = None,
+        metadata: object = None,
         max_active: int = 20,
         poll_interval: float = 10.0,
         stall_timeout: float | None = None,
@@ -100,8 +100,8 @@ class Sync:
         self._sources = _by_name(sources)
         self._entries: list[SyncEntry] = []
         self._items: dict[int, Item] = {}
-        self._metadata = _checked_metadata(metadata)
         self._poll_interval = inputs.number(poll_interval, "poll_interval")
+        self._metadata = check_own_values(metadata, {HASH_FIELD: "the digests", SOURCE_FIELD: "the name of the sync"})
         self._delivery = Delivery(
             self.dataset_id,
             hash_field=HASH_FIELD,
@@ -216,6 +216,9 @@ class Sync:
         plan = look.plan(self._retire)
         unreadable = {one.name for one in wanted if not one.readable}
         self._entries = [_entry(planned, readable=planned.name not in unreadable) for planned in plan]
+        if look.adopted or any(planned.move.sends for planned in plan):
+            own = {SOURCE_FIELD: "", HASH_FIELD: ""}
+            yield from check_fields(self.dataset_id, kinds_of([self._metadata, own]))
         yield from self._tell(plan, look)
         retiring = sum(one.move is Move.RETIRE and one.document.belongs_in_search for one in plan if one.document)
         self._guard.check(retiring, look.in_use, what="to be retired")
@@ -224,9 +227,6 @@ class Sync:
             yield Note("This is a dry run: nothing was changed.")
             return
         putting = Putting(dataset, options, retries, deadline)
-        if look.adopted or any(planned.move.sends for planned in plan):
-            own = {SOURCE_FIELD: "", HASH_FIELD: ""}
-            yield from check_fields(self.dataset_id, kinds_of([self._metadata, own]))
         yield from self._prepare(plan, look, putting)
         yield from self._delivery.flow([item for item in self._items.values() if not item.outcome], putting, progress)
         self._marked = not self._delivery.errors
@@ -364,16 +364,10 @@ def _checked_name(value: object) -> str:
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise DifyInputError(f"sync_source must be a name, a text that is not empty, not {inputs.show(value)}.")
     if inputs.without_keys(value) != value:  # documents would bear it
-        raise DifyInputError(f"sync_source holds what looks like an API key: {inputs.show(value)}. Give another name.")
+        raise DifyInputError(
+            f"sync_source holds a password, or what looks like an API key: {inputs.show(value)}. Give another name."
+        )
     return value.strip()
-
-
-def _checked_metadata(value: object) -> dict[str, Value]:
-    metadata = check_values(inputs.literal(value), "metadata") if value else {}
-    for name in (SOURCE_FIELD, HASH_FIELD):
-        if name in metadata:
-            raise DifyInputError(f"metadata names '{name}', which a sync sets itself. Choose another name.")
-    return metadata
 
 
 def _by_name(sources: Sequence[Source]) -> dict[str, Source]:

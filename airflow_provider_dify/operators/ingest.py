@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_dify.encodings import UTF_8
 from airflow_provider_dify.events import named
 from airflow_provider_dify.exceptions import (
     DifyIndexingError,
@@ -27,6 +28,7 @@ from airflow_provider_dify.knowledge.proof import ProvenBy
 from airflow_provider_dify.knowledge.watching import Watch
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 from airflow_provider_dify.operators.deferring import defer_until_indexed, error_of_indexing
+from airflow_provider_dify.patterns import HIDDEN
 from airflow_provider_dify.sources import MAX_FILE_SIZE, resolve
 from airflow_provider_dify.transport import clock as clocks
 
@@ -55,9 +57,11 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
     :param source: What becomes documents, one or a list of: a path or an URL (``s3://``, ``gs://``, ``file://``: what
         ``ObjectStoragePath`` opens) of a file, of a folder (its files, not those in folders below), or with wildcards
         (``**`` for folders below); a path object; ``{"name": ..., "text": ...}``; ``{"path": ..., "name": ...}``. A
-        string may also hold such a list as JSON. (templated)
+        string may also hold such a list as JSON. Airflow renders Jinja in all of its texts: for one with braces of its
+        own, write ``literal(text)`` (from ``airflow.sdk``). (templated)
     :param if_exists: What to do where there is a document of the same name. ``update``: replace the content of the one
-        in use, if it differs. ``skip``: leave it, whatever it holds. ``fail``: refuse the input. ``new_version``: make
+        in use, if it differs. ``skip``: leave it, whatever it holds (but one that a
+        killed try left without its metadata gets it). ``fail``: refuse the input. ``new_version``: make
         another document, called like ``report (3f2a91c0).md`` by its content, beside the old one. ``for_release``: the
         same, and where that document is there and out of use, as after a release that was rolled back, it is taken as
         it is; ``new_version`` refuses that. (templated)
@@ -72,6 +76,12 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
     :param hash_field: Name of the metadata that keeps a content's SHA-256; ``None``: keep none, and send always.
     :param max_active: How many documents may be in indexing at a time before another one is sent.
     :param max_file_size: Bytes above which a file is not even tried; ``None``: no limit of our own.
+    :param exclude: No files of a folder or a pattern whose path below it fits one of these patterns; a star also stands
+        for slashes. By default what is hidden, or left there by macOS, Windows or Office. (templated)
+    :param encoding: Encoding of files of text (``.txt``, ``.md``, ``.html``, ``.csv`` and the like), which are sent as
+        UTF-8: its name, such as ``gb18030``; ``detect``: find it out; ``None``: send them unchecked, as they are. What
+        is UTF-8, or UTF-16, or begins with a mark of these, is understood in any case. (templated)
+    :param follow_links: Whether links in a folder or a pattern may lead out of it.
     :param allow_empty: Whether it is no failure where a source, or one of several, holds nothing, as an empty folder
         does, or a pattern that fits no file.
     :param timeout: Seconds for all of it, waiting for the indexing included.
@@ -97,7 +107,9 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
     :raises DifyError: Dify could not be asked.
     """
 
-    template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "source", "if_exists", "process_rule", "metadata")
+    template_fields: Sequence[str] = (
+        "dify_conn_id", "dataset_id", "source", "if_exists", "process_rule", "metadata", "exclude", "encoding",
+    )  # fmt: skip
     ui_color = "#d6e4ff"
 
     def __init__(
@@ -115,6 +127,9 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
         hash_field: str | None = HASH_FIELD,
         max_active: int = 20,
         max_file_size: int | None = MAX_FILE_SIZE,
+        exclude: Iterable[str] | str = HIDDEN,
+        encoding: str | None = UTF_8,
+        follow_links: bool = False,
         allow_empty: bool = False,
         timeout: float = 3600.0,
         poll_interval: float = 10.0,
@@ -137,6 +152,9 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
         self.hash_field = hash_field
         self.max_active = max_active
         self.max_file_size = max_file_size
+        self.exclude = exclude
+        self.encoding = encoding
+        self.follow_links = follow_links
         self.allow_empty = allow_empty
         self.timeout = timeout
         self.poll_interval = poll_interval
@@ -224,7 +242,14 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
     def _ingestion(self) -> Ingestion:
         if self.indexing not in _INDEXING:
             raise DifyInputError(f"indexing must be one of {', '.join(_INDEXING)}, not {self.indexing!r}.")
-        sources = resolve(self.source, max_file_size=self.max_file_size, allow_empty=self.allow_empty)
+        sources = resolve(
+            self.source,
+            max_file_size=self.max_file_size,
+            allow_empty=self.allow_empty,
+            exclude=self.exclude,
+            encoding=self.encoding,
+            follow_links=self.follow_links,
+        )
         ingestion = Ingestion(
             self.dataset_id,
             sources,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_dify.encodings import UTF_8
 from airflow_provider_dify.exceptions import DifyError, DifyIndexingError, DifyIndexingStalled, DifyIndexingTimeout
 from airflow_provider_dify.folders import HIDDEN, list_folder
 from airflow_provider_dify.knowledge import inputs
@@ -56,7 +57,8 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
 
     **What can go wrong.** A file that cannot become a document (empty, too large, of a type that Dify does not take) is
     ``invalid``, one that cannot be read ``unreadable``; the document that was made of it before stays. A source that is
-    missing or empty, or whose folders cannot be listed, fails the task, and nothing is changed. A task that was killed
+    missing or empty, whose folders cannot be listed, or (with ``recursive``) whose links lead nowhere, fails the task,
+    and nothing is changed. A task that was killed
     is taken up where it broke off: until it has proven its work, it leaves an empty metadata field
     ``sync_unfinished …`` in the knowledge base. Do not let two tasks with the same ``sync_source`` run at the same
     time: set ``max_active_runs=1``.
@@ -92,6 +94,10 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         (templated)
     :param max_active: How many documents may be in indexing at a time before another one is sent.
     :param max_file_size: Bytes above which a file is not even tried; ``None``: no limit of our own.
+    :param encoding: Encoding of files of text (``.txt``, ``.md``, ``.html``, ``.csv`` and the like), which are sent as
+        UTF-8: its name, such as ``gb18030``; ``detect``: find it out; ``None``: send them unchecked, as they are. What
+        is UTF-8, or UTF-16, or begins with a mark of these, is understood in any case. (templated)
+    :param follow_links: Whether links may lead out of the source. Otherwise one that does fails the task.
     :param timeout: Seconds for all of it, all waiting included. Dify's lock on a document can last 600 s.
     :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
     :param stall_timeout: Seconds in which no document moves, after which the wait for indexing is given up; ``None``:
@@ -122,7 +128,7 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
 
     template_fields: Sequence[str] = (
         "dify_conn_id", "dataset_id", "source", "sync_source", "include", "exclude", "name_prefix", "retire",
-        "process_rule", "metadata",
+        "process_rule", "metadata", "encoding",
     )  # fmt: skip
     ui_color = "#d6e4ff"
 
@@ -148,6 +154,8 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         metadata: Mapping[str, Any] | None = None,
         max_active: int = 20,
         max_file_size: int | None = MAX_FILE_SIZE,
+        encoding: str | None = UTF_8,
+        follow_links: bool = False,
         timeout: float = 3600.0,
         poll_interval: float = 10.0,
         stall_timeout: float | None = STALL_TIMEOUT,
@@ -177,6 +185,8 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         self.metadata = metadata
         self.max_active = max_active
         self.max_file_size = max_file_size
+        self.encoding = encoding
+        self.follow_links = follow_links
         self.timeout = timeout
         self.poll_interval = poll_interval
         self.stall_timeout = stall_timeout
@@ -195,7 +205,7 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
             "%sBringing Dify dataset %s in step with %s; documents whose files are gone: %s.",
             "Dry run, nothing is changed: " if self._dry_run else "",
             sync.dataset_id,
-            self.source,
+            self._place(),
             self.retire,
         )
         started = clocks.clock.time()
@@ -293,18 +303,26 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
                 exclude=self.exclude,
                 name_prefix=self.name_prefix,
                 max_file_size=self.max_file_size,
+                encoding=self.encoding,
+                follow_links=self.follow_links,
             )
         )
 
+    def _place(self) -> str:
+        """The source for people, without the secrets of its URL: it is in the log, and in the documents' metadata."""
+        return inputs.without_keys(str(self.source))
+
     def _sync(self, files: Sequence[Source], before: Mapping[str, Any] | None = None) -> Sync:
+        # A rule that a template renders is a text.
+        rule: Any = inputs.literal(self.process_rule)
         return Sync(
             self.dataset_id,
             files,
-            sync_source=str(self.source).rstrip("/") if self.sync_source is None else self.sync_source,
+            sync_source=self._place().rstrip("/") if self.sync_source is None else self.sync_source,
             retire=self.retire,
             adopt=self.adopt,
             guard=Guard(self.max_documents, self.max_share),
-            options=DocumentOptions(self.indexing_technique, self.process_rule, self.doc_form, self.doc_language),
+            options=DocumentOptions(self.indexing_technique, rule, self.doc_form, self.doc_language),
             metadata=self.metadata,
             max_active=self.max_active,
             poll_interval=self.poll_interval,
@@ -325,5 +343,5 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         for line in report.attention():
             self.log.warning("%s", line)
         # The folder stands for its files, of which there may be many.
-        files = [str(self.source)]
+        files = [self._place()]
         self.publish_report(context, report.to_json(), action="sync", changed=report.changed_ids, files=files)

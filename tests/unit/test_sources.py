@@ -12,13 +12,14 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_dify.exceptions import DifyIngestFailed, DifyInputError
+from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
 from airflow_provider_dify.testing import Dataset, FakeDify
 from tests.unit.conftest import Ingest, names, text
 
 
 @pytest.mark.parametrize(
     "name",
-    ["ünï 😀.md", "  spaced .md", "UPPER.MD", ".leading.md", "per%22_%.md", "semi;colon='.md", "x" * 197 + ".md"],
+    ["ünï 😀.md", "  spaced .md", "UPPER.MD", ".leading.md", "per%20_%.md", "semi;colon='.md", "x" * 197 + ".md"],
 )
 def test_odd_names_arrive_as_they_are(kb: Dataset, ingest: Ingest, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("hello")
@@ -34,6 +35,8 @@ def test_odd_names_arrive_as_they_are(kb: Dataset, ingest: Ingest, tmp_path: Pat
         ("a\nb.md", "'\\n'"),
         ("a\\b.md", "'\\\\'"),
         ("a:b.md", "':'"),
+        # It would arrive as a"b.md (Dify 1.16.0, file 26).
+        ("a%22b.md", "'%22'"),
         ("x" * 198 + ".md", "201 characters"),
         (os.fsdecode(b"bad\xff.md"), "no valid text"),
     ],
@@ -211,3 +214,12 @@ def test_metadata_that_does_not_fit_is_told_before_there_are_documents(kb: Datas
     assert isinstance(result.error, DifyInputError)
     assert set(result.outcomes.values()) == {"not_attempted"}
     assert names(kb) == {"first": 1}
+
+
+def test_a_text_with_braces_can_be_kept_from_jinja(kb: Dataset) -> None:
+    from airflow.providers.common.compat.sdk import literal
+
+    texts = [text("plain.md", "Now {{ word }}."), {"name": "literal.md", "text": literal("Now {{ word }}.")}]
+    operator = DifyDocumentIngestOperator(task_id="ingest", dataset_id=kb.id, source=texts)
+    operator.render_template_fields({"word": "seals"})  # type: ignore[typeddict-unknown-key]
+    assert [one["text"] for one in operator.source] == ["Now seals.", "Now {{ word }}."]

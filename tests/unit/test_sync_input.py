@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,38 @@ TABLE: dict[str, tuple[str, Any, str]] = {
     "no time": ("timeout", 0, "timeout must be a number above 0, not 0."),
     "no pause": ("poll_interval", 0, "poll_interval must be a number above 0, not 0."),
     "no time to stall": ("stall_timeout", 0, "stall_timeout must be a number above 0, not 0."),
+    "a size with its unit": (
+        "max_file_size",
+        "15 MB",
+        "max_file_size must be a whole number of at least 1, not '15 MB'.",
+    ),
+    "a size that is no number": ("max_file_size", {}, "max_file_size must be a whole number of at least 1, not {}."),
+    "no bytes": ("max_file_size", -1, "max_file_size must be a whole number of at least 1, not -1."),
+    "a text for follow_links": ("follow_links", "no", "follow_links must be True or False, not 'no'."),
+    "an unknown encoding": ("encoding", "no such", "encoding must be the name of one, such as 'utf-8'"),
+    "a list as metadata": ("metadata", [1], "metadata must map names of metadata fields to values, not [1]."),
+    "a text as metadata": ("metadata", "team", "metadata must map names of metadata fields to values, not 'team'."),
+    "a number as name of metadata": (
+        "metadata",
+        {1: 2},
+        "metadata holds something that is no name of a metadata field",
+    ),
+    "a truth as metadata": ("metadata", {"draft": True}, "metadata['draft'] must be a text, a finite number, or a dat"),
+    "a list in metadata": ("metadata", {"a": ["b"]}, "metadata['a'] must be a text, a finite number, or a datetime"),
+    "a time without its zone": ("metadata", {"at": datetime(2026, 1, 1)}, "Give it a time zone."),  # noqa: DTZ001
+    "rendered metadata": ("metadata", '{"draft": true}', "metadata['draft'] must be a text, a finite number"),
+    "a built-in field": ("metadata", {"source": "x"}, "metadata names 'source', which is a built-in field"),
+    "the field of the sync": (
+        "metadata",
+        {"sync_source": "x"},
+        "metadata names 'sync_source', which keeps the name of",
+    ),
+    "the field of digests": (
+        "metadata",
+        {"content_sha256": "x"},
+        "metadata names 'content_sha256', which keeps the dig",
+    ),
+    "a text as rule": ("process_rule", "automatic", "process_rule must be a mapping"),
     "an unknown outcome": ("tolerate", ["missing"], "tolerate must be one of created, updated, renamed, restored, "),
 }
 
@@ -60,6 +93,24 @@ def test_what_is_wrong_is_said_before_anything_is_sent(dify: FakeDify, kb: Datas
     assert says in str(result.error)
     assert KEY not in str(result.error)
     assert dify.requests == []
+
+
+def test_templates_render_to_texts(kb: Dataset, tmp_path: Path) -> None:
+    write(tmp_path, {"a.md": "A"})
+    result = run_sync(kb, tmp_path, metadata='{"team": "docs"}', process_rule="{'mode': 'automatic'}")
+    assert result.error is None
+    assert kb.documents[0].metadata["team"] == "docs"
+
+
+def test_metadata_that_does_not_fit_is_told_before_there_are_documents(
+    dify: FakeDify, kb: Dataset, tmp_path: Path
+) -> None:
+    kb.add_document("old", metadata={"team": "hr"})
+    result = run_sync(kb, write(tmp_path, {"a.md": "A"}), metadata={"team": 5})
+    assert isinstance(result.error, DifyInputError)
+    assert "Metadata field 'team' holds values of type string" in str(result.error)
+    assert [request.method for request in dify.requests if request.method != "GET"] == []
+    assert len(kb.documents) == 1
 
 
 def test_an_empty_knowledge_base_wants_a_technique(dify: FakeDify, tmp_path: Path) -> None:

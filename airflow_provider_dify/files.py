@@ -1,0 +1,282 @@
+"""A content that is to become a document: a text, or a file, wherever it is."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+from collections.abc import Iterator
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from airflow_provider_dify.encodings import Conversion, NotText, check, is_text
+from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
+from airflow_provider_dify.knowledge.contents import LONGEST_NAME, printable
+from airflow_provider_dify.knowledge.inputs import without_keys
+from airflow_provider_dify.knowledge.names import canonical
+from airflow_provider_dify.storage import unreadable
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+#: Dify takes no larger files unless it is set so (UPLOAD_FILE_SIZE_LIMIT).
+MAX_FILE_SIZE = 15 * 1024 * 1024
+_PIECE = 1024 * 1024
+_log = logging.getLogger(__name__)
+_EMPTY = "It is empty: Dify would make a document of it that nobody can find."
+#: Dify refuses these in the name of a file. A line break or a control character would arrive as another name.
+_NOT_IN_FILE_NAMES = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
+_TYPE = re.compile(r"\.[0-9A-Za-z]+")
+
+
+class TextSource:
+    """A text with a name."""
+
+    #: A text is there.
+    readable = True
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = canonical(printable(name))
+        self.text: str | None = text
+        self.place = "text"
+        self.problem = None if text.strip() else _EMPTY
+        if printable(name) != name:
+            self.problem = "Its name is no valid text."
+        try:
+            self._bytes = text.encode()
+        except UnicodeEncodeError as error:
+            self._bytes = b""
+            self.problem = f"It is no valid text: {error}."
+
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
+        return len(self._bytes)
+
+    def open(self) -> BinaryIO:
+        """Open it for reading."""
+        return BytesIO(self._bytes)
+
+    def digest(self) -> str:
+        """Return its SHA-256."""
+        return hashlib.sha256(self._bytes).hexdigest()
+
+
+class FileSource:
+    """A file, wherever it is; it is read piece by piece, and not before it has to be.
+
+    A file of text is read once before it is sent: it has to be one in its encoding, and becomes UTF-8 on its way.
+
+    :param path: A ``pathlib.Path``, or an ``ObjectStoragePath`` of Airflow's.
+    :param name: Name of the document; the file's own by default. It goes without blanks at its end, where Dify looks
+        for the type of the file.
+    :param max_size: Bytes above which it is not even tried.
+    :param encoding: The encoding of a text, or ``detect``; ``None``: send it as it is.
+    :param name_advice: What to do about a name that Dify does not take.
+    :param problem: Why it cannot become a document, if that is known.
+    :param error: Why it, or the folder that it is, could not be looked at.
+    :raises DifyInputError: Nothing is installed that opens it.
+    """
+
+    def __init__(
+        self,
+        path: Any,
+        name: str | None = None,
+        *,
+        max_size: int | None = MAX_FILE_SIZE,
+        encoding: str | None = None,
+        name_advice: str = "Give it another one.",
+        problem: str | None = None,
+        error: Exception | None = None,
+    ) -> None:
+        self._path = path
+        self._max_size = max_size
+        given: str = name or path.name
+        self.name = canonical(printable(given)).rstrip()
+        self.text: str | None = None
+        self.place = without_keys(printable(str(path)))
+        #: Whether it could be looked at: where it could not, that may pass.
+        self.readable = True
+        self._encoding = encoding if is_text(self.name) else None
+        self._conversion: Conversion | None = None
+        self._size = 0
+        self._digest: str | None = None
+        self._problem = problem or (self._look() if error is None else self._not_readable(error))
+        if self._problem is None and (about_name := problem_of_name(given)):
+            self._problem = f"{about_name} {name_advice}"
+
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot become a document. A text is read for it, once."""
+        self._check()
+        return self._problem
+
+    @property
+    def size(self) -> int:
+        """How many bytes are sent."""
+        self._check()
+        return self._size
+
+    def open(self) -> BinaryIO:
+        """Open it for reading what is sent, from its beginning.
+
+        :raises DifySourceError: It cannot be read, now or while it is being read.
+        """
+        self._check()
+        return _Reading(self, self._open(), self._conversion)  # type: ignore[return-value]  # as much of one as is needed
+
+    def digest(self) -> str:
+        """Return the SHA-256 of what is sent, as it was when it was last read to its end.
+
+        :raises DifySourceError: It cannot be read.
+        """
+        self._check()
+        if self._digest is None:
+            with self.open() as file:
+                while file.read(_PIECE):
+                    pass
+        return self._digest or ""
+
+    def was_read(self, digest: str) -> None:
+        """Take the digest of what has been read."""
+        self._digest = digest
+
+    def _open(self) -> Any:
+        try:
+            return self._path.open("rb")
+        except Exception as error:  # noqa: BLE001 - each kind of storage has its own errors
+            raise unreadable(str(self._path), error) from None
+
+    def read_from(self, file: Any, size: int) -> bytes:
+        """Read from the open file.
+
+        :raises DifySourceError: It cannot be read.
+        """
+        try:
+            return bytes(file.read(size))
+        except Exception as error:  # noqa: BLE001 - each kind of storage has its own errors
+            raise unreadable(str(self._path), error) from None
+
+    def _check(self) -> None:
+        """Read a text, unless that is done: it has to be one, and its length as UTF-8 has to be known."""
+        encoding, self._encoding = self._encoding, None
+        if encoding is None or self._problem:
+            return
+        try:
+            checked = check(self._pieces, self.name, encoding)
+        except NotText as error:
+            self._problem = str(error)
+            return
+        except DifySourceError as error:
+            self._problem = self._not_readable(error)
+            return
+        if checked.read != self._size:
+            self.readable = False
+            self._problem = f"'{self.name}' has changed its length while it was read: has it been complete?"
+        if checked.conversion.detected:
+            _log.info("%s is read as %s.", self.place, checked.conversion.encoding)
+        self._conversion, self._size, self._digest = checked.conversion, checked.size, checked.digest
+        self._problem = self._problem or self._problem_of_size(" as UTF-8")
+
+    def _pieces(self) -> Iterator[bytes]:
+        file = self._open()
+        try:
+            while piece := self.filled(file):
+                yield piece
+        finally:
+            file.close()
+
+    def filled(self, file: Any) -> bytes:
+        """Read a whole piece: a store may give less, and the first bytes tell the encoding."""
+        piece = b""
+        while len(piece) < _PIECE and (more := self.read_from(file, _PIECE - len(piece))):
+            piece += more
+        return piece
+
+    def _look(self) -> str | None:
+        try:
+            if self._path.is_dir():
+                return "It is a folder."
+            self._size = int(self._path.stat().st_size)
+        except Exception as error:  # noqa: BLE001 - each kind of storage has its own errors
+            return self._not_readable(error)
+        return self._problem_of_size()
+
+    def _problem_of_size(self, what: str = "") -> str | None:
+        if not self._size:
+            return _EMPTY
+        if self._max_size is not None and self._size > self._max_size:
+            return (
+                f"It has {self._size:,} bytes{what}, more than the {self._max_size:,} that Dify takes (max_file_size)."
+            )
+        return None
+
+    def _not_readable(self, error: Exception) -> str:
+        found = unreadable(str(self._path), error)
+        if isinstance(found, DifyInputError):
+            raise found from None
+        self.readable = False
+        return found.message
+
+
+def problem_of_name(name: str) -> str | None:
+    """Return why a file of this name would not arrive as it is, or at all; ``None`` if it would."""
+    if printable(name) != name:
+        return "Its name is no valid text."
+    name = canonical(name).rstrip()
+    if found := _NOT_IN_FILE_NAMES.search(name):
+        return f"Its name has the character {found[0]!r}, which Dify takes in no name of a file."
+    if "%22" in name:  # 1.16.0, file 26
+        return "Its name has '%22', of which Dify would make a quotation mark."
+    extension = os.path.splitext(name)[1]  # noqa: PTH122 - as Dify does; pathlib treats leading dots otherwise
+    if not extension.strip("."):
+        return "Its name has no extension, by which Dify tells the type of a file."
+    if not _TYPE.fullmatch(extension):
+        return f"Its name ends in {ascii(extension)[:50]}, which is no type of a file."
+    if len(name) > LONGEST_NAME:
+        return f"Its name has {len(name)} characters, and Dify keeps only {LONGEST_NAME} of them."
+    return None
+
+
+class _Reading:
+    """A file that is read once from its beginning to its end, and whose digest is known then."""
+
+    def __init__(self, source: FileSource, file: Any, conversion: Conversion | None) -> None:
+        self._source = source
+        self._file = file
+        self._hash = hashlib.sha256()
+        self._converted = conversion.apply(self._raw_pieces()) if conversion else None
+        self._now = BytesIO()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self._source.read_from(self._file, size) if self._converted is None else self._next(size)
+        self._hash.update(piece)
+        if not piece:
+            self._source.was_read(self._hash.hexdigest())
+        return piece
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _next(self, size: int) -> bytes:
+        if size < 0:
+            return b"".join(iter(lambda: self._next(_PIECE), b""))
+        while not (piece := self._now.read(size)):
+            try:
+                self._now = BytesIO(next(self._converted or iter(())))
+            except StopIteration:
+                break
+            except NotText as error:
+                raise DifySourceError(f"{self._source.place} has changed since it was checked. {error}") from None
+        return piece
+
+    def _raw_pieces(self) -> Iterator[bytes]:
+        while piece := self._source.filled(self._file):
+            yield piece

@@ -1,0 +1,56 @@
+"""Which files of a folder count: patterns for paths below it, and what is no content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.knowledge.inputs import literal, show
+from airflow_provider_dify.knowledge.names import canonical
+
+#: What is in a folder without being content: files and folders whose names begin with a dot (``.git``, ``.DS_Store``,
+#: ``._page.md`` of macOS, ``.~lock.page.odt#`` of LibreOffice), and what Windows and Office leave.
+HIDDEN = (
+    ".*", "*/.*",
+    "[Tt]humbs.db", "*/[Tt]humbs.db",
+    "[Dd]esktop.ini", "*/[Dd]esktop.ini",
+    "~$*", "*/~$*",
+)  # fmt: skip
+
+
+def patterns(value: object, parameter: str) -> tuple[str, ...]:
+    """Return the patterns that a user gave: one, a list, or a text that renders to a list.
+
+    :raises DifyInputError: They are something else.
+    """
+    found = literal(value)
+    items = [found] if isinstance(found, str) or not isinstance(found, Iterable) else list(found)
+    checked = tuple(item for item in items if isinstance(item, str) and item)
+    if len(checked) < len(items) or isinstance(found, (bytes, Mapping)):
+        raise DifyInputError(f"{parameter} must be a pattern such as '*.md', or a list of them, not {show(value)}.")
+    return tuple(map(canonical, checked))
+
+
+def fits(path: str, wanted: Iterable[str]) -> bool:
+    """Whether a path below a folder fits one of some patterns; a star also stands for slashes."""
+    path = canonical(path)
+    return any(fnmatchcase(path, pattern) for pattern in wanted)
+
+
+def fits_all_in(folder: str, wanted: Iterable[str]) -> bool:
+    """Whether everything in a folder fits, whatever its name."""
+    return fits(f"{folder}/", (pattern for pattern in wanted if pattern.endswith("*")))
+
+
+def path_below(folder: Any, path: Any) -> str:
+    """Return the path of a file below a folder, with slashes."""
+    if isinstance(folder, Path):
+        try:
+            return Path(path).relative_to(folder).as_posix()
+        except ValueError:
+            return str(path.name)
+    base = str(folder).rstrip("/")
+    return str(path).removeprefix(base).lstrip("/") if str(path).startswith(base) else str(path.name)

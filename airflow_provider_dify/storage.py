@@ -1,0 +1,112 @@
+"""Where files are: on this machine, or in a storage that Airflow opens. Errors of these, in words that help."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifySourceError
+from airflow_provider_dify.knowledge.inputs import show, without_keys
+from airflow_provider_dify.knowledge.masks import url_secrets, without_secrets_of
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_NOT_INSTALLED = re.compile(r"no filesystem registered|unsupported filesystem|protocol not known", re.IGNORECASE)
+#: The scheme that is meant, and the package that opens it.
+_AMAZON = ("s3", "apache-airflow-providers-amazon[s3fs]")
+_GOOGLE = ("gs", "apache-airflow-providers-google")
+_AZURE = ("abfs", "apache-airflow-providers-microsoft-azure")
+_PACKAGES = {
+    **dict.fromkeys(("s3", "s3a", "s3n", "minio", "aws"), _AMAZON),
+    **dict.fromkeys(("gs", "gcs", "google"), _GOOGLE),
+    **dict.fromkeys(("abfs", "abfss", "adl", "adls", "az", "azure", "wasb", "wasbs"), _AZURE),
+    **dict.fromkeys(("sftp", "ssh"), ("sftp", "apache-airflow-providers-sftp")),
+}
+
+
+def to_path(text: str) -> Any:
+    """Return the path that a text stands for: one of this machine, or an URL that ``ObjectStoragePath`` opens.
+
+    :raises DifyInputError: It is neither, or nothing is installed that opens it.
+    """
+    if "\0" in text:
+        raise DifyInputError(f"source has a NUL character, which no path has: {show(text)}.")
+    scheme = _SCHEME.match(text)
+    if not scheme and ("://" not in text or text.startswith(("/", ".", "~"))):
+        try:
+            return Path(text).expanduser()
+        except RuntimeError as error:  # there is no such user
+            raise DifyInputError(f"source is no path on this machine: {show(text)} ({error}).") from None
+    if not scheme:
+        raise DifyInputError(f"source is neither a path nor an URL: {show(text)}.")
+    from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+    _mask_in_logs(text)
+    try:
+        path = ObjectStoragePath(text)
+    except Exception as error:  # noqa: BLE001 - it depends on the storage
+        raise _not_installed(scheme[1], error) or _no_url(text, error) from None
+    try:
+        _ = path.fs
+    except (ImportError, ValueError) as error:
+        if found := _not_installed(scheme[1], error):
+            raise found from None
+    except Exception:  # noqa: BLE001, S110 - it is told when the path is used, and may have passed by then
+        pass
+    return path
+
+
+def unreadable(place: str, error: Exception) -> DifyError:
+    """Return the error that something cannot be read, without the secrets of its URL.
+
+    :param place: Its path or URL, as it is.
+    """
+    if isinstance(error, DifyError):
+        return error
+    scheme = _SCHEME.match(place)
+    if scheme and (found := _not_installed(scheme[1], error)):
+        return found
+    text = without_secrets_of(place, f"{place} cannot be read: {type(error).__name__}: {error}.")
+    return DifySourceError(without_keys(text))
+
+
+def _not_installed(scheme: str, error: Exception) -> DifyInputError | None:
+    """Return the error that nothing is installed for a scheme, if that is what an error says."""
+    if not isinstance(error, ImportError) and not _NOT_INSTALLED.search(str(error)):
+        return None
+    scheme = scheme.lower()
+    meant, package = _PACKAGES.get(scheme, (scheme, ""))
+    installed = [one for one in _installed() if one != scheme]
+    have = f" (it opens {', '.join(f'{one}://' for one in installed)})" if installed else ""
+    advice = f"Install {package}" if package else "Install a provider that opens it"
+    if meant != scheme:
+        advice += f", and begin the source with {meant}://"
+    reason = f" {type(error).__name__}: {error}" if isinstance(error, ImportError) else ""
+    return DifyInputError(without_keys(f"source: this Airflow cannot open {scheme}://{have}. {advice}.{reason}"))
+
+
+def _no_url(text: str, error: Exception) -> DifyInputError:
+    why = without_secrets_of(text, str(error))
+    return DifyInputError(without_keys(f"source is no URL that Airflow opens: {show(text)} ({why})."))
+
+
+def _installed() -> list[str]:
+    """Return the schemes for which something is installed, as far as this Airflow tells."""
+    for module in ("airflow.sdk.io.fs", "airflow.io"):
+        with suppress(Exception):
+            return sorted(import_module(module)._register_filesystems())  # noqa: SLF001 - only for a list in an error
+    return []
+
+
+def _mask_in_logs(url: str) -> None:
+    """Let Airflow mask the secrets of an URL in its logs: libraries may log them."""
+    secrets = url_secrets(url)
+    if not secrets:
+        return
+    with suppress(ImportError, AttributeError):
+        from airflow.providers.common.compat.sdk import mask_secret
+
+        for secret in secrets:
+            mask_secret(secret)
