@@ -55,7 +55,8 @@ def test_abandoned_twice(dify: FakeDify, tmp_path: Path) -> None:
     ended, after = False, 0
     while not ended:
         kb = dify.add_dataset(f"kb {after}")
-        assert abandon(kb, folder, 5, "archive") is False
+        # Two looks, one at the fields, and the note; then for each document one at its name, and its creation.
+        assert abandon(kb, folder, 4 + 2 * 2, "archive") is False
         assert [dict(document.metadata) for document in kb.documents] == [{}, {}]
         ended = abandon(kb, folder, after, "archive")
         assert run_sync(kb, str(folder)).error is None, after
@@ -83,7 +84,7 @@ def test_what_was_made_by_hand_since_a_crash_is_not_taken_for_its_own(
     dify: FakeDify, kb: Dataset, tmp_path: Path
 ) -> None:
     folder = write(tmp_path, {"a.md": "Aster.", "b.md": "Birch."})
-    assert abandon(kb, folder, 4, "archive") is False
+    assert abandon(kb, folder, 4 + 2, "archive") is False
     assert [document.name for document in kb.documents] == ["a.md"]
     (folder / "a.md").unlink()
     other = kb.add_document("c.md", text="By hand.")
