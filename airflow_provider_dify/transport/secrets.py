@@ -19,7 +19,7 @@ _BARE_KEY = re.compile(r"(?:dataset|ds|app)-(.{16,})", re.DOTALL)
 
 
 def forms(*groups: Iterable[str]) -> tuple[str, ...]:
-    """Return the texts to mask, the longest first: secrets as they are, and as URLs, JSON, HTML and Python have them."""
+    """Return the texts to mask, the longest first: each secret as it is, and as URLs, JSON, HTML and Python have it."""
     secrets = {secret for group in groups for secret in group if len(secret) >= _SHORTEST}
     shown = {form for secret in secrets for form in _forms(secret)}
     return tuple(sorted(shown, key=lambda form: (-len(form), form)))
@@ -75,4 +75,5 @@ def _forms(secret: str) -> Iterator[str]:
     yield html.escape(secret)
     yield repr(secret)[1:-1]
     yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret)[1:-1].replace("/", "\\/")
     yield json.dumps(secret, ensure_ascii=False)[1:-1]
