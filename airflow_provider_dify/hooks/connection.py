@@ -134,10 +134,10 @@ def key_advice(api_key: str) -> str | None:
     """Say what is wrong with a key that Dify does not know, where its form shows it."""
     if api_key.startswith("app-"):
         return "The password of the connection is an app key ('app-'): it opens an app and no knowledge base."
-    if _MASKED_KEY.search(api_key):
+    if masked := _MASKED_KEY.search(api_key):
         return (
-            "The password of the connection is a masked key ('***' or 'datas...abcd'), as Dify's list shows it: create "
-            "a new key, and copy it at once."
+            f"The password of the connection is a masked key ('{masked[0]}'), as Dify's list shows it: create a new "
+            "key, and copy it when Dify shows it."
         )
     if not api_key.startswith(("dataset-", "ds-")):
         return "Knowledge API keys begin with 'dataset-' or 'ds-'; the password of the connection does not."

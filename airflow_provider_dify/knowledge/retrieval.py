@@ -67,7 +67,7 @@ class Hit:
         )
 
 
-_SEGMENT: Mapping[str, answers.Kind] = {"id": answers.an_id, "document_id": answers.an_id}
+_SEGMENT: Mapping[str, answers.Kind] = {"id": answers.a_text, "document_id": answers.an_id}
 _DOCUMENT: Mapping[str, answers.Kind] = {
     "name": answers.a_text_or_nothing,
     "doc_metadata": answers.an_object_or_nothing,

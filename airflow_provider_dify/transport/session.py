@@ -10,7 +10,7 @@ import socket
 import time
 from contextlib import suppress
 from functools import lru_cache
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from typing import Any
 
 import requests
@@ -50,7 +50,7 @@ def body_of(answer: requests.Response) -> bytes:
         return body.content()
     except limits.TooLarge:
         raise limits.TooLarge(answer.status_code) from None
-    except urllib3.exceptions.HTTPError as error:
+    except (urllib3.exceptions.HTTPError, HTTPException, ValueError) as error:  # a length that is none, for one
         raise requests.ConnectionError(error) from None
     finally:
         answer.close()

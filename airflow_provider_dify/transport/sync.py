@@ -129,12 +129,20 @@ class Client:
     ) -> DifyTransportError | DifyInputError:
         import requests
 
-        if isinstance(error, Undecodable):
+        if isinstance(error, Undecodable) or _is_about_answer(error):
             return common.not_answered(self._settings, request, error, reached=True)
         # An URL or a header that requests cannot use, or a CA bundle of the environment that is not there.
         if isinstance(error, ValueError) or not isinstance(error, requests.RequestException):
             return common.not_sendable(self._settings, request, error)
         return common.not_answered(self._settings, request, error, reached=_may_have_reached(error))
+
+
+def _is_about_answer(error: Exception) -> bool:
+    """Whether a header cannot be used that came, and not one that was to be sent."""
+    from requests.exceptions import InvalidHeader
+    from urllib3.exceptions import InvalidHeader as InvalidInAnswer
+
+    return isinstance(error, InvalidHeader) and bool(error.args) and isinstance(error.args[0], InvalidInAnswer)
 
 
 def _may_have_reached(error: requests.RequestException) -> bool:
