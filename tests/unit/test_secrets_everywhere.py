@@ -198,7 +198,7 @@ def scene(
     scene = Scene(Net(), knowledge_base(dify.base_url, kb.id))
     yield scene
     own = ("uvicorn", "airflow_provider_dify.testing")  # the built-in Dify is on the other side
-    for record in (one for one in caplog.records if not one.name.startswith(own)):
+    for record in (one for one in caplog.get_records("call") if not one.name.startswith(own)):
         scene.net.take(f"log of {record.name}", record.getMessage(), record.args, record.exc_text)
     scene.net.take("output", *capfd.readouterr())
     assert scene.net.leaks() == set()
