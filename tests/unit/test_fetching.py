@@ -18,7 +18,7 @@ from airflow.triggers.base import BaseTrigger
 from airflow_provider_dify.exceptions import DifyConnectionError, DifyError, DifyInputError
 from airflow_provider_dify.hooks.asynchronous import async_settings
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.handover import Handover
+from airflow_provider_dify.knowledge.handover import Handover, Sent
 from airflow_provider_dify.knowledge.indexing import IndexingWait
 from airflow_provider_dify.testing import Dataset, FakeDify
 from airflow_provider_dify.triggers.documents import DifyDocumentStatusTrigger
@@ -62,7 +62,7 @@ def status(kb: Dataset) -> BaseTrigger:
         dify_conn_id="no_such",
         dataset_id=kb.id,
         action="archive",
-        handover=Handover((UNKNOWN,)).to_json(),
+        handover=Handover((UNKNOWN,), Sent()).to_json(),
         started=0.0,
         timeout=60.0,
         options={},

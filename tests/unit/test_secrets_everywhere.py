@@ -33,7 +33,11 @@ from tests.unit import certificates
 from tests.unit.conftest import TaskInstance
 from tests.unit.every_task import EVERY, Make, status
 from tests.unit.sockets import answer, wire
-from tests.unit.test_events import OutletEventAccessors
+
+try:
+    from airflow.sdk.execution_time.context import OutletEventAccessors
+except ImportError:
+    from airflow.utils.context import OutletEventAccessors  # type: ignore[assignment,unused-ignore]
 
 BARE_KEY = "Qm7tZk2Xw9Lr4VbN8yHc1JdF"
 TOKEN = "team-token/5f2c9a+&<x>"
