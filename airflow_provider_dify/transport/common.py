@@ -18,6 +18,8 @@ from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport.limits import TooLarge
 from airflow_provider_dify.transport.settings import USER_AGENT, Settings
 
+#: Characters that are shown of what a library says.
+_LONGEST_TEXT = 600
 #: What to do, by what requests, httpx or OpenSSL say.
 _UNREACHED = {
     "407 proxy authentication": "Put a user and a password for the proxy into the extra 'proxies' of the connection.",
@@ -151,4 +153,6 @@ def _where(settings: Settings, request: Request) -> str:
 def _text(settings: Settings, error: Exception) -> str:
     """Return what an error of a library says; it may quote what was sent, and so the key."""
     name, detail = type(error).__name__, str(error)
-    return settings.masked(f"{name}: {detail}" if detail else name)
+    # First masked, then cut: half a secret would not be found. A library may quote a line of megabytes.
+    text = settings.masked(f"{name}: {detail}" if detail else name)
+    return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"

@@ -28,7 +28,9 @@ from tests.unit.polling import document, state
 from tests.unit.sockets import Wire, wire
 from tests.unit.ways import WAYS
 
-FEW, MANY = 300, 20_000
+#: Of the many, each part is a test, for as many processors as there are.
+PARTS = 20
+FEW, MANY = 300, 20_000 // PARTS
 LIMIT = 50_000
 
 #: JSON texts that Python reads, and nobody expects.
@@ -222,9 +224,10 @@ def test_any_value_in_any_field(**drawn: Any) -> None:
 
 
 @pytest.mark.fuzz
+@pytest.mark.parametrize("part", range(PARTS))
 @many
 @given(**FIELDS)
-def test_any_value_in_any_field_many(**drawn: Any) -> None:
+def test_any_value_in_any_field_many(part: int, **drawn: Any) -> None:
     check_fields(**drawn)
 
 
@@ -330,7 +333,8 @@ def test_anything_on_the_wire(server: Wire, sent: bytes, way: str) -> None:
 
 
 @pytest.mark.fuzz
+@pytest.mark.parametrize("part", range(PARTS))
 @many
 @given(sent=on_the_wire(), way=st.sampled_from(list(WAYS)))
-def test_anything_on_the_wire_many(server: Wire, sent: bytes, way: str) -> None:
+def test_anything_on_the_wire_many(server: Wire, part: int, sent: bytes, way: str) -> None:
     check_wire(server, sent, way)

@@ -159,8 +159,17 @@ def test_a_line_that_does_not_end_is_not_kept(way: Way, small: int, start: bytes
         return itertools.chain([start], itertools.repeat(b"1" * 4096, 200))
 
     # Which of them says it depends on where a library itself has a limit.
-    with pytest.raises((DifyTransportError, DifyEndpointError)):
+    with pytest.raises((DifyTransportError, DifyEndpointError)) as caught:
         ask(way, script, timeout=30)
+    assert len(str(caught.value)) < 1000
+
+
+@each_way
+def test_a_line_that_a_library_quotes_is_cut(way: Way) -> None:
+    body = answer(b"x" * 20_000 + b"\r\n", "Transfer-Encoding: chunked", length=False)
+    with pytest.raises(DifyTransportError) as caught:
+        ask(way, lambda _: [body], timeout=30)
+    assert len(str(caught.value)) < 1000
 
 
 @each_way
@@ -176,7 +185,7 @@ def test_a_line_that_does_not_end_is_not_kept(way: Way, small: int, start: bytes
         ("gzip", gzip.compress(EMPTY)[:12] + b"\xff" * 20),
         ("x" * 5000, EMPTY),
     ],
-    ids=lambda value: str(value)[:20],
+    ids=["br", "deflate", "twice", "plain", "cut off", "cut off in its second part", "broken", "long"],
 )
 def test_what_cannot_be_decoded_is_an_error_of_the_transport(way: Way, encoding: str, body: bytes) -> None:
     with pytest.raises(DifyTransportError, match=r"its (encoded )?body") as caught:
@@ -189,6 +198,7 @@ def test_what_cannot_be_decoded_is_an_error_of_the_transport(way: Way, encoding:
 @pytest.mark.parametrize(
     ("encoding", "body"),
     [("identity", EMPTY), ("", EMPTY), ("GZIP", gzip.compress(EMPTY)), ("gzip", gzip.compress(EMPTY) + b"\0" * 512)],
+    ids=["identity", "empty", "upper case", "padded"],
 )
 def test_what_can_be_is_decoded(way: Way, encoding: str, body: bytes) -> None:
     assert ask(way, lambda _: [answer(body, f"Content-Encoding: {encoding}")], timeout=30).total == 0
