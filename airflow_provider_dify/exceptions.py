@@ -108,6 +108,12 @@ class DifyInputError(DifyError, AirflowFailException, ValueError):
     """What was asked for makes no sense, or not with this knowledge base or this Dify. Nothing was changed."""
 
 
+class DifyConnectionError(DifyError):
+    """Airflow cannot give its connection: it is not defined, or a secrets backend or the API server does not answer."""
+
+    retryable = True
+
+
 class DifySourceError(DifyError):
     """A file that is to become a document cannot be read."""
 

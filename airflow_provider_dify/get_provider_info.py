@@ -29,6 +29,11 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
         "description": "Tries after the first one when Dify does not answer or fails. Empty: 4.",
         "schema": {"type": ["integer", "null"]},
     },
+    "cert": {
+        "label": "Client certificate",
+        "description": "Path of a PEM file on the workers with certificate and key, if a gateway asks for it (mTLS).",
+        "schema": {"type": ["string", "null"]},
+    },
     "console_url": {
         "label": "Console URL",
         "description": "Where the web page of Dify lives, for links. Empty: worked out from the base URL.",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider_dify.exceptions import DifyError
-from airflow_provider_dify.hooks.connection import advised, settings_from
+from airflow_provider_dify.hooks.connection import advised, check_extras, fetching, settings_from
+from airflow_provider_dify.knowledge.agents import telling_agents
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
 from airflow_provider_dify.knowledge.retries import retrying
 from airflow_provider_dify.transport import clock as clocks
@@ -36,13 +37,18 @@ async def async_settings(dify_conn_id: str) -> Settings:
     Do this first and once, in the trigger's own task: some versions of Airflow know no connections elsewhere.
 
     :param dify_conn_id: Id of the connection.
+    :raises DifyConnectionError: It cannot be fetched.
     :raises DifyInputError: A field of it has a wrong value.
     """
     from airflow.providers.common.compat.connection import get_async_connection
 
     async with _turns():
-        connection = await get_async_connection(dify_conn_id)
-        return settings_from(connection, await _extras(connection))
+        with fetching(dify_conn_id):
+            connection = await get_async_connection(dify_conn_id)
+        check_extras(connection)
+        with fetching(dify_conn_id):
+            extras = await _extras(connection)
+        return settings_from(connection, extras)
 
 
 async def run_flow(flow: Flow[T], settings: Settings, log: Log, deadline: Deadline | None = None) -> T:
@@ -59,7 +65,7 @@ async def run_flow(flow: Flow[T], settings: Settings, log: Log, deadline: Deadli
     """
     try:
         async with AsyncClient(settings, log) as client:
-            return await client.run(retrying(flow, settings.retries, deadline), deadline)
+            return await client.run(retrying(telling_agents(flow), settings.retries, deadline), deadline)
     except DifyError as error:
         raise advised(error, settings) from None
 

@@ -9,8 +9,9 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.get_provider_info import DEFAULT_CONN_ID
-from airflow_provider_dify.hooks.connection import advised, settings_from
+from airflow_provider_dify.hooks.connection import advised, fetching, settings_from
 from airflow_provider_dify.knowledge import api
+from airflow_provider_dify.knowledge.agents import telling_agents
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
 from airflow_provider_dify.knowledge.reading import HasId, Pager
 from airflow_provider_dify.knowledge.retries import Retries, retrying
@@ -41,11 +42,18 @@ class FlowHook(BaseHook):
     def settings(self) -> Settings:
         """What the connection stands for.
 
+        :raises DifyConnectionError: It cannot be fetched.
         :raises DifyInputError: A field of it has a wrong value.
         """
         if self._settings is None:
-            self._settings = settings_from(self.get_connection(self.dify_conn_id))
+            with fetching(self.dify_conn_id):
+                connection = self.get_connection(self.dify_conn_id)
+            self._settings = settings_from(connection)
         return self._settings
+
+    def __reduce__(self) -> tuple[type[FlowHook], tuple[str]]:
+        """Leave the key behind where it is pickled or copied; the copy reads the connection again."""
+        return type(self), (self.dify_conn_id,)
 
     def get_conn(self) -> Client:
         """Return the client that runs flows over one keep-alive connection."""
@@ -72,7 +80,7 @@ class FlowHook(BaseHook):
         :raises DifyError: What went wrong and could not be mended by trying again.
         """
         try:
-            return self.get_conn().run(retrying(flow, self.retries, deadline))
+            return self.get_conn().run(retrying(telling_agents(flow), self.retries, deadline))
         except DifyError as error:
             raise advised(error, self.settings) from None
 

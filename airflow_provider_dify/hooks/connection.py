@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import SplitResult, urlsplit
 
-from airflow_provider_dify.exceptions import DifyAuthenticationError, DifyError, DifyInputError
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+from airflow_provider_dify.exceptions import DifyAuthenticationError, DifyConnectionError, DifyError, DifyInputError
 from airflow_provider_dify.knowledge import hosts
 from airflow_provider_dify.knowledge.inputs import show, without_keys
-from airflow_provider_dify.transport.settings import Settings, split_proxy
+from airflow_provider_dify.transport.settings import Certificate, Settings, split_proxy
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +30,15 @@ _SHORT = 5
 _LONG = 16
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_TEXT = re.compile(r"([!-~]([ \t!-~]*[!-~])?)?")
+#: Headers that say how a request is built and sent: with others than ours, it would be another request, or none.
+_OUR_HEADERS = frozenset(
+    {"accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
+     "te", "trailer", "transfer-encoding", "upgrade"}
+)  # fmt: skip
+#: The parts of a client certificate, in their order.
+_CERT = ("cert", "key", "password")
+#: A key as Dify's pages show it: three stars, or the beginning and the end of it with dots between.
+_MASKED_KEY = re.compile(r"\*{3}|\.{3}|\u2026")
 
 
 class ConnectionFields(Protocol):
@@ -36,6 +49,7 @@ class ConnectionFields(Protocol):
     port: int | None
     schema: str | None
     password: str | None
+    extra: str | None
 
     @property
     def extra_dejson(self) -> dict[str, Any]:
@@ -49,11 +63,48 @@ def settings_from(connection: ConnectionFields, extras: object = None) -> Settin
     :raises DifyInputError: A field has a wrong value; the text names the field and never shows the key.
     """
     try:
-        return _settings(connection, connection.extra_dejson if extras is None else extras)
+        if extras is None:
+            check_extras(connection)
+            extras = connection.extra_dejson
+        return _settings(connection, extras)
     except DifyInputError as error:
         # Somebody may have put the key into the wrong field, and the text shows what is wrong there.
         text, key = without_keys(error.message), (connection.password or "").strip()
         raise DifyInputError(text.replace(key, "***") if len(key) > _SHORT else text) from None
+
+
+@contextmanager
+def fetching(conn_id: str) -> Iterator[None]:
+    """Raise in the words of this package that Airflow cannot give a connection."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - of any secrets backend, of Airflow's API server, of a database
+        if isinstance(error, AirflowNotFoundException):
+            why = "is not defined, or its secrets backend does not answer"
+        else:  # its text is not shown: it may hold the password of a database or of a secrets backend
+            why = f"cannot be fetched ({type(error).__name__})"
+        raise DifyConnectionError(
+            f"The Airflow Connection {show(conn_id)} {why}. Check dify_conn_id, and that the connection is there for "
+            "workers and triggerers alike."
+        ) from None
+
+
+def check_extras(connection: ConnectionFields) -> None:
+    """See that the extras of a connection are JSON. Airflow itself goes on as if there were none.
+
+    :raises DifyInputError: They are not.
+    """
+    text = connection.extra
+    if not isinstance(text, str) or not text.strip():
+        return
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError) as error:
+        where = f" ({error})" if isinstance(error, json.JSONDecodeError) else ""  # its text shows none of the extras
+        raise DifyInputError(
+            f"The extras of connection '{connection.conn_id}' are not JSON{where}. Write them as a JSON object, such "
+            'as {"timeout": 30}.'
+        ) from None
 
 
 def _settings(connection: ConnectionFields, read: object) -> Settings:
@@ -73,6 +124,7 @@ def _settings(connection: ConnectionFields, read: object) -> Settings:
         proxies=extras.proxies(),
         headers=extras.headers(),
         console_url=extras.url("console_url") or _console_url(base_url),
+        cert=extras.cert(),
     )
     extras.warn_of_unknown(settings)
     return settings
@@ -82,10 +134,13 @@ def key_advice(api_key: str) -> str | None:
     """Say what is wrong with a key that Dify does not know, where its form shows it."""
     if api_key.startswith("app-"):
         return "The password of the connection is an app key ('app-'): it opens an app and no knowledge base."
-    if "***" in api_key:
-        return "The password of the connection is a masked key ('***'), as Dify's list shows it: create a new key."
-    if not api_key.startswith("dataset-"):
-        return "Knowledge API keys begin with 'dataset-'; the password of the connection does not."
+    if masked := _MASKED_KEY.search(api_key):
+        return (
+            f"The password of the connection is a masked key ('{masked[0]}'), as Dify's list shows it: create a new "
+            "key, and copy it when Dify shows it."
+        )
+    if not api_key.startswith(("dataset-", "ds-")):
+        return "Knowledge API keys begin with 'dataset-' or 'ds-'; the password of the connection does not."
     return None
 
 
@@ -127,6 +182,11 @@ def _base_url(connection: ConnectionFields) -> str:
     url = host if "://" in host else f"{scheme or 'https'}://{host}"
     parts = _split_url(f"{url}/{schema}" if schema and not scheme else url, connection)
     path = re.sub(r"/{2,}", "/", parts.path).rstrip("/")
+    if "/knowledge-fs" in path:
+        raise DifyInputError(
+            f"The host of connection '{connection.conn_id}' is that of Dify's API for agents ('/knowledge-fs'), which "
+            "this provider does not speak. Put the base URL of the classic API there; it ends in /v1."
+        )
     if not re.search(r"/v\d+$", path):
         path += "/v1"
     return f"{parts.scheme.lower()}://{_network_location(parts, connection)}{path}"
@@ -212,10 +272,7 @@ class _Extras:
     def texts(self, name: str) -> dict[str, str]:
         value = self._left.pop(name, {})
         if isinstance(value, str):
-            try:
-                value = json.loads(value)
-            except ValueError:
-                value = None
+            value = _json(value)
         if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
             # The value is not shown: headers and proxies hold secrets.
             raise DifyInputError(f"Extra '{name}' of connection '{self._conn_id}' must be a JSON object of texts.")
@@ -238,11 +295,39 @@ class _Extras:
                     f"Extra 'headers' of connection '{self._conn_id}': {show(name)} is no name of a header, or its "
                     "text has characters that a header cannot have."
                 )
-        if any(name.lower() == "authorization" for name in headers):
-            raise DifyInputError(
-                f"Extra 'headers' of connection '{self._conn_id}' sets Authorization: the key goes into the password."
-            )
+            if name.lower() == "authorization":
+                raise DifyInputError(
+                    f"Extra 'headers' of connection '{self._conn_id}' sets Authorization: the key goes into the "
+                    "password."
+                )
+            if name.lower() in _OUR_HEADERS:
+                raise DifyInputError(
+                    f"Extra 'headers' of connection '{self._conn_id}' sets {name}, which would break requests: it is "
+                    "set for each of them. Leave it out."
+                )
         return headers
+
+    def cert(self) -> Certificate | None:
+        """Read the client certificate: a path, or its parts as a list or an object."""
+        value = self._left.pop("cert", None)
+        if value is None:
+            return None
+        if isinstance(value, str) and value.strip().startswith(("[", "{")):
+            value = _json(value)
+        parts = value if isinstance(value, list) else [value]
+        if isinstance(value, dict):
+            parts = [value.get(name) for name in _CERT] if set(value) <= set(_CERT) else []
+        path, key_path, password = (*parts, None, None, None)[:3]
+        key_path = key_path or path
+        if not 1 <= len(parts) <= 3 or not _is_file(path) or not _is_file(key_path):
+            # The value is not shown: it holds a password.
+            raise DifyInputError(
+                f"Extra 'cert' of connection '{self._conn_id}' must be the path of a PEM file on this machine with the "
+                'client certificate and its key, or {"cert": path, "key": path, "password": text}.'
+            )
+        if password is not None and not isinstance(password, str):
+            raise DifyInputError(f"The password in extra 'cert' of connection '{self._conn_id}' must be a text.")
+        return Certificate(str(path).strip(), str(key_path).strip(), password or None)
 
     def url(self, name: str) -> str | None:
         value = self._left.pop(name, None)
@@ -251,6 +336,10 @@ class _Extras:
         text = str(value).strip()
         if not re.fullmatch(r"https?://[^/\s]\S*", text, re.IGNORECASE):
             raise self._wrong(name, value, "an URL such as https://dify.example.com")
+        if re.search(r"[@?#]", text):  # links show it to everybody
+            raise DifyInputError(
+                f"Extra '{name}' of connection '{self._conn_id}' must be an URL without a user, a password, or a query."
+            )
         return text.rstrip("/")
 
     def warn_of_unknown(self, settings: Settings) -> None:
@@ -262,6 +351,17 @@ class _Extras:
 
     def _wrong(self, name: str, value: object, wanted: str) -> DifyInputError:
         return DifyInputError(f"Extra '{name}' of connection '{self._conn_id}' must be {wanted}, not {show(value)}.")
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_file(path: object) -> bool:
+    return isinstance(path, str) and bool(path.strip()) and _exists(path.strip()) and not Path(path.strip()).is_dir()
 
 
 def _is_proxy(proxy: str) -> bool:

@@ -35,7 +35,7 @@ class DifyHook(DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs, Retrieva
     connection when done; a hook serves one thread at a time.
 
     :param dify_conn_id: Id of the Airflow Connection (type ``dify``): host is the base URL, password the Knowledge
-        API key, extras ``verify``, ``timeout``, ``max_retries``, ``proxies``, ``headers``, ``console_url``.
+        API key, extras ``verify``, ``timeout``, ``max_retries``, ``proxies``, ``headers``, ``console_url``, ``cert``.
     """
 
     conn_type = "dify"
@@ -97,7 +97,7 @@ class DifyHook(DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs, Retrieva
 
         :param keyword: Only knowledge bases with this in their name.
         :return: The knowledge bases.
-        :raises DifyAccessError: The key is bound to one knowledge base.
+        :raises DifyAccessError: The key is bound to some knowledge bases.
         :raises DifyListChangedError: The list kept changing while it was read, and may lack some.
         """
         return self._pages(lambda page, limit: api.dataset_page(page, keyword=keyword, limit=limit))
@@ -114,7 +114,7 @@ class DifyHook(DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs, Retrieva
         try:
             page = client.run(retrying(api.dataset_page(1, limit=1), Retries(max_retries=0)))
         except DifyAccessError:
-            seen = "the key is accepted, and may not list all knowledge bases, as one that is bound to one of them"
+            seen = "the key is accepted, and may not list all knowledge bases, as one that is bound to some of them"
         except DifyAuthenticationError as error:
             return False, " ".join(filter(None, (str(error), key_advice(self.settings.api_key))))
         except DifyRequestError as error:

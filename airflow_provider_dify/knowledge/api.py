@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Generic, TypeVar
 
 from airflow_provider_dify.exceptions import DifyEndpointError, DifyNotFoundError
+from airflow_provider_dify.knowledge import answers
 from airflow_provider_dify.knowledge.documents import Action, Dataset, Document, IndexingState
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Request, Response
 
@@ -93,7 +94,7 @@ def get_dataset(dataset_id: str) -> Flow[Dataset]:
     https://docs.dify.ai/api-reference/knowledge-bases/get-knowledge-base
     """
     response = yield Request("GET", f"/datasets/{dataset_id}")
-    dataset = read_answer(response, Dataset.read)
+    dataset = read_answer(response, about(dataset_id, Dataset.read))
     return replace(dataset, server_version=response.headers.get("x-version") if response else None)
 
 
@@ -105,7 +106,8 @@ def get_document(dataset_id: str, document_id: str, *, with_metadata: bool = Fal
 
     https://docs.dify.ai/api-reference/documents/get-document
     """
-    return read_answer((yield _single_document(dataset_id, document_id, with_metadata)), Document.read)
+    response = yield _single_document(dataset_id, document_id, with_metadata)
+    return read_answer(response, about(document_id, Document.read))
 
 
 def latest_rule(dataset_id: str) -> Flow[dict[str, JSON] | None]:
@@ -138,7 +140,7 @@ def document_indexing(dataset_id: str, document_id: str) -> Flow[tuple[IndexingS
     https://docs.dify.ai/api-reference/documents/get-document
     """
     response = yield _single_document(dataset_id, document_id)
-    return read_answer(response, IndexingState.read_document), _time_at_server(response)
+    return read_answer(response, about(document_id, IndexingState.read_document)), _time_at_server(response)
 
 
 def batch_indexing(dataset_id: str, batch: str) -> Flow[tuple[tuple[IndexingState, ...], float]]:
@@ -149,7 +151,7 @@ def batch_indexing(dataset_id: str, batch: str) -> Flow[tuple[tuple[IndexingStat
     https://docs.dify.ai/api-reference/documents/get-document-indexing-status
     """
     response = yield Request("GET", f"/datasets/{dataset_id}/documents/{batch}/indexing-status")
-    states = read_answer(response, lambda payload: tuple(IndexingState.read(item) for item in payload["data"]))
+    states = read_answer(response, lambda payload: tuple(map(IndexingState.read, answers.items(payload, "data"))))
     return states, _time_at_server(response)
 
 
@@ -169,11 +171,23 @@ def _page(
     response = yield Request("GET", path, query=(("page", page), ("limit", limit), *chosen))
 
     def read(payload: dict[str, JSON]) -> Page[T]:
-        items = tuple(item(entry) for entry in payload["data"])
+        answers.check(payload, {"total": answers.a_number_or_nothing})
+        items = tuple(item(entry) for entry in answers.items(payload, "data"))
         # has_more is wrong for an exactly full last page and for limits over 100: the length tells.
         return Page(items, total=int(payload["total"]), full=len(items) >= limit)
 
     return read_answer(response, read)
+
+
+def about(wanted: str, read: Callable[[dict[str, JSON]], T]) -> Callable[[dict[str, JSON]], T]:
+    """Read an answer about one thing, and see that it is about that one: a cache may mix them up."""
+
+    def checked(payload: dict[str, JSON]) -> T:
+        if payload["id"] != wanted:
+            raise ValueError("it is about another id than the one that was asked for")
+        return read(payload)
+
+    return checked
 
 
 def _single_document(dataset_id: str, document_id: str, with_metadata: bool = False) -> Request:
@@ -185,7 +199,7 @@ def _time_at_server(response: Response | None) -> float:
     """When an answer was made, by the server's own clock where it shows it: that need not agree with ours."""
     if response is None:
         raise TypeError("A request must be answered with a response.")
-    with suppress(TypeError, ValueError, OverflowError):
+    with suppress(TypeError, ValueError, OverflowError, IndexError):
         date = parsedate_to_datetime(response.headers.get("date", ""))
         return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
     return response.at
@@ -200,9 +214,9 @@ def read_answer(response: Response | None, read: Callable[[dict[str, JSON]], T])
         raise TypeError("A request must be answered with a response.")
     try:
         return read(json.loads(response.body))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise DifyEndpointError(
-            f"The answer does not have the form of Dify's API ({type(error).__name__}: {error}). "
+            f"The answer does not have the form of Dify's API ({type(error).__name__}: {response.masked(str(error))}). "
             "Check the host of the connection, and whether something between Airflow and Dify changes answers.",
             status=response.status,
             server_version=response.headers.get("x-version"),

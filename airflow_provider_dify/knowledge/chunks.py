@@ -113,7 +113,7 @@ def _read_all(dataset_id: str, document_id: str) -> Flow[list[Segment]]:
     segments: list[Segment] = []
     page, number = None, 0
     try:
-        while page is None or page.full:
+        while page is None or (page.full and len(segments) < page.total):
             number += 1
             page = yield from segment_page(dataset_id, document_id, number)
             segments += page.items

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Protocol
 
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge import answers, inputs
 from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.documents import Dataset
 from airflow_provider_dify.knowledge.flow import JSON, Content, Flow, Request, Upload
@@ -174,6 +174,15 @@ class Taken:
     document_id: str
     batch: str
 
+    @classmethod
+    def read(cls, payload: dict[str, JSON]) -> Taken:
+        """Read it from an answer."""
+        answers.check(payload.get("document"), {"id": answers.an_id})
+        batch = payload.get("batch") or ""
+        if batch and not answers.an_id(batch):
+            raise ValueError("'batch' is not an id")
+        return cls(payload["document"]["id"], batch)
+
 
 def create(dataset_id: str, name: str, source: Source, options: DocumentOptions) -> Flow[Taken]:
     """Create a document, or replace the content of an enabled one of the same name, archived or not.
@@ -202,4 +211,4 @@ def _send(path: str, name: str, source: Source, data: dict[str, JSON]) -> Flow[T
         response = yield Request("POST", f"{path}text", json=body, repeatable=False)
     else:
         response = yield Request("POST", f"{path}file", upload=Upload(name, source, data), repeatable=False)
-    return read_answer(response, lambda payload: Taken(payload["document"]["id"], payload.get("batch") or ""))
+    return read_answer(response, Taken.read)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Literal, TypeAlias
 
+from airflow_provider_dify.knowledge import answers
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.names import canonical
 
@@ -85,6 +86,7 @@ class Document:
     @classmethod
     def read(cls, item: dict[str, JSON]) -> Document:
         """Read one document of an answer."""
+        answers.check(item, _DOCUMENT)
         return cls(
             id=item["id"],
             name=canonical(item["name"]),
@@ -142,9 +144,31 @@ def _read_metadata(entries: JSON) -> Mapping[str, JSON]:
     if not entries:
         return _NO_METADATA
     if isinstance(entries, dict):  # as in an answer to a search
+        answers.check(entries, dict.fromkeys(entries, answers.a_plain_value))
         return entries
+    for entry in entries:
+        answers.check(entry, _VALUE)
     # The names are those of the fields of the knowledge base: few, for many documents.
     return {sys.intern(entry["name"]): entry.get("value") for entry in entries}
+
+
+#: What the fields of a document hold.
+_DOCUMENT: Mapping[str, answers.Kind] = {
+    "id": answers.an_id,
+    "name": answers.a_text,
+    "indexing_status": answers.a_text,
+    "display_status": answers.a_text_or_nothing,
+    "enabled": answers.a_flag,
+    "archived": answers.a_flag,
+    "error": answers.a_text_or_nothing,
+    "created_at": answers.a_number_or_nothing,
+    "word_count": answers.a_number_or_nothing,
+    "hit_count": answers.a_number_or_nothing,
+    "segment_count": answers.a_number_or_nothing,
+    "updated_at": answers.a_number_or_nothing,
+    "position": answers.a_number_or_nothing,
+}
+_VALUE: Mapping[str, answers.Kind] = {"name": answers.a_text, "value": answers.a_plain_value}
 
 
 class Action(str, Enum):
@@ -235,6 +259,9 @@ class Dataset:
     @classmethod
     def read(cls, item: dict[str, JSON]) -> Dataset:
         """Read one knowledge base of an answer."""
+        answers.check(item, _DATASET)
+        for entry in item.get("doc_metadata") or ():
+            answers.check(entry, _FIELD)
         return cls(
             id=item["id"],
             name=item["name"],
@@ -261,6 +288,17 @@ class Dataset:
         """Whether a knowledge pipeline decides how its documents are processed."""
         return self.runtime_mode == "rag_pipeline"
 
+
+#: What the fields of a knowledge base hold.
+_DATASET: Mapping[str, answers.Kind] = {
+    "id": answers.an_id,
+    "name": answers.a_text,
+    "indexing_technique": answers.a_text_or_nothing,
+    "document_count": answers.a_number_or_nothing,
+    "total_available_documents": answers.a_number_or_nothing,
+    "doc_form": answers.a_text_or_nothing,
+}
+_FIELD: Mapping[str, answers.Kind] = {"id": answers.an_id, "name": answers.a_text}
 
 #: When a step of indexing ended, by the names that Dify's answers have for it.
 _STEPS = ("processing_started_at", "parsing_completed_at", "cleaning_completed_at", "splitting_completed_at")
@@ -292,6 +330,7 @@ class IndexingState:
     @classmethod
     def read(cls, item: dict[str, JSON]) -> IndexingState:
         """Read one document of an answer about the indexing of a batch."""
+        answers.check(item, _STATE)
         return cls(
             id=item["id"],
             status=sys.intern(item["indexing_status"]),
@@ -339,5 +378,16 @@ class IndexingState:
         return self.status != before.status or any(a != b for a, b in counts if a is not None and b is not None)
 
 
+#: What the fields of an answer about indexing hold.
+_STATE: Mapping[str, answers.Kind] = {
+    "id": answers.an_id,
+    "indexing_status": answers.a_text,
+    "error": answers.a_text_or_nothing,
+    "completed_segments": answers.a_number_or_nothing,
+    "total_segments": answers.a_number_or_nothing,
+}
+
+
 def _latest(item: dict[str, JSON], names: tuple[str, ...]) -> int:
+    answers.check(item, dict.fromkeys(names, answers.a_number_or_nothing))
     return max(int(item.get(name) or 0) for name in names)

@@ -64,17 +64,35 @@ _REFUSED_FILES = {
     415: "Check the type of the file: Dify knows it by the end of its name, a firewall by its content.",
     422: "Check the content and the options of the document.",
 }
+#: What a gateway answers that does not let a method through.
+_BLOCKED = frozenset({403, 405, 406, 501})
+#: The second kind of Dify 1.18 and newer (read in its source: api/controllers/service_api/knowledge_fs).
+FOR_AGENTS = (
+    "It is a knowledge base for agents ('/knowledge-fs'), a kind with an API of its own that this provider does not "
+    "speak: give the id of a classic knowledge base."
+)
 _LONGEST_QUOTE = 300
+_LONGEST_ID = 100
+#: Bytes of a body that are read to describe it.
+_LONGEST_LOOK = 4096
 #: Seconds; nobody is heard who asks for more. So many digits can be sent that they are no finite number.
 _LONGEST_RETRY_AFTER = 86_400.0
 _NO_JSON = object()
+#: What the parser of dates raises for something else.
+_NO_DATE = (TypeError, ValueError, OverflowError, IndexError)
 
 
-def error_in(request: Request, response: Response) -> DifyRequestError | None:
-    """Return the error that an answer is, or ``None`` for one that is Dify's and good."""
+def error_in(request: Request, response: Response, *, reads_work: bool = False) -> DifyRequestError | None:
+    """Return the error that an answer is, or ``None`` for one that is Dify's and good.
+
+    :param reads_work: Whether a GET of the same conversation was answered by Dify. Then the host is right, and a page
+        says that something on the way does not let other methods through.
+    """
     if response.status == 204 or _is_204_as_body(request, response):
         return None
     payload = _json_object(response)
+    if reads_work and _is_blocked(request, response, payload):
+        return _blocked(request, response, payload)
     if payload is None or 300 <= response.status < 400:
         return _page_error(request, response)
     if response.status < 300:
@@ -104,12 +122,12 @@ def _retry_after(response: Response, value: str) -> float | None:
         return float(value)
     try:
         until = _utc(parsedate_to_datetime(value))
-    except (TypeError, ValueError, OverflowError):
+    except _NO_DATE:
         return None
     try:
         # The server's own clock, where it shows it: the two need not agree with ours.
         now = _utc(parsedate_to_datetime(response.headers.get("date", "")))
-    except (TypeError, ValueError, OverflowError):
+    except _NO_DATE:
         now = datetime.fromtimestamp(response.at, timezone.utc)
     return max(0.0, (until - now).total_seconds())
 
@@ -132,11 +150,45 @@ def _json(response: Response) -> JSON:
 
 def _json_error(request: Request, response: Response, payload: dict[str, JSON]) -> DifyRequestError:
     status = response.status
-    code = str(payload.get("code") or "") or None
-    detail = str(payload.get("message") or "")
+    code, detail = _said(response, payload, "code", 100) or None, _said(response, payload, "message", 10_000)
     kind, advice = _kind(status, code, detail)
+    if code and code.startswith("knowledge_fs_"):
+        kind, advice = DifyRequestError, FOR_AGENTS
     quoted = f'"{_quote(detail)}"' if detail else "no message"
     return _build(kind, request, response, f"{status} {code or 'without a code'}, {quoted}", advice, code, detail)
+
+
+def _said(response: Response, payload: dict[str, JSON], name: str, longest: int) -> str:
+    """Return what an answer says under a name, as a text that is not too long to be passed on."""
+    try:
+        text = str(payload.get(name) or "")
+    except RecursionError:
+        return ""
+    # Masked again, as JSON may write a secret in escapes; and without halves of characters.
+    return response.masked(text).encode(errors="replace").decode()[:longest]
+
+
+def _is_blocked(request: Request, response: Response, payload: dict[str, JSON] | None) -> bool:
+    """Whether something before Dify does not let a method through: it tells no version, and no error code, as Dify."""
+    if request.method == "GET" or "x-version" in response.headers:
+        return False
+    if payload is not None:
+        return response.status == 405 or (response.status in _BLOCKED and not payload.get("code"))
+    is_page = bool(response.body.strip()) and not _is_cut_off(response)
+    return response.status in _BLOCKED or (response.status < 300 and is_page)
+
+
+def _blocked(request: Request, response: Response, payload: dict[str, JSON] | None) -> DifyRequestError:
+    if payload is None:
+        what = f"{response.status} and {_describe(response)}"
+    else:
+        detail = _said(response, payload, "message", _LONGEST_QUOTE)
+        what = f'{response.status}, "{_quote(detail)}"' if detail else f"{response.status}"
+    message = (
+        f"Something before Dify blocks {request.method}, while GET works: a gateway, a proxy, or a firewall. Have it "
+        f"let {request.method} through to Dify's API. {request.method} {request.path} was answered with {what}."
+    )
+    return DifyEndpointError(message, status=response.status)
 
 
 def _kind(status: int, code: str | None, detail: str) -> tuple[type[DifyRequestError], str]:
@@ -227,8 +279,9 @@ def _describe(response: Response) -> str:
         return "an empty body"
     title = re.search(rb"<title[^>]*>(.*?)</title>", response.body, re.DOTALL | re.IGNORECASE)
     if title:
-        return f"the page '{_quote(title[1].decode(errors='replace').strip())}'"
-    return f"'{_quote(response.body[:200].decode(errors='replace'))}'"
+        return f"the page '{_quote(response.masked(title[1].decode(errors='replace')).strip())}'"
+    # First masked, then cut: half a secret would not be found.
+    return f"'{_quote(response.masked(response.body[:_LONGEST_LOOK].decode(errors='replace'))[:200])}'"
 
 
 def _build(
@@ -240,8 +293,8 @@ def _build(
     code: str | None = None,
     detail: str = "",
 ) -> DifyRequestError:
-    version = response.headers.get("x-version")
-    trace_id = response.headers.get("x-trace-id")
+    version = response.headers.get("x-version", "")[:_LONGEST_ID] or None
+    trace_id = response.headers.get("x-trace-id", "")[:_LONGEST_ID] or None
     seen = [f"Dify {version}" if version else "", f"trace id {trace_id}" if trace_id else ""]
     origin = ", ".join(part for part in seen if part)
     message = f"{request.method} {request.path} was answered with {what}. {advice}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -74,12 +74,14 @@ class Response:
     :param headers: Headers, with names in lower case.
     :param body: Body, decoded from its content encoding.
     :param at: When it came, in seconds since the epoch; needed where ``Retry-After`` is a date.
+    :param masked: Takes the secrets out of what an error quotes from it.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     at: float = 0.0
+    masked: Callable[[str], str] = field(default=str, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

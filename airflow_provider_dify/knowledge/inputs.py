@@ -19,8 +19,11 @@ _UUID = re.compile(
     r"\{[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}",
     re.IGNORECASE,
 )
-#: Easily taken for an id, as it begins with "dataset-".
-_KEY = re.compile(r"(dataset|app)-[A-Za-z0-9]{16,}")
+#: Easily taken for an id, as it begins with "dataset-". Dify's pages show the end of a key behind three dots.
+_KEY = re.compile(
+    r"(dataset-|app-|(?<![A-Za-z0-9])ds-)[A-Za-z0-9]{16,}"
+    r"|((?<![A-Za-z0-9])(?:dat|ds-|app)[a-z-]*(?:\.{3}|\u2026))[A-Za-z0-9]{4,}"
+)
 
 
 def canonical_id(value: object, parameter: str) -> str:
@@ -31,6 +34,11 @@ def canonical_id(value: object, parameter: str) -> str:
     if isinstance(value, uuid.UUID):
         return str(value)
     text = value.strip() if isinstance(value, str) else ""
+    if "knowledge-fs/" in text:
+        raise DifyInputError(
+            f"{parameter} is of a knowledge base for agents ('/knowledge-fs'): {show(value)}. That kind has an API of "
+            "its own that this provider does not speak: give the id of a classic knowledge base."
+        )
     if not _UUID.fullmatch(text):
         raise DifyInputError(
             f"{parameter} is not a UUID: {show(value)}. Take the id from the address of the page in Dify "
@@ -169,7 +177,7 @@ def _split(text: str, parameter: str) -> list[object]:
 
 def without_keys(text: str) -> str:
     """Return a text without what looks like an API key, and without the passwords and signatures of URLs in it."""
-    return without_url_secrets(_KEY.sub(r"\1-***", text))
+    return without_url_secrets(_KEY.sub(r"\1\2***", text))
 
 
 def show(value: object) -> str:

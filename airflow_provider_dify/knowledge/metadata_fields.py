@@ -9,6 +9,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from airflow_provider_dify.exceptions import DifyInputError, DifyRequestError
+from airflow_provider_dify.knowledge import answers
 from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
 from airflow_provider_dify.knowledge.inputs import is_finite, is_storable, literal, show
@@ -49,7 +50,16 @@ class MetadataField:
     @classmethod
     def read(cls, item: dict[str, JSON]) -> MetadataField:
         """Read one field of an answer."""
+        answers.check(item, _FIELD)
         return cls(id=item["id"], name=item["name"], type=item["type"], count=item.get("count") or 0)
+
+
+_FIELD: Mapping[str, answers.Kind] = {
+    "id": answers.an_id,
+    "name": answers.a_text,
+    "type": answers.a_text,
+    "count": answers.a_number_or_nothing,
+}
 
 
 def list_fields(dataset_id: str) -> Flow[tuple[MetadataField, ...]]:
@@ -58,7 +68,7 @@ def list_fields(dataset_id: str) -> Flow[tuple[MetadataField, ...]]:
     https://docs.dify.ai/api-reference/metadata/list-metadata-fields
     """
     response = yield Request("GET", f"/datasets/{dataset_id}/metadata")
-    return read_answer(response, lambda payload: tuple(map(MetadataField.read, payload["doc_metadata"])))
+    return read_answer(response, lambda payload: tuple(map(MetadataField.read, answers.items(payload, "doc_metadata"))))
 
 
 def create_field(dataset_id: str, name: str, kind: FieldType) -> Flow[MetadataField]:

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from airflow_provider_dify.exceptions import DifyNotFoundError
-from airflow_provider_dify.knowledge import api, samples
+from airflow_provider_dify.knowledge import answers, api, samples
 from airflow_provider_dify.knowledge.documents import Dataset, Document
-from airflow_provider_dify.knowledge.flow import Flow, Request
+from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.samples import Sample
 from airflow_provider_dify.knowledge.segments import all_disabled, until_enabled
@@ -275,9 +275,13 @@ class SearchProof:
         }
         path = f"/datasets/{self._dataset_id}/retrieve"
         response = yield Request("POST", path, json={"query": query, "retrieval_model": settings})
-        return api.read_answer(
-            response, lambda payload: Counter(record["segment"]["document_id"] for record in payload["records"])
-        )
+        return api.read_answer(response, lambda payload: Counter(map(_document_of, answers.items(payload, "records"))))
+
+
+def _document_of(record: JSON) -> str:
+    answers.check(record["segment"], {"document_id": answers.an_id})
+    document_id: str = record["segment"]["document_id"]
+    return document_id
 
 
 def _note_gone(error: DifyNotFoundError, document_id: str, look: Look) -> None:

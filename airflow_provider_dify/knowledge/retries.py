@@ -58,6 +58,7 @@ def retrying(flow: Flow[T], retries: Retries, deadline: Deadline | None = None) 
     """
     answer: Response | None = None
     error: BaseException | None = None
+    reads_work = False
     while True:
         try:
             step = resumed(flow, answer, error)
@@ -65,16 +66,20 @@ def retrying(flow: Flow[T], retries: Retries, deadline: Deadline | None = None) 
             return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic
         answer = error = None  # not kept while it waits
         try:
-            answer = (yield from _tries(step, retries, deadline)) if isinstance(step, Request) else (yield step)
+            if isinstance(step, Request):
+                answer = yield from _tries(step, retries, deadline, reads_work)
+                reads_work = reads_work or step.method == "GET"
+            else:
+                yield step
         except BaseException as raised:  # noqa: BLE001 - whatever it is, the flow is told and decides
             error = raised
 
 
-def _tries(request: Request, retries: Retries, deadline: Deadline | None) -> Flow[Response]:
+def _tries(request: Request, retries: Retries, deadline: Deadline | None, reads_work: bool) -> Flow[Response]:
     failures = 0
     while True:
         try:
-            return (yield from _once(request))
+            return (yield from _once(request, reads_work))
         except DifyError as error:
             failures += 1
             if not request.repeatable:
@@ -85,11 +90,11 @@ def _tries(request: Request, retries: Retries, deadline: Deadline | None) -> Flo
             yield Pause(wait, f"{error.message} Trying again ({failures} of {retries.max_retries}).")
 
 
-def _once(request: Request) -> Flow[Response]:
+def _once(request: Request, reads_work: bool) -> Flow[Response]:
     response = yield request
     if response is None:
         raise TypeError("A request must be answered with a response.")
-    error = error_in(request, response)
+    error = error_in(request, response, reads_work=reads_work)
     if error is None:
         return response
     try:

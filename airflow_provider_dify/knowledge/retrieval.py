@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge import answers, inputs
 from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
 from airflow_provider_dify.knowledge.names import canonical
@@ -50,17 +50,29 @@ class Hit:
     @classmethod
     def read(cls, record: dict[str, JSON]) -> Hit:
         """Read one record of an answer."""
+        answers.check(record, {"score": answers.a_number_or_nothing})
         segment = record["segment"]
+        answers.check(segment, _SEGMENT)
         document = segment.get("document") or {}
-        text = " ".join(str(segment.get("content") or "").split())
+        answers.check(document, _DOCUMENT)
+        values = document.get("doc_metadata") or {}
+        answers.check(values, dict.fromkeys(values, answers.a_plain_value))
+        text = " ".join(str(segment.get("content") or "").encode(errors="replace").decode().split())
         return cls(
             document_id=segment["document_id"],
             document_name=canonical(document.get("name") or ""),
             score=float(record.get("score") or 0.0),
             segment_id=segment["id"],
             content=text if len(text) <= _EXCERPT else text[:_EXCERPT] + "…",
-            metadata=document.get("doc_metadata") or {},
+            metadata=values,
         )
+
+
+_SEGMENT: Mapping[str, answers.Kind] = {"id": answers.a_text, "document_id": answers.an_id}
+_DOCUMENT: Mapping[str, answers.Kind] = {
+    "name": answers.a_text_or_nothing,
+    "doc_metadata": answers.an_object_or_nothing,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +89,10 @@ class SearchSettings:
     @classmethod
     def read(cls, item: dict[str, JSON]) -> SearchSettings:
         """Read them from an answer about a knowledge base."""
+        answers.check(item, _SETTINGS)
         own = item.get("retrieval_model_dict")
         # One without documents has no technique yet, and finds nothing by any method.
-        return cls(item["indexing_technique"] != "high_quality", own if isinstance(own, dict) else {})
+        return cls(item["indexing_technique"] != "high_quality", own or {})
 
     def request(self, top_k: int, method: SearchMethod | None, score_threshold: float | None) -> dict[str, JSON]:
         """Return the settings to search with: its own, but for what is given.
@@ -107,6 +120,12 @@ class SearchSettings:
         return settings
 
 
+_SETTINGS: Mapping[str, answers.Kind] = {
+    "indexing_technique": answers.a_text_or_nothing,
+    "retrieval_model_dict": answers.an_object_or_nothing,
+}
+
+
 def search_settings(dataset_id: str) -> Flow[SearchSettings]:
     """Read how a knowledge base is searched.
 
@@ -123,7 +142,7 @@ def search(dataset_id: str, query: str, settings: Mapping[str, JSON]) -> Flow[tu
     response = yield Request(
         "POST", f"/datasets/{dataset_id}/retrieve", json={"query": query, "retrieval_model": dict(settings)}
     )
-    return read_answer(response, lambda payload: tuple(map(Hit.read, payload["records"])))
+    return read_answer(response, lambda payload: tuple(map(Hit.read, answers.items(payload, "records"))))
 
 
 def retrieve(

@@ -7,9 +7,10 @@ that leaves search: Dify never returns a disabled segment. It is no proof for on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from airflow_provider_dify.knowledge import answers
 from airflow_provider_dify.knowledge.api import LONGEST_PAGE, Page, read_answer
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
 
@@ -33,13 +34,27 @@ class Segment:
     @classmethod
     def read(cls, item: dict[str, JSON]) -> Segment:
         """Read one segment of an answer."""
+        answers.check(item, _SEGMENT)
         words = item.get("keywords")
         return cls(
             id=item["id"],
-            content=str(item.get("content") or ""),
-            keywords=None if words is None else tuple(str(word) for word in words if str(word).strip()),
-            enabled=bool(item["enabled"]),
+            content=item.get("content") or "",
+            keywords=None if words is None else tuple(word for word in words if word.strip()),
+            enabled=item["enabled"],
         )
+
+
+def _words(value: JSON) -> bool:
+    """Whether a value is a list of texts, or null."""
+    return value is None or (isinstance(value, list) and all(map(answers.a_text, value)))
+
+
+_SEGMENT: Mapping[str, answers.Kind] = {
+    "id": answers.an_id,
+    "content": answers.a_text_or_nothing,
+    "keywords": _words,
+    "enabled": answers.a_flag,
+}
 
 
 def segment_page(dataset_id: str, document_id: str, page: int = 1) -> Flow[Page[Segment]]:
@@ -56,7 +71,8 @@ def segment_page(dataset_id: str, document_id: str, page: int = 1) -> Flow[Page[
     )
 
     def read(payload: dict[str, JSON]) -> Page[Segment]:
-        items = tuple(Segment.read(item) for item in payload["data"])
+        answers.check(payload, {"total": answers.a_number_or_nothing})
+        items = tuple(map(Segment.read, answers.items(payload, "data")))
         return Page(items, total=int(payload.get("total") or len(items)), full=len(items) >= LONGEST_PAGE)
 
     return read_answer(response, read)
@@ -70,7 +86,8 @@ def until_enabled(dataset_id: str, document_id: str) -> Flow[tuple[Sequence[Segm
     number = 1
     while True:
         page = yield from segment_page(dataset_id, document_id, number)
-        if not page.full or any(segment.enabled for segment in page.items):
+        ended = not page.full or number * LONGEST_PAGE >= page.total
+        if ended or any(segment.enabled for segment in page.items):
             return page.items, max(page.total, len(page.items))
         number += 1
 

@@ -14,6 +14,7 @@ from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport import common
 from airflow_provider_dify.transport.cancelling import cancel_gently
 from airflow_provider_dify.transport.common import Log
+from airflow_provider_dify.transport.limits import ACCEPTED, Body, TooLarge, Undecodable
 from airflow_provider_dify.transport.lines import Line, join, leave
 from airflow_provider_dify.transport.masking import masked_logs
 from airflow_provider_dify.transport.settings import Settings
@@ -79,8 +80,8 @@ class AsyncClient:
         transport = await self._transport_for(request)
         # The time for an answer begins when it is the request's turn.
         async with self._turn(request, deadline):
-            answer = await self._exchange(transport, request)
-        response = common.response_from(self._settings, answer.status_code, answer.headers, answer.content)
+            answer, body = await self._exchange(transport, request)
+        response = common.response_from(self._settings, answer.status_code, answer.headers, body)
         self.server_version = response.headers.get("x-version", self.server_version)
         return response
 
@@ -111,18 +112,34 @@ class AsyncClient:
         except (OSError, ValueError, ImportError) as error:
             raise common.not_sendable(self._settings, request, error) from None
 
-    async def _exchange(self, transport: httpx.AsyncBaseTransport, request: Request) -> httpx.Response:
+    async def _exchange(self, transport: httpx.AsyncBaseTransport, request: Request) -> tuple[httpx.Response, bytes]:
         import httpx
 
         try:
             return await cancel_gently(partial(self._ask, transport, _outgoing(self._settings, request)))
+        except TooLarge as error:
+            raise common.too_large(self._settings, request, error) from None
+        except Undecodable as error:
+            raise common.not_answered(self._settings, request, error, reached=True) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise self._failure(request, error) from None  # its own text may hold secrets
 
-    async def _ask(self, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
+    async def _ask(self, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> tuple[httpx.Response, bytes]:
         """Send a request and read its answer, in a task that is for nothing else."""
-        with masked_logs(self._settings):
+        import anyio
+        import httpx
+
+        timeout = self._settings.timeout
+        # By themselves, the timeouts of httpx are each of one read: a server could send a byte now and then for ever.
+        with masked_logs(self._settings), anyio.move_on_after(self._settings.connect_timeout + timeout) as scope:
+
+            async def note(event: str, _: object) -> None:
+                if event.endswith("receive_response_headers.started"):
+                    scope.deadline = anyio.current_time() + timeout
+
+            request.extensions["trace"] = note
             return await _exchange(transport, request)
+        raise httpx.ReadTimeout(f"not a whole answer in {timeout:g} s")
 
     def _failure(self, request: Request, error: Exception) -> DifyTransportError | DifyInputError:
         import httpx
@@ -135,7 +152,7 @@ class AsyncClient:
         return common.not_answered(self._settings, request, error, reached=_may_have_reached(error))
 
 
-async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
+async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> tuple[httpx.Response, bytes]:
     """Send a request, and read the whole answer.
 
     Not through an httpx.AsyncClient: it would log each request at level INFO, let a .netrc replace the key, and keep
@@ -143,17 +160,19 @@ async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request)
     """
     answer = await transport.handle_async_request(request)
     try:
-        await answer.aread()
+        body = Body(answer.headers.get("content-encoding", ""), answer.status_code)
+        async for piece in answer.aiter_raw():
+            body.add(piece)
     finally:
         await answer.aclose()
-    return answer
+    return answer, body.content()
 
 
 def _outgoing(settings: Settings, request: Request) -> httpx.Request:
     import httpx
 
-    headers = httpx.Headers({"Accept": "*/*", "Accept-Encoding": "gzip, deflate", "Connection": "keep-alive"})
-    for name, value in common.headers_for(settings).items():
+    headers = httpx.Headers({"Accept": "*/*", "Accept-Encoding": ACCEPTED, "Connection": "keep-alive"})
+    for name, value in (common.headers_for(settings) | common.headers_of(request)).items():
         headers[name] = value  # one by one, so that another spelling of a name replaces it
     headers["Authorization"] = common.authorization(settings)
     timeout = httpx.Timeout(settings.timeout, connect=settings.connect_timeout)

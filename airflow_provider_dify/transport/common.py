@@ -6,11 +6,20 @@ import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from airflow_provider_dify.exceptions import DifyInputError, DifyTransportError
+from airflow_provider_dify.exceptions import (
+    DifyEndpointError,
+    DifyInputError,
+    DifyRequestError,
+    DifyServerError,
+    DifyTransportError,
+)
 from airflow_provider_dify.knowledge.flow import Note, Pause, Request, Response
 from airflow_provider_dify.transport import clock as clocks
+from airflow_provider_dify.transport.limits import TooLarge
 from airflow_provider_dify.transport.settings import USER_AGENT, Settings
 
+#: Characters that are shown of what a library says.
+_LONGEST_TEXT = 600
 #: What to do, by what requests, httpx or OpenSSL say.
 _UNREACHED = {
     "407 proxy authentication": "Put a user and a password for the proxy into the extra 'proxies' of the connection.",
@@ -59,6 +68,12 @@ def headers_for(settings: Settings) -> dict[str, str]:
     return {**settings.headers, "User-Agent": USER_AGENT}
 
 
+def headers_of(request: Request) -> dict[str, str]:
+    """Return the headers that a request has of its own."""
+    # A cache on the way must not answer with what was true before.
+    return {"Cache-Control": "no-cache"} if request.method == "GET" else {}
+
+
 def authorization(settings: Settings) -> str:
     """Return what the Authorization header says. It is the key: not for logs."""
     return f"Bearer {settings.api_key}"
@@ -83,7 +98,7 @@ def response_from(settings: Settings, status: int, headers: Mapping[str, str], b
     if status >= 300 or "json" not in headers.get("content-type", ""):
         body = settings.masked(body.decode(errors="replace")).encode()
     headers = {name: settings.masked(value) for name, value in headers.items()}
-    return Response(status, headers, body, at=clocks.clock.time())
+    return Response(status, headers, body, at=clocks.clock.time(), masked=settings.masked)
 
 
 def not_sendable(settings: Settings, request: Request, error: Exception) -> DifyInputError:
@@ -100,6 +115,18 @@ def not_answered(settings: Settings, request: Request, error: Exception, *, reac
     detail = _text(settings, error)
     advice = "Check that Dify is up, and the timeout of the connection." if reached else _advice(detail)
     return DifyTransportError(f"{_where(settings, request)} was not answered ({detail}). {advice}", reached=reached)
+
+
+def too_large(settings: Settings, request: Request, error: TooLarge) -> DifyRequestError | DifyTransportError:
+    """Return the error that says that an answer was larger than any of Dify, and was not read to its end."""
+    if error.status is None:  # its headers did not end
+        return not_answered(settings, request, error, reached=True)
+    kind = DifyServerError if error.status >= 500 else DifyEndpointError
+    return kind(
+        f"{_where(settings, request)} was answered with {error}, and no answer of Dify has so much. Check the host of "
+        "the connection, and what stands between Airflow and Dify.",
+        status=error.status,
+    )
 
 
 def _advice(detail: str) -> str:
@@ -126,4 +153,6 @@ def _where(settings: Settings, request: Request) -> str:
 def _text(settings: Settings, error: Exception) -> str:
     """Return what an error of a library says; it may quote what was sent, and so the key."""
     name, detail = type(error).__name__, str(error)
-    return settings.masked(f"{name}: {detail}" if detail else name)
+    # First masked, then cut: half a secret would not be found. A library may quote a line of megabytes.
+    text = settings.masked(f"{name}: {detail}" if detail else name)
+    return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"

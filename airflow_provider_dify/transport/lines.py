@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
 from airflow_provider_dify.transport.opening import MOST_CONNECTIONS, open_transport
-from airflow_provider_dify.transport.settings import Settings
+from airflow_provider_dify.transport.settings import Certificate, Settings
 
 if TYPE_CHECKING:
     import httpx
 
-#: What connections have in common that can be shared: the event loop, the server, TLS, and proxies.
-_Key: TypeAlias = "tuple[asyncio.AbstractEventLoop, str, str, bool | str, frozenset[tuple[str, str]]]"
+#: What connections have in common that can be shared: the event loop, the server, TLS, proxies, and who they are for.
+_Key: TypeAlias = (
+    "tuple[asyncio.AbstractEventLoop, str, str, bool | str, frozenset[tuple[str, str]], Certificate | None]"
+)
 
 
 class Line:
@@ -75,7 +77,7 @@ async def leave(line: Line) -> None:
 def _key(settings: Settings) -> _Key:
     parts = urlsplit(settings.base_url)
     proxies = frozenset(settings.proxies.items())
-    return asyncio.get_running_loop(), parts.scheme, parts.netloc, settings.verify, proxies
+    return asyncio.get_running_loop(), parts.scheme, parts.netloc, settings.verify, proxies, settings.cert
 
 
 def _forget_closed_loops() -> None:

@@ -3,6 +3,8 @@
 At level DEBUG httpcore shows the headers of every answer, and the password of a SOCKS proxy; urllib3 shows at level
 WARNING those headers that it cannot read. A server or a proxy may show in them what it was sent. Airflow masks what
 its own log handlers write, and no others.
+
+A filter of a logger does not see what its children log, so each logger of these libraries gets it.
 """
 
 from __future__ import annotations
@@ -14,15 +16,10 @@ from contextvars import ContextVar
 
 from airflow_provider_dify.transport.settings import Settings
 
-_LOGGERS = (
-    "httpcore.connection",
-    "httpcore.http11",
-    "httpcore.http2",
-    "httpcore.proxy",
-    "httpcore.socks",
-    "urllib3.connection",
-    "urllib3.connectionpool",
-)
+#: The libraries whose loggers are masked; httpx2 is what httpx becomes, and newer Airflow brings it.
+_LIBRARIES = ("requests", "urllib3", "httpx", "httpcore", "httpx2", "httpcore2", "hpack")
+#: Loggers that a library may make as late as within a request.
+_LATE = ("httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
 #: Set while a request is on its way: what others send with these libraries is none of our business.
 _SETTINGS: ContextVar[Settings | None] = ContextVar("settings", default=None)
 
@@ -30,6 +27,7 @@ _SETTINGS: ContextVar[Settings | None] = ContextVar("settings", default=None)
 @contextmanager
 def masked_logs(settings: Settings) -> Iterator[None]:
     """Mask the secrets of some settings in what is logged meanwhile, by this task or thread, about connections."""
+    _watch()
     token = _SETTINGS.set(settings)
     try:
         yield
@@ -46,5 +44,15 @@ def _mask(record: logging.LogRecord) -> bool:
     return True
 
 
-for _name in _LOGGERS:
-    logging.getLogger(_name).addFilter(_mask)
+def _watch() -> None:
+    """Give the filter to the loggers that there are by now."""
+    loggers = logging.Logger.manager.loggerDict
+    if len(loggers) != _watched[0]:
+        _watched[0] = len(loggers)
+        for name in (*_LATE, *loggers):
+            if name.partition(".")[0] in _LIBRARIES:
+                logging.getLogger(name).addFilter(_mask)  # once, however often it is added
+
+
+#: How many loggers there were when the filter was given to them.
+_watched = [0]

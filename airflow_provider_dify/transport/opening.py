@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from airflow_provider_dify.transport import common
-from airflow_provider_dify.transport.settings import Settings
+from airflow_provider_dify.transport.settings import Certificate, Settings
 
 if TYPE_CHECKING:
     import ssl
@@ -29,7 +29,7 @@ def open_transport(settings: Settings) -> httpx.AsyncBaseTransport:
     This blocks for 20 ms, and for half a second the first time: imports, and the certificates that are trusted. Not
     for the thread of an event loop.
 
-    :raises OSError: A CA bundle is not there, or is none.
+    :raises OSError: A CA bundle or the client certificate is not there, or is none.
     :raises ValueError: A proxy is no URL, or of a kind that there is not.
     :raises ImportError: The proxy is of a kind for which a package is missing.
     """
@@ -37,11 +37,10 @@ def open_transport(settings: Settings) -> httpx.AsyncBaseTransport:
 
     _load_backend()
     verify, proxy = _with_environment(settings)
-    tls = _tls(verify if settings.base_url.startswith("https") or (proxy or "").startswith("https") else False)
     return httpx.AsyncHTTPTransport(
-        verify=tls,
+        verify=_tls(verify if settings.base_url.startswith("https") else False, settings.cert),
         trust_env=False,
-        proxy=_proxy(proxy, tls) if proxy else None,
+        proxy=_proxy(proxy, verify) if proxy else None,
         limits=httpx.Limits(max_connections=MOST_CONNECTIONS, keepalive_expiry=KEEP_ALIVE),
     )
 
@@ -72,7 +71,16 @@ def _with_environment(settings: Settings) -> tuple[bool | str, str | None]:
     return merged["verify"] or False, proxy
 
 
-def _tls(verify: bool | str) -> ssl.SSLContext:
+def load_certificate(settings: Settings) -> None:
+    """See that the client certificate of some settings can be used; nothing where there is none.
+
+    :raises OSError: It cannot; the text names the file.
+    """
+    if settings.cert:
+        _tls(False, settings.cert)
+
+
+def _tls(verify: bool | str, cert: Certificate | None = None) -> ssl.SSLContext:
     import ssl
     from pathlib import Path
 
@@ -80,6 +88,8 @@ def _tls(verify: bool | str) -> ssl.SSLContext:
     from urllib3.util.ssl_ import create_urllib3_context
 
     context = create_urllib3_context()
+    if cert:
+        _load(context, cert)
     context.check_hostname = verify is not False  # first, as it must be off before the next may be
     context.verify_mode = ssl.CERT_NONE if verify is False else ssl.CERT_REQUIRED
     if verify is False:
@@ -92,11 +102,21 @@ def _tls(verify: bool | str) -> ssl.SSLContext:
     return context
 
 
-def _proxy(url: str, tls: ssl.SSLContext) -> httpx.Proxy:
+def _load(context: ssl.SSLContext, cert: Certificate) -> None:
+    try:
+        # With a text as the password, though it may be empty: OpenSSL would ask the terminal for one.
+        context.load_cert_chain(cert.path, cert.key_path, cert.password or "")
+    except (OSError, ValueError) as error:  # its errors are OSErrors; a password may be too long, for one
+        files = " and ".join(dict.fromkeys((cert.path, cert.key_path)))
+        why = f"{error}. Is its password right?" if "PEM" in str(error) else str(error)
+        raise OSError(f"cannot use the client certificate of the extra 'cert', {files}: {why}") from None
+
+
+def _proxy(url: str, verify: bool | str) -> httpx.Proxy:
     import httpx
 
     try:
         # Without a context of ours, one would be made for each connection, in the event loop.
-        return httpx.Proxy(url, ssl_context=tls if url.startswith("https") else None)
+        return httpx.Proxy(url, ssl_context=_tls(verify) if url.startswith("https") else None)
     except httpx.InvalidURL as error:  # it is no ValueError
         raise ValueError(str(error)) from None

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from urllib.parse import SplitResult, unquote, urlsplit
+from typing import NoReturn
+from urllib.parse import SplitResult, urlsplit
 
 from airflow_provider_dify import __version__
 from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.transport import secrets
 
 USER_AGENT = f"airflow-provider-dify/{__version__}"
 _MASK = "***"
-#: Shorter values are no secrets, and masking them would garble texts.
-_SHORTEST_SECRET = 6
 
 
 def split_proxy(proxy: str) -> SplitResult:
@@ -25,17 +25,32 @@ def split_proxy(proxy: str) -> SplitResult:
 
 
 @dataclass(frozen=True)
+class Certificate:
+    """What this side proves with who it is (mTLS).
+
+    :param path: Path of a PEM file with the certificate, and those of who signed it.
+    :param key_path: Path of a PEM file with its key, which may be the same.
+    :param password: Password of the key; ``None`` if it has none. It is in no ``repr``.
+    """
+
+    path: str
+    key_path: str
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
 class Settings:
     """How to reach a Dify.
 
     :param base_url: Base URL of the API, without a slash at its end, such as ``https://api.dify.ai/v1``.
     :param api_key: Knowledge API key. It is in no ``repr``.
     :param verify: Whether to check TLS certificates, or the path of a CA bundle to check them with.
-    :param timeout: Seconds to wait for the connection, and then for each answer.
+    :param timeout: Seconds to wait for the connection (at most 10), and then for each whole answer.
     :param max_retries: Tries after the first, where a failure is worth another one.
     :param proxies: Proxy by scheme; empty leaves it to the environment.
     :param headers: Headers to send along.
     :param console_url: Where Dify's web page lives; ``None`` where that is not known.
+    :param cert: The client certificate; ``None`` for none.
     """
 
     base_url: str
@@ -46,6 +61,11 @@ class Settings:
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     console_url: str | None = None
+    cert: Certificate | None = None
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled: they hold the key."""
+        raise TypeError("Settings hold the API key, and are never pickled. Read the connection again.")
 
     @property
     def connect_timeout(self) -> float:
@@ -58,12 +78,17 @@ class Settings:
         return Retries(max_retries=self.max_retries)
 
     def masked(self, text: str) -> str:
-        """Return a text without the secrets of these settings."""
-        for secret in self._secrets():
+        """Return a text without the secrets of these settings, in whatever form they may appear in it."""
+        for secret in self._secrets:
             text = text.replace(secret, _MASK)
         return text
 
-    def _secrets(self) -> list[str]:
-        passwords = [password for proxy in self.proxies.values() if (password := split_proxy(proxy).password)]
-        secrets = {self.api_key, *self.headers.values(), *passwords, *map(unquote, passwords)}
-        return sorted((secret for secret in secrets if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True)
+    @cached_property
+    def _secrets(self) -> tuple[str, ...]:
+        passwords = [self.cert.password] if self.cert and self.cert.password else []
+        proxies = [*self.proxies.values(), *secrets.proxies_of_environment()]
+        return secrets.forms(
+            [*secrets.of_key(self.api_key), *passwords],
+            *(secrets.of_header(name, value) for name, value in self.headers.items()),
+            *(secrets.of_proxy(split_proxy(proxy)) for proxy in proxies),
+        )

@@ -10,6 +10,7 @@ from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport import common
 from airflow_provider_dify.transport.common import Log
 from airflow_provider_dify.transport.forms import Form
+from airflow_provider_dify.transport.limits import TooLarge, Undecodable
 from airflow_provider_dify.transport.masking import masked_logs
 from airflow_provider_dify.transport.settings import Settings
 
@@ -85,7 +86,8 @@ class Client:
                 params=dict(request.query),
                 json=request.json,
                 data=form,
-                headers=form.headers if form else None,
+                headers={**common.headers_of(request), **(form.headers if form else {})},
+                stream=True,
                 timeout=(settings.connect_timeout, settings.timeout),
                 # Given with each request, as the environment would overrule what the session says.
                 verify=settings.verify,
@@ -93,18 +95,21 @@ class Client:
                 # A redirected PATCH may come out as a GET, and another host must not get the key.
                 allow_redirects=False,
             )
-        except (OSError, ValueError) as error:  # requests' own errors are OSErrors; a missing CA bundle is a plain one
+            body = self._read(answer)
+        except TooLarge as error:
+            raise common.too_large(settings, request, error) from None
+        except (OSError, ValueError, Undecodable) as error:
+            # requests' own errors are OSErrors; a missing CA bundle is a plain one
             raise self._failure(request, error) from None  # its own text may hold secrets
-        response = common.response_from(settings, answer.status_code, answer.headers, answer.content)
+        response = common.response_from(settings, answer.status_code, answer.headers, body)
         self.server_version = response.headers.get("x-version", self.server_version)
         return response
 
     def _open_session(self) -> requests.Session:
         if self._session is None:
-            import requests
+            from airflow_provider_dify.transport.session import open_session
 
-            self._session = requests.Session()
-            self._session.headers.update(common.headers_for(self._settings))
+            self._session = open_session(self._settings)
             # As an "auth", since a .netrc of the worker would replace a plain header.
             self._session.auth = self._authorize
         return self._session
@@ -113,13 +118,31 @@ class Client:
         request.headers["Authorization"] = common.authorization(self._settings)
         return request
 
-    def _failure(self, request: Request, error: OSError | ValueError) -> DifyTransportError | DifyInputError:
+    @staticmethod
+    def _read(answer: requests.Response) -> bytes:
+        from airflow_provider_dify.transport.session import body_of
+
+        return body_of(answer)
+
+    def _failure(
+        self, request: Request, error: OSError | ValueError | Undecodable
+    ) -> DifyTransportError | DifyInputError:
         import requests
 
+        if isinstance(error, Undecodable) or _is_about_answer(error):
+            return common.not_answered(self._settings, request, error, reached=True)
         # An URL or a header that requests cannot use, or a CA bundle of the environment that is not there.
         if isinstance(error, ValueError) or not isinstance(error, requests.RequestException):
             return common.not_sendable(self._settings, request, error)
         return common.not_answered(self._settings, request, error, reached=_may_have_reached(error))
+
+
+def _is_about_answer(error: Exception) -> bool:
+    """Whether a header cannot be used that came, and not one that was to be sent."""
+    from requests.exceptions import InvalidHeader
+    from urllib3.exceptions import InvalidHeader as InvalidInAnswer
+
+    return isinstance(error, InvalidHeader) and bool(error.args) and isinstance(error.args[0], InvalidInAnswer)
 
 
 def _may_have_reached(error: requests.RequestException) -> bool:

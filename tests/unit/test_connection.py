@@ -17,6 +17,9 @@ from airflow_provider_dify.testing import FakeDify
 from airflow_provider_dify.transport.settings import Settings
 from tests.unit.conftest import CLOUD, CONN_ID, KEY, READS_ODD_EXTRAS, Connect
 
+#: Headers that say how a request is sent.
+OURS = ("Content-Type", "content-length", "HOST", "Transfer-Encoding", "Accept-Encoding", "Expect", "Connection")
+
 
 class TestBaseUrl:
     """Host, port and schema become one base URL."""
@@ -281,6 +284,7 @@ class TestExtras:
             ({"headers": "X-Team: search"}, "must be a JSON object of texts"),
             ({"headers": {"X-Team": 1}}, "must be a JSON object of texts"),
             ({"headers": {"authorization": f"Bearer {KEY}"}}, "sets Authorization: the key goes into the password"),
+            *(({"headers": {name: "team-secret"}}, f"sets {name}, which would break requests") for name in OURS),
             ({"headers": {"X-Team": "a\r\nX-Evil: team-secret"}}, "characters that a header cannot have"),
             ({"headers": {"X-Team": "\u2013 team-secret"}}, "characters that a header cannot have"),
             ({"headers": {"X Team": "team-secret"}}, "'X Team' is no name of a header"),
@@ -288,6 +292,10 @@ class TestExtras:
             (
                 {"console_url": "https://dify.example.com/ x"},
                 "must be an URL such as https://dify.example.com, not 'https://d",
+            ),
+            *(
+                ({"console_url": f"https://{rest}"}, "must be an URL without a user, a password, or a query")
+                for rest in ("me:team-secret@dify", "dify?token=team-secret", "dify/#team-secret")
             ),
             ({"console_url": 1}, "must be an URL such as https://dify.example.com, not 1"),
         ],

@@ -182,13 +182,15 @@ class TestTestConnection:
             ({"password": "dataset-0123456789abcdef"}, ["401", "Access token is invalid", "Put a Knowledge API key"]),
             ({"password": "app-0123456789abcdef"}, ["401", "is an app key ('app-'): it opens an app"]),
             ({"password": "dataset-***cdef"}, ["401", "is a masked key ('***')", "create a new key"]),
-            ({"password": "0123456789abcdef"}, ["401", "begin with 'dataset-'; the password of the connection does"]),
+            ({"password": "datas...cdef"}, ["401", "is a masked key ('...'), as Dify's list", "create a new key"]),
+            ({"password": "ds-0123456789abcdefghijk"}, ["401", "Put a Knowledge API key"]),
+            ({"password": "0123456789abcdef"}, ["401", "begin with 'dataset-' or 'ds-'; the password of the conn"]),
             ({"password": ""}, [f"The password of connection '{CONN_ID}' is empty"]),
             ({"schema": "elsewhere"}, ["404", "Check the host of the connection", "/v1", "Dify 1.5.0"]),
             ({"host": "ftp://dify"}, ["its scheme is 'ftp'"]),
             ({"extra": {"timeout": "soon"}}, ["Extra 'timeout'"]),
         ],
-        ids=["wrong", "app", "masked", "no prefix", "empty", "wrong path", "scheme", "extra"],
+        ids=["wrong", "app", "masked", "dots", "limited", "no prefix", "empty", "wrong path", "scheme", "extra"],
     )
     def test_what_is_wrong(self, dify: FakeDify, reach: Connect, fields: dict[str, Any], phrases: list[str]) -> None:
         worked, text = reach(**fields).test_connection()

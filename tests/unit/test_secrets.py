@@ -99,6 +99,7 @@ def went_well(stage: Stage) -> Iterator[Callable[[], object]]:
     yield lambda: stage.operate(action="un_archive")
     yield stage.ask
     yield stage.test
+    yield lambda: DifyHook("no_such").settings
     yield lambda: [hook, hook.settings, hook.get_conn(), hook.server_version, hook.retries, hook.deadline(5)]
     yield lambda: list(hook.list_datasets()) + list(hook.list_documents(stage.kb.id))
     yield lambda: hook.change_document_status(stage.kb.id, [stage.page.id], "disable")

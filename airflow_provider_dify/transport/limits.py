@@ -1,0 +1,89 @@
+"""How large an answer may be. What a server or a proxy sends is not trusted to end."""
+
+from __future__ import annotations
+
+import zlib
+
+#: Most bytes of a body, decoded from its content encoding. The longest answers of Dify have a few million.
+MOST_BYTES = 64 * 2**20
+#: The one encoding in which answers are asked for.
+ACCEPTED = "gzip"
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+class TooLarge(Exception):  # noqa: N818 - never leaves this folder
+    """An answer has more bytes than any answer of Dify.
+
+    :param status: Its HTTP status; ``None`` if it was too large even before that.
+    """
+
+    def __init__(self, status: int | None = None) -> None:
+        super().__init__(f"more than {MOST_BYTES // 2**20} MB")
+        self.status = status
+
+
+class Undecodable(Exception):  # noqa: N818 - never leaves this folder
+    """A body is not encoded as its headers say, or in a way that was not asked for."""
+
+
+class Body:
+    """Collects a body piece by piece, and never decodes more of it than it may have.
+
+    The HTTP libraries decode a whole piece at once: 64 kB may hold 64 MB, and far more if they were encoded twice.
+
+    :param encoding: The header ``Content-Encoding``; empty if there is none.
+    :param status: The HTTP status of the answer.
+    :raises Undecodable: The encoding was not asked for.
+    """
+
+    def __init__(self, encoding: str, status: int) -> None:
+        name = encoding.strip().lower()
+        if name not in ("", "identity", "gzip", "x-gzip"):
+            raise Undecodable(f"its body has the encoding '{name[:50]}', which was not asked for")
+        self._status = status
+        self._gzip = "gzip" in name
+        self._content = bytearray()
+        #: The member of the gzip file that is being read, of which a file may have several; none before the first.
+        self._member: zlib._Decompress | None = None
+        self._members = 0
+
+    def add(self, piece: bytes) -> None:
+        """Take the next piece, as it came.
+
+        :raises TooLarge: The body has more than :data:`MOST_BYTES`.
+        :raises Undecodable: It is not encoded as its headers say.
+        """
+        if not self._gzip:
+            self._take(piece)
+        while self._gzip and piece:
+            piece = self._decode(piece)
+
+    def content(self) -> bytes:
+        """Return the whole body.
+
+        :raises Undecodable: It is cut off.
+        """
+        if self._member:
+            raise Undecodable("its encoded body is cut off")
+        return bytes(self._content)
+
+    def _decode(self, piece: bytes) -> bytes:
+        """Decode a piece, and return what follows the member of the file that ends in it."""
+        if self._members and not self._member and not piece.startswith(b"\x1f"):
+            return b""  # padding after the end of the file
+        self._member = self._member or zlib.decompressobj(_GZIP)
+        try:
+            decoded = self._member.decompress(piece, MOST_BYTES - len(self._content) + 1)
+        except zlib.error as error:
+            raise Undecodable(f"its encoded body is broken: {error}") from None
+        self._take(decoded)
+        if not self._member.eof:
+            return b""
+        rest = self._member.unused_data
+        self._member, self._members = None, self._members + 1
+        return rest
+
+    def _take(self, decoded: bytes) -> None:
+        self._content += decoded
+        if len(self._content) > MOST_BYTES:
+            raise TooLarge(self._status)

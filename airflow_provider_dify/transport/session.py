@@ -1,0 +1,126 @@
+"""The session of requests, with what it lacks: an end to answers that trickle in, and passwords of client certificates.
+
+A timeout of requests is one of each ``recv``: a server that sends a byte now and then keeps a task for ever.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from contextlib import suppress
+from functools import lru_cache
+from http.client import HTTPException, HTTPResponse
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from airflow_provider_dify.transport import common, limits
+from airflow_provider_dify.transport.opening import load_certificate
+from airflow_provider_dify.transport.settings import Settings
+
+_PIECE = 65_536
+
+
+def open_session(settings: Settings) -> requests.Session:
+    """Return a session for a Dify; no connection is made yet.
+
+    :raises OSError: The client certificate cannot be used.
+    """
+    load_certificate(settings)  # here, as it is told apart from a server that refuses it
+    session = _Session()
+    session.headers.update({**common.headers_for(settings), "Accept-Encoding": limits.ACCEPTED})
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _Adapter(settings))
+    return session
+
+
+def body_of(answer: requests.Response) -> bytes:
+    """Read the body of an answer, and give its connection back.
+
+    :raises requests.RequestException: It breaks off.
+    :raises TooLarge, Undecodable: see :class:`~.limits.Body`.
+    """
+    try:
+        body = limits.Body(answer.headers.get("Content-Encoding", ""), answer.status_code)
+        for piece in answer.raw.stream(_PIECE, decode_content=False):
+            body.add(piece)
+        return body.content()
+    except limits.TooLarge:
+        raise limits.TooLarge(answer.status_code) from None
+    except (urllib3.exceptions.HTTPError, HTTPException, ValueError) as error:  # a length that is none, for one
+        raise requests.ConnectionError(error) from None
+    finally:
+        answer.close()
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
+        # Redirects are not followed. To find the next one, requests would read the whole body, however long it is.
+        return None
+
+
+class _Adapter(HTTPAdapter):
+    def __init__(self, settings: Settings) -> None:
+        self._cert = settings.cert
+        super().__init__()
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        pool.ConnectionCls = _with_end(pool.ConnectionCls)
+        if self._cert:
+            pool.cert_file, pool.key_file = self._cert.path, self._cert.key_path
+            pool.key_password = self._cert.password
+        return pool
+
+
+@lru_cache(maxsize=16)
+def _with_end(connection: type[Any]) -> type[Any]:
+    """Return a class of connections whose answers end: of http, https, or a proxy, as they come from urllib3."""
+    if issubclass(getattr(connection, "response_class", object), _Answer):
+        return connection
+    return type(connection.__name__, (connection,), {"response_class": _Answer})
+
+
+class _Answer(HTTPResponse):
+    """An answer that has to be there as a whole before the timeout of its socket has passed once."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_Bounded(self.fp.detach(), sock), _PIECE)
+
+
+class _Bounded(io.RawIOBase):
+    """What a server sends as its answer: with the end of time, and of what anybody needs to send."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._timeout = sock.gettimeout()
+        self._until = time.monotonic() + (self._timeout or float("inf"))
+        # Headers, and lengths of chunks, come on top of the body; many a line of them has no limit of its own.
+        self._left = 2 * limits.MOST_BYTES
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        seconds = self._until - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError("timed out")
+        if self._timeout is not None:
+            self._sock.settimeout(seconds)
+        read: int | None = self._raw.readinto(buffer)
+        self._left -= read or 0
+        if self._left < 0:
+            raise limits.TooLarge
+        return read
+
+    def close(self) -> None:
+        if not self.closed:
+            with suppress(OSError):  # it may be closed already
+                self._sock.settimeout(self._timeout)
+            self._raw.close()
+        super().close()
