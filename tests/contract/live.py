@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from tests.contract import compare
+from tests.contract import compare, recordings
 from tests.contract.recordings import UUID, Record, recorded
 from tests.contract.replay import Wire
 
@@ -27,6 +27,8 @@ CASES = {
     r"|create-by-file (unsupported|no extension|jpg|no file|two files|name with slash|JSON body)",
     "09_metadata": r"^list metadata fields \(none\)|^create field|^rename|^built-in (fields|bogus)|empty (list|body)"
     r"|^delete unknown field",
+    # A high-quality knowledge base, with the workspace's own embedding model.
+    "25_retrieve_high_quality": r"^setup|^create |^query alone|^full text|threshold|^query of 251|^empty query",
 }
 NOT_HERE = r"enable_api"
 #: Seconds that a short text may take to be indexed.
@@ -47,7 +49,7 @@ class Live:
     def play(self, version: str) -> None:
         """Play all cases; knowledge bases are gone afterwards, whatever happens."""
         try:
-            for file in CASES:
+            for file in files(version):
                 self.ids.clear()
                 for record in cases(version, file):
                     self._play(record)
@@ -60,7 +62,8 @@ class Live:
         self._prepare(record)
         path, body = compare.translated(record.path, self.ids), compare.translated(record.body, self.ids)
         if record.case == "setup create dataset":
-            body = json.dumps({"name": f"contract-{uuid.uuid4().hex[:8]}", "indexing_technique": "economy"})
+            technique = json.loads(record.body)["indexing_technique"]
+            body = json.dumps({"name": f"contract-{uuid.uuid4().hex[:8]}", "indexing_technique": technique})
         headers = {
             name: value.replace("dataset-REDACTED", self.key)
             for name, value in (record.request or {})["headers"].items()
@@ -115,6 +118,25 @@ class Live:
         assert answer.status is not None, f"no answer from {path}"
         assert answer.status < 300, answer.body
         return answer.json()
+
+
+def files(version: str) -> list[str]:
+    """The files that there are of a version, and that are played."""
+    return [file for file in CASES if file in recordings.files(version)]
+
+
+def recorded_version(base_url: str) -> str:
+    """The newest recorded version that is not newer than the server; the oldest one if it is older than all."""
+    wire = Wire(base_url)
+    answer = wire.send("GET", "/v1/datasets", {}, None)
+    wire.close()
+    number = _number(answer.headers.get("x-version", ""))
+    known = sorted(recordings.VERSIONS, key=_number)
+    return next((one for one in reversed(known) if _number(one) <= number), known[0])
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version)[:3]))
 
 
 def cases(version: str, file: str) -> Iterator[Record]:
