@@ -68,6 +68,8 @@ class Live:
             name: value.replace("dataset-REDACTED", self.key)
             for name, value in (record.request or {})["headers"].items()
         }
+        if path.endswith("/retrieve"):
+            self._wait_until_indexed(path.removesuffix("/retrieve"))
         answer = self.wire.send(record.method, path, headers, body.encode() or None)
         self.sent += 1
         if record.method == "POST" and answer.status in (200, 201) and "id" in (record.answer_json() or {}):
@@ -75,6 +77,12 @@ class Live:
             if record.path == "/v1/datasets":
                 self.made.append(answer.json()["id"])
         self.problems += [f"{record}: {text}" for text in compare.differences(record, answer, self.ids)]
+
+    def _wait_until_indexed(self, dataset: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while any(one["indexing_status"] != "completed" for one in self._call("GET", f"{dataset}/documents")["data"]):
+            assert time.monotonic() < deadline, f"the documents were not indexed within {PATIENCE:g} s"
+            time.sleep(0.1)
 
     def _learn(self, old: str, new: str) -> None:
         self.ids[old] = new
