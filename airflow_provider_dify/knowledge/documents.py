@@ -197,6 +197,7 @@ class Dataset:
     :param doc_form: How its documents are cut into segments: ``text_model``, ``hierarchical_model`` or ``qa_model``;
         ``None`` where Dify does not tell.
     :param fields: Id and name of each of its metadata fields.
+    :param word_count: The length of all its documents in characters; 0 where Dify does not tell.
     """
 
     id: str
@@ -207,6 +208,7 @@ class Dataset:
     enable_api: bool
     doc_form: str | None = None
     fields: tuple[tuple[str, str], ...] = ()
+    word_count: int = 0
 
     @classmethod
     def read(cls, item: dict[str, JSON]) -> Dataset:
@@ -220,6 +222,7 @@ class Dataset:
             enable_api=bool(item.get("enable_api", True)),
             doc_form=item.get("doc_form"),
             fields=tuple((field["id"], field["name"]) for field in item.get("doc_metadata") or ()),
+            word_count=item.get("word_count") or 0,
         )
 
 

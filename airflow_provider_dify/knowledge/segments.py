@@ -7,7 +7,7 @@ that leaves search: Dify never returns a disabled segment. It is no proof for on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_dify.knowledge.api import LONGEST_PAGE, Page, read_answer
@@ -23,12 +23,14 @@ class Segment:
     :param keywords: The words that find it in an economy knowledge base; ``None`` if Dify does not show them, as in a
         high-quality one.
     :param enabled: Whether search may return it.
+    :param children: The texts of its child chunks, which search goes by in a parent-child knowledge base.
     """
 
     id: str
     content: str
     keywords: tuple[str, ...] | None
     enabled: bool
+    children: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, item: dict[str, JSON]) -> Segment:
@@ -39,7 +41,13 @@ class Segment:
             content=str(item.get("content") or ""),
             keywords=None if words is None else tuple(str(word) for word in words if str(word).strip()),
             enabled=bool(item["enabled"]),
+            children=tuple(str(child.get("content") or "") for child in item.get("child_chunks") or ()),
         )
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """The texts that search goes by."""
+        return self.children or (self.content,)
 
 
 def segment_page(dataset_id: str, document_id: str, page: int = 1) -> Flow[Page[Segment]]:
@@ -62,16 +70,24 @@ def segment_page(dataset_id: str, document_id: str, page: int = 1) -> Flow[Page[
     return read_answer(response, read)
 
 
-def until_enabled(dataset_id: str, document_id: str) -> Flow[tuple[Sequence[Segment], int]]:
+def until_enabled(
+    dataset_id: str, document_id: str, wanted: Callable[[Segment], bool] = lambda _: True
+) -> Flow[tuple[Sequence[Segment], int]]:
     """Read the segments of a document up to the first page that has an enabled one.
 
-    :return: The segments of the last page that was read, and how many segments the document has.
+    :param wanted: What else such a segment must have.
+    :return: The segments of the last page that was read, or of the first that has an enabled one, and how many segments
+        the document has.
     """
-    number = 1
+    number, enabled = 1, None
     while True:
         page = yield from segment_page(dataset_id, document_id, number)
-        if not page.full or any(segment.enabled for segment in page.items):
+        if enabled is None and any(segment.enabled for segment in page.items):
+            enabled = page
+        if any(segment.enabled and wanted(segment) for segment in page.items):
             return page.items, max(page.total, len(page.items))
+        if not page.full:
+            return (enabled or page).items, max(page.total, len(page.items))
         number += 1
 
 
