@@ -39,8 +39,8 @@ _SMALL, _SEGMENTS_WORTH_A_DOCUMENT = 5_000, 250
 _TOP_ALONE, _TOP_BULK, _TOP_LAST = 100, 1_000, 20_000
 #: So many documents are read before the first of them are asked for.
 _SLICE = 500
-#: A query for ten documents that proves fewer than one in so many is the last one.
-_SHARE_WORTHWHILE = 4
+#: Asking for ten documents at a time ends if, after so many of them, fewer than one in so many were proven.
+_ENOUGH_ASKED, _SHARE_WORTHWHILE = 30, 4
 #: After so many misses in a row, documents are skipped: the worker takes its jobs in order and is not that far yet.
 _MISSES_BEFORE_SKIPPING = 4
 
@@ -261,11 +261,13 @@ class SearchProof:
     def _in_tens(self, known: Mapping[str, Sample], top_k: int) -> Flow[set[str]]:
         """Ask for ten documents at a time, by what tells them from the others; return what search returned."""
         found: set[str] = set()
+        asked: list[str] = []
         marks = samples.marks(known, economy=self.economy)
         for group in samples.in_queries(marks):
             found |= (yield from self._ask(" ".join(group), top_k)).documents
-            asked = [i for mark in group for i in marks[mark]]
-            if top_k < _TOP_LAST and sum(i in found for i in asked) * _SHARE_WORTHWHILE < len(asked):
+            asked += [i for mark in group for i in marks[mark]]
+            few = sum(i in found for i in asked) * _SHARE_WORTHWHILE < len(asked)
+            if few and len(asked) >= _ENOUGH_ASKED and top_k < _TOP_LAST:
                 break
         return found
 

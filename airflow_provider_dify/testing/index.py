@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_dify.testing import shapes
+from airflow_provider_dify.testing.rows import derived_id
 
 if TYPE_CHECKING:
     from airflow_provider_dify.testing.rows import Row, Segment
@@ -20,6 +21,7 @@ class Entry(NamedTuple):
 
     :param own: Whether the text of its document makes it, and nobody added it by hand.
     :param child: Number of the child chunk; ``None``: it is the segment itself.
+    :param node: Its id in the index.
     :param vector: How often it has each word; empty in an economy knowledge base.
     :param length: Of the vector.
     """
@@ -28,6 +30,7 @@ class Entry(NamedTuple):
     segment: Segment
     own: bool
     child: int | None
+    node: str
     vector: Counter[str]
     length: float
 
@@ -49,7 +52,7 @@ class Index:
                     if dataset.has_vectors:
                         self._add_texts(document, segment, own=own)
                     else:
-                        entry = Entry(document, segment, own, None, Counter(), 0.0)
+                        entry = Entry(document, segment, own, None, _node(document, segment), Counter(), 0.0)
                         self._add(entry, {word.lower() for word in segment.keywords})
 
     @classmethod
@@ -69,12 +72,17 @@ class Index:
         for number, text in enumerate(children or [segment.content]):
             vector = vector_of(text)
             length = math.sqrt(sum(count * count for count in vector.values()))
-            self._add(Entry(document, segment, own, number if children else None, vector, length), vector)
+            child = number if children else None
+            self._add(Entry(document, segment, own, child, _node(document, segment), vector, length), vector)
 
     def _add(self, entry: Entry, words: Collection[str]) -> None:
         for word in words:
             self._places.setdefault(word, []).append(len(self.entries))
         self.entries.append(entry)
+
+
+def _node(document: Row, segment: Segment) -> str:
+    return derived_id(document, f"node {segment.key}")
 
 
 def vector_of(text: str) -> Counter[str]:

@@ -12,7 +12,7 @@ from airflow_provider_dify.testing.api import Call
 from airflow_provider_dify.testing.index import Entry, Index, vector_of
 from airflow_provider_dify.testing.keywords import keywords, matches
 from airflow_provider_dify.testing.replies import Complaint, InvalidParamError, Json, Reply, invalid, missing
-from airflow_provider_dify.testing.rows import Row, Segment, derived_id
+from airflow_provider_dify.testing.rows import Row, Segment
 from airflow_provider_dify.testing.world import Dataset
 
 LONGEST_QUERY = 250
@@ -162,7 +162,7 @@ def _by_keywords(dataset: Dataset, query: str, *, any_case: bool) -> list[Hit]:
     """
     wanted = keywords(query)
     counted = [
-        (-number, derived_id(entry.document, f"node {entry.segment.key}"), Hit(entry.document, entry.segment, 0.0))
+        (-number, entry.node, Hit(entry.document, entry.segment, 0.0))
         for entry in Index.of(dataset).having(wanted)
         if entry.held and (number := matches(entry.segment.keywords, wanted, any_case=any_case))
     ]
