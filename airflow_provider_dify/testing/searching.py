@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, NamedTuple
 
 from airflow_provider_dify.testing import shapes
@@ -82,7 +83,7 @@ def retrieve(call: Call) -> Reply:
     records = [shapes.record_json(hit.document, hit.segment, hit.score, hit.children) for hit in hits]
     # 1.14.1 gave the bare text; the versions before and after it do not.
     echo: Any = query if version.startswith(("1.13.", "1.14.")) else {"content": query}
-    return Reply(200, {"query": echo, "records": records}, cost="retrieve")
+    return Reply(200, {"query": echo, "records": records}, cost="retrieve", size=len(records))
 
 
 def _checked_query(version: str, body: Json) -> str:
@@ -149,8 +150,8 @@ def search(
         # There is no keyword table (1.16.0, file 25).
         return []
     else:
-        examined = dataset.candidates if top_k is not None and top_k < EVERYTHING_FROM else None
-        ranked = _by_similarity(dataset, query, with_others=method != _FULL_TEXT and not any_case)[:examined]
+        examined = dataset.candidates if top_k is not None and top_k < EVERYTHING_FROM else top_k
+        ranked = _by_similarity(dataset, query, examined, with_others=method != _FULL_TEXT and not any_case)
     found = _parents(ranked if top_k is None else ranked[:top_k])
     return [hit for hit in found if hit.document.indexed and hit.segment.enabled and keep(hit.document)]
 
@@ -169,11 +170,12 @@ def _by_keywords(dataset: Dataset, query: str, *, any_case: bool) -> list[Hit]:
     return [hit for _, _, hit in sorted(counted, key=lambda one: one[:2])]
 
 
-def _by_similarity(dataset: Dataset, query: str, *, with_others: bool) -> list[Hit]:
+def _by_similarity(dataset: Dataset, query: str, number: int | None, *, with_others: bool) -> list[Hit]:
     """What is in the vector store, the most similar first.
 
     In a parent-child knowledge base it holds the child chunks: each is a hit of its own here, and counts for ``top_k``.
 
+    :param number: How many; ``None``: all.
     :param with_others: Whether also what has nothing in common with the query, as Dify does.
     """
     wanted, index = vector_of(query), Index.of(dataset)
@@ -186,8 +188,9 @@ def _by_similarity(dataset: Dataset, query: str, *, with_others: bool) -> list[H
             similar.add(id(entry))
     hits.sort(key=lambda hit: -hit.score)
     if with_others:
-        hits += [_hit(entry, 0.0) for entry in index.entries if entry.held and id(entry) not in similar]
-    return hits
+        others = (_hit(entry, 0.0) for entry in index.entries if entry.held and id(entry) not in similar)
+        hits += islice(others, None if number is None else max(0, number - len(hits)))
+    return hits[:number]
 
 
 def _hit(entry: Entry, score: float) -> Hit:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from airflow_provider_dify.exceptions import DifyDocumentStatusError
 from airflow_provider_dify.hooks.dify import DifyHook
@@ -59,14 +59,14 @@ def a_dify(**kwargs: Any) -> Iterator[FakeDify]:
 def prove(dify: FakeDify, action: ActionName, documents: Sequence[Document], **kwargs: Any) -> Proof:
     """Change the status of documents, and count what comes after the worker is through with that."""
     began = len(dify.requests)
-    error = None
+    error: DifyDocumentStatusError | None = None
     with DifyHook() as hook:
         try:
             report = hook.change_document_status(
                 documents[0].dataset.id, [document.id for document in documents], action, **kwargs
             )
         except DifyDocumentStatusError as raised:
-            error, report = raised, raised.report
+            error, report = raised, cast(StatusReport, raised.report)
     requests = dify.requests[began:]
     changes = [number for number, request in enumerate(requests) if request.method == "PATCH"]
     own = [number for number in changes if requests[number].path.endswith(f"/{action}")]

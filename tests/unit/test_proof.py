@@ -29,7 +29,7 @@ class TestCost:
     """Requests after the worker is done."""
 
     @pytest.mark.parametrize("kind", KINDS)
-    @pytest.mark.parametrize("number", [30, 300])
+    @pytest.mark.parametrize("number", [40, 300])
     @pytest.mark.parametrize("lost", [0, 7])
     def test_entering_search_in_a_small_knowledge_base(self, kind: str, number: int, lost: int) -> None:
         with a_dify() as dify:
