@@ -14,11 +14,15 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import clients, imports, ingest, memory, page, proof, speed, sync, waits
+from benchmarks import clients, imports, ingest, memory, page, proof, searching, speed, sync, waits
 from benchmarks.server import Setup
 from benchmarks.sizes import FULL, QUICK, Sizes
 from benchmarks.table import WIDTH, Section, as_json, render
 from benchmarks.timing import progress, run
+
+_PARTS = {
+    part.__name__.rpartition(".")[2]: part for part in (speed, proof, memory, imports, waits, ingest, sync, searching)
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,10 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     judged = not options.quick
     with tempfile.TemporaryDirectory(prefix="dify-bench-") as home:
         _prepare(Path(home))
-        sections = _measure(QUICK if options.quick else FULL)
+        sections = _measure(QUICK if options.quick else FULL, options.only)
         lines = as_json(sections, judged=judged)
-        # Made also where it is not kept, to see that it can be.
-        page.write(options.page if options.page and judged else Path(home) / "page", _about_the_run(), lines)
+        if not options.only:
+            # Made also where it is not kept, to see that it can be.
+            page.write(options.page if options.page and judged else Path(home) / "page", _about_the_run(), lines)
+        elif options.page and judged:
+            page.replace(options.page, lines)
     print(f"\n{textwrap.fill(_about(), WIDTH)}\n\n{render(sections, judged=judged)}")
     if options.json:
         options.json.write_text(json.dumps({"about": _about(), "lines": lines}, indent=2))
@@ -48,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works; nothing is judged")
+    parser.add_argument("--only", choices=sorted(_PARTS), help="measure this part alone; on the page the others stay")
     parser.add_argument("--page", type=Path, metavar="FOLDER", help="make the page of the documentation; not if quick")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file")
     return parser
@@ -60,11 +68,13 @@ def _prepare(home: Path) -> None:
     os.environ |= {"AIRFLOW_HOME": str(home), "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING", "NO_PROXY": "127.0.0.1"}
 
 
-def _measure(sizes: Sizes) -> list[Section]:
+def _measure(sizes: Sizes, only: str | None) -> list[Section]:
+    if only:
+        return [_PARTS[only].measure(sizes)]
     progress("warming up")
     for way in (clients.bare_calls, clients.call_per_document, clients.published_client, clients.provider_flags):
         run(way, Setup(1, costs=None))  # imports what it needs
-    return [part.measure(sizes) for part in (speed, proof, memory, imports, waits, ingest, sync)]
+    return [part.measure(sizes) for part in _PARTS.values()]
 
 
 def _about_the_run() -> str:

@@ -90,6 +90,19 @@ def write(folder: Path, about: str, lines: Sequence[Mapping[str, Any]]) -> None:
     make(folder)
 
 
+def replace(folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Put the lines of a few sections in the place of those that are there."""
+    found = json.loads((folder / RESULTS).read_text())
+    numbers = {_number_of(line) for line in lines}
+    kept = [line for line in found["lines"] if _number_of(line) not in numbers]
+    write(folder, found["about"], sorted([*kept, *lines], key=_number_of))
+
+
+def _number_of(line: Mapping[str, Any]) -> int:
+    """Return the number of the section of a line."""
+    return int(str(line["section"]).partition(".")[0])
+
+
 def make(folder: Path) -> None:
     """Make the page from the JSON in its folder."""
     found = json.loads((folder / RESULTS).read_text())

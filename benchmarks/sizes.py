@@ -6,6 +6,40 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Case:
+    """Documents of a knowledge base that enter search.
+
+    :param documents: How many the knowledge base has.
+    :param segments: How many segments each has.
+    :param changed: How many of the documents enter search.
+    :param lost: The share of these that Dify loses.
+    :param repaired: Whether these are repaired, too.
+    """
+
+    kind: str
+    documents: int
+    segments: int
+    changed: int
+    lost: float = 0.0
+    repaired: bool = False
+
+    @property
+    def small(self) -> bool:
+        """Whether the knowledge base can be returned whole."""
+        return self.documents * self.segments <= 5_000
+
+    @property
+    def key(self) -> str:
+        """Its name in the JSON."""
+        return f"{self.kind}_{self.changed}_of_{self.documents * self.segments}" + ("_lost" if self.lost else "")
+
+    def __str__(self) -> str:
+        lost = f", {self.lost:.0%} lost" if self.lost else ""
+        kind = self.kind.replace("_", " ")
+        return f"{kind}, {self.changed:,} in {self.documents * self.segments:,} segments{lost}"
+
+
+@dataclass(frozen=True)
 class Sizes:
     """Numbers of documents, and of repetitions.
 
@@ -18,6 +52,7 @@ class Sizes:
     :param synced: Files of a folder that a knowledge base follows.
     :param waits: Documents that are waited for at once.
     :param wait_seconds: For how long.
+    :param searching: Documents that search has to return.
     """
 
     speed: int
@@ -29,7 +64,19 @@ class Sizes:
     synced: int
     waits: int
     wait_seconds: float
+    searching: tuple[Case, ...]
 
+
+def _cases(*, kinds: tuple[str, ...], sizes: tuple[tuple[int, int, int], ...]) -> tuple[Case, ...]:
+    return tuple(
+        Case(kind, documents, segments, changed, lost, repaired=changed <= 1_000)
+        for kind in kinds
+        for documents, segments, changed in sizes
+        for lost in (0.0, 0.15)
+    )
+
+
+_BOTH = ("economy", "high_quality")
 
 FULL = Sizes(
     speed=10_000,
@@ -41,6 +88,21 @@ FULL = Sizes(
     synced=2_000,
     waits=1_000,
     wait_seconds=35.0,
+    searching=_cases(
+        kinds=_BOTH,
+        sizes=((500, 10, 100), (1_000, 5, 1_000), (10_000, 10, 100), (10_000, 10, 1_000), (10_000, 10, 10_000)),
+    ),
 )
 #: To see that everything works; these are too small to judge by.
-QUICK = Sizes(speed=300, sample=30, proof=50, memory=1_000, imports=1, files=20, synced=20, waits=50, wait_seconds=5.0)
+QUICK = Sizes(
+    speed=300,
+    sample=30,
+    proof=50,
+    memory=1_000,
+    imports=1,
+    files=20,
+    synced=20,
+    waits=50,
+    wait_seconds=5.0,
+    searching=_cases(kinds=_BOTH, sizes=((60, 5, 50), (600, 10, 50))),
+)

@@ -61,6 +61,11 @@ def a_plain_value(value: JSON) -> bool:
     return isinstance(value, bool) or a_text_or_nothing(value) or a_number_or_nothing(value)
 
 
+def a_list_or_nothing(value: JSON) -> bool:
+    """Whether a value is a list, or null."""
+    return value is None or isinstance(value, list)
+
+
 def an_object_or_nothing(value: JSON) -> bool:
     """Whether a value is a JSON object of few levels that can be sent again, or null."""
     return value is None or (isinstance(value, dict) and _is_shallow(value, _MOST_LEVELS))

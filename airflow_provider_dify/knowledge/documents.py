@@ -240,6 +240,7 @@ class Dataset:
     :param embedding_available: Whether its embedding model can be used; ``None`` if Dify does not tell.
     :param ever_used: Whether it has, or had, a document. From its first document on it has a process rule.
     :param server_version: Version of Dify, by its answer; ``None`` if it does not tell.
+    :param word_count: The length of all its documents in characters; 0 where Dify does not tell.
     """
 
     id: str
@@ -255,6 +256,7 @@ class Dataset:
     embedding_available: bool | None = None
     ever_used: bool = True
     server_version: str | None = None
+    word_count: int = 0
 
     @classmethod
     def read(cls, item: dict[str, JSON]) -> Dataset:
@@ -276,6 +278,7 @@ class Dataset:
             embedding_available=item.get("embedding_available"),
             # Dify sets it with the first document, and never takes it back (1.16.0, files 20 and 27).
             ever_used=item.get("data_source_type", "unknown") is not None,
+            word_count=item.get("word_count") or 0,
         )
 
     @property
@@ -295,6 +298,7 @@ _DATASET: Mapping[str, answers.Kind] = {
     "name": answers.a_text,
     "indexing_technique": answers.a_text_or_nothing,
     "document_count": answers.a_number_or_nothing,
+    "word_count": answers.a_number_or_nothing,
     "total_available_documents": answers.a_number_or_nothing,
     "doc_form": answers.a_text_or_nothing,
 }

@@ -10,8 +10,7 @@ at a time, then with the text of a single one, and only what is not returned eve
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -33,13 +32,15 @@ _FEW = 3
 _MANY = 10
 #: A bulk query that proves fewer documents than this is the last one.
 _WORTHWHILE = 8
-#: Up to so many segments a knowledge base is returned whole, if there are enough documents to be proven: 5,000
-#: segments take about 2 s and 5 MB (measured on 1.16.0).
-_SMALL, _SEGMENTS_WORTH_A_DOCUMENT = 5_000, 100
-#: ``top_k`` of bulk queries (and of the last try for a single document), of queries for ten documents, and for one.
-_TOP_BULK, _TOP_TENS, _TOP_ALONE = 1_000, 200, 100
+#: Up to so many segments (5,000, and some more as they are estimated) a knowledge base is returned whole, if there are
+#: enough documents to be proven: 5,000 take about 2 s and 5 MB (measured on 1.16.0), as much as 40 documents one by one.
+_SMALL, _SEGMENTS_WORTH_A_DOCUMENT = 6_000, 250
+#: ``top_k`` of queries for one document, for many, and of the last try, which nothing in the way fills up.
+_TOP_ALONE, _TOP_BULK, _TOP_LAST = 100, 1_000, 20_000
 #: So many documents are read before the first of them are asked for.
-_SLICE = 200
+_SLICE = 500
+#: Asking for ten documents at a time ends if, after so many of them, fewer than one in so many were proven.
+_ENOUGH_ASKED, _SHARE_WORTHWHILE = 30, 4
 #: After so many misses in a row, documents are skipped: the worker takes its jobs in order and is not that far yet.
 _MISSES_BEFORE_SKIPPING = 4
 
@@ -71,6 +72,36 @@ class Look:
     gone: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What search returned.
+
+    :param documents: Each once.
+    :param beyond: Whether it goes on with what fits less well than a document's own text would. So it was not cut
+        before that, and a document that is not in it is not in search.
+    """
+
+    documents: frozenset[str]
+    beyond: bool
+
+    @classmethod
+    def read(cls, payload: dict[str, JSON], query: str, *, economy: bool) -> Answer:
+        """Read an answer."""
+        records = answers.items(payload, "records")
+        found = [record["segment"] for record in records]
+        for record, segment in zip(records, found, strict=True):
+            answers.check(record, {"score": answers.a_number_or_nothing})
+            answers.check(segment, {"document_id": answers.an_id, "keywords": answers.a_list_or_nothing})
+        words = set(query.split())
+        if economy:
+            # Search ranks by the number of keywords, and a document has all those of its own query.
+            beyond = any(one.get("keywords") and not words.issubset(one["keywords"]) for one in found)
+        else:
+            scores = [record.get("score") or 0.0 for record in records]
+            beyond = not scores or min(scores) < max(scores)
+        return cls(frozenset(one["document_id"] for one in found), beyond)
+
+
 class SearchProof:
     """Looks whether search reflects the flags of documents, with few requests.
 
@@ -81,11 +112,13 @@ class SearchProof:
 
     def __init__(self, dataset_id: str, dataset: Dataset | None, by: ProvenBy = ProvenBy.SEARCH) -> None:
         self._dataset_id = dataset_id
-        self._document_count = dataset.document_count if dataset else 0
+        self._dataset = dataset
         #: Whether keywords find its documents, and not vectors.
         self.economy = dataset is None or dataset.indexing_technique != "high_quality"
         self._by = by
         self._samples: dict[str, Sample] = {}
+        #: The documents whose samples were taken in this look: the text of the others may be another one by now.
+        self._fresh: set[str] = set()
         #: The last document that the worker was through with when it was looked at before.
         self._frontier: str | None = None
 
@@ -99,6 +132,7 @@ class SearchProof:
         :param progress: Says how far it is.
         """
         look = Look()
+        self._fresh.clear()
         entering = [i for i in ids if documents[i].belongs_in_search]
         leaving = [i for i in ids if not documents[i].belongs_in_search]
         yield from self._leaving(leaving, look, thorough=thorough, progress=progress)
@@ -109,15 +143,15 @@ class SearchProof:
         """Whether it takes only a few requests to look at documents that are in search already."""
         if self._by is ProvenBy.SEGMENTS or len(ids) < _MANY:
             return len(ids) < _MANY
-        taken = yield from self._sample(ids, Look())
-        return not taken or self._segments(taken) <= _SMALL
+        taken = yield from self._sample(ids)
+        return not taken or self._entries(taken) <= _SMALL
 
     def returns(self, document_id: str, progress: Progress) -> Flow[bool]:
         """Whether search returns a document that the worker is through with."""
-        look = Look()
-        yield from self._slice([document_id], look, thorough=True)
+        self._fresh.clear()
+        found = yield from self._slice([document_id], Look(), thorough=True)
         yield from progress.note(lambda: "Checking a document that was brought back into search.")
-        return document_id in look.followed
+        return document_id in found
 
     def _leaving(self, ids: Sequence[str], look: Look, *, thorough: bool, progress: Progress) -> Flow[None]:
         position, stride, misses = 0, 1, 0
@@ -136,14 +170,14 @@ class SearchProof:
 
     def _entering(self, ids: Sequence[str], look: Look, *, thorough: bool, progress: Progress) -> Flow[None]:
         ready = ids if thorough or len(ids) <= _FEW else (yield from self._ready(ids))
-        if self._by is ProvenBy.SEARCH:
-            found = yield from self._in_bulk(dict.fromkeys(ready))
-            look.followed += [i for i in ready if i in found]
-            ready = [i for i in ready if i not in found]
+        found = (yield from self._in_bulk(ready)) if self._by is ProvenBy.SEARCH else set()
         for start in range(0, len(ready), _SLICE):
-            left = [i for i in ready[start : start + _SLICE] if i not in look.followed]
-            yield from self._slice(left, look, thorough=thorough)
-            yield from progress.note(lambda: f"Search returns {len(look.followed)} of {len(ids)} documents.")
+            left = [i for i in ready[start : start + _SLICE] if i not in found]
+            found |= yield from self._slice(left, look, thorough=thorough)
+            count = sum(i in found for i in ready)
+            yield from progress.note(lambda count=count: f"Search returns {count} of {len(ids)} documents.")  # type: ignore[misc]
+        look.followed += [i for i in ready if i in found]
+        look.lost[:] = [i for i in look.lost if i not in found]  # a later query may have found it
         settled = {*look.followed, *look.lost, *look.empty, *look.gone}
         look.behind += [i for i in ids if i not in settled]
 
@@ -165,18 +199,20 @@ class SearchProof:
         look = Look()
         return bool((yield from self._read(document_id, look)) or look.gone or look.empty)
 
-    def _in_bulk(self, left: dict[str, None]) -> Flow[set[str]]:
-        """Ask for many documents at once; return those that search returned."""
-        found: set[str] = set()
+    def _in_bulk(self, ids: Iterable[str]) -> Flow[set[str]]:
+        """Ask for many documents at once; return what search returned."""
+        left, found = dict.fromkeys(ids), set[str]()
         number = len(left)
         while len(left) >= _MANY:
-            taken = yield from self._sample(left, Look())
-            small = self._is_small(taken, number)
+            taken = yield from self._sample(left)
+            entries = self._entries(taken)
+            small = entries <= min(_SMALL, number * _SEGMENTS_WORTH_A_DOCUMENT)
             if not taken or (self.economy and not small):
                 break
-            top_k = max(_TOP_BULK, self._segments(taken) * 5 // 4) if small else _TOP_BULK
+            # Twice as much as there is, as what was removed may still take up places.
+            top_k = max(_TOP_BULK, 2 * entries) if small else _TOP_BULK
             query = samples.shared_words(taken.values()) if self.economy else next(iter(taken.values())).queries[0]
-            new = (yield from self._ask(query, top_k)).keys() & left.keys()
+            new = (yield from self._ask(query, top_k)).documents & left.keys()
             found |= new
             for document_id in new:
                 del left[document_id]
@@ -184,26 +220,26 @@ class SearchProof:
                 break
         return found
 
-    def _sample(self, ids: Collection[str], look: Look) -> Flow[dict[str, Sample]]:
+    def _sample(self, ids: Collection[str]) -> Flow[dict[str, Sample]]:
         chosen = list(ids)
         taken = {}
         for place in sorted({0, len(chosen) // 2, len(chosen) - 1}):
-            if sample := (yield from self._known(chosen[place], look)):
+            if sample := (yield from self._known(chosen[place], Look())):
                 taken[chosen[place]] = sample
         return taken
 
-    def _segments(self, taken: Mapping[str, Sample]) -> int:
-        """Estimate how many segments the knowledge base has."""
-        mean = sum(sample.segments for sample in taken.values()) / max(1, len(taken))
-        return int(mean * max(self._document_count, len(taken))) + 1
+    def _entries(self, taken: Mapping[str, Sample]) -> int:
+        """Estimate how many entries the index of the knowledge base has."""
+        entries = sum(sample.entries for sample in taken.values())
+        if not taken or not self._dataset:
+            return 0
+        if self._dataset.word_count:
+            return int(entries * self._dataset.word_count / max(1, sum(one.characters for one in taken.values()))) + 1
+        return int(entries * max(self._dataset.document_count, len(taken)) / len(taken)) + 1
 
-    def _is_small(self, taken: Mapping[str, Sample], number: int) -> bool:
-        return self._segments(taken) <= min(_SMALL, number * _SEGMENTS_WORTH_A_DOCUMENT)
-
-    def _slice(self, ids: Sequence[str], look: Look, *, thorough: bool) -> Flow[None]:
-        """Prove documents by their own text."""
+    def _slice(self, ids: Sequence[str], look: Look, *, thorough: bool) -> Flow[set[str]]:
+        """Prove documents by their own text; return what search returned."""
         known: dict[str, Sample] = {}
-        stale = {i for i in ids if i in self._samples}
         misses = 0
         for document_id in ids:
             if misses > _MISSES_BEFORE_SKIPPING and not thorough:
@@ -213,33 +249,61 @@ class SearchProof:
             if sample:
                 known[document_id] = sample
         if self._by is ProvenBy.SEGMENTS:
-            look.followed += known
-            return
-        found = (yield from self._in_tens(known)) if self.economy and len(known) > 1 else set()
-        for document_id, sample in known.items():
-            if document_id in found:
-                continue
-            found |= yield from self._alone(document_id, sample)
-            if document_id not in found and document_id in stale:  # its text may be another one by now
-                self._samples.pop(document_id, None)
-                if fresh := (yield from self._known(document_id, look)):
-                    found |= yield from self._alone(document_id, fresh)
-        look.followed += [i for i in known if i in found]
+            return set(known)
+        found = (yield from self._in_tens(known, _TOP_BULK)) if len(known) > 1 else set()
+        found |= yield from self._alone({i: sample for i, sample in known.items() if i not in found}, len(known))
+        again = {}
+        for document_id in [i for i in known if i not in found and i not in self._fresh]:
+            del self._samples[document_id]
+            if sample := (yield from self._known(document_id, look)):
+                again[document_id] = sample
+        found |= yield from self._alone(again, len(known))
         look.lost += [i for i in known if i not in found and i in self._samples]
-
-    def _in_tens(self, known: Mapping[str, Sample]) -> Flow[set[str]]:
-        found: set[str] = set()
-        for words in samples.in_queries(samples.rare_words(known).values()):
-            found |= (yield from self._ask(" ".join(words), _TOP_TENS)).keys()
         return found
 
-    def _alone(self, document_id: str, sample: Sample) -> Flow[set[str]]:
-        """Ask for a document by its own text; return all that search returned."""
-        first = yield from self._ask(sample.queries[0], _TOP_ALONE)
-        # In an economy knowledge base, its own keywords rank it first: only a long result can have been cut before it.
-        if document_id in first or (self.economy and sum(first.values()) < _TOP_ALONE // 2):
-            return set(first)
-        return {*first, *(yield from self._ask(sample.queries[-1], _TOP_BULK))}
+    def _in_tens(self, known: Mapping[str, Sample], top_k: int) -> Flow[set[str]]:
+        """Ask for ten documents at a time, by what tells them from the others; return what search returned."""
+        found: set[str] = set()
+        asked: list[str] = []
+        marks = samples.marks(known, economy=self.economy)
+        for group in samples.in_queries(marks):
+            found |= (yield from self._ask(" ".join(group), top_k)).documents
+            asked += [i for mark in group for i in marks[mark]]
+            few = sum(i in found for i in asked) * _SHARE_WORTHWHILE < len(asked)
+            if few and len(asked) >= _ENOUGH_ASKED and top_k < _TOP_LAST:
+                break
+        return found
+
+    def _alone(self, known: Mapping[str, Sample], number: int) -> Flow[set[str]]:
+        """Ask for each document by its own text; return what search returned.
+
+        :param number: How many were asked for before, ten at a time if there were several.
+        """
+        found: set[str] = set()
+        doubtful: dict[str, Sample] = {}
+        # A vector store may examine only a few candidates, unless ``top_k`` is large.
+        top_k = _TOP_ALONE if self.economy or number == 1 else _TOP_BULK
+        for query, asked in _by_query(known):
+            if found.issuperset(asked):
+                continue
+            answer = yield from self._ask(query, top_k)
+            found |= answer.documents
+            if not answer.beyond or not (self.economy or top_k == _TOP_BULK):
+                doubtful |= {i: known[i] for i in asked if i not in found}
+        return found | (yield from self._in_doubt(doubtful, top_k))
+
+    def _in_doubt(self, known: Mapping[str, Sample], before: int) -> Flow[set[str]]:
+        """Ask for documents once more that other ones with the same text, or what was removed, may have hidden."""
+        if self.economy:
+            return (yield from self._in_tens(known, _TOP_LAST))
+        found: set[str] = set()
+        for query, asked in _by_query(known):
+            for top_k in (_TOP_BULK, _TOP_LAST):
+                if top_k > before and not found.issuperset(asked):
+                    answer = yield from self._ask(query, top_k)
+                    found |= answer.documents
+                    before = _TOP_LAST if answer.beyond else before
+        return found
 
     def _known(self, document_id: str, look: Look) -> Flow[Sample | None]:
         return self._samples.get(document_id) or (yield from self._read(document_id, look))
@@ -247,7 +311,9 @@ class SearchProof:
     def _read(self, document_id: str, look: Look) -> Flow[Sample | None]:
         """Take a sample of a document; ``None`` if no segment of it is enabled, or if it can never be returned."""
         try:
-            segments, total = yield from until_enabled(self._dataset_id, document_id)
+            segments, total = yield from until_enabled(
+                self._dataset_id, document_id, lambda one: bool(samples.query_for(one, economy=self.economy))
+            )
         except DifyNotFoundError as error:
             _note_gone(error, document_id, look)
             return None
@@ -260,10 +326,11 @@ class SearchProof:
             look.empty[document_id] = NO_WORDS
             return None
         self._samples[document_id] = sample
+        self._fresh.add(document_id)
         return sample
 
-    def _ask(self, query: str, top_k: int) -> Flow[Counter[str]]:
-        """Return the documents that search returns for a query, and how many segments of each.
+    def _ask(self, query: str, top_k: int) -> Flow[Answer]:
+        """Ask search.
 
         https://docs.dify.ai/api-reference/knowledge-bases/retrieve-chunks-from-a-knowledge-base-test-retrieval
         """
@@ -275,13 +342,15 @@ class SearchProof:
         }
         path = f"/datasets/{self._dataset_id}/retrieve"
         response = yield Request("POST", path, json={"query": query, "retrieval_model": settings})
-        return api.read_answer(response, lambda payload: Counter(map(_document_of, answers.items(payload, "records"))))
+        return api.read_answer(response, lambda payload: Answer.read(payload, query, economy=self.economy))
 
 
-def _document_of(record: JSON) -> str:
-    answers.check(record["segment"], {"document_id": answers.an_id})
-    document_id: str = record["segment"]["document_id"]
-    return document_id
+def _by_query(known: Mapping[str, Sample]) -> Iterable[tuple[str, list[str]]]:
+    """Group documents by the query that finds them: those of the same text have the same one."""
+    groups: dict[str, list[str]] = {}
+    for document_id, sample in known.items():
+        groups.setdefault(sample.queries[0], []).append(document_id)
+    return groups.items()
 
 
 def _note_gone(error: DifyNotFoundError, document_id: str, look: Look) -> None:

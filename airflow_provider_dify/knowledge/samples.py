@@ -11,36 +11,54 @@ from airflow_provider_dify.knowledge.segments import Segment
 
 #: So many keywords of a query count in an economy knowledge base (measured on 1.16.0).
 WORDS_THAT_COUNT = 10
-#: So many segments of a document are kept as its sample.
-_KEPT = 3
+#: So long are the words that stand for a document in a query for ten of them, if vectors find it.
+_LONGEST_MARK = LONGEST_QUERY // WORDS_THAT_COUNT - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """The part of a document's text by which it can be found.
 
-    :param queries: What finds its segments, one query for each of a few segments.
-    :param words: The keywords of these segments, without doubles; empty in a high-quality knowledge base.
-    :param segments: How many segments the document has.
+    :param queries: What finds its segments, one query for each of a few of them: its keywords in an economy knowledge
+        base, else the beginning of its text.
+    :param entries: How many entries it has in the index: its segments, or their child chunks.
+    :param characters: Their length.
     """
 
     queries: tuple[str, ...]
-    words: tuple[str, ...]
-    segments: int
+    entries: float
+    characters: float
 
     @classmethod
     def of(cls, segments: Sequence[Segment], total: int, *, economy: bool) -> Sample:
-        """Take a sample of a document: of its first, its last, and a segment between, of those that are enabled.
+        """Take a sample of a document: of its first, its last, and a segment between, of those that search can find.
 
         :param segments: Segments of it, of which at least one is enabled.
         :param total: How many it has.
         :param economy: Whether keywords find it, and not vectors.
         """
-        usable = [one for one in segments if one.enabled and _query(one, economy=economy)]
+        usable = [one for one in segments if one.enabled and query_for(one, economy=economy)]
         places = sorted({0, len(usable) // 2, len(usable) - 1}) if usable else []
-        kept = [usable[place] for place in places][:_KEPT]
-        words = dict.fromkeys(word for one in kept for word in one.keywords or ()) if economy else {}
-        return cls(tuple(_query(one, economy=economy) for one in kept), tuple(words), total)
+        texts = [text for one in segments for text in one.entries]
+        times = total / len(segments)
+        return cls(
+            tuple(query_for(usable[place], economy=economy) for place in places),
+            len(texts) * times,
+            sum(map(len, texts)) * times,
+        )
+
+    @property
+    def words(self) -> dict[str, None]:
+        """The words of its queries, each once."""
+        return dict.fromkeys(word for query in self.queries for word in query.split())
+
+
+def query_for(segment: Segment, *, economy: bool) -> str:
+    """Return what finds a segment; nothing, if search cannot find it."""
+    if economy and segment.keywords is not None:
+        # Search cuts a query into words: what is longer than a query, or more than one word, finds nothing.
+        return _joined(word for word in segment.keywords if len(word) <= LONGEST_QUERY and len(word.split()) == 1)
+    return " ".join(segment.entries[0].split())[:LONGEST_QUERY].strip()
 
 
 def shared_words(samples: Iterable[Sample]) -> str:
@@ -49,19 +67,21 @@ def shared_words(samples: Iterable[Sample]) -> str:
     return _joined(word for word, _ in counts.most_common(WORDS_THAT_COUNT))
 
 
-def rare_words(samples: Mapping[str, Sample]) -> dict[str, str]:
-    """Return for each document the word of it that the fewest of the others have.
+def marks(samples: Mapping[str, Sample], *, economy: bool) -> dict[str, list[str]]:
+    """Return what tells documents from each other: short texts, and the documents that each stands for.
 
-    A document of which no keywords are known is not in the result.
+    In an economy knowledge base, that is the word of a document that the fewest of the others have; else a few such
+    words.
     """
-    counts = Counter(word for sample in samples.values() for word in sample.words)
-    chosen = {}
-    for document_id, sample in samples.items():
-        if sample.words:
-            # Of words that are equally rare here, numbers and long words are rarer elsewhere.
-            rarest = min(sample.words, key=lambda word: (counts[word], not _has_digit(word), -len(word)))
-            chosen[document_id] = rarest[:LONGEST_QUERY]
-    return chosen
+    words = {document_id: sample.words for document_id, sample in samples.items()}
+    counts = Counter(word for some in words.values() for word in some)
+    found: dict[str, list[str]] = {}
+    for document_id, some in words.items():
+        # Of words that are equally rare here, numbers and long words are rarer elsewhere.
+        rarest = sorted(some, key=lambda word: (counts[word], not _has_digit(word), -len(word)))
+        mark = rarest[0] if economy else _fitting(rarest, _LONGEST_MARK)
+        found.setdefault(mark, []).append(document_id)
+    return found
 
 
 def in_queries(words: Iterable[str]) -> Iterable[tuple[str, ...]]:
@@ -76,14 +96,17 @@ def in_queries(words: Iterable[str]) -> Iterable[tuple[str, ...]]:
         yield tuple(group)
 
 
-def _query(segment: Segment, *, economy: bool) -> str:
-    if economy and segment.keywords is not None:
-        return _joined(segment.keywords)
-    return " ".join(segment.content.split())[:LONGEST_QUERY].strip()
-
-
 def _joined(words: Iterable[str]) -> str:
-    return " ".join(next(iter(in_queries(words)), ()))[:LONGEST_QUERY]
+    return " ".join(next(iter(in_queries(words)), ()))
+
+
+def _fitting(words: Iterable[str], longest: int) -> str:
+    text = ""
+    for word in words:
+        if text and len(text) + 1 + len(word) > longest:
+            break
+        text = f"{text} {word}".lstrip()
+    return text[:longest]
 
 
 def _has_digit(word: str) -> bool:

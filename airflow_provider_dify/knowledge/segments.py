@@ -7,7 +7,7 @@ that leaves search: Dify never returns a disabled segment. It is no proof for on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_dify.knowledge import answers
@@ -24,12 +24,14 @@ class Segment:
     :param keywords: The words that find it in an economy knowledge base; ``None`` if Dify does not show them, as in a
         high-quality one.
     :param enabled: Whether search may return it.
+    :param children: The texts of its child chunks, which search goes by in a parent-child knowledge base.
     """
 
     id: str
     content: str
     keywords: tuple[str, ...] | None
     enabled: bool
+    children: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, item: dict[str, JSON]) -> Segment:
@@ -41,7 +43,13 @@ class Segment:
             content=item.get("content") or "",
             keywords=None if words is None else tuple(word for word in words if word.strip()),
             enabled=item["enabled"],
+            children=tuple(map(_child, item.get("child_chunks") or ())),
         )
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """The texts that search goes by."""
+        return self.children or (self.content,)
 
 
 def _words(value: JSON) -> bool:
@@ -49,11 +57,17 @@ def _words(value: JSON) -> bool:
     return value is None or (isinstance(value, list) and all(map(answers.a_text, value)))
 
 
+def _child(item: JSON) -> str:
+    answers.check(item, {"content": answers.a_text_or_nothing})
+    return item.get("content") or ""
+
+
 _SEGMENT: Mapping[str, answers.Kind] = {
     "id": answers.an_id,
     "content": answers.a_text_or_nothing,
     "keywords": _words,
     "enabled": answers.a_flag,
+    "child_chunks": answers.a_list_or_nothing,
 }
 
 
@@ -78,17 +92,24 @@ def segment_page(dataset_id: str, document_id: str, page: int = 1) -> Flow[Page[
     return read_answer(response, read)
 
 
-def until_enabled(dataset_id: str, document_id: str) -> Flow[tuple[Sequence[Segment], int]]:
+def until_enabled(
+    dataset_id: str, document_id: str, wanted: Callable[[Segment], bool] = lambda _: True
+) -> Flow[tuple[Sequence[Segment], int]]:
     """Read the segments of a document up to the first page that has an enabled one.
 
-    :return: The segments of the last page that was read, and how many segments the document has.
+    :param wanted: What else such a segment must have.
+    :return: The segments of the last page that was read, or of the first that has an enabled one, and how many segments
+        the document has.
     """
-    number = 1
+    number, enabled = 1, None
     while True:
         page = yield from segment_page(dataset_id, document_id, number)
-        ended = not page.full or number * LONGEST_PAGE >= page.total
-        if ended or any(segment.enabled for segment in page.items):
+        if enabled is None and any(segment.enabled for segment in page.items):
+            enabled = page
+        if any(segment.enabled and wanted(segment) for segment in page.items):
             return page.items, max(page.total, len(page.items))
+        if not page.full or number * LONGEST_PAGE >= page.total:
+            return (enabled or page).items, max(page.total, len(page.items))
         number += 1
 
 

@@ -7,7 +7,7 @@ Nothing in here imports Airflow. Starlette and uvicorn, from the extra ``testing
 from __future__ import annotations
 
 from airflow_provider_dify.testing.clock import Clock, SystemClock, VirtualClock
-from airflow_provider_dify.testing.costs import MEASURED, Costs
+from airflow_provider_dify.testing.costs import MEASURED, MEASURED_1_16_0, Costs
 from airflow_provider_dify.testing.documents import Chunk, Document
 from airflow_provider_dify.testing.fake import FakeDify
 from airflow_provider_dify.testing.faults import Fault, Faults
@@ -16,6 +16,7 @@ from airflow_provider_dify.testing.world import Dataset
 
 __all__ = [
     "MEASURED",
+    "MEASURED_1_16_0",
     "Chunk",
     "Clock",
     "Costs",

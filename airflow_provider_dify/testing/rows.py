@@ -45,11 +45,16 @@ class Segment:
     enabled: bool = False
     in_index: bool = False
     by_hand: bool = False
+    _words: tuple[str, tuple[str, ...]] | None = None
 
     @property
     def keywords(self) -> tuple[str, ...]:
         """The words that find it in an economy knowledge base."""
-        return keywords(self.content) if self.given is None else tuple(self.given)
+        if self.given is not None:
+            return tuple(self.given)
+        if self._words is None or self._words[0] is not self.content:
+            self._words = self.content, keywords(self.content)
+        return self._words[1]
 
     def show(self, enabled: bool, *, in_index: bool) -> None:
         """Enable or disable it as its whole document."""
@@ -140,8 +145,12 @@ class Row:
     @property
     def visible(self) -> list[Segment]:
         """Segments that exist: those of its text are none before it is split."""
-        split = self.indexed or self.indexing_status in ("indexing", "completed", "error")
-        return [*self.own, *self.added] if split else list(self.added)
+        return [*self.own, *self.added] if self.is_split else list(self.added)
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the segments of its text exist."""
+        return self.indexed or self.indexing_status in ("indexing", "completed", "error")
 
     def show(self, enabled: bool, *, lost: bool = False) -> None:
         """Put all its segments into search, or take them out.
@@ -159,6 +168,7 @@ class Row:
     def cut(self, pieces: Sequence[str]) -> None:
         """Have these segments, which are in no index yet."""
         self.own = [Segment(text, f"{self.uploads}.{index}") for index, text in enumerate(pieces)]
+        self.dataset.text_changed()
 
     def take(self, text: str, file: Upload | None, at: float) -> None:
         """Get another content, which waits for its indexing."""
@@ -217,6 +227,7 @@ class Row:
         self.indexing_status = "waiting"
         self.indexed = False
         self.added = []
+        self.dataset.text_changed()
         self.error = self.completed_at = None
         self.marks = {}
         self.touch(at)

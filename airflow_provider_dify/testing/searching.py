@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import operator
-import re
-from collections import Counter
 from collections.abc import Callable
-from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 from airflow_provider_dify.testing import shapes
 from airflow_provider_dify.testing.api import Call
+from airflow_provider_dify.testing.index import Entry, Index, vector_of
 from airflow_provider_dify.testing.keywords import keywords, matches
 from airflow_provider_dify.testing.replies import Complaint, InvalidParamError, Json, Reply, invalid, missing
-from airflow_provider_dify.testing.rows import Row, Segment, derived_id
+from airflow_provider_dify.testing.rows import Row, Segment
 from airflow_provider_dify.testing.world import Dataset
 
 LONGEST_QUERY = 250
@@ -84,7 +83,7 @@ def retrieve(call: Call) -> Reply:
     records = [shapes.record_json(hit.document, hit.segment, hit.score, hit.children) for hit in hits]
     # 1.14.1 gave the bare text; the versions before and after it do not.
     echo: Any = query if version.startswith(("1.13.", "1.14.")) else {"content": query}
-    return Reply(200, {"query": echo, "records": records}, cost="retrieve")
+    return Reply(200, {"query": echo, "records": records}, cost="retrieve", size=len(records))
 
 
 def _checked_query(version: str, body: Json) -> str:
@@ -151,11 +150,8 @@ def search(
         # There is no keyword table (1.16.0, file 25).
         return []
     else:
-        ranked = _by_similarity(dataset, query)
-        if top_k is not None and top_k < EVERYTHING_FROM:
-            ranked = ranked[: dataset.candidates]
-        if method == _FULL_TEXT:
-            ranked = [hit for hit in ranked if hit.score > 0]
+        examined = dataset.candidates if top_k is not None and top_k < EVERYTHING_FROM else top_k
+        ranked = _by_similarity(dataset, query, examined, with_others=method != _FULL_TEXT and not any_case)
     found = _parents(ranked if top_k is None else ranked[:top_k])
     return [hit for hit in found if hit.document.indexed and hit.segment.enabled and keep(hit.document)]
 
@@ -167,29 +163,39 @@ def _by_keywords(dataset: Dataset, query: str, *, any_case: bool) -> list[Hit]:
     """
     wanted = keywords(query)
     counted = [
-        (-number, derived_id(document, f"node {segment.key}"), Hit(document, segment, 0.0))
-        for document in dataset.in_order()
-        for segment in document.visible
-        if segment.in_index and (number := matches(segment.keywords, wanted, any_case=any_case))
+        (-number, entry.node, Hit(entry.document, entry.segment, 0.0))
+        for entry in Index.of(dataset).having(wanted)
+        if entry.held and (number := matches(entry.segment.keywords, wanted, any_case=any_case))
     ]
     return [hit for _, _, hit in sorted(counted, key=lambda one: one[:2])]
 
 
-def _by_similarity(dataset: Dataset, query: str) -> list[Hit]:
-    """Everything in the vector store, the most similar first, however little that is.
+def _by_similarity(dataset: Dataset, query: str, number: int | None, *, with_others: bool) -> list[Hit]:
+    """What is in the vector store, the most similar first.
 
     In a parent-child knowledge base it holds the child chunks: each is a hit of its own here, and counts for ``top_k``.
+
+    :param number: How many; ``None``: all.
+    :param with_others: Whether also what has nothing in common with the query, as Dify does.
     """
-    wanted, hits = _vector(query), []
-    for document in dataset.in_order():
-        for segment in document.visible:
-            if not segment.in_index:
-                continue
-            children = shapes.children(document, segment)
-            for index, text in enumerate(children or [segment.content]):
-                score = _similarity(wanted, _vector(text))
-                hits.append(Hit(document, segment, score, ((index, score),) if children else ()))
-    return sorted(hits, key=lambda hit: -hit.score)
+    wanted, index = vector_of(query), Index.of(dataset)
+    length = math.sqrt(sum(count * count for count in wanted.values()))
+    hits, similar = [], set()
+    for entry in index.having(wanted):
+        if entry.held:
+            product = sum(count * entry.vector[word] for word, count in wanted.items())
+            hits.append(_hit(entry, product / (length * entry.length)))
+            similar.add(id(entry))
+    hits.sort(key=lambda hit: -hit.score)
+    if with_others:
+        others = (_hit(entry, 0.0) for entry in index.entries if entry.held and id(entry) not in similar)
+        hits += islice(others, None if number is None else max(0, number - len(hits)))
+    return hits[:number]
+
+
+def _hit(entry: Entry, score: float) -> Hit:
+    children = () if entry.child is None else ((entry.child, score),)
+    return Hit(entry.document, entry.segment, score, children)
 
 
 def _parents(hits: list[Hit]) -> list[Hit]:
@@ -200,18 +206,6 @@ def _parents(hits: list[Hit]) -> list[Hit]:
         if first is not hit:
             found[id(hit.segment)] = first._replace(children=first.children + hit.children)
     return list(found.values())
-
-
-@lru_cache(maxsize=4096)
-def _vector(text: str) -> Counter[str]:
-    """A bag of words, as the embedding model of the recordings made it."""
-    return Counter(re.findall(r"\w+", text.lower()))
-
-
-def _similarity(one: Counter[str], other: Counter[str]) -> float:
-    """The cosine of two vectors."""
-    lengths = math.sqrt(sum(n * n for n in one.values()) * sum(n * n for n in other.values()))
-    return sum(number * other[word] for word, number in one.items()) / lengths if lengths else 0.0
 
 
 def fits(document: Row, conditions: Json) -> bool:

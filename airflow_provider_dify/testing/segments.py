@@ -35,6 +35,7 @@ def add_segments(call: Call) -> Reply:
         made.append(Segment(str(one["content"]), key, one.get("keywords") or None, enabled=True, in_index=True))
     document.added += made
     document.touch(call.world.clock.time())
+    call.dataset.text_changed()
     data = [shapes.segment_json(document, one) for one in made]
     return Reply(200, {"data": data, "doc_form": call.dataset.doc_form}, cost="segments", size=len(data))
 
@@ -66,6 +67,7 @@ def update_segment(call: Call) -> Reply:
         segment.given = list(given.get("keywords") or []) or segment.given
         segment.switch(True)
     document.touch(call.world.clock.time())
+    call.dataset.text_changed()
     return _one(call, document, segment)
 
 
@@ -76,6 +78,7 @@ def delete_segment(call: Call) -> Reply:
     document.own = [one for one in document.own if one is not segment]
     document.added = [one for one in document.added if one is not segment]
     document.touch(call.world.clock.time())
+    call.dataset.text_changed()
     return Reply(204, cost="segments")
 
 

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from itertools import count
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_dify.testing.clock import Clock, VirtualClock
 from airflow_provider_dify.testing.cutting import Rule, has_text
@@ -19,6 +19,9 @@ from airflow_provider_dify.testing.fields import Fields
 from airflow_provider_dify.testing.rows import Row, Segment, derived_id
 from airflow_provider_dify.testing.uploads import Upload
 from airflow_provider_dify.testing.worker import USUAL_JOBS, Broker, LostKeywords, Worker
+
+if TYPE_CHECKING:
+    from airflow_provider_dify.testing.index import Index
 
 LockRace = Literal["measured", "always", "never"]
 
@@ -66,6 +69,8 @@ class Dataset:
         self._ordered: list[Row] = []
         self._named: dict[str, dict[str, Row]] = {}
         self._version = 0
+        #: What search goes through; ``None``: it is to be made, as a text has changed.
+        self.index: Index | None = None
         self._filtered: tuple[object, int, list[Row]] | None = None
 
     def __repr__(self) -> str:
@@ -193,6 +198,7 @@ class Dataset:
         self._named.setdefault(row.name, {})[row.id] = row
         bisect.insort(self._ordered, row, key=_newest_first)
         self.doc_form = self.doc_form or "text_model"
+        self.text_changed()
         self.changed()
 
     def remove(self, row: Row) -> None:
@@ -202,6 +208,7 @@ class Dataset:
         del self._ordered[bisect.bisect_left(self._ordered, _newest_first(row), key=_newest_first)]
         _forget(self._named, row)
         self.fields.forget(row)
+        self.text_changed()
         self.changed()
 
     def rename(self, row: Row, name: str) -> None:
@@ -222,6 +229,10 @@ class Dataset:
     def changed(self) -> None:
         """Note that a document changed: what was filtered before may be filtered otherwise now."""
         self._version += 1
+
+    def text_changed(self) -> None:
+        """Note that search has to go by other texts than before."""
+        self.index = None
 
     def in_order(self) -> list[Row]:
         """Its documents as Dify lists them: the newest first. The list is its own; do not change it."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from benchmarks import clients, waits
+from benchmarks import clients, page, searching, waits
 from benchmarks.page import markdown
 from benchmarks.server import Setup, Target
+from benchmarks.sizes import Case
 from benchmarks.table import Bound, Line, Section, as_json, render
 from benchmarks.timing import run
 
@@ -65,3 +68,33 @@ def test_a_way_archives_every_document(way: Callable[[Target], None], monkeypatc
 def test_a_way_that_does_nothing_is_not_measured() -> None:
     with pytest.raises(RuntimeError, match="measures nothing"):
         run(lambda _: None, Setup(1, costs=None))
+
+
+@pytest.mark.parametrize("kind", ["economy", "high_quality"])
+def test_the_proof_finds_what_the_old_way_calls_green(kind: str) -> None:
+    scene = searching.Scene(Case(kind, documents=60, segments=3, changed=40, lost=0.15))
+    look, bill = scene.prove()
+    green, before = scene.prove_as_before()
+    assert len(scene.lost) == 6
+    assert set(look.lost) == scene.lost
+    assert set(look.followed) == {document.id for document in scene.changed} - scene.lost
+    assert green >= scene.lost
+    assert before.requests == 40
+    assert (bill.requests, before.searches) == (4 + 13, 0)  # in bulk; a read of each that is lost, and two searches
+
+
+def test_the_page_keeps_the_sections_that_are_not_measured_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lines(value: float, *titles: str) -> list[dict[str, object]]:
+        sections = [Section(title, [Line(title[0], "one", value, "s", "why")]) for title in titles]
+        return as_json(sections, judged=True)
+
+    monkeypatch.setattr(page, "draw", lambda *_: None)
+    page.write(tmp_path, "On this machine.", lines(1, "1. speed", "2. of 50", "3. memory"))
+    page.replace(tmp_path, lines(2, "2. of 100", "4. new"))
+    found = json.loads((tmp_path / page.RESULTS).read_text())
+    assert found["about"] == "On this machine."
+    assert [(line["section"], line["value"]) for line in found["lines"]] == [
+        ("1. speed", 1), ("2. of 100", 2), ("3. memory", 1), ("4. new", 2),
+    ]  # fmt: skip

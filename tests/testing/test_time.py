@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_dify.testing import MEASURED, Clock, Costs, FakeDify, SystemClock, VirtualClock
+from airflow_provider_dify.testing import MEASURED, MEASURED_1_16_0, Clock, Costs, FakeDify, SystemClock, VirtualClock
 from airflow_provider_dify.testing.costs import interpolate
 from tests.testing.conftest import Client
 
@@ -73,11 +73,28 @@ def test_measured_costs(kind: str, size: int, seconds: float) -> None:
     assert MEASURED.of(kind, size) == pytest.approx(seconds)
 
 
+@pytest.mark.parametrize(
+    ("kind", "size", "least", "most"),
+    [
+        ("segments", 10, 0.032, 0.044),
+        ("retrieve", 5, 0.062, 0.068),
+        ("retrieve", 176, 0.092, 0.118),
+        ("retrieve", 400, 0.150, 0.190),
+        ("retrieve", 1000, 0.340, 0.390),
+        ("retrieve", 2540, 0.8, 1.5),
+        ("retrieve", 3000, 0.8, 1.5),
+    ],
+)
+def test_costs_of_1_16_0_are_within_what_was_measured(kind: str, size: int, least: float, most: float) -> None:
+    assert least <= MEASURED_1_16_0.of(kind, size) <= most
+
+
 @given(st.integers(0, 5000), st.integers(0, 5000))
 def test_more_never_costs_less(one: int, other: int) -> None:
-    for kind in ("changed", "nothing", "refused", "page", "segments"):
+    for kind in ("changed", "nothing", "refused", "page", "segments", "retrieve"):
         low, high = sorted((one, other))
-        assert interpolate(getattr(MEASURED, kind), low) <= interpolate(getattr(MEASURED, kind), high)
+        for costs in (MEASURED, MEASURED_1_16_0):
+            assert interpolate(getattr(costs, kind), low) <= interpolate(getattr(costs, kind), high)
 
 
 def test_calls_take_their_time(start: Start) -> None:

@@ -1,0 +1,90 @@
+"""What search goes through, by its words: so that a large knowledge base is not read from end to end for each query."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_provider_dify.testing import shapes
+from airflow_provider_dify.testing.rows import derived_id
+
+if TYPE_CHECKING:
+    from airflow_provider_dify.testing.rows import Row, Segment
+    from airflow_provider_dify.testing.world import Dataset
+
+
+class Entry(NamedTuple):
+    """A segment, or one of its child chunks.
+
+    :param own: Whether the text of its document makes it, and nobody added it by hand.
+    :param child: Number of the child chunk; ``None``: it is the segment itself.
+    :param node: Its id in the index.
+    :param vector: How often it has each word; empty in an economy knowledge base.
+    :param length: Of the vector.
+    """
+
+    document: Row
+    segment: Segment
+    own: bool
+    child: int | None
+    node: str
+    vector: Counter[str]
+    length: float
+
+    @property
+    def held(self) -> bool:
+        """Whether the index holds it now. A segment that does not exist yet is not held either."""
+        return self.segment.in_index and (not self.own or self.document.is_split)
+
+
+class Index:
+    """Everything that may be found in a knowledge base, and where each word is. It is made anew if a text changes."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.entries: list[Entry] = []
+        self._places: dict[str, list[int]] = {}
+        for document in dataset.in_order():
+            for own, segments in ((True, document.own), (False, document.added)):
+                for segment in segments:
+                    if dataset.has_vectors:
+                        self._add_texts(document, segment, own=own)
+                    else:
+                        entry = Entry(document, segment, own, None, _node(document, segment), Counter(), 0.0)
+                        self._add(entry, {word.lower() for word in segment.keywords})
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Index:
+        """Return that of a knowledge base, as its texts are now."""
+        if dataset.index is None:
+            dataset.index = cls(dataset)
+        return dataset.index
+
+    def having(self, words: Collection[str]) -> Iterator[Entry]:
+        """The entries that have one of these words, in upper or lower case, in the order of the documents."""
+        places = {place for word in words for place in self._places.get(word.lower(), ())}
+        return (self.entries[place] for place in sorted(places))
+
+    def _add_texts(self, document: Row, segment: Segment, *, own: bool) -> None:
+        children = shapes.children(document, segment)
+        for number, text in enumerate(children or [segment.content]):
+            vector = vector_of(text)
+            length = math.sqrt(sum(count * count for count in vector.values()))
+            child = number if children else None
+            self._add(Entry(document, segment, own, child, _node(document, segment), vector, length), vector)
+
+    def _add(self, entry: Entry, words: Collection[str]) -> None:
+        for word in words:
+            self._places.setdefault(word, []).append(len(self.entries))
+        self.entries.append(entry)
+
+
+def _node(document: Row, segment: Segment) -> str:
+    return derived_id(document, f"node {segment.key}")
+
+
+def vector_of(text: str) -> Counter[str]:
+    """A bag of words, as the embedding model of the recordings made it."""
+    return Counter(re.findall(r"\w+", text.lower()))
