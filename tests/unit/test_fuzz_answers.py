@@ -115,7 +115,7 @@ READ: dict[str, tuple[Callable[[], Flow[Any]], Any]] = {
         {"data": [state(ID, "indexing")]},
     ),
     "segments": (
-        lambda: used(segments.until_enabled(ID, ID), lambda found: Sample.of(*found, economy=True)),
+        lambda: used(segments.until_enabled(ID, ID), lambda found: found[0] and Sample.of(*found, economy=True)),
         {"data": [{"id": ID, "content": "A walrus.", "keywords": ["walrus"], "enabled": True}], "total": 1},
     ),
     "knowledge base": (lambda: api.get_dataset(ID), DATASET),
