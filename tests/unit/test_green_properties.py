@@ -26,6 +26,15 @@ from tests.unit.test_properties import time_of
 
 EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 ACTIONS: tuple[ActionName, ...] = ("enable", "disable", "archive", "un_archive")
+PARENT_CHILD = {
+    "mode": "hierarchical",
+    "rules": {
+        "pre_processing_rules": [],
+        "segmentation": {"separator": "\n\n", "max_tokens": 500},
+        "parent_mode": "paragraph",
+        "subchunk_segmentation": {"separator": "\n", "max_tokens": 200},
+    },
+}
 #: What Dify finds no text in.
 NO_TEXT = "\u200b\u200b"
 
@@ -68,10 +77,11 @@ class Meddling:
 class Trouble:
     """What goes wrong.
 
+    :param kind: The knowledge base: ``economy``, ``high_quality``, or ``parent-child``, which is a high-quality one.
     :param lost: The share of keywords that Dify loses when jobs run side by side.
     """
 
-    high_quality: bool
+    kind: str
     lost: float
     seed: int
     meddling: tuple[Meddling, ...]
@@ -83,7 +93,7 @@ states = st.builds(
 )
 troubles = st.builds(
     Trouble,
-    high_quality=rarely,
+    kind=st.sampled_from(["economy"] * 4 + ["high_quality", "parent-child"]),
     lost=st.sampled_from([0.0, 0.15, 0.5, 1.0]),
     seed=st.integers(0, 5),
     meddling=st.lists(
@@ -98,8 +108,12 @@ class World:
 
     def __init__(self, dify: FakeDify, documents: list[State], trouble: Trouble) -> None:
         self.dify = dify
+        parent_child = trouble.kind == "parent-child"
         self.kb: Dataset = dify.add_dataset(
-            "handbook", indexing_technique="high_quality" if trouble.high_quality else "economy"
+            "handbook",
+            indexing_technique="economy" if trouble.kind == "economy" else "high_quality",
+            doc_form="hierarchical_model" if parent_child else None,
+            process_rule=PARENT_CHILD if parent_child else None,
         )
         self.documents = [self._add(number, state) for number, state in enumerate(documents)]
         dify.worker.failing.update(d.id for d, state in zip(self.documents, documents, strict=True) if state.fails)
