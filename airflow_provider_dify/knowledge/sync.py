@@ -216,13 +216,13 @@ class Sync:
         plan = look.plan(self._retire)
         unreadable = {one.name for one in wanted if not one.readable}
         self._entries = [_entry(planned, readable=planned.name not in unreadable) for planned in plan]
-        if look.adopted or any(planned.move.sends for planned in plan):
-            own = {SOURCE_FIELD: "", HASH_FIELD: ""}
-            yield from check_fields(self.dataset_id, kinds_of([self._metadata, own]))
         yield from self._tell(plan, look)
         retiring = sum(one.move is Move.RETIRE and one.document.belongs_in_search for one in plan if one.document)
         self._guard.check(retiring, look.in_use, what="to be retired")
         yield from self._check_target(plan, dataset, options)
+        if look.adopted or any(planned.move.sends for planned in plan):
+            own = {SOURCE_FIELD: "", HASH_FIELD: ""}
+            yield from check_fields(self.dataset_id, kinds_of([self._metadata, own]))
         if self._dry_run:
             yield Note("This is a dry run: nothing was changed.")
             return

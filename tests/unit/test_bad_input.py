@@ -29,9 +29,7 @@ ID = "5cd7dc6a-e446-4696-ad00-30036e58194e"
 KEY = "dataset-Qm7tZk2Xw9Lr4VbN8yHc1JdF"
 NO_UUID = "Take the id from the address of the page in Dify or from an API answer; it looks like"
 ACTIONS = "action must be one of enable, disable, archive, un_archive, not "
-OUTCOMES = (
-    "tolerate must be one of changed, unchanged, missing, refused, not_ready, busy, reverted, lagging, not_attempted, "
-)
+OUTCOMES = "tolerate must be one of changed, unchanged, missing, refused, not_ready, busy, reverted, lagging, not_searchable, not_attempted, "
 
 
 @dataclass(frozen=True)

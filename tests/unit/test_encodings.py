@@ -38,11 +38,11 @@ def arrived(kb: Dataset) -> dict[str, bytes]:
         "UTF-16 BE, marked": (b"\xfe\xff" + GERMAN.encode("utf-16-be"), GERMAN),
         "UTF-16 LE": (GERMAN.encode("utf-16-le"), GERMAN),
         "UTF-16 BE": (GERMAN.encode("utf-16-be"), GERMAN),
-        "UTF-16, beyond the first plane": ("😀 a".encode("utf-16"), "😀 a"),
+        "UTF-16, beyond the first plane": ("😀 walrus".encode("utf-16"), "😀 walrus"),
         "UTF-32, marked": (GERMAN.encode("utf-32"), GERMAN),
         "UTF-32 BE, marked": (b"\0\0\xfe\xff" + GERMAN.encode("utf-32-be"), GERMAN),
         "a character across the border of two pieces": (b"x" * (1024 * 1024 - 1) + "ü".encode(), "x" * 1_048_575 + "ü"),
-        "a mark within the text": ("a\ufeffb".encode(), "a\ufeffb"),
+        "a mark within the text": ("walrus \ufeffb".encode(), "walrus \ufeffb"),
     }.values(),
 )
 def test_unicode_arrives_as_utf_8(kb: Dataset, ingest: Ingest, tmp_path: Path, content: bytes, text: str) -> None:

@@ -321,7 +321,7 @@ class TestDocumentStatusError:
         with pytest.raises(DifyDocumentStatusError) as raised:
             report.raise_for_outcomes()
         assert len(str(raised.value)) < 2_000
-        assert "70000 of 90000 documents" in str(raised.value)
+        assert "80000 of 100000 documents" in str(raised.value)
         assert raised.value.report is report
 
     def test_names_each_outcome_some_ids_and_what_to_do(self) -> None:
@@ -331,7 +331,7 @@ class TestDocumentStatusError:
         text = str(raised.value)
         assert text.startswith(f"archive: 6 of 7 documents of dataset {ID} are not in the state that was asked for.")
         assert f"5 busy ({', '.join(report.busy[:3])} and 2 more): Dify holds their lock" in text
-        assert f"1 lagging ({report.lagging[0]}): search has not followed" in text
+        assert f"1 lagging ({report.lagging[0]}): search does not reflect it" in text
         assert report.busy[3] not in text
         assert report.changed[0] not in text
 

@@ -24,7 +24,7 @@ LITTER = (
 
 
 def test_what_is_no_content_is_left_out(kb: Dataset, ingest: Ingest, tmp_path: Path) -> None:
-    write(tmp_path, {**dict.fromkeys(LITTER, "litter"), "page.md": "one", "sub/page.md": "two"})
+    write(tmp_path, {**dict.fromkeys(LITTER, "litter"), "page.md": "walrus", "sub/page.md": "seal"})
     assert ingest(tmp_path).outcomes == {"page.md": "created"}
     for pattern in ("*.md", "**/page.md", "*"):
         assert ingest(f"{tmp_path}/{pattern}").report["counts"]["invalid"] <= 1  # the other page.md
@@ -34,7 +34,7 @@ def test_what_is_no_content_is_left_out(kb: Dataset, ingest: Ingest, tmp_path: P
 
 
 def test_exclude_decides(kb: Dataset, ingest: Ingest, tmp_path: Path) -> None:
-    write(tmp_path, {".page.md": "hidden", "page.md": "one", "draft.md": "two"})
+    write(tmp_path, {".page.md": "hidden", "page.md": "walrus", "draft.md": "seal"})
     assert ingest(f"{tmp_path}/*.md", exclude=["dr*"]).outcomes == {".page.md": "created", "page.md": "created"}
     assert ingest(tmp_path, exclude='["page.md", "draft.md"]').outcomes == {".page.md": "skipped"}
     assert ingest(tmp_path / ".page.md").outcomes == {".page.md": "skipped"}  # it is named

@@ -53,7 +53,7 @@ class TestNames:
         assert retry.outcomes["a.md"] == {"update": "updated", "skip": "skipped", "fail": "refused"}[if_exists]
 
     def test_a_sync(self, dify: FakeDify, kb: Dataset, tmp_path: Path, taken: list[Document]) -> None:
-        folder = write(tmp_path, {"a.md": "A", "b.md": "B"})
+        folder = write(tmp_path, {"a.md": "Aster.", "b.md": "Birch."})
         result = run_sync(kb, str(folder))
         assert result.outcomes == {"created": ["b.md"], "failed": ["a.md"]}
         assert type(result.error) is DifySyncError
@@ -98,7 +98,7 @@ def test_a_list_that_never_holds_still_changes_nothing(
     if job == "ingest":
         error = ingest([text("a.md"), *(text(f"{n}.md") for n in range(20))]).error
     else:
-        error = run_sync(kb, str(write(tmp_path, {"a.md": "A"}))).error
+        error = run_sync(kb, str(write(tmp_path, {"a.md": "Aster."}))).error
     assert isinstance(error, DifyListChangedError)
     assert not changing(dify.requests)
     assert by_hand.text == "By hand, precious"
@@ -184,12 +184,12 @@ class TestMetadata:
     ) -> None:
         hook.set_document_metadata(kb.id, [kb.add_document("old").id], {"team": "hr"})
         before = len(dify.requests)
-        result = run_sync(kb, str(write(tmp_path, {"a.md": "A"})), metadata=metadata)
+        result = run_sync(kb, str(write(tmp_path, {"a.md": "Aster."})), metadata=metadata)
         assert isinstance(result.error, DifyInputError)
         assert not changing(dify.requests[before:])
 
     def test_a_sync_takes_rendered_text(self, kb: Dataset, tmp_path: Path) -> None:
-        folder = str(write(tmp_path, {"a.md": "A"}))
+        folder = str(write(tmp_path, {"a.md": "Aster."}))
         result = run_sync(kb, folder, metadata=json.dumps({"stage": "live", "version": 3}))
         assert result.error is None
         (document,) = kb.documents

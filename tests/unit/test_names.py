@@ -109,10 +109,10 @@ def test_nfc_is_sent(kb: Dataset, ingest: Ingest, tmp_path: Path) -> None:
 
 
 def test_two_forms_in_one_source_are_the_same_name(dify: FakeDify, kb: Dataset, ingest: Ingest, tmp_path: Path) -> None:
-    result = ingest([text(NFC, "one"), text(NFD, "two")])
+    result = ingest([text(NFC, "walrus"), text(NFD, "seal")])
     assert [entry["outcome"] for entry in result.report["documents"]] == ["created", "invalid"]
     dify.requests.clear()
-    error = run_sync(kb, write(tmp_path, {NFC: "one", NFD: "two"})).error
+    error = run_sync(kb, write(tmp_path, {NFC: "walrus", NFD: "seal"})).error
     assert isinstance(error, DifyInputError)
     assert "would both become the document" in str(error)
     assert dify.requests == []

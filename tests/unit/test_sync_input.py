@@ -96,7 +96,7 @@ def test_what_is_wrong_is_said_before_anything_is_sent(dify: FakeDify, kb: Datas
 
 
 def test_templates_render_to_texts(kb: Dataset, tmp_path: Path) -> None:
-    write(tmp_path, {"a.md": "A"})
+    write(tmp_path, {"a.md": "Aster."})
     result = run_sync(kb, tmp_path, metadata='{"team": "docs"}', process_rule="{'mode': 'automatic'}")
     assert result.error is None
     assert kb.documents[0].metadata["team"] == "docs"
