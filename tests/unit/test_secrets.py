@@ -237,7 +237,7 @@ def documents_are_selected_and_deleted(stage: Stage) -> Iterator[Callable[[], ob
     yield lambda: hook.delete_documents(stage.kb.id, [KEY])
     body = {"data": [], "total": 500, "page": KEY}
     stage.fault("status", path="documents$", status=200, body=body, times=None)
-    yield lambda: hook.list_documents(stage.kb.id)
+    yield lambda: list(hook.list_documents(stage.kb.id))
 
 
 def documents_are_made(stage: Stage) -> Iterator[Callable[[], object]]:

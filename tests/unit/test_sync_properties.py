@@ -26,7 +26,7 @@ from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 from tests.unit.syncing import abandoned, changing, run_sync, write
 
 NAMES = ("a.md", "b.md", "c.md")
-CONTENTS = ("one", "two", "three")
+CONTENTS = ("walrus", "seal", "otter")
 KINDS = ("reset_before", "reset_after", "status", "status_after", "page_after", "truncated", "plan_limit", "latency")
 STATES = ("completed", "completed", "completed", "error", "indexing")
 
