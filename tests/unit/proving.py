@@ -66,7 +66,7 @@ def prove(dify: FakeDify, action: ActionName, documents: Sequence[Document], **k
                 documents[0].dataset.id, [document.id for document in documents], action, **kwargs
             )
         except DifyDocumentStatusError as raised:
-            error, report = raised, cast(StatusReport, raised.report)
+            error, report = raised, cast("StatusReport", raised.report)
     requests = dify.requests[began:]
     changes = [number for number, request in enumerate(requests) if request.method == "PATCH"]
     own = [number for number in changes if requests[number].path.endswith(f"/{action}")]
