@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from typing import TypeVar
 from urllib.parse import urlencode
@@ -105,10 +106,9 @@ class Scene:
         self.dify = FakeDify(clock=VirtualClock(), lock_race="never")
         self.dify.worker.seconds_per_job = 0.05
         self.kb: Dataset = self.dify.add_dataset("benchmark", indexing_technique=case.kind)
-        write = _writer(case.segments * _WORDS_A_SEGMENT)
         documents = [
-            self.kb.add_document(f"page {number}", text=write(), segments=case.segments)
-            for number in range(case.documents)
+            self.kb.add_document(f"page {number}", text=text, segments=case.segments)
+            for number, text in enumerate(_texts(case.documents, case.segments * _WORDS_A_SEGMENT))
         ]
         luck = random.Random("documents")
         self.changed: Sequence[Document] = luck.sample(documents, case.changed)
@@ -157,12 +157,13 @@ def _first_segments(path: str) -> Flow[bool]:
     return api.read_answer(response, lambda payload: all(segment["enabled"] for segment in payload["data"]))
 
 
-def _writer(words: int) -> Callable[[], str]:
-    """Return what writes texts: of a large vocabulary, some words often and most of them rarely (Zipf's law)."""
+@lru_cache(maxsize=1)
+def _texts(number: int, words: int) -> list[str]:
+    """Return texts: of a large vocabulary, some words often and most of them rarely (Zipf's law)."""
     luck = random.Random("texts")
     vocabulary = ["".join(luck.choices("abdefgiklmnoprstuw", k=luck.randint(4, 10))) for _ in range(_VOCABULARY)]
     weights = list(accumulate(1 / rank for rank in range(1, _VOCABULARY + 1)))
-    return lambda: " ".join(luck.choices(vocabulary, cum_weights=weights, k=words))
+    return [" ".join(luck.choices(vocabulary, cum_weights=weights, k=words)) for _ in range(number)]
 
 
 def measure(sizes: Sizes) -> Section:

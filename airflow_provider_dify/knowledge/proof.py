@@ -32,8 +32,8 @@ _FEW = 3
 _MANY = 10
 #: A bulk query that proves fewer documents than this is the last one.
 _WORTHWHILE = 8
-#: Up to so many segments (5,000, and some more as they are estimated) a knowledge base is returned whole, if there are
-#: enough documents to be proven: 5,000 take about 2 s and 5 MB (measured on 1.16.0), like 40 documents one by one.
+#: Up to so many segments (5,000, and some more as they are estimated) a knowledge base is returned whole, if enough
+#: documents are to be proven: 5,000 take about 2 s and 5 MB (measured on 1.16.0), as much as 40 documents one by one.
 _SMALL, _SEGMENTS_WORTH_A_DOCUMENT = 6_000, 250
 #: ``top_k`` of queries for one document, for many, and of the last try, which nothing in the way fills up.
 _TOP_ALONE, _TOP_BULK, _TOP_LAST = 100, 1_000, 20_000

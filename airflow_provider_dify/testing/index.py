@@ -46,6 +46,7 @@ class Index:
     def __init__(self, dataset: Dataset) -> None:
         self.entries: list[Entry] = []
         self._places: dict[str, list[int]] = {}
+        self._spellings: dict[str, list[str]] | None = None
         for document in dataset.in_order():
             for own, segments in ((True, document.own), (False, document.added)):
                 for segment in segments:
@@ -53,7 +54,7 @@ class Index:
                         self._add_texts(document, segment, own=own)
                     else:
                         entry = Entry(document, segment, own, None, _node(document, segment), Counter(), 0.0)
-                        self._add(entry, {word.lower() for word in segment.keywords})
+                        self._add(entry, set(segment.keywords))
 
     @classmethod
     def of(cls, dataset: Dataset) -> Index:
@@ -63,9 +64,32 @@ class Index:
         return dataset.index
 
     def having(self, words: Collection[str]) -> Iterator[Entry]:
-        """The entries that have one of these words, in upper or lower case, in the order of the documents."""
-        places = {place for word in words for place in self._places.get(word.lower(), ())}
+        """The entries that have one of these words, in the order of the documents."""
+        places = {place for word in words for place in self._places.get(word, ())}
         return (self.entries[place] for place in sorted(places))
+
+    def ranked(self, words: Collection[str], *, any_case: bool) -> Iterator[Entry]:
+        """The entries that the index holds, those that have most of these words first, and then by their ids.
+
+        :param any_case: Whether ``Word`` and ``word`` are the same.
+        """
+        counts: Counter[int] = Counter()
+        for found in self._in_any_case(words) if any_case else [self._places.get(word, ()) for word in words]:
+            counts.update(found)
+        groups: dict[int, list[int]] = {}
+        for place, number in counts.items():
+            groups.setdefault(number, []).append(place)
+        for number in sorted(groups, reverse=True):
+            held = [entry for entry in (self.entries[place] for place in groups[number]) if entry.held]
+            yield from sorted(held, key=lambda entry: entry.node)
+
+    def _in_any_case(self, words: Collection[str]) -> Iterator[set[int]]:
+        if self._spellings is None:
+            self._spellings = {}
+            for word in self._places:
+                self._spellings.setdefault(word.lower(), []).append(word)
+        for word in {word.lower() for word in words}:
+            yield {place for spelling in self._spellings.get(word, ()) for place in self._places[spelling]}
 
     def _add_texts(self, document: Row, segment: Segment, *, own: bool) -> None:
         children = shapes.children(document, segment)

@@ -69,13 +69,3 @@ def _words(token: str) -> list[str]:
     if re.match(rf"[{_CJK}]", token):
         return [token[index : index + 2] for index in range(len(token) - 1)]
     return [] if len(token) < 2 or token.lower() in _STOP_WORDS else [token]
-
-
-def matches(words: tuple[str, ...], query: tuple[str, ...], *, any_case: bool = False) -> int:
-    """How many keywords of a query a segment has.
-
-    :param any_case: Whether ``Word`` and ``word`` are the same.
-    """
-    if any_case:
-        return len({word.lower() for word in words} & {word.lower() for word in query})
-    return len(set(words) & set(query))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from airflow_provider_dify.testing import shapes
 from airflow_provider_dify.testing.api import Call
 from airflow_provider_dify.testing.index import Entry, Index, vector_of
-from airflow_provider_dify.testing.keywords import keywords, matches
+from airflow_provider_dify.testing.keywords import keywords
 from airflow_provider_dify.testing.replies import Complaint, InvalidParamError, Json, Reply, invalid, missing
 from airflow_provider_dify.testing.rows import Row, Segment
 from airflow_provider_dify.testing.world import Dataset
@@ -145,7 +145,7 @@ def search(
     :param any_case: Whether keywords match in upper and lower case alike, which they do not in Dify.
     """
     if not dataset.has_vectors:
-        ranked = _by_keywords(dataset, query, any_case=any_case)
+        ranked = _by_keywords(dataset, query, top_k, any_case=any_case)
     elif method == "keyword_search":
         # There is no keyword table (1.16.0, file 25).
         return []
@@ -156,18 +156,15 @@ def search(
     return [hit for hit in found if hit.document.indexed and hit.segment.enabled and keep(hit.document)]
 
 
-def _by_keywords(dataset: Dataset, query: str, *, any_case: bool) -> list[Hit]:
+def _by_keywords(dataset: Dataset, query: str, number: int | None, *, any_case: bool) -> list[Hit]:
     """Everything in the keyword table that shares a keyword, those that share most first: disabled segments too.
 
     Equals come in the order of a set of ids in Dify, so in none; here in that of the ids.
+
+    :param number: How many; ``None``: all.
     """
-    wanted = keywords(query)
-    counted = [
-        (-number, entry.node, Hit(entry.document, entry.segment, 0.0))
-        for entry in Index.of(dataset).having(wanted)
-        if entry.held and (number := matches(entry.segment.keywords, wanted, any_case=any_case))
-    ]
-    return [hit for _, _, hit in sorted(counted, key=lambda one: one[:2])]
+    ranked = Index.of(dataset).ranked(keywords(query), any_case=any_case)
+    return [Hit(entry.document, entry.segment, 0.0) for entry in islice(ranked, number)]
 
 
 def _by_similarity(dataset: Dataset, query: str, number: int | None, *, with_others: bool) -> list[Hit]:

@@ -89,8 +89,10 @@ def test_two_thousand_files(dify: FakeDify, kb: Dataset, tmp_path: Path) -> None
         # 2 for each of the two batches of marks, 4 while indexing is awaited, 2 for the documents to archive.
         # Before each of 10 creations, one request sees that the name is still free. At the end, the metadata of all
         # documents in use is read again, 100 a page.
-        "GET ": 1,
-        "GET /documents": LISTING + 12 + 10 + 21,
+        # For the proof of search, 22 more pages are read: 2 of them for the 80 documents that were sent, and 20 for
+        # those that are kept.
+        "GET ": 3,
+        "GET /documents": LISTING + 12 + 10 + 21 + 22,
         # The note that a run is under way, for its time.
         "POST /metadata": 1,
         "DELETE /metadata/*": 1,
@@ -101,12 +103,15 @@ def test_two_thousand_files(dify: FakeDify, kb: Dataset, tmp_path: Path) -> None
         "POST /documents/metadata": 1 + 2,
         # Before them, one request sees that the values go into the fields that are there.
         "GET /metadata": 1 + 1 + 2,
-        # 30 documents are archived in one call, and search is seen to follow each.
+        # 30 documents are archived in one call, and all chunks of each are seen to be disabled. 10 more tell by what
+        # words search finds the others: it is asked for them in bulk.
         "PATCH /documents/status/archive": 1,
-        "GET /documents/*/segments": 30,
+        "GET /documents/*/segments": 30 + 10,
+        "POST /retrieve": 2,
         # Reading before and after: 50 documents around the withdrawal and around the marks, each changed or renamed
         # one until it is indexed, 30 documents around the archiving. The new ones are on the first page.
-        "GET /documents/*": 2 * 50 + 2 * 50 + 70 + 2 * 30,
+        # Those that were changed or renamed are read again by the proof.
+        "GET /documents/*": 2 * 50 + 2 * 50 + 70 + 2 * 30 + 70,
     }
 
     # The source is gone: nothing is asked of Dify, and nothing retired.
