@@ -176,6 +176,7 @@ class Sync:
         entries, expected = self.report().entries, self._delivery.expected
         digests = [expected.get(entry.document_id or "") for entry in entries]
         return {
+            "dataset_id": self.dataset_id,
             "entries": [[entry.outcome.value, entry.to_json()] for entry in entries],
             "digests": [digest and digest[:_DIGEST_KEPT] for digest in digests],
             "active": self.active,

@@ -11,7 +11,6 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_dify.events import MAX_IDS
 from airflow_provider_dify.exceptions import DifyError
-from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Pause, until_long_wait
 from airflow_provider_dify.knowledge.manifest import Manifest, attention
 from airflow_provider_dify.knowledge.retries import Retries
@@ -81,7 +80,7 @@ class SwitchingOperator(KnowledgeBaseTask, BaseOperator):
             self._stop()
 
     def _run(self, subject: Subject, context: Context) -> dict[str, Any]:
-        seconds = inputs.number(self.timeout, "timeout")
+        seconds = self.timeout
         started = clocks.clock.time()
         done: Manifest | RollbackReport | None = None
         ended = True
