@@ -66,7 +66,7 @@ class Ingestion:
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
         #: What happens to a document of the same name.
         self.if_exists = inputs.choice(if_exists, IfExists, "if_exists")
-        self._options = options or DocumentOptions()
+        self._options = DocumentOptions.checked(options)
         self._hash_field = None if hash_field is None else check_name(hash_field, "hash_field")
         reserved = {self._hash_field: "the digests (hash_field)"} if self._hash_field else {}
         self._metadata = check_own_values(metadata, reserved)

@@ -67,8 +67,9 @@ class Selection:
         prefix = f"{parameter}." if parameter else ""
         for key, value in given.items():
             if key not in _KEYS:
+                hint = did_you_mean(key, _KEYS)
                 raise DifyInputError(
-                    f"{prefix}{inputs.without_keys(key)[:50]} is unknown; {_known(parameter)}.{did_you_mean(key, _KEYS)}"
+                    f"{prefix}{inputs.without_keys(key)[:50]} is unknown.{hint} {_known(parameter).capitalize()}."
                 )
             if value is None:
                 raise DifyInputError(f"{prefix}{key} is null: leave it out where nothing is meant by it.")

@@ -28,6 +28,7 @@ from airflow_provider_dify.knowledge.delivering import HASH_FIELD, Delivery
 from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
 from airflow_provider_dify.knowledge.guards import Guard
+from airflow_provider_dify.knowledge.hints import why
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome
 from airflow_provider_dify.knowledge.metadata_fields import check_fields, check_own_values, kinds_of
 from airflow_provider_dify.knowledge.namesakes import Decision, Verb
@@ -95,7 +96,7 @@ class Sync:
         self._retire = inputs.choice(retire, Retire, "retire")
         self._adopt = inputs.flag(adopt, "adopt")
         self._guard = guard or Guard()
-        self._options = options or DocumentOptions()
+        self._options = DocumentOptions.checked(options)
         self._dry_run = inputs.flag(dry_run, "dry_run")
         self._sources = _by_name(sources)
         self._entries: list[SyncEntry] = []
@@ -362,8 +363,11 @@ class Sync:
 
 
 def _checked_name(value: object) -> str:
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise DifyInputError(f"sync_source must be a name, a text that is not empty, not {inputs.show(value)}.")
+    value = inputs.as_text(value)
+    if not isinstance(value, str) or not value.strip() or not inputs.is_storable(value):
+        raise DifyInputError(
+            f"sync_source must be a name, a text that is not empty, not {inputs.show(value)}.{why(value)}"
+        )
     if inputs.without_keys(value) != value:  # documents would bear it
         raise DifyInputError(
             f"sync_source holds a password, or what looks like an API key: {inputs.show(value)}. Give another name."

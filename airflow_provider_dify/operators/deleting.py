@@ -56,8 +56,8 @@ class DifyDocumentDeleteOperator(KnowledgeBaseTask, BaseOperator):
     """
 
     template_fields: Sequence[str] = (
-        "dify_conn_id", "dataset_id", "dataset_name", "document_ids", "filters", "max_documents", "max_share", "_dry_run",
-        "timeout",
+        "dify_conn_id", "dataset_id", "dataset_name", "document_ids", "filters", "max_documents", "max_share",
+        "_dry_run", "timeout",
     )  # fmt: skip
     ui_color = "#ffd6d6"
 

@@ -168,7 +168,7 @@ class DifyReleaseOperator(SwitchingOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Carry out the release, and return the manifest."""
         self.read_guards()
-        release = self.in_knowledge_base(lambda dataset_id: self._of(dataset_id, context))
+        release = self._of(context)
         self.log.info(
             "%sRelease %s of Dify dataset %s: %d documents replace %s; waiting up to %g s.",
             "Dry run, nothing is changed: " if self._dry_run else "",
@@ -180,7 +180,10 @@ class DifyReleaseOperator(SwitchingOperator):
         )
         return self._run(release, context)
 
-    def _of(self, dataset_id: str, context: Context) -> Release:
+    def _of(self, context: Context) -> Release:
+        return self.in_knowledge_base(lambda dataset_id: self._release_in(dataset_id, context))
+
+    def _release_in(self, dataset_id: str, context: Context) -> Release:
         if self.replaces == PREVIOUS_RELEASE and not self._own_channel and _map_index(context) >= 0:
             raise DifyInputError(
                 "channel must be given where a mapped task replaces the previous_release: each instance needs one of "

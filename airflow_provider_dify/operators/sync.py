@@ -132,7 +132,8 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
 
     template_fields: Sequence[str] = (
         "dify_conn_id", "dataset_id", "dataset_name", "source", "sync_source", "include", "exclude", "name_prefix",
-        "retire", "max_documents", "max_share", "_dry_run", "process_rule", "metadata", "encoding", "tolerate", "timeout",
+        "retire", "max_documents", "max_share", "_dry_run", "process_rule", "metadata", "encoding", "tolerate",
+        "timeout",
     )  # fmt: skip
     ui_color = "#d6e4ff"
 
