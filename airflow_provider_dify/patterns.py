@@ -28,8 +28,8 @@ def patterns(value: object, parameter: str) -> tuple[str, ...]:
     :raises DifyInputError: They are something else.
     """
     found = literal(value)
-    several = isinstance(found, Iterable) and not isinstance(found, str)
-    items = [as_text(one) for one in (found if several else [found])]  # type: ignore[union-attr]
+    several = list(found) if isinstance(found, Iterable) and not isinstance(found, str) else [found]
+    items = [as_text(one) for one in several]
     checked = tuple(item for item in items if isinstance(item, str) and item)
     if len(checked) < len(items) or isinstance(found, (bytes, Mapping)):
         raise DifyInputError(

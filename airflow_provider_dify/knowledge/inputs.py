@@ -56,7 +56,7 @@ def _advice(value: object, text: str, parameter: str) -> str:
     """Say what to do about something that is no id."""
     if hint := why(value):
         return hint
-    if not is_a_name(text):
+    if not is_a_name(text) or without_keys(text) != text:
         return (
             " Take the id from the address of the page in Dify or from an API answer; "
             "it looks like 5cd7dc6a-e446-4696-ad00-30036e58194e."

@@ -68,9 +68,7 @@ class Selection:
         for key, value in given.items():
             if key not in _KEYS:
                 hint = did_you_mean(key, _KEYS)
-                raise DifyInputError(
-                    f"{prefix}{inputs.without_keys(key)[:50]} is unknown.{hint} {_known(parameter).capitalize()}."
-                )
+                raise DifyInputError(f"{prefix}{inputs.without_keys(key)[:50]} is unknown; {_known(parameter)}.{hint}")
             if value is None:
                 raise DifyInputError(f"{prefix}{key} is null: leave it out where nothing is meant by it.")
         read = _Reader(given, now, prefix)

@@ -184,7 +184,7 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
         tolerated = self._tolerated()
         self.log.info(
             "Ingesting %d contents into Dify dataset %s; a document of the same name %s.",
-            len(ingestion.report().entries),
+            len(ingestion.report().documents),
             ingestion.dataset_id,
             ingestion.if_exists.describe(),
         )

@@ -320,7 +320,7 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         """The source for people, without the secrets of its URL: it is in the log, and in the documents' metadata."""
         return inputs.without_keys(str(self.source))
 
-    def _sync(self, dataset_id: str, files: Sequence[Source], before: Mapping[str, Any] | None = None) -> Sync:
+    def _sync(self, dataset_id: object, files: Sequence[Source], before: Mapping[str, Any] | None = None) -> Sync:
         # A rule that a template renders is a text.
         rule: Any = inputs.literal(self.process_rule)
         return Sync(
