@@ -199,7 +199,7 @@ class DifyReleaseOperator(SwitchingOperator):
         options = ReleaseOptions(
             retire=self.retire,
             until=self.until,
-            queries=self.queries if self.queries is None or isinstance(self.queries, str) else list(self.queries),
+            queries=self.queries,
             tolerate=self.tolerate,
             dry_run=self._dry_run,
             stall_timeout=self.stall_timeout,

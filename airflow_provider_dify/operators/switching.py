@@ -16,6 +16,7 @@ from airflow_provider_dify.knowledge.manifest import Manifest, attention
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.rollback_report import RollbackReport
 from airflow_provider_dify.operators.base import REPORT_KEY, KnowledgeBaseTask
+from airflow_provider_dify.operators.deferring import LONGEST_DEFERRAL
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class SwitchingOperator(KnowledgeBaseTask, BaseOperator):
             trigger=self._trigger(subject, started, seconds),
             method_name="execute_complete",
             # The trigger ends by itself, with a report, also where it has to undo; this is for one that does not.
-            timeout=timedelta(seconds=left + seconds + _GRACE),
+            timeout=timedelta(seconds=min(left + seconds + _GRACE, LONGEST_DEFERRAL)),
         )
 
     def _publish(self, report: Manifest | RollbackReport, names: Mapping[str, str], context: Context) -> None:
