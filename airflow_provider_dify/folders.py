@@ -23,6 +23,7 @@ __all__ = ["HIDDEN", "SEPARATOR", "list_folder", "patterns"]
 SEPARATOR = "__"
 #: A longer path is not repeated in what is said about it.
 _LONG = 60
+_LONGEST_PATH = 1000
 
 
 def list_folder(
@@ -101,7 +102,7 @@ def _root(given: object) -> Any:
         there = bool(root.exists())
     except Exception as error:  # noqa: BLE001 - each kind of storage has its own errors
         raise unreadable(str(root), error) from None
-    shown = without_keys(str(root))
+    shown = without_keys(str(root))[:_LONGEST_PATH]
     if there:
         raise DifyInputError(f"source must be a folder, and {shown} is a file. DifyDocumentIngestOperator takes files.")
     raise DifySourceError(f"There is no folder {shown}. Nothing was changed: what is missing now may come back.")

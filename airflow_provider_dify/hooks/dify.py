@@ -112,7 +112,8 @@ class DifyHook(DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs, Retrieva
         :raises DifyAccessError: The key is bound to some knowledge bases.
         :raises DifyListChangedError: The list kept changing while it was read, and may lack some.
         """
-        return self._pages(lambda page, limit: api.dataset_page(page, keyword=keyword, limit=limit))
+        part = inputs.text(keyword, "keyword") if keyword else None
+        return self._pages(lambda page, limit: api.dataset_page(page, keyword=part, limit=limit))
 
     def test_connection(self) -> tuple[bool, str]:
         """Prove the key with the smallest read.

@@ -6,7 +6,7 @@ from airflow_provider_dify.exceptions import DifyAccessError, DifyInputError
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import Dataset
 from airflow_provider_dify.knowledge.flow import Flow
-from airflow_provider_dify.knowledge.hints import did_you_mean, why
+from airflow_provider_dify.knowledge.hints import did_you_mean
 from airflow_provider_dify.knowledge.names import canonical
 from airflow_provider_dify.knowledge.reading import Pager
 
@@ -19,12 +19,7 @@ def check_name(value: object) -> str:
 
     :raises DifyInputError: It is none.
     """
-    text = inputs.as_text(value)
-    if not isinstance(text, str) or not text.strip() or not inputs.is_storable(text) or "{{" in text:
-        raise DifyInputError(
-            f"dataset_name must be the name of a knowledge base, not {inputs.show(value)}.{why(value)}"
-        )
-    return canonical(text.strip())
+    return canonical(inputs.text(value, "dataset_name", "the name of a knowledge base").strip())
 
 
 def find(name: object) -> Flow[Dataset]:

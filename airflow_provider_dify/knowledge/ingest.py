@@ -82,7 +82,8 @@ class Ingestion:
         #: The documents that are being indexed.
         self.watch = self._delivery.watch
         self._prove_by = inputs.choice(prove_by, ProvenBy, "prove_by")
-        self._arrival = Arrival(self.dataset_id, self._prove_by, poll_interval=poll_interval)
+        pause = inputs.number(poll_interval, "poll_interval")
+        self._arrival = Arrival(self.dataset_id, self._prove_by, poll_interval=pause)
 
     def report(self) -> IngestReport:
         """Return what has become of each content so far; at any moment, whole and consistent."""

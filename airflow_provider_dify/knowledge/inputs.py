@@ -29,8 +29,8 @@ _KEY = re.compile(
 _DECIMAL = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})(e[+-]?\d{1,3})?", re.IGNORECASE | re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _TRUTHS = {"true": True, "false": False}
-#: An id without its dashes has so many characters.
-_UNDASHED = 32
+#: An id without its dashes has 32 characters, which may all be digits.
+_SMALLEST_ID = 10**31
 
 
 def canonical_id(value: object, parameter: str) -> str:
@@ -104,6 +104,8 @@ def choices(value: object, options: type[E], parameter: str) -> frozenset[E]:
     :raises DifyInputError: One of them is unknown.
     """
     found = literal(value)
+    if isinstance(found, str) and found.strip().startswith("("):
+        found = literal(f"[{found.strip()[1:-1]}]")
     if isinstance(found, str) and not isinstance(found, Enum):
         found = [part.strip() for part in found.split(",") if part.strip()] or [found]
     items = [found] if isinstance(found, Enum) else _items(found, parameter)
@@ -179,6 +181,18 @@ def as_text(value: object) -> object:
     return value
 
 
+def text(value: object, parameter: str, what: str = "a text that is not empty") -> str:
+    """Return a text that Dify can store, which a template may have rendered as a number or a date.
+
+    :param what: What it should be, for the error.
+    :raises DifyInputError: It is none.
+    """
+    found = as_text(value)
+    if not isinstance(found, str) or not found.strip() or not is_storable(found):
+        raise DifyInputError(f"{parameter} must be {what}, not {show(value)}.{why(value)}")
+    return found
+
+
 def is_json(value: object) -> bool:
     """Whether a value can be sent as JSON."""
     try:
@@ -221,7 +235,7 @@ def literal(value: object) -> object:
 def _items(value: object, parameter: str) -> list[object]:
     if isinstance(value, uuid.UUID):
         return [value]
-    if isinstance(value, int) and not isinstance(value, bool) and len(str(as_text(value))) == _UNDASHED:
+    if isinstance(value, int) and _SMALLEST_ID <= value < 10 * _SMALLEST_ID:
         return [value]
     if isinstance(value, (bytes, bytearray, Mapping)) or not isinstance(value, Iterable):
         raise DifyInputError(f"{parameter} must be a list or a string, not {show(value)}.{why(value)}")

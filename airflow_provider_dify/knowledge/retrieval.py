@@ -10,7 +10,6 @@ from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import answers, inputs
 from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
-from airflow_provider_dify.knowledge.hints import why
 from airflow_provider_dify.knowledge.names import canonical
 
 #: Dify refuses longer queries.
@@ -179,9 +178,7 @@ def check_query(value: object, parameter: str) -> str:
 
     :raises DifyInputError: Dify would refuse it.
     """
-    text = inputs.as_text(value)
-    if not isinstance(text, str) or not text.strip() or not inputs.is_storable(text):
-        raise DifyInputError(f"{parameter} must be a text to search for, not {inputs.show(value)}.{why(value)}")
+    text = inputs.text(value, parameter, "a text to search for")
     if len(text) > LONGEST_QUERY:
         raise DifyInputError(
             f"{parameter} has {len(text)} characters, {inputs.show(text)}; Dify takes at most {LONGEST_QUERY}."

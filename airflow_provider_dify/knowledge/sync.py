@@ -28,7 +28,6 @@ from airflow_provider_dify.knowledge.delivering import HASH_FIELD, Delivery
 from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
 from airflow_provider_dify.knowledge.guards import Guard
-from airflow_provider_dify.knowledge.hints import why
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome
 from airflow_provider_dify.knowledge.metadata_fields import check_fields, check_own_values, kinds_of
 from airflow_provider_dify.knowledge.namesakes import Decision, Verb
@@ -363,16 +362,12 @@ class Sync:
 
 
 def _checked_name(value: object) -> str:
-    value = inputs.as_text(value)
-    if not isinstance(value, str) or not value.strip() or not inputs.is_storable(value):
+    name = inputs.text(value, "sync_source", "a name, a text that is not empty")
+    if inputs.without_keys(name) != name:  # documents would bear it
         raise DifyInputError(
-            f"sync_source must be a name, a text that is not empty, not {inputs.show(value)}.{why(value)}"
+            f"sync_source holds a password, or what looks like an API key: {inputs.show(name)}. Give another name."
         )
-    if inputs.without_keys(value) != value:  # documents would bear it
-        raise DifyInputError(
-            f"sync_source holds a password, or what looks like an API key: {inputs.show(value)}. Give another name."
-        )
-    return value.strip()
+    return name.strip()
 
 
 def _by_name(sources: Sequence[Source]) -> dict[str, Source]:

@@ -31,8 +31,14 @@ __all__ = ["DEFAULT_CONN_ID", "REPORT_KEY", "KnowledgeBaseTask", "Touched"]
 
 #: Stands for a knowledge base that is still to be found.
 _ANY_ID = "00000000-0000-4000-8000-000000000000"
-#: How each guard is read that a template may have rendered.
-_GUARDS: Mapping[str, Callable[[Any, str], object]] = {"timeout": inputs.number, "_dry_run": inputs.flag}
+#: How each number and switch is read that may be a text, as a template renders it.
+_GUARDS: Mapping[str, Callable[[Any, str], object]] = {
+    "timeout": inputs.number,
+    "_dry_run": inputs.flag,
+    "poll_interval": inputs.number,
+    "stall_timeout": lambda value, name: None if value is None else inputs.number(value, name),
+    "batch_size": inputs.whole_number,
+}
 
 
 @dataclass(frozen=True)
