@@ -97,26 +97,38 @@ def nested(depth: int) -> Any:
     return found
 
 
+def made(value: Any) -> Callable[[], Any]:
+    return lambda: value
+
+
 ODD: tuple[Callable[[], Any], ...] = tuple(
     itertools.chain(
-        ((lambda value=value: value) for value in (
-            None, True, False, "", " ", "None", "null", "{{ x }}", "{% if x %}", "[", "{", "[]", "{}", "[[]]", "x" * 70_000,
-            "\0", "a\0b", "\ud800", "\n", "1e400", "nan", "5", "0.5", "true", "-1", "0", 0, -1, 1, 5, 10**18, 10**400, 10**5000,
+        map(made, (
+            None, True, False, "", " ", "None", "null", "{{ x }}", "{% if x %}", "[", "{", "[]", "{}", "[[]]",
+            "x" * 70_000,
+            "\0", "a\0b", "\ud800", "\n", "1e400", "nan", "5", "0.5", "true", "-1", "0", 0, -1, 1, 5, 10**18,
+            10**400, 10**5000,
             0.0, -0.0, 0.5, 1.5, 1e308, 5e-324, float("nan"), float("inf"), float("-inf"), "*", "**", "*b" * 40,
-            "%b" * 40 + "c", "[!", "[z-a]", KEY, f"Bearer {KEY}", ID, [ID], (ID,), {ID: ID}, f"['{ID}']", "(1,)", "..", "~",
+            "%b" * 40 + "c", "[!", "[z-a]", KEY, f"Bearer {KEY}", ID, [ID], (ID,), {ID: ID}, f"['{ID}']",
+            "(1,)", "..", "~",
             "s3://[", "file://", "azure://x", "http://x", b"", b"\xff", bytearray(b"x"), Decimal("NaN"), Decimal(1),
             timedelta(days=1), timedelta.max, date.min, date.max, datetime.min,  # noqa: DTZ901
             datetime.max,  # noqa: DTZ901
-           
-            datetime(2026, 1, 31, tzinfo=timezone.utc), uuid.UUID(ID), Path("x"), Path(), range(3), set(), {1}, {1: 2}, {None: 1},
+
+            datetime(2026, 1, 31, tzinfo=timezone.utc), uuid.UUID(ID), Path("x"), Path(), range(3), set(), {1},
+            {1: 2}, {None: 1},
             {"name": "a"}, {"name": ""}, {"name": 5, "text": 7}, {"name": "*b" * 40}, {"keyword": "%b" * 40 + "c"},
-            {"max_hits": "5"}, {"metadata": {"a": [1, None]}}, {"created_before": "99999w"}, {"created_after": date.max},
-            {"status": [None]}, {"query": "x", "expect": ID}, [{"query": 5, "expect": {"name": 5, "first": "x"}}], {"a": {}},
-            {"a": float("nan")}, {"a": 10**400}, {"mode": "custom", "rules": {1, 2}}, {"mode": float("nan")}, ["missing"],
+            {"max_hits": "5"}, {"metadata": {"a": [1, None]}}, {"created_before": "99999w"},
+            {"created_after": date.max},
+            {"status": [None]}, {"query": "x", "expect": ID}, [{"query": 5, "expect": {"name": 5,
+            "first": "x"}}], {"a": {}},
+            {"a": float("nan")}, {"a": 10**400}, {"mode": "custom", "rules": {1, 2}}, {"mode": float("nan")},
+            ["missing"],
             "missing,busy", ("invalid",), object, len, Ellipsis, 1j, "previous_release", "utf-16", "detect",
             "rot13", "base64", "idna", "economy", "defer", "none", "enable", "x/../y", "\u202e", "\U0001f600" * 300,
         )),
-        (object, Shy, lambda: iter([]), lambda: iter([ID]), lambda: (x for x in (1, 2)), lambda: [Shy()], lambda: {"a": Shy()},
+        (object, Shy, lambda: iter([]), lambda: iter([ID]), lambda: (x for x in (1, 2)), lambda: [Shy()],
+        lambda: {"a": Shy()},
          lambda: nested(60), lambda: {"a": nested(60)}, lambda: "[" * 50_000, lambda: "[" * 900 + "]" * 900),
     )
 )  # fmt: skip
@@ -131,7 +143,8 @@ SCALAR = (
     | st.dates() | st.datetimes() | st.timedeltas() | st.uuids() | st.decimals()
 )  # fmt: skip
 KEYS = st.text(max_size=5) | st.sampled_from(
-    ["name", "text", "path", "query", "expect", "id", "metadata", "status", "mode", "keyword", "document_ids", "previous"]
+    ["name", "text", "path", "query", "expect", "id", "metadata", "status", "mode", "keyword", "document_ids",
+    "previous"]
 )  # fmt: skip
 VALUE = st.sampled_from(ODD).map(lambda make: make()) | st.recursive(
     SCALAR,
@@ -304,10 +317,13 @@ def test_any_value_with_answers_many(dify: FakeDify, monkeypatch: pytest.MonkeyP
 
 # --- the connection ---------------------------------------------------------------------------------------------------
 
-JSON_VALUE = st.sampled_from(
-    [None, True, 0, -1, 1.5, 10**400, "", " ", "\0", "\ud800", "x" * 70_000, "http://[", "//", "http://:x", "dify:99999", "ftp://x",
-     "http://u:p@x", KEY, f"Bearer {KEY}", "***", "/etc/passwd", "[1]", "{}", "{", "true", "1e400", [], {}, [[]], {"a": 1},
-     {"http": 5}, {"http": "://"}, {"all": "http://["}, {"X-A": "\n"}, {"": ""}, {"cert": 5}, {"Host": "x"}, ["a", "b", 5]]
+JSON_VALUE: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, 0, -1, 1.5, 10**400, "", " ", "\0", "\ud800", "x" * 70_000, "http://[", "//", "http://:x",
+    "dify:99999", "ftp://x",
+     "http://u:p@x", KEY, f"Bearer {KEY}", "***", "/etc/passwd", "[1]", "{}", "{", "true", "1e400", [], {},
+     [[]], {"a": 1},
+     {"http": 5}, {"http": "://"}, {"all": "http://["}, {"X-A": "\n"}, {"": ""}, {"cert": 5}, {"Host": "x"},
+     ["a", "b", 5]]
 ) | st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),

@@ -102,7 +102,7 @@ class TestGuards:
     def test_texts_are_understood(self, dify: FakeDify, kb: Dataset, name: str) -> None:
         given, passes = GUARDS[name]
         pages = [kb.add_document(f"page{number}") for number in range(4)]
-        given = {key: "{{ value }}" for key in given} | {"max_share": "1", **{key: "{{ value }}" for key in given}}
+        given = {"max_share": "1", **dict.fromkeys(given, "{{ value }}")}
         value = next(iter(GUARDS[name][0].values()))
         operator = DifyDocumentStatusOperator(
             task_id="t", dataset_id=kb.id, filters={"name": "page[01]"}, action="archive", **given
@@ -116,9 +116,8 @@ class TestGuards:
 
     def test_a_dry_run(self, dify: FakeDify, kb: Dataset) -> None:
         kb.add_document("page")
-        operator = DifyDocumentDeleteOperator(
-            task_id="t", dataset_id=kb.id, filters={"name": "*"}, max_share=None, dry_run="{{ dry }}"
-        )
+        guards: dict[str, Any] = {"max_share": None, "dry_run": "{{ dry }}"}
+        operator = DifyDocumentDeleteOperator(task_id="t", dataset_id=kb.id, filters={"name": "*"}, **guards)
         assert rendered(operator, {"dry": True})["dry_run"] is True
         assert len(kb.documents) == 1
 
@@ -362,39 +361,130 @@ SAID: list[tuple[Any, dict[str, Any], str]] = [
     (DifyDocumentStatusOperator, {**STATUS, "dataset_id": None}, f"dataset_id is not a UUID: None. {NOTHING}"),
     (DifyDocumentStatusOperator, {**STATUS, "dataset_id": "None"}, f"dataset_id is not a UUID: 'None'. {NOTHING}"),
     (DifyDocumentStatusOperator, {**STATUS, "dataset_id": ""}, f"dataset_id is not a UUID: ''. {EMPTY}"),
-    (DifyDocumentStatusOperator, {**STATUS, "dataset_id": "{{ x }}"}, f"dataset_id is not a UUID: '{{{{ x }}}}'. {UNRENDERED}"),
-    (DifyDocumentStatusOperator, {**STATUS, "document_ids": "null"}, f"document_ids[0] is not a UUID: 'null'. {NOTHING}"),
+    (
+        DifyDocumentStatusOperator,
+        {**STATUS, "dataset_id": "{{ x }}"},
+        f"dataset_id is not a UUID: '{{{{ x }}}}'. {UNRENDERED}",
+    ),
+    (
+        DifyDocumentStatusOperator,
+        {**STATUS, "document_ids": "null"},
+        f"document_ids[0] is not a UUID: 'null'. {NOTHING}",
+    ),
     (DifyDocumentStatusOperator, {**STATUS, "document_ids": ""}, f"document_ids holds no id: ''. {EMPTY}"),
-    (DifyDocumentStatusOperator, {**STATUS, "action": "None"}, f"action must be one of enable, disable, archive, un_archive, not 'None'. {NOTHING}"),
-    (DifyDocumentStatusOperator, {**STATUS, "timeout": "None"}, f"timeout must be a number above 0, not 'None'. {NOTHING}"),
+    (
+        DifyDocumentStatusOperator,
+        {**STATUS, "action": "None"},
+        f"action must be one of enable, disable, archive, un_archive, not 'None'. {NOTHING}",
+    ),
+    (
+        DifyDocumentStatusOperator,
+        {**STATUS, "timeout": "None"},
+        f"timeout must be a number above 0, not 'None'. {NOTHING}",
+    ),
     (DifyDocumentStatusOperator, {**STATUS, "dry_run": None}, f"dry_run must be True or False, not None. {NOTHING}"),
-    (DifyDocumentStatusOperator, {**STATUS, "max_documents": "None"}, f"max_documents must be a whole number of at least 1, not 'None'. {NOTHING}"),
-    (DifyDocumentStatusOperator, {**STATUS, "tolerate": None}, f"tolerate must be a list or a string, not None. {NOTHING}"),
-    (DifyDocumentStatusOperator, {**STATUS, "document_ids": None, "filters": "None"},
-     f"filters must be a mapping such as {{'status': 'archived'}}, or a text that holds one, not 'None'. {NOTHING}"),
-    (DifyDocumentStatusOperator, {**STATUS, "document_ids": None, "filters": {"name": "{{ x }}"}},
-     f"filters.name must be a text that is not empty, or a list of such, not '{{{{ x }}}}'. {UNRENDERED}"),
-    (DifyDocumentIngestOperator, {**INGEST, "source": None}, f"source must be a path, a text with a name, or a list of them, not None. {NOTHING}"),
-    (DifyDocumentIngestOperator, {**INGEST, "source": {"name": "a", "text": None}},
-     "source[0] must be {'name': ..., 'text': ...} or {'name': ..., 'path': ...}, with a name that is not empty, not {'name': 'a', "
-     f"'text': None}}. {NOTHING}"),
-    (DifyDocumentIngestOperator, {**INGEST, "metadata": "None"}, f"metadata must map names of metadata fields to values, not 'None'. {NOTHING}"),
-    (DifySyncOperator, {"dataset_id": ID, "source": None}, f"source must be a folder: a path, an URL, or a path object, not None. {NOTHING}"),
-    (DifySyncOperator, {"dataset_id": ID, "source": ".", "sync_source": ""}, f"sync_source must be a name, a text that is not empty, not ''. {EMPTY}"),
-    (DifyRetrievalCheckOperator, {**CHECK, "queries": None}, f"queries must be a list of texts or mappings, not None. {NOTHING}"),
-    (DifyRetrievalCheckOperator, {**CHECK, "queries": [None]}, f"queries[0] must be a text to search for, not None. {NOTHING}"),
+    (
+        DifyDocumentStatusOperator,
+        {**STATUS, "max_documents": "None"},
+        f"max_documents must be a whole number of at least 1, not 'None'. {NOTHING}",
+    ),
+    (
+        DifyDocumentStatusOperator,
+        {**STATUS, "tolerate": None},
+        f"tolerate must be a list or a string, not None. {NOTHING}",
+    ),
+    (
+        DifyDocumentStatusOperator,
+        {**STATUS, "document_ids": None, "filters": "None"},
+        f"filters must be a mapping such as {{'status': 'archived'}}, or a text that holds one, not 'None'. {NOTHING}",
+    ),
+    (
+        DifyDocumentStatusOperator,
+        {**STATUS, "document_ids": None, "filters": {"name": "{{ x }}"}},
+        f"filters.name must be a text that is not empty, or a list of such, not '{{{{ x }}}}'. {UNRENDERED}",
+    ),
+    (
+        DifyDocumentIngestOperator,
+        {**INGEST, "source": None},
+        f"source must be a path, a text with a name, or a list of them, not None. {NOTHING}",
+    ),
+    (
+        DifyDocumentIngestOperator,
+        {**INGEST, "source": {"name": "a", "text": None}},
+        (
+            "source[0] must be {'name': ..., 'text': ...} or {'name': ..., 'path': ...}, with a name that "
+            f"is not empty, not {{'name': 'a', 'text': None}}. {NOTHING}"
+        ),
+    ),
+    (
+        DifyDocumentIngestOperator,
+        {**INGEST, "metadata": "None"},
+        f"metadata must map names of metadata fields to values, not 'None'. {NOTHING}",
+    ),
+    (
+        DifySyncOperator,
+        {"dataset_id": ID, "source": None},
+        f"source must be a folder: a path, an URL, or a path object, not None. {NOTHING}",
+    ),
+    (
+        DifySyncOperator,
+        {"dataset_id": ID, "source": ".", "sync_source": ""},
+        f"sync_source must be a name, a text that is not empty, not ''. {EMPTY}",
+    ),
+    (
+        DifyRetrievalCheckOperator,
+        {**CHECK, "queries": None},
+        f"queries must be a list of texts or mappings, not None. {NOTHING}",
+    ),
+    (
+        DifyRetrievalCheckOperator,
+        {**CHECK, "queries": [None]},
+        f"queries[0] must be a text to search for, not None. {NOTHING}",
+    ),
     # near misses
-    (DifyDocumentStatusOperator, {**STATUS, "action": "unarchive"}, "action must be one of enable, disable, archive, un_archive, not 'unarchive'. Did you mean 'un_archive'?"),
-    (DifyDocumentStatusOperator, {**STATUS, "action": "ARCHIVE"}, "action must be one of enable, disable, archive, un_archive, not 'ARCHIVE'. Did you mean 'archive'?"),
-    (DifyDocumentStatusOperator, {**STATUS, "prove_by": "segment"}, "prove_by must be one of search, segments, not 'segment'. Did you mean 'segments'?"),
-    (DifyDocumentIngestOperator, {**INGEST, "indexing": "deferred"}, "indexing must be one of wait, defer, none, not 'deferred'. Did you mean 'defer'?"),
-    (DifyRetrievalCheckOperator, {**CHECK, "queries": [{"query": "x", "expects": ID}]},
-     "queries[0] has the key 'expects'; it may have query, expect, expect_not, top_k, min_score. Did you mean 'expect'?"),
+    (
+        DifyDocumentStatusOperator,
+        {**STATUS, "action": "unarchive"},
+        "action must be one of enable, disable, archive, un_archive, not 'unarchive'. Did you mean 'un_archive'?",
+    ),
+    (
+        DifyDocumentStatusOperator,
+        {**STATUS, "action": "ARCHIVE"},
+        "action must be one of enable, disable, archive, un_archive, not 'ARCHIVE'. Did you mean 'archive'?",
+    ),
+    (
+        DifyDocumentStatusOperator,
+        {**STATUS, "prove_by": "segment"},
+        "prove_by must be one of search, segments, not 'segment'. Did you mean 'segments'?",
+    ),
+    (
+        DifyDocumentIngestOperator,
+        {**INGEST, "indexing": "deferred"},
+        "indexing must be one of wait, defer, none, not 'deferred'. Did you mean 'defer'?",
+    ),
+    (
+        DifyRetrievalCheckOperator,
+        {**CHECK, "queries": [{"query": "x", "expects": ID}]},
+        (
+            "queries[0] has the key 'expects'; it may have query, expect, expect_not, top_k, min_score. Did "
+            "you mean 'expect'?"
+        ),
+    ),
     # names where ids belong
-    (DifyDocumentStatusOperator, {**STATUS, "dataset_id": "Hand book"}, "dataset_id is not a UUID: 'Hand book'. To find a knowledge base by its name, give dataset_name='Hand book'."),
-    (DifyDocumentStatusOperator, {**STATUS, "document_ids": ["a b.pdf"]},
-     "document_ids[0] is not a UUID: 'a b.pdf'. To find documents by name, give filters={\"name\": 'a b.pdf'}, here or to DifyListDocumentsOperator."),
-]  # fmt: skip
+    (
+        DifyDocumentStatusOperator,
+        {**STATUS, "dataset_id": "Hand book"},
+        "dataset_id is not a UUID: 'Hand book'. To find a knowledge base by its name, give dataset_name='Hand book'.",
+    ),
+    (
+        DifyDocumentStatusOperator,
+        {**STATUS, "document_ids": ["a b.pdf"]},
+        (
+            "document_ids[0] is not a UUID: 'a b.pdf'. To find documents by name, give filters={\"name\": "
+            "'a b.pdf'}, here or to DifyListDocumentsOperator."
+        ),
+    ),
+]
 
 
 @pytest.mark.parametrize(
