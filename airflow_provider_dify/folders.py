@@ -11,7 +11,8 @@ from typing import Any
 from airflow_provider_dify.encodings import UTF_8, check_encoding
 from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
 from airflow_provider_dify.files import MAX_FILE_SIZE, FileSource
-from airflow_provider_dify.knowledge.inputs import flag, show, whole_number, without_keys
+from airflow_provider_dify.knowledge.hints import why
+from airflow_provider_dify.knowledge.inputs import as_text, flag, is_storable, show, whole_number, without_keys
 from airflow_provider_dify.patterns import HIDDEN, fits, fits_all_in, patterns
 from airflow_provider_dify.sources import leads_out
 from airflow_provider_dify.storage import to_path, unreadable
@@ -22,6 +23,7 @@ __all__ = ["HIDDEN", "SEPARATOR", "list_folder", "patterns"]
 SEPARATOR = "__"
 #: A longer path is not repeated in what is said about it.
 _LONG = 60
+_LONGEST_PATH = 1000
 
 
 def list_folder(
@@ -52,10 +54,10 @@ def list_folder(
     :raises DifyInputError: Something of this makes no sense, or a link leads out of the source.
     :raises DifySourceError: It is missing or empty, it or a folder below cannot be listed, or a link leads nowhere.
     """
-    if not isinstance(name_prefix, str):
-        raise DifyInputError(f"name_prefix must be a text, not {show(name_prefix)}.")
-    if max_file_size is not None:
-        whole_number(max_file_size, "max_file_size")
+    prefix = as_text(name_prefix)
+    if not isinstance(prefix, str) or not is_storable(prefix):
+        raise DifyInputError(f"name_prefix must be a text, not {show(name_prefix)}.{why(name_prefix)}")
+    most = None if max_file_size is None else whole_number(max_file_size, "max_file_size")
     tree = _Tree(
         _root(source),
         patterns(include, "include"),
@@ -67,8 +69,8 @@ def list_folder(
     files = [
         FileSource(
             path,
-            name_prefix + below.replace("/", SEPARATOR),
-            max_size=max_file_size,
+            prefix + below.replace("/", SEPARATOR),
+            max_size=most,
             encoding=checked,
             name_advice=_advice(below),
         )
@@ -84,20 +86,23 @@ def _advice(below: str) -> str:
     return f"Rename the file, or {pattern}."
 
 
-def _root(source: object) -> Any:
+def _root(given: object) -> Any:
+    source = as_text(given)
     if isinstance(source, str) and source.strip():
         root = to_path(source.strip())
     elif isinstance(source, os.PathLike) or hasattr(source, "iterdir"):
         root = Path(source) if isinstance(source, os.PathLike) and not hasattr(source, "iterdir") else source
     else:
-        raise DifyInputError(f"source must be a folder: a path, an URL, or a path object, not {show(source)}.")
+        raise DifyInputError(
+            f"source must be a folder: a path, an URL, or a path object, not {show(source)}.{why(source)}"
+        )
     try:
         if root.is_dir():
             return root
         there = bool(root.exists())
     except Exception as error:  # noqa: BLE001 - each kind of storage has its own errors
         raise unreadable(str(root), error) from None
-    shown = without_keys(str(root))
+    shown = without_keys(str(root))[:_LONGEST_PATH]
     if there:
         raise DifyInputError(f"source must be a folder, and {shown} is a file. DifyDocumentIngestOperator takes files.")
     raise DifySourceError(f"There is no folder {shown}. Nothing was changed: what is missing now may come back.")

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.knowledge.inputs import literal, show
+from airflow_provider_dify.knowledge.hints import why
+from airflow_provider_dify.knowledge.inputs import as_text, literal, show
 from airflow_provider_dify.knowledge.names import canonical
 
 #: What is in a folder without being content: files and folders whose names begin with a dot (``.git``, ``.DS_Store``,
@@ -27,10 +28,13 @@ def patterns(value: object, parameter: str) -> tuple[str, ...]:
     :raises DifyInputError: They are something else.
     """
     found = literal(value)
-    items = [found] if isinstance(found, str) or not isinstance(found, Iterable) else list(found)
+    several = list(found) if isinstance(found, Iterable) and not isinstance(found, str) else [found]
+    items = [as_text(one) for one in several]
     checked = tuple(item for item in items if isinstance(item, str) and item)
     if len(checked) < len(items) or isinstance(found, (bytes, Mapping)):
-        raise DifyInputError(f"{parameter} must be a pattern such as '*.md', or a list of them, not {show(value)}.")
+        raise DifyInputError(
+            f"{parameter} must be a pattern such as '*.md', or a list of them, not {show(value)}.{why(value)}"
+        )
     return tuple(map(canonical, checked))
 
 

@@ -15,6 +15,7 @@ from airflow_provider_dify.encodings import UTF_8, check_encoding
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.files import MAX_FILE_SIZE, FileSource, TextSource
 from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.hints import why
 from airflow_provider_dify.knowledge.inputs import show, whole_number
 from airflow_provider_dify.patterns import HIDDEN, fits, path_below, patterns
 from airflow_provider_dify.storage import to_path
@@ -49,10 +50,8 @@ def resolve(
     :param follow_links: Whether links in a folder or a pattern may lead out of it.
     :raises DifyInputError: Something of this is none of that, or there is nothing in it.
     """
-    if max_file_size is not None:
-        whole_number(max_file_size, "max_file_size")
     resolver = _Resolver(
-        max_file_size,
+        None if max_file_size is None else whole_number(max_file_size, "max_file_size"),
         patterns(exclude, "exclude"),
         check_encoding(encoding),
         follow_links=inputs.flag(follow_links, "follow_links"),
@@ -71,7 +70,8 @@ def resolve(
     return [content for contents in found for content in contents]
 
 
-def _items(source: object) -> list[object]:
+def _items(given: object) -> list[object]:
+    source = inputs.as_text(given)
     if isinstance(source, str) and source.lstrip()[:1] in ("[", "{"):
         for parse in (json.loads, ast.literal_eval):
             try:
@@ -82,7 +82,9 @@ def _items(source: object) -> list[object]:
         return [source]
     if isinstance(source, Iterable) and not isinstance(source, bytes):
         return list(source)
-    raise DifyInputError(f"source must be a path, a text with a name, or a list of them, not {show(source)}.")
+    raise DifyInputError(
+        f"source must be a path, a text with a name, or a list of them, not {show(source)}.{why(source)}"
+    )
 
 
 class _Resolver:
@@ -104,8 +106,9 @@ class _Resolver:
         self._encoding = encoding
         self._follow_links = follow_links
 
-    def one(self, item: object, parameter: str) -> Iterator[Source]:
+    def one(self, given: object, parameter: str) -> Iterator[Source]:
         """Give the contents that an item stands for."""
+        item = inputs.as_text(given)
         if isinstance(item, Mapping):
             yield self._described(item, parameter)
         elif isinstance(item, str) and item.strip():
@@ -114,20 +117,22 @@ class _Resolver:
         elif (path := _path_object(item)) is not None:
             yield from self._in_folder(path)
         else:
-            raise DifyInputError(f"{parameter} must be a path, or a text with a name, not {show(item)}.")
+            raise DifyInputError(f"{parameter} must be a path, or a text with a name, not {show(item)}.{why(item)}")
 
     def _described(self, item: Mapping[Any, Any], parameter: str) -> Source:
-        name = item.get("name")
+        name = inputs.as_text(item.get("name"))
         if isinstance(name, str) and name.strip():
-            if set(item) == {"name", "text"} and isinstance(item["text"], str):
-                return TextSource(name, item["text"])
+            text = inputs.as_text(item.get("text"))
+            if set(item) == {"name", "text"} and isinstance(text, str):
+                return TextSource(name, text)
             if set(item) == {"name", "path"}:
-                path = item["path"]
+                path = inputs.as_text(item["path"])
                 there = to_path(path) if isinstance(path, str) and path.strip() else _path_object(path)
                 if there is not None:
                     return self._file(there, name)
         wanted = "{'name': ..., 'text': ...} or {'name': ..., 'path': ...}, with a name that is not empty"
-        raise DifyInputError(f"{parameter} must be {wanted}, not {show(dict(item))}.")
+        hint = next(filter(None, (why(one) for one in item.values())), "")
+        raise DifyInputError(f"{parameter} must be {wanted}, not {show(dict(item))}.{hint}")
 
     def _found(self, text: str) -> Iterator[Source]:
         # A file may be called "report[1].md".

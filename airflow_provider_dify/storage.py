@@ -14,6 +14,8 @@ from airflow_provider_dify.knowledge.masks import url_secrets, without_secrets_o
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _NOT_INSTALLED = re.compile(r"no filesystem registered|unsupported filesystem|protocol not known", re.IGNORECASE)
+#: So much is said of what cannot be read: a text that somebody took for a path may be long.
+_LONGEST_TEXT = 1000
 #: The scheme that is meant, and the package that opens it.
 _AMAZON = ("s3", "apache-airflow-providers-amazon[s3fs]")
 _GOOGLE = ("gs", "apache-airflow-providers-google")
@@ -68,8 +70,8 @@ def unreadable(place: str, error: Exception) -> DifyError:
     scheme = _SCHEME.match(place)
     if scheme and (found := _not_installed(scheme[1], error)):
         return found
-    text = without_secrets_of(place, f"{place} cannot be read: {type(error).__name__}: {error}.")
-    return DifySourceError(without_keys(text))
+    text = without_keys(without_secrets_of(place, f"{place} cannot be read: {type(error).__name__}: {error}."))
+    return DifySourceError(text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…")
 
 
 def _not_installed(scheme: str, error: Exception) -> DifyInputError | None:

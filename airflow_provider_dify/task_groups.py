@@ -15,7 +15,8 @@ from airflow_provider_dify.operators.rollback import DifyRollbackOperator
 
 def release(
     *,
-    dataset_id: Any,
+    dataset_id: Any = None,
+    dataset_name: Any = None,
     document_ids: Any,
     replaces: Any = None,
     queries: Any = None,
@@ -37,6 +38,7 @@ def release(
     Call it within a DAG. Everything but ``group_id`` and the switches may be a template or the output of a task.
 
     :param dataset_id: UUID of the knowledge base.
+    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have.
     :param document_ids: The new documents, as for the operator.
     :param replaces: What they replace, as for the operator.
     :param queries: What search has to bring before old documents leave, as for ``DifyRetrievalCheckOperator``.
@@ -53,6 +55,7 @@ def release(
     with TaskGroup(group_id=group_id) as group:
         shared: dict[str, Any] = {
             "dataset_id": dataset_id,
+            "dataset_name": dataset_name,
             "document_ids": document_ids,
             "replaces": replaces,
             "retire": retire,
@@ -80,7 +83,12 @@ def release(
         enable >> undo
         if queries is not None:
             check = DifyRetrievalCheckOperator(
-                task_id="check", dataset_id=dataset_id, queries=queries, timeout=60.0, dify_conn_id=dify_conn_id
+                task_id="check",
+                dataset_id=dataset_id,
+                dataset_name=dataset_name,
+                queries=queries,
+                timeout=60.0,
+                dify_conn_id=dify_conn_id,
             )
             enable >> check >> [done, undo]
     return done

@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import SplitResult, urlsplit
@@ -15,6 +16,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_dify.exceptions import DifyAuthenticationError, DifyConnectionError, DifyError, DifyInputError
 from airflow_provider_dify.knowledge import hosts
+from airflow_provider_dify.knowledge.hints import did_you_mean
 from airflow_provider_dify.knowledge.inputs import show, without_keys
 from airflow_provider_dify.transport.settings import Certificate, Settings, split_proxy
 
@@ -35,6 +37,7 @@ _OUR_HEADERS = frozenset(
     {"accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
      "te", "trailer", "transfer-encoding", "upgrade"}
 )  # fmt: skip
+_EXTRAS = [field.name for field in fields(Settings) if field.name not in ("base_url", "api_key")]
 #: The parts of a client certificate, in their order.
 _CERT = ("cert", "key", "password")
 #: A key as Dify's pages show it: three stars, or the beginning and the end of it with dots between.
@@ -158,6 +161,10 @@ def _api_key(connection: ConnectionFields) -> str:
         raise DifyInputError(
             f"The password of connection '{connection.conn_id}' is empty: put the Knowledge API key of Dify there "
             "(Knowledge, then API Access; it begins with 'dataset-')."
+        )
+    if key.lower().startswith("bearer "):
+        raise DifyInputError(
+            f"The password of connection '{connection.conn_id}' begins with 'Bearer ': put the key alone there."
         )
     if not re.fullmatch(r"[!-~]+", key):
         raise DifyInputError(
@@ -344,9 +351,13 @@ class _Extras:
 
     def warn_of_unknown(self, settings: Settings) -> None:
         if self._left:
-            names = settings.masked(", ".join(sorted(self._left)))
+            names = ", ".join(sorted(self._left))
+            hints = "".join(did_you_mean(name, _EXTRAS) for name in sorted(self._left))
             log.warning(
-                "Connection '%s' has extras that are not used, as Dify has none such: %s.", self._conn_id, names
+                "Connection '%s' has extras that are not used, as Dify has none such: %s.%s",
+                self._conn_id,
+                settings.masked(names),
+                hints,
             )
 
     def _wrong(self, name: str, value: object, wanted: str) -> DifyInputError:

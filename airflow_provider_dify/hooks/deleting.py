@@ -8,6 +8,7 @@ from airflow_provider_dify.hooks.selecting import Filters, SelectionVerbs
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.delete_report import DeleteReport
 from airflow_provider_dify.knowledge.deleting import Deletion
+from airflow_provider_dify.knowledge.guards import OF_SELECTED
 
 
 class DeletionVerbs(SelectionVerbs):
@@ -20,7 +21,7 @@ class DeletionVerbs(SelectionVerbs):
         *,
         filters: Filters | None = None,
         max_documents: int | None = None,
-        max_share: float | None = None,
+        max_share: float | None = OF_SELECTED,
         dry_run: bool = False,
         timeout: float = 900.0,
         poll_interval: float = 10.0,
@@ -36,7 +37,8 @@ class DeletionVerbs(SelectionVerbs):
         :param document_ids: UUIDs of the documents.
         :param filters: Instead of ids, what the documents have to be; see :meth:`select_documents`. At least one.
         :param max_documents: Delete nothing where more documents than this are meant.
-        :param max_share: Delete nothing where more than this part of the knowledge base is meant, such as ``0.1``.
+        :param max_share: Delete nothing where more than this part of the knowledge base is meant, such as ``0.1``;
+            ``None``: any. The default is only for what filters select.
         :param dry_run: Whether to look and to plan only; what would be deleted is ``not_attempted`` in the report.
         :param timeout: Seconds to wait for archived documents on which Dify holds its lock.
         :param poll_interval: Seconds between two tries while waiting; the first ones come sooner.

@@ -7,7 +7,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dify.exceptions import DifyAccessError, DifyAuthenticationError, DifyError, DifyRequestError
+from airflow_provider_dify.exceptions import (
+    DifyAccessError,
+    DifyAuthenticationError,
+    DifyError,
+    DifyInputError,
+    DifyRequestError,
+)
 from airflow_provider_dify.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
 from airflow_provider_dify.hooks.connection import key_advice
 from airflow_provider_dify.hooks.documents import DocumentVerbs
@@ -16,7 +22,7 @@ from airflow_provider_dify.hooks.metadata import MetadataVerbs
 from airflow_provider_dify.hooks.releasing import ReleaseVerbs
 from airflow_provider_dify.hooks.retrieval import RetrievalVerbs
 from airflow_provider_dify.hooks.syncing import SyncVerbs
-from airflow_provider_dify.knowledge import api, inputs
+from airflow_provider_dify.knowledge import api, bases, inputs
 from airflow_provider_dify.knowledge.documents import Dataset
 from airflow_provider_dify.knowledge.retries import Retries, retrying
 from airflow_provider_dify.transport.settings import Settings
@@ -79,15 +85,21 @@ class DifyHook(DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs, Retrieva
                 self.run(api.dataset_page(1, limit=1))
         return client.server_version
 
-    def get_dataset(self, dataset_id: str) -> Dataset:
-        """Read a knowledge base.
+    def get_dataset(self, dataset_id: str | None = None, *, dataset_name: str | None = None) -> Dataset:
+        """Read a knowledge base, or find it by its name.
 
         https://docs.dify.ai/api-reference/knowledge-bases/get-knowledge-base
 
         :param dataset_id: UUID of the knowledge base.
+        :param dataset_name: Instead of it, its name, which exactly one that the key opens must have.
         :return: The knowledge base.
+        :raises DifyInputError: Not one knowledge base has the name.
         :raises DifyNotFoundError: The key opens no such knowledge base.
         """
+        if dataset_name is not None:
+            if dataset_id is not None:
+                raise DifyInputError("Give dataset_id or dataset_name, not both.")
+            return self.run(bases.find(dataset_name))
         return self.run(api.get_dataset(inputs.canonical_id(dataset_id, "dataset_id")))
 
     def list_datasets(self, *, keyword: str | None = None) -> Iterator[Dataset]:
@@ -100,7 +112,8 @@ class DifyHook(DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs, Retrieva
         :raises DifyAccessError: The key is bound to some knowledge bases.
         :raises DifyListChangedError: The list kept changing while it was read, and may lack some.
         """
-        return self._pages(lambda page, limit: api.dataset_page(page, keyword=keyword, limit=limit))
+        part = inputs.text(keyword, "keyword") if keyword else None
+        return self._pages(lambda page, limit: api.dataset_page(page, keyword=part, limit=limit))
 
     def test_connection(self) -> tuple[bool, str]:
         """Prove the key with the smallest read.

@@ -8,6 +8,7 @@ from airflow_provider_dify.hooks.deleting import DeletionVerbs
 from airflow_provider_dify.hooks.selecting import Filters
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import ActionName, Document
+from airflow_provider_dify.knowledge.guards import OF_SELECTED
 from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT, IndexingReport, IndexingWait
 from airflow_provider_dify.knowledge.report import StatusReport
 from airflow_provider_dify.knowledge.status import StatusChange
@@ -24,7 +25,7 @@ class DocumentVerbs(DeletionVerbs):
         *,
         filters: Filters | None = None,
         max_documents: int | None = None,
-        max_share: float | None = None,
+        max_share: float | None = OF_SELECTED,
         dry_run: bool = False,
         batch_size: int = 100,
         wait_for_completion: bool = True,
@@ -44,7 +45,8 @@ class DocumentVerbs(DeletionVerbs):
         :param action: ``enable``, ``disable``, ``archive`` or ``un_archive``.
         :param filters: Instead of ids, what the documents have to be; see :meth:`select_documents`. At least one.
         :param max_documents: Change nothing where more documents than this are meant.
-        :param max_share: Change nothing where more than this part of the knowledge base is meant, such as ``0.1``.
+        :param max_share: Change nothing where more than this part of the knowledge base is meant, such as ``0.1``;
+            ``None``: any. The default is only for what filters select.
         :param dry_run: Whether to look and to plan only; what would be changed is ``not_attempted`` in the report.
         :param batch_size: How many documents one request names at most.
         :param wait_for_completion: Whether to wait until search follows, and not only for the flags.

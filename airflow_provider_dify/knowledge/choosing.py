@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.flow import Flow, Note
-from airflow_provider_dify.knowledge.guards import Guard
+from airflow_provider_dify.knowledge.guards import Guard, ShareOfSelected
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.report import Outcome
 from airflow_provider_dify.knowledge.selecting import EVERYTHING, Selection, select
@@ -59,6 +59,8 @@ class Choice:
         :raises DifyInputError: Something of this makes no sense, there are both ids and filters, or the filters have no
             condition: they would select the whole knowledge base.
         """
+        if filters is None and isinstance(max_share, ShareOfSelected):
+            max_share = None
         guard = Guard(max_documents, max_share)
         if filters is None:
             return cls(_checked(document_ids), guard=guard)

@@ -11,7 +11,8 @@ from datetime import date, datetime, timedelta, timezone
 from typing import TypeAlias
 
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.knowledge.inputs import is_finite, is_storable, show, without_keys
+from airflow_provider_dify.knowledge.hints import why
+from airflow_provider_dify.knowledge.inputs import as_text, is_finite, is_storable, show, without_keys
 
 #: A point in time: an ISO text, an age such as ``90d``, an object, or seconds since the epoch.
 Moment: TypeAlias = str | float | date | datetime | timedelta
@@ -25,7 +26,6 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].+)?")
 _EARLIEST, _LATEST = 946_684_800, 4_102_444_800
 #: The last second that a date can tell.
 _END_OF_TIME = 253_402_300_799
-_TRUTHS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def mapping(value: object, parameter: str) -> dict[str, object]:
     if not isinstance(found, Mapping) or not all(isinstance(key, str) for key in found):
         raise DifyInputError(
             f"{parameter} must be a mapping such as {{'status': 'archived'}}, or a text that holds one, "
-            f"not {show(value)}."
+            f"not {show(value)}.{why(value)}"
         )
     return dict(found)
 
@@ -84,7 +84,7 @@ def moment(value: object, now: float, parameter: str) -> float:
     if at is None:
         raise DifyInputError(
             f"{parameter} must be a date or a time such as 2026-01-31 or 2026-01-31T12:00:00+01:00 (UTC where it names "
-            f"no zone), an age such as 90d, 12h, 30m or 2w, or seconds since 1970, not {show(value)}."
+            f"no zone), an age such as 90d, 12h, 30m or 2w, or seconds since 1970, not {show(value)}.{why(value)}"
         )
     return min(max(0.0, at), _END_OF_TIME)
 
@@ -107,25 +107,16 @@ def span(after: object, before: object, now: float, parameter: str) -> Span:
 
 
 def texts(value: object, parameter: str) -> tuple[str, ...]:
-    """Return the texts that a list, or one text, holds.
+    """Return the texts that a list, or one text, holds; a template may have rendered them as numbers or dates.
 
     :raises DifyInputError: There is none, or one of them is empty or no text that Dify can store.
     """
-    items = _several(value)
+    items = [as_text(item) for item in _several(value)]
     found = tuple(item for item in items if isinstance(item, str) and item.strip() and is_storable(item))
-    if not found or len(found) < len(items):
-        raise DifyInputError(f"{parameter} must be a text that is not empty, or a list of such, not {show(value)}.")
-    return found
-
-
-def truth(value: object, parameter: str) -> bool:
-    """Return a truth value, which a template may have rendered as ``True`` or ``false``.
-
-    :raises DifyInputError: It is none.
-    """
-    found = _TRUTHS.get(value.strip().lower()) if isinstance(value, str) else value
-    if not isinstance(found, bool):
-        raise DifyInputError(f"{parameter} must be true or false, not {show(value)}.")
+    if not found or len(found) < len(items) or any("{{" in item for item in found):
+        raise DifyInputError(
+            f"{parameter} must be a text that is not empty, or a list of such, not {show(value)}.{why(value)}"
+        )
     return found
 
 
@@ -136,7 +127,7 @@ def count(value: object, parameter: str) -> int:
     """
     found = int(value) if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,18}\s*", value) else value
     if isinstance(found, bool) or not isinstance(found, int) or found < 0:
-        raise DifyInputError(f"{parameter} must be a whole number of at least 0, not {show(value)}.")
+        raise DifyInputError(f"{parameter} must be a whole number of at least 0, not {show(value)}.{why(value)}")
     return found
 
 
@@ -172,7 +163,8 @@ def _is_same(found: object, wanted: MetadataValue) -> bool:
 
 def _metadata_values(value: object, parameter: str) -> tuple[MetadataValue, ...]:
     wanted: list[MetadataValue] = []
-    for item in _several(value):
+    for one in _several(value):
+        item = one if isinstance(one, (int, float)) else as_text(one)
         if not (item is None or isinstance(item, (str, int, float))) or isinstance(item, bool):
             break
         if isinstance(item, (int, float)) and not is_finite(item):

@@ -16,6 +16,7 @@ from airflow_provider_dify.knowledge import answers, inputs
 from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.documents import Dataset
 from airflow_provider_dify.knowledge.flow import JSON, Content, Flow, Request, Upload
+from airflow_provider_dify.knowledge.hints import why
 
 #: Of a longer name Dify keeps the beginning, and the document would not be found by its name again.
 LONGEST_NAME = 200
@@ -98,13 +99,27 @@ class DocumentOptions:
             inputs.choice(self.indexing_technique, IndexingTechnique, "indexing_technique")
         if self.doc_form is not None:
             inputs.choice(self.doc_form, DocumentForm, "doc_form")
-        if not isinstance(self.process_rule, Mapping | None):
+        rule = self.process_rule
+        if not isinstance(rule, Mapping | None) or not inputs.is_json(rule and dict(rule)):
             raise DifyInputError(
                 'process_rule must be a mapping such as {"mode": "automatic"}, or a text that holds one, '
-                f"not {inputs.show(self.process_rule)}."
+                f"not {inputs.show(rule)}.{why(rule)}"
             )
-        if not isinstance(self.doc_language, str | None):
-            raise DifyInputError(f"doc_language must be a text, not {inputs.show(self.doc_language)}.")
+        language = self.doc_language
+        if language is not None and not (isinstance(language, str) and inputs.is_storable(language)):
+            raise DifyInputError(f"doc_language must be a text, not {inputs.show(language)}.")
+
+    @classmethod
+    def checked(cls, value: object) -> DocumentOptions:
+        """Return the options that somebody gave, or the usual ones for ``None``.
+
+        :raises DifyInputError: It is something else.
+        """
+        if value is None:
+            return cls()
+        if not isinstance(value, cls):
+            raise DifyInputError(f"options must be DocumentOptions, not {inputs.show(value)}.")
+        return value
 
     def for_dataset(self, dataset: Dataset) -> DocumentOptions:
         """Fill in what the knowledge base decides.

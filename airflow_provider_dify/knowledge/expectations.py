@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.flow import JSON
+from airflow_provider_dify.knowledge.hints import did_you_mean, why
 from airflow_provider_dify.knowledge.names import canonical
 from airflow_provider_dify.knowledge.retrieval import MOST_HITS, Hit, check_query, check_score, check_top_k
 
@@ -135,9 +136,10 @@ def questions(
     found = inputs.literal(value)
     if isinstance(found, str) and found.strip().startswith(("[", "{")):
         raise DifyInputError(f"queries looks like a list or a mapping but is none: {inputs.show(value)}.")
+    found = inputs.as_text(found)
     items = [found] if isinstance(found, (str, Mapping)) else found
-    if not isinstance(items, Iterable) or isinstance(items, bytes):
-        raise DifyInputError(f"queries must be a list of texts or mappings, not {inputs.show(value)}.")
+    if not isinstance(items, Iterable) or isinstance(items, (bytes, bytearray)):
+        raise DifyInputError(f"queries must be a list of texts or mappings, not {inputs.show(value)}.{why(value)}")
     defaults = {"expect": expect, "top_k": top_k, "min_score": min_score}
     if expect is not None:
         _expectations(expect, "expect")
@@ -192,32 +194,38 @@ def _expectations(given: object, parameter: str) -> tuple[Expectation, ...]:
 def _id(value: object, parameter: str) -> str:
     try:
         return inputs.canonical_id(value, parameter)
-    except DifyInputError as error:
-        error.add("To name a document otherwise, write {'name': 'guide*'} or {'metadata': {'source_id': 'crm'}}.")
-        raise
+    except DifyInputError:
+        raise DifyInputError(
+            f"{parameter} is not a UUID: {inputs.show(value)}.{why(value)} To name a document otherwise, write "
+            "{'name': 'guide*'} or {'metadata': {'source_id': 'crm'}}."
+        ) from None
 
 
 def _pattern(value: object, parameter: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise DifyInputError(f"{parameter} must be a pattern for names, not {inputs.show(value)}.")
-    return canonical(value)
+    text = inputs.as_text(value)
+    if not isinstance(text, str) or not text.strip():
+        raise DifyInputError(f"{parameter} must be a pattern for names, not {inputs.show(value)}.{why(value)}")
+    return canonical(text)
 
 
 def _metadata(value: object, parameter: str) -> dict[str, JSON]:
     if not isinstance(value, Mapping) or not value or not all(isinstance(name, str) for name in value):
         raise DifyInputError(f"{parameter} must map names of metadata fields to values, not {inputs.show(value)}.")
-    for name, wanted in value.items():
+    found = {name: one if isinstance(one, (int, float)) else inputs.as_text(one) for name, one in value.items()}
+    for name, wanted in found.items():
         if isinstance(wanted, bool) or not isinstance(wanted, (str, int, float)):
             raise DifyInputError(
                 f"{parameter}[{inputs.show(name)}] must be a text or a number, not {inputs.show(wanted)}."
             )
-    return dict(value)
+    return found
 
 
 def _refuse_unknown(value: Mapping[object, object], known: tuple[str, ...], parameter: str) -> None:
     for key in value:
         if key not in known:
-            raise DifyInputError(f"{parameter} has the key {inputs.show(key)}; it may have {', '.join(known)}.")
+            raise DifyInputError(
+                f"{parameter} has the key {inputs.show(key)}; it may have {', '.join(known)}.{did_you_mean(key, known)}"
+            )
 
 
 def _equal(wanted: JSON, present: JSON) -> bool:

@@ -8,6 +8,14 @@ from airflow_provider_dify.exceptions import DifyGuardError, DifyInputError
 from airflow_provider_dify.knowledge import inputs
 
 
+class ShareOfSelected(float):
+    """A share that is only for documents which filters select: who names documents one by one means them."""
+
+
+#: Filters that select more than this part of a knowledge base are taken for a mistake unless somebody says otherwise.
+OF_SELECTED = ShareOfSelected(0.5)
+
+
 @dataclass(frozen=True)
 class Guard:
     """How many documents of a knowledge base may be touched.
@@ -22,9 +30,11 @@ class Guard:
 
     def __post_init__(self) -> None:
         if self.max_documents is not None:
-            inputs.whole_number(self.max_documents, "max_documents")
-        if self.max_share is not None and inputs.number(self.max_share, "max_share") > 1:
-            raise DifyInputError(f"max_share must be a part of all documents, at most 1, not {self.max_share!r}.")
+            object.__setattr__(self, "max_documents", inputs.whole_number(self.max_documents, "max_documents"))
+        if self.max_share is not None:
+            object.__setattr__(self, "max_share", inputs.number(self.max_share, "max_share"))
+        if self.max_share is not None and self.max_share > 1:
+            raise DifyInputError(f"max_share must be a part of all documents, at most 1, not {self.max_share:g}.")
 
     def check(self, number: int, total: int | None = None, *, what: str = "selected") -> None:
         """Raise where too many documents are meant.
@@ -45,5 +55,6 @@ class Guard:
 def _text(of_all: str, what: str, guard: str, allowed: str) -> str:
     return (
         f"{of_all} documents are {what}, and {guard} allows {allowed}. Nothing was changed. Look at what is "
-        f"{what} (DifyListDocumentsOperator, or dry_run=True); narrow it, or raise {guard} if so many are meant."
+        f"{what} (DifyListDocumentsOperator, or dry_run=True); narrow it, or raise {guard}, or set it to None, if "
+        "so many are meant."
     )

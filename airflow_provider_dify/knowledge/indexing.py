@@ -21,6 +21,7 @@ from airflow_provider_dify.exceptions import (
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import IndexingState
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.hints import why
 from airflow_provider_dify.knowledge.packing import pack_ids, unpack_ids
 from airflow_provider_dify.knowledge.progress import Progress, Waits
 from airflow_provider_dify.knowledge.proof import ProvenBy, SearchProof
@@ -338,12 +339,12 @@ def require_one(batch: object, document_ids: object) -> None:
 
 
 def _batch(value: object) -> str:
-    # Where Airflow renders templates as native objects, digits become a number.
-    text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    given = inputs.as_text(value)
+    text = given.strip() if isinstance(given, str) else ""
     if not re.fullmatch(r"[0-9]+", text):
         raise DifyInputError(
-            f"batch is not the name of a batch: {inputs.show(value)}. It is the text of 20 digits that Dify answers "
-            "the creation of documents with. For the id of a document, use document_ids."
+            f"batch is not the name of a batch: {inputs.show(value)}.{why(value)} It is the text of 20 digits that "
+            "Dify answers the creation of documents with. For the id of a document, use document_ids."
         )
     return text
 

@@ -66,7 +66,7 @@ class Ingestion:
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
         #: What happens to a document of the same name.
         self.if_exists = inputs.choice(if_exists, IfExists, "if_exists")
-        self._options = options or DocumentOptions()
+        self._options = DocumentOptions.checked(options)
         self._hash_field = None if hash_field is None else check_name(hash_field, "hash_field")
         reserved = {self._hash_field: "the digests (hash_field)"} if self._hash_field else {}
         self._metadata = check_own_values(metadata, reserved)
@@ -82,7 +82,8 @@ class Ingestion:
         #: The documents that are being indexed.
         self.watch = self._delivery.watch
         self._prove_by = inputs.choice(prove_by, ProvenBy, "prove_by")
-        self._arrival = Arrival(self.dataset_id, self._prove_by, poll_interval=poll_interval)
+        pause = inputs.number(poll_interval, "poll_interval")
+        self._arrival = Arrival(self.dataset_id, self._prove_by, poll_interval=pause)
 
     def report(self) -> IngestReport:
         """Return what has become of each content so far; at any moment, whole and consistent."""

@@ -8,10 +8,12 @@ import re
 import sys
 import uuid
 from collections.abc import Iterable, Mapping
+from datetime import date
 from enum import Enum
 from typing import TypeVar
 
 from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.knowledge.hints import did_you_mean, is_a_name, why
 from airflow_provider_dify.knowledge.masks import without_url_secrets
 
 E = TypeVar("E", bound=Enum)
@@ -24,6 +26,11 @@ _KEY = re.compile(
     r"(dataset-|app-|(?<![A-Za-z0-9])ds-)[A-Za-z0-9]{16,}"
     r"|((?<![A-Za-z0-9])(?:dat|ds-|app)[a-z-]*(?:\.{3}|\u2026))[A-Za-z0-9]{4,}"
 )
+_DECIMAL = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})(e[+-]?\d{1,3})?", re.IGNORECASE | re.ASCII)
+_WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+_TRUTHS = {"true": True, "false": False}
+#: An id without its dashes has 32 characters, which may all be digits.
+_SMALLEST_ID = 10**31
 
 
 def canonical_id(value: object, parameter: str) -> str:
@@ -33,18 +40,30 @@ def canonical_id(value: object, parameter: str) -> str:
     """
     if isinstance(value, uuid.UUID):
         return str(value)
-    text = value.strip() if isinstance(value, str) else ""
+    given = as_text(value)
+    text = given.strip() if isinstance(given, str) else ""
     if "knowledge-fs/" in text:
         raise DifyInputError(
             f"{parameter} is of a knowledge base for agents ('/knowledge-fs'): {show(value)}. That kind has an API of "
             "its own that this provider does not speak: give the id of a classic knowledge base."
         )
     if not _UUID.fullmatch(text):
-        raise DifyInputError(
-            f"{parameter} is not a UUID: {show(value)}. Take the id from the address of the page in Dify "
-            "or from an API answer; it looks like 5cd7dc6a-e446-4696-ad00-30036e58194e."
-        )
+        raise DifyInputError(f"{parameter} is not a UUID: {show(value)}.{_advice(value, text, parameter)}")
     return str(uuid.UUID(text))
+
+
+def _advice(value: object, text: str, parameter: str) -> str:
+    """Say what to do about something that is no id."""
+    if hint := why(value):
+        return hint
+    if not is_a_name(text) or without_keys(text) != text:
+        return (
+            " Take the id from the address of the page in Dify or from an API answer; "
+            "it looks like 5cd7dc6a-e446-4696-ad00-30036e58194e."
+        )
+    if parameter == "dataset_id":
+        return f" To find a knowledge base by its name, give dataset_name={show(text)}."
+    return f' To find documents by name, give filters={{"name": {show(text)}}}, here or to DifyListDocumentsOperator.'
 
 
 def canonical_ids(value: object, parameter: str = "document_ids") -> tuple[str, ...]:
@@ -58,8 +77,8 @@ def canonical_ids(value: object, parameter: str = "document_ids") -> tuple[str, 
     ids = tuple(dict.fromkeys(canonical_id(item, f"{parameter}[{n}]") for n, item in enumerate(items)))
     if not ids:
         raise DifyInputError(
-            f"{parameter} holds no id: {show(value)}. Where a run without documents is normal, skip the task, "
-            "for example with a short circuit before it."
+            f"{parameter} holds no id: {show(value)}.{why(value)} Where a run without documents is normal, skip the "
+            "task, for example with a short circuit before it."
         )
     return ids
 
@@ -69,60 +88,118 @@ def choice(value: object, options: type[E], parameter: str) -> E:
 
     :raises DifyInputError: It names none.
     """
-    try:
-        return options(value)
-    except ValueError:
-        names = ", ".join(str(option.value) for option in options)
-        raise DifyInputError(f"{parameter} must be one of {names}, not {show(value)}.") from None
+    if isinstance(value, (str, options)):
+        try:
+            return options(value)
+        except ValueError:
+            pass
+    names = [str(option.value) for option in options]
+    hint = did_you_mean(value, names) or why(value)
+    raise DifyInputError(f"{parameter} must be one of {', '.join(names)}, not {show(value)}.{hint}")
 
 
 def choices(value: object, options: type[E], parameter: str) -> frozenset[E]:
-    """Return the members that a collection, or one name, names.
+    """Return the members that a collection names, or a text: one name, or what a template makes of a collection.
 
     :raises DifyInputError: One of them is unknown.
     """
-    items = [value] if isinstance(value, (str, Enum)) else _items(value, parameter)
+    found = literal(value)
+    if isinstance(found, str) and found.strip().startswith("("):
+        found = literal(f"[{found.strip()[1:-1]}]")
+    if isinstance(found, str) and not isinstance(found, Enum):
+        found = [part.strip() for part in found.split(",") if part.strip()] or [found]
+    items = [found] if isinstance(found, Enum) else _items(found, parameter)
     return frozenset(choice(item, options, parameter) for item in items)
 
 
 def number(value: object, parameter: str, *, minimum: float = 0.0) -> float:
-    """Return a finite number above a minimum.
+    """Return a finite number above a minimum, which a template may have rendered as a text.
 
     :raises DifyInputError: It is not one.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not is_finite(value) or value <= minimum:
-        raise DifyInputError(f"{parameter} must be a number above {minimum:g}, not {show(value)}.")
-    return float(value)
+    found = _number(value)
+    if found is None or found <= minimum:
+        raise DifyInputError(f"{parameter} must be a number above {minimum:g}, not {show(value)}.{why(value)}")
+    return found
 
 
 def number_or_zero(value: object, parameter: str) -> float:
-    """Return a finite number of at least 0.
+    """Return a finite number of at least 0, which a template may have rendered as a text.
 
     :raises DifyInputError: It is not one.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not is_finite(value) or value < 0:
-        raise DifyInputError(f"{parameter} must be a number of at least 0, not {show(value)}.")
+    found = _number(value)
+    if found is None or found < 0:
+        raise DifyInputError(f"{parameter} must be a number of at least 0, not {show(value)}.{why(value)}")
+    return found
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not is_finite(value):
+        return None
     return float(value)
 
 
 def whole_number(value: object, parameter: str, *, minimum: int = 1) -> int:
-    """Return a whole number of at least a minimum.
+    """Return a whole number of at least a minimum, which a template may have rendered as a text.
 
     :raises DifyInputError: It is not one.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise DifyInputError(f"{parameter} must be a whole number of at least {minimum}, not {show(value)}.")
-    return value
+    found = int(value) if isinstance(value, str) and _WHOLE.fullmatch(value.strip()) else value
+    if isinstance(found, bool) or not isinstance(found, int) or not minimum <= found <= sys.maxsize:
+        raise DifyInputError(
+            f"{parameter} must be a whole number of at least {minimum}, not {show(value)}.{why(value)}"
+        )
+    return found
 
 
 def flag(value: object, parameter: str) -> bool:
-    """Return a truth value; a text such as "false" would count as true.
+    """Return a truth value, which a template may have rendered as ``True`` or ``false``.
 
     :raises DifyInputError: It is none.
     """
-    if not isinstance(value, bool):
-        raise DifyInputError(f"{parameter} must be True or False, not {show(value)}.")
+    found = _TRUTHS.get(value.strip().lower()) if isinstance(value, str) else value
+    if not isinstance(found, bool):
+        raise DifyInputError(f"{parameter} must be True or False, not {show(value)}.{why(value)}")
+    return found
+
+
+def as_text(value: object) -> object:
+    """Return a value as the text that it was before Airflow rendered templates as native objects.
+
+    That makes a number of "2024". Anything but a number, a date or a UUID is returned as it is.
+    """
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, (int, float, uuid.UUID)) and not isinstance(value, (bool, Enum)):
+        try:
+            return str(value)
+        except ValueError:  # of so many digits that Python shows none
+            return value
     return value
+
+
+def text(value: object, parameter: str, what: str = "a text that is not empty") -> str:
+    """Return a text that Dify can store, which a template may have rendered as a number or a date.
+
+    :param what: What it should be, for the error.
+    :raises DifyInputError: It is none.
+    """
+    found = as_text(value)
+    if not isinstance(found, str) or not found.strip() or not is_storable(found):
+        raise DifyInputError(f"{parameter} must be {what}, not {show(value)}.{why(value)}")
+    return found
+
+
+def is_json(value: object) -> bool:
+    """Whether a value can be sent as JSON."""
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def is_finite(value: float) -> bool:
@@ -158,8 +235,10 @@ def literal(value: object) -> object:
 def _items(value: object, parameter: str) -> list[object]:
     if isinstance(value, uuid.UUID):
         return [value]
-    if isinstance(value, (bytes, Mapping)) or not isinstance(value, Iterable):
-        raise DifyInputError(f"{parameter} must be a list or a string, not {show(value)}.")
+    if isinstance(value, int) and _SMALLEST_ID <= value < 10 * _SMALLEST_ID:
+        return [value]
+    if isinstance(value, (bytes, bytearray, Mapping)) or not isinstance(value, Iterable):
+        raise DifyInputError(f"{parameter} must be a list or a string, not {show(value)}.{why(value)}")
     return list(value)
 
 
@@ -182,5 +261,9 @@ def without_keys(text: str) -> str:
 
 def show(value: object) -> str:
     """Return a value for the text of an error: short, and without what looks like an API key."""
-    text = without_keys(repr(value))
+    try:
+        shown = repr(value)
+    except Exception:  # noqa: BLE001 - too deep, too many digits, or whatever an object of the user's does
+        shown = f"<{type(value).__name__}>"
+    text = without_keys(shown)
     return text if len(text) <= 100 else text[:100] + "…"

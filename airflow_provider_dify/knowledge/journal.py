@@ -17,6 +17,7 @@ from airflow_provider_dify.exceptions import DifyError, DifyInputError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Document, Flags
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
+from airflow_provider_dify.knowledge.hints import why
 from airflow_provider_dify.knowledge.metadata import MetadataChange
 from airflow_provider_dify.knowledge.metadata_fields import Value
 from airflow_provider_dify.knowledge.packing import pack_ids, unpack_ids
@@ -151,11 +152,11 @@ def _words(flags: Flags) -> str:
 
 
 def _text(value: object, parameter: str) -> str:
-    # Where Airflow renders templates as native objects, digits become a number.
-    given = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    given = inputs.as_text(value)
     text = given.strip() if isinstance(given, str) else ""
     if not text or len(text) > _LONGEST or _SEPARATOR.strip() in text or not text.isprintable():
         raise DifyInputError(
             f"{parameter} must be a text of at most {_LONGEST} characters without '|', not {inputs.show(value)}."
+            f"{why(value)}"
         )
     return inputs.without_keys(text)

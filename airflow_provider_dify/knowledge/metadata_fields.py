@@ -12,7 +12,8 @@ from airflow_provider_dify.exceptions import DifyInputError, DifyRequestError
 from airflow_provider_dify.knowledge import answers
 from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
-from airflow_provider_dify.knowledge.inputs import is_finite, is_storable, literal, show
+from airflow_provider_dify.knowledge.hints import why
+from airflow_provider_dify.knowledge.inputs import as_text, is_finite, is_storable, literal, show
 
 #: A value to set; ``None`` takes the present one away.
 Value: TypeAlias = "str | int | float | datetime | None"
@@ -121,8 +122,11 @@ def check_name(name: object, parameter: str) -> str:
 
     :raises DifyInputError: No field of documents can have that name.
     """
+    given, name = name, as_text(name)
     if not isinstance(name, str) or not name.strip() or not is_storable(name):
-        raise DifyInputError(f"{parameter} holds something that is no name of a metadata field: {show(name)}.")
+        raise DifyInputError(
+            f"{parameter} holds something that is no name of a metadata field: {show(given)}.{why(given)}"
+        )
     if name in BUILT_IN:
         raise DifyInputError(
             f"{parameter} names '{name}', which is a built-in field: Dify fills it itself. Choose another name."
@@ -140,7 +144,7 @@ def check_names(value: object, parameter: str) -> list[str]:
 
     :raises DifyInputError: No field of documents can have one of them.
     """
-    found = literal(value)
+    found = as_text(literal(value))
     items = [] if found is None else [found] if isinstance(found, str) else found
     if not isinstance(items, Iterable) or isinstance(items, (bytes, Mapping)):
         raise DifyInputError(f"{parameter} must be a list of names of metadata fields, not {show(value)}.")
@@ -153,7 +157,9 @@ def check_values(values: object, parameter: str) -> dict[str, Value]:
     :raises DifyInputError: There is none, or one that no field takes.
     """
     if not isinstance(values, Mapping) or not values:
-        raise DifyInputError(f"{parameter} must map names of metadata fields to values, not {show(values)}.")
+        raise DifyInputError(
+            f"{parameter} must map names of metadata fields to values, not {show(values)}.{why(values)}"
+        )
     checked: dict[str, Value] = {}
     for name, value in values.items():
         checked[check_name(name, parameter)] = value

@@ -9,6 +9,8 @@ from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
 _SECONDS_BETWEEN_NOTES = 10.0
 #: So often is a reason to wait that does not change repeated.
 _SECONDS_BETWEEN_REASONS = 60.0
+#: Nobody waits shorter or longer between two looks, whatever was asked for: it would be a flood, or never end.
+_SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 86_400.0
 
 
 class Waits:
@@ -21,7 +23,7 @@ class Waits:
     """
 
     def __init__(self, longest: float, first: float = 0.5) -> None:
-        self._longest = longest
+        self._longest = longest = min(max(longest, _SHORTEST_WAIT), _LONGEST_WAIT)
         self._first = first
         self._next = 0.0
         self._looked_at: float | None = None

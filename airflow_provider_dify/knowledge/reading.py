@@ -15,6 +15,8 @@ from airflow_provider_dify.knowledge.flow import Flow
 _PAGE_COST = 8
 #: A list that changes while it is read may cost as many pages as this many undisturbed readings.
 _MOST_SWEEPS = 3
+#: After so many pages in a row that bring nothing new, the list is given up: its count promises what it does not have.
+_MOST_FRUITLESS = 50
 #: How many new items a page brings at least, on average, if nothing changes.
 _USUAL_GAIN = 80
 #: A page repeats at most this many items that have been read before.
@@ -64,6 +66,7 @@ class Pager(Generic[T]):
         self._last = False
         self._pages = 0
         self._most_pages = 0
+        self._fruitless = 0
 
     def take(self, page: api.Page[T]) -> list[T]:
         """Take what a page holds; return what of it is new.
@@ -75,6 +78,7 @@ class Pager(Generic[T]):
         self._pages += 1
         self._most_pages = self._most_pages or _MOST_SWEEPS * (page.total // _USUAL_GAIN + 2)
         new = [item for item in page.items if item.id not in self._seen]
+        self._fruitless = 0 if new else self._fruitless + 1
         if start and len(new) == len(page.items):
             new = []
             self._go_back(moved=before - page.total)
@@ -104,7 +108,7 @@ class Pager(Generic[T]):
 
     def _turn_over(self) -> None:
         """Choose the page that goes on farthest of those that begin with items that were read before."""
-        if self._pages >= self._most_pages:
+        if self._pages >= self._most_pages or self._fruitless >= _MOST_FRUITLESS:
             raise DifyListChangedError(
                 "The list kept changing while it was read, so some that belong in it may be missing. Try again when "
                 "fewer documents are being created, deleted or changed at the same time. "

@@ -70,7 +70,9 @@ class ReleaseOptions:
         inputs.choice(self.until, Until, "until")
         tolerate = tuple(sorted(one.value for one in inputs.choices(self.tolerate, Tolerable, "tolerate")))
         object.__setattr__(self, "tolerate", tolerate)
-        inputs.flag(self.dry_run, "dry_run")
+        object.__setattr__(self, "dry_run", inputs.flag(self.dry_run, "dry_run"))
+        if isinstance(self.queries, Iterable) and not isinstance(self.queries, (str, bytes, Mapping)):
+            object.__setattr__(self, "queries", list(self.queries))
 
     @property
     def pace(self) -> Pace:

@@ -174,17 +174,16 @@ def retrieve(
 
 
 def check_query(value: object, parameter: str) -> str:
-    """Return what is searched for.
+    """Return what is searched for; a template may have rendered it as a number or a date.
 
     :raises DifyInputError: Dify would refuse it.
     """
-    if not isinstance(value, str) or not value.strip() or not inputs.is_storable(value):
-        raise DifyInputError(f"{parameter} must be a text to search for, not {inputs.show(value)}.")
-    if len(value) > LONGEST_QUERY:
+    text = inputs.text(value, parameter, "a text to search for")
+    if len(text) > LONGEST_QUERY:
         raise DifyInputError(
-            f"{parameter} has {len(value)} characters, {inputs.show(value)}; Dify takes at most {LONGEST_QUERY}."
+            f"{parameter} has {len(text)} characters, {inputs.show(text)}; Dify takes at most {LONGEST_QUERY}."
         )
-    return value
+    return text
 
 
 def check_top_k(value: object, parameter: str) -> int:
@@ -203,9 +202,13 @@ def check_score(value: object, parameter: str) -> float:
 
     :raises DifyInputError: It is none.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+    try:
+        score = inputs.number_or_zero(value, parameter)
+    except DifyInputError:
+        score = -1.0
+    if not 0 <= score <= 1:
         raise DifyInputError(f"{parameter} must be a number from 0 to 1, not {inputs.show(value)}.")
-    return float(value)
+    return score
 
 
 def check_method(value: object) -> SearchMethod | None:

@@ -14,6 +14,7 @@ from airflow_provider_dify.knowledge import api, conditions, inputs
 from airflow_provider_dify.knowledge.conditions import ALWAYS, MetadataValue, Span
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import Flow
+from airflow_provider_dify.knowledge.hints import did_you_mean
 from airflow_provider_dify.knowledge.names import canonical, same_in_all_forms
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import Pager
@@ -66,7 +67,8 @@ class Selection:
         prefix = f"{parameter}." if parameter else ""
         for key, value in given.items():
             if key not in _KEYS:
-                raise DifyInputError(f"{prefix}{inputs.without_keys(key)[:50]} is unknown; {_known(parameter)}.")
+                hint = did_you_mean(key, _KEYS)
+                raise DifyInputError(f"{prefix}{inputs.without_keys(key)[:50]} is unknown; {_known(parameter)}.{hint}")
             if value is None:
                 raise DifyInputError(f"{prefix}{key} is null: leave it out where nothing is meant by it.")
         read = _Reader(given, now, prefix)
@@ -77,8 +79,8 @@ class Selection:
             created=read.span("created"),
             updated=read.span("updated"),
             metadata=read.value("metadata", conditions.metadata) or {},
-            enabled=read.value("enabled", conditions.truth),
-            archived=read.value("archived", conditions.truth),
+            enabled=read.value("enabled", inputs.flag),
+            archived=read.value("archived", inputs.flag),
             max_hits=read.max_hits(),
         )
 
@@ -107,7 +109,7 @@ class Selection:
         return (
             (not self.statuses or document.display_status in self.statuses)
             and (not self.names or any(fnmatchcase(document.name, pattern) for pattern in self.names))
-            and (self.keyword is None or _like(self.keyword).search(document.name) is not None)
+            and (self.keyword is None or _is_like(self.keyword, document.name))
             and document.created_at in self.created
             and (self.updated.before is None or document.created_at < self.updated.before)
             and all(conditions.is_one_of(document.metadata.get(n), wanted) for n, wanted in self.metadata.items())
@@ -173,7 +175,7 @@ class _Reader:
         return conditions.span(after, before, self._now, self._prefix + name)
 
     def max_hits(self) -> int | None:
-        if (never := self.value("never_retrieved", conditions.truth)) is None:
+        if (never := self.value("never_retrieved", inputs.flag)) is None:
             return self.value("max_hits", conditions.count)
         if not never or "max_hits" in self._given:
             raise DifyInputError(
@@ -259,8 +261,20 @@ def _known(parameter: str) -> str:
     return f"the keys of {parameter} are {', '.join(_KEYS)}"
 
 
+def _is_like(keyword: str, name: str) -> bool:
+    """Whether a keyword fits as Dify's database takes it: ``%`` for any text, ``_`` for any character.
+
+    Part by part: one regular expression with many ``%`` could take for ever.
+    """
+    at = 0
+    for part in keyword.split("%"):
+        found = _part(part).search(name, at)
+        if not found:
+            return False
+        at = found.end()
+    return True
+
+
 @lru_cache
-def _like(keyword: str) -> re.Pattern[str]:
-    """The keyword as Dify's database takes it: ``%`` for any text, ``_`` for any character."""
-    wildcards = {"%": ".*", "_": "."}
-    return re.compile("".join(wildcards.get(char) or re.escape(char) for char in keyword), re.DOTALL)
+def _part(part: str) -> re.Pattern[str]:
+    return re.compile("".join("." if char == "_" else re.escape(char) for char in part), re.DOTALL)

@@ -36,9 +36,9 @@ class Pace:
     prove_by: str = ProvenBy.SEARCH.value
 
     def __post_init__(self) -> None:
-        inputs.whole_number(self.batch_size, "batch_size")
-        inputs.number(self.poll_interval, "poll_interval")
-        inputs.flag(self.repair, "repair")
+        object.__setattr__(self, "batch_size", inputs.whole_number(self.batch_size, "batch_size"))
+        object.__setattr__(self, "poll_interval", inputs.number(self.poll_interval, "poll_interval"))
+        object.__setattr__(self, "repair", inputs.flag(self.repair, "repair"))
         inputs.choice(self.prove_by, ProvenBy, "prove_by")
 
 

@@ -95,7 +95,7 @@ class Sync:
         self._retire = inputs.choice(retire, Retire, "retire")
         self._adopt = inputs.flag(adopt, "adopt")
         self._guard = guard or Guard()
-        self._options = options or DocumentOptions()
+        self._options = DocumentOptions.checked(options)
         self._dry_run = inputs.flag(dry_run, "dry_run")
         self._sources = _by_name(sources)
         self._entries: list[SyncEntry] = []
@@ -176,6 +176,7 @@ class Sync:
         entries, expected = self.report().entries, self._delivery.expected
         digests = [expected.get(entry.document_id or "") for entry in entries]
         return {
+            "dataset_id": self.dataset_id,
             "entries": [[entry.outcome.value, entry.to_json()] for entry in entries],
             "digests": [digest and digest[:_DIGEST_KEPT] for digest in digests],
             "active": self.active,
@@ -361,13 +362,12 @@ class Sync:
 
 
 def _checked_name(value: object) -> str:
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise DifyInputError(f"sync_source must be a name, a text that is not empty, not {inputs.show(value)}.")
-    if inputs.without_keys(value) != value:  # documents would bear it
+    name = inputs.text(value, "sync_source", "a name, a text that is not empty")
+    if inputs.without_keys(name) != name:  # documents would bear it
         raise DifyInputError(
-            f"sync_source holds a password, or what looks like an API key: {inputs.show(value)}. Give another name."
+            f"sync_source holds a password, or what looks like an API key: {inputs.show(name)}. Give another name."
         )
-    return value.strip()
+    return name.strip()
 
 
 def _by_name(sources: Sequence[Source]) -> dict[str, Source]:

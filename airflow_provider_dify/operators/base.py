@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow_provider_dify import assets, events
 from airflow_provider_dify.events import REPORT_KEY
+from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.get_provider_info import DEFAULT_CONN_ID
+from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.links.console import DifyDocumentLink, DifyKnowledgeBaseLink, console_links
 
 if TYPE_CHECKING:
@@ -22,7 +24,21 @@ if TYPE_CHECKING:
 else:
     _Task = object
 
+S = TypeVar("S")
+
 __all__ = ["DEFAULT_CONN_ID", "REPORT_KEY", "KnowledgeBaseTask", "Touched"]
+
+
+#: Stands for a knowledge base that is still to be found.
+_ANY_ID = "00000000-0000-4000-8000-000000000000"
+#: How each number and switch is read that may be a text, as a template renders it.
+_GUARDS: Mapping[str, Callable[[Any, str], object]] = {
+    "timeout": inputs.number,
+    "_dry_run": inputs.flag,
+    "poll_interval": inputs.number,
+    "stall_timeout": lambda value, name: None if value is None else inputs.number(value, name),
+    "batch_size": inputs.whole_number,
+}
 
 
 @dataclass(frozen=True)
@@ -53,6 +69,8 @@ class KnowledgeBaseTask(_Task):
     """
 
     dify_conn_id: str
+    dataset_id: str | None = None
+    dataset_name: str | None = None
     operator_extra_links: Collection[BaseOperatorLink] = (DifyKnowledgeBaseLink(), DifyDocumentLink())
     #: Whether a task of this kind changes its knowledge base; for OpenLineage.
     writes: ClassVar[bool] = True
@@ -64,6 +82,36 @@ class KnowledgeBaseTask(_Task):
     def shows_links(self) -> bool:
         """Whether the links are there: not in a task that ended before it knew its knowledge base."""
         return self._touched is not None
+
+    def read_guards(self) -> None:
+        """Take the parameters that a template may have rendered as texts for what they mean.
+
+        :raises DifyInputError: One of them makes no sense.
+        """
+        for name in vars(self).keys() & _GUARDS.keys():
+            setattr(self, name, _GUARDS[name](getattr(self, name), name.removeprefix("_")))
+
+    def in_knowledge_base(self, make: Callable[[Any], S]) -> S:
+        """Return what is made for the id of the task's knowledge base, which may be given by its name.
+
+        :param make: Makes it. It is called before anything is sent, so that it can check everything else.
+        :raises DifyInputError: Something makes no sense, or not one knowledge base has the name.
+        """
+        for name, value in list(vars(self).items()):
+            if isinstance(value, Iterator):  # it can be read only once
+                setattr(self, name, list(value))
+        if self.dataset_name is None:
+            return make(self.dataset_id)
+        if self.dataset_id is not None:
+            raise DifyInputError(
+                f"Give dataset_id or dataset_name, not both: {inputs.show(self.dataset_id)} and "
+                f"{inputs.show(self.dataset_name)}."
+            )
+        from airflow_provider_dify.hooks.dify import DifyHook
+
+        make(_ANY_ID)
+        with DifyHook(self.dify_conn_id) as hook:
+            return make(hook.get_dataset(dataset_name=self.dataset_name).id)
 
     def open_hook(self, context: Context, dataset_id: str, document_ids: Sequence[str] | None = ()) -> DifyHook:
         """Return a hook for a knowledge base, and show the links to it.

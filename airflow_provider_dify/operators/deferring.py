@@ -12,6 +12,8 @@ from airflow_provider_dify.transport import clock as clocks
 
 #: Seconds that a trigger may take beyond the timeout of its task, and for each document that it has to read.
 _GRACE, _GRACE_EACH = 120.0, 0.1
+#: Seconds that Airflow waits for a trigger at most: it adds them to the time of day, which has an end.
+LONGEST_DEFERRAL = 10 * 365 * 86_400.0
 
 
 class Defers(Protocol):
@@ -42,7 +44,7 @@ def seconds_left(started: float, timeout: float) -> float:
 
 def patience(left: float, documents: int) -> timedelta:
     """Return the timeout for a trigger: it ends by itself, with a report; this is for one that does not."""
-    return timedelta(seconds=left + _GRACE + _GRACE_EACH * documents)
+    return timedelta(seconds=min(left + _GRACE + _GRACE_EACH * documents, LONGEST_DEFERRAL))
 
 
 def defer_until_indexed(

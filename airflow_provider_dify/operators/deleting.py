@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.choosing import Choice
 from airflow_provider_dify.knowledge.deleting import Deletion
+from airflow_provider_dify.knowledge.guards import OF_SELECTED
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 from airflow_provider_dify.transport import clock as clocks
 
@@ -31,16 +31,20 @@ class DifyDocumentDeleteOperator(KnowledgeBaseTask, BaseOperator):
     .. seealso:: https://docs.dify.ai/api-reference/documents/delete-document
 
     :param dataset_id: UUID of the knowledge base. (templated)
+    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
+        more request, and a key that may list knowledge bases. (templated)
     :param document_ids: UUIDs of the documents: a list, one id, the output of another task, or a string that renders to
         a JSON list or to ids separated by commas or white space. (templated)
     :param filters: Instead of ids, what the documents have to be, such as ``{"status": "archived", "updated_before":
         "90d"}``: at least one parameter of :meth:`DifyHook.list_documents`, or a text that renders to such a mapping.
         They are selected once, when the task begins; a retry selects anew, what is left. (templated)
-    :param max_documents: Fail, and delete nothing, where more documents than this are meant.
+    :param max_documents: Fail, and delete nothing, where more documents than this are meant. (templated)
     :param max_share: Fail, and delete nothing, where more than this part of all documents is meant, such as ``0.1``.
+        The default, one half, is only for what filters select; ``None``: any. (templated)
     :param dry_run: Whether to look and to plan only: nothing is deleted, and what would be is ``not_attempted`` in the
-        report, which then has ``"dry_run": true``.
+        report, which then has ``"dry_run": true``. (templated)
     :param timeout: Seconds to wait for archived documents on which Dify holds its lock. That can last 600 s.
+        (templated)
     :param poll_interval: Seconds between two tries while waiting; the first ones come sooner.
     :param dify_conn_id: Id of the Airflow Connection. (templated)
     :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, a list of ids for each outcome
@@ -51,17 +55,21 @@ class DifyDocumentDeleteOperator(KnowledgeBaseTask, BaseOperator):
     :raises DifyError: Dify could not be asked.
     """
 
-    template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "document_ids", "filters")
+    template_fields: Sequence[str] = (
+        "dify_conn_id", "dataset_id", "dataset_name", "document_ids", "filters", "max_documents", "max_share",
+        "_dry_run", "timeout",
+    )  # fmt: skip
     ui_color = "#ffd6d6"
 
     def __init__(
         self,
         *,
-        dataset_id: str,
+        dataset_id: str | None = None,
+        dataset_name: str | None = None,
         document_ids: Iterable[str] | str | None = None,
         filters: Mapping[str, Any] | str | None = None,
         max_documents: int | None = None,
-        max_share: float | None = None,
+        max_share: float | None = OF_SELECTED,
         dry_run: bool = False,
         timeout: float = 900.0,
         poll_interval: float = 10.0,
@@ -70,6 +78,7 @@ class DifyDocumentDeleteOperator(KnowledgeBaseTask, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.dataset_id = dataset_id
+        self.dataset_name = dataset_name
         self.document_ids = document_ids
         self.filters = filters
         self.max_documents = max_documents
@@ -82,8 +91,8 @@ class DifyDocumentDeleteOperator(KnowledgeBaseTask, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the documents, and return the report."""
-        deletion = self._deletion()
-        seconds = inputs.number(self.timeout, "timeout")
+        self.read_guards()
+        deletion, seconds = self.in_knowledge_base(self._deletion), self.timeout
         self.log.info(
             "%sDelete %s of Dify dataset %s; waiting up to %g s for what is busy.",
             "Dry run, nothing is changed: " if self._dry_run else "",
@@ -115,7 +124,7 @@ class DifyDocumentDeleteOperator(KnowledgeBaseTask, BaseOperator):
             self.log.warning("Killed. What was deleted so far stays deleted:")
             self._stop()
 
-    def _deletion(self) -> Deletion:
+    def _deletion(self, dataset_id: str) -> Deletion:
         choice = Choice.of(
             self.document_ids,
             self.filters,
@@ -123,7 +132,7 @@ class DifyDocumentDeleteOperator(KnowledgeBaseTask, BaseOperator):
             max_documents=self.max_documents,
             max_share=self.max_share,
         )
-        return Deletion(self.dataset_id, choice, poll_interval=self.poll_interval, dry_run=self._dry_run)
+        return Deletion(dataset_id, choice, poll_interval=self.poll_interval, dry_run=self._dry_run)
 
     def _publish(self, deletion: Deletion, context: Context) -> None:
         report = deletion.report()

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.choosing import Choice
+from airflow_provider_dify.knowledge.guards import OF_SELECTED
 from airflow_provider_dify.knowledge.report import Outcome, StatusReport, attention, tolerated
 from airflow_provider_dify.knowledge.status import StatusChange
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, KnowledgeBaseTask
@@ -34,6 +35,8 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
     .. seealso:: https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
 
     :param dataset_id: UUID of the knowledge base. (templated)
+    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
+        more request, and a key that may list knowledge bases. (templated)
     :param document_ids: UUIDs of the documents: a list, one id, the output of another task, or a string that renders to
         a JSON list or to ids separated by commas or white space. (templated)
     :param filters: Instead of ids, what the documents have to be, such as ``{"status": "available", "created_before":
@@ -42,10 +45,11 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
         of the selection (archiving what is ``available``), it finds only those that were not changed before, and its
         report is about these. (templated)
     :param action: ``enable``, ``disable``, ``archive`` or ``un_archive``. (templated)
-    :param max_documents: Fail, and change nothing, where more documents than this are meant.
+    :param max_documents: Fail, and change nothing, where more documents than this are meant. (templated)
     :param max_share: Fail, and change nothing, where more than this part of all documents is meant, such as ``0.1``.
+        The default, one half, is only for what filters select; ``None``: any. (templated)
     :param dry_run: Whether to look and to plan only: nothing is changed, and what would be is ``not_attempted`` in the
-        report, which then has ``"dry_run": true``.
+        report, which then has ``"dry_run": true``. (templated)
     :param dify_conn_id: Id of the Airflow Connection. (templated)
     :param batch_size: How many documents one request names at most.
     :param wait_for_completion: Whether to wait until search follows, and not only for the flags.
@@ -60,10 +64,10 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
         them when it brings the document back; ``DifyRollbackOperator`` disables them again by the report. It takes one
         read for each of these documents.
     :param timeout: Seconds to wait for documents that are busy, being indexed, or not yet in step with search. Dify's
-        lock on a document can last 600 s.
+        lock on a document can last 600 s. (templated)
     :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
     :param tolerate: Outcomes that shall not fail the task, such as ``("missing",)``. Where filters select the
-        documents, one that is deleted after that is ``missing`` and fails nothing.
+        documents, one that is deleted after that is ``missing`` and fails nothing. (templated)
     :param deferrable: Whether to wait in the triggerer instead of on the worker.
     :return: The report as plain JSON: ``dataset_id``, ``action``, ``counts`` by outcome, a list of ids for each outcome
         (``changed``, ``unchanged``, ``missing``, ``refused``, ``not_ready``, ``busy``, ``reverted``, ``lagging``,
@@ -76,18 +80,22 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
     :raises DifyError: Dify could not be asked.
     """
 
-    template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "document_ids", "filters", "action")
+    template_fields: Sequence[str] = (
+        "dify_conn_id", "dataset_id", "dataset_name", "document_ids", "filters", "action", "max_documents", "max_share",
+        "_dry_run", "tolerate", "timeout",
+    )  # fmt: skip
     ui_color = "#d6e4ff"
 
     def __init__(
         self,
         *,
-        dataset_id: str,
+        dataset_id: str | None = None,
+        dataset_name: str | None = None,
         document_ids: Iterable[str] | str | None = None,
         filters: Mapping[str, Any] | str | None = None,
         action: str,
         max_documents: int | None = None,
-        max_share: float | None = None,
+        max_share: float | None = OF_SELECTED,
         dry_run: bool = False,
         dify_conn_id: str = DEFAULT_CONN_ID,
         batch_size: int = 100,
@@ -103,6 +111,7 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.dataset_id = dataset_id
+        self.dataset_name = dataset_name
         self.document_ids = document_ids
         self.filters = filters
         self.action = action
@@ -123,8 +132,8 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the documents, and return the report."""
-        change = self._status_change()
-        seconds = inputs.number(self.timeout, "timeout")
+        self.read_guards()
+        change, seconds = self.in_knowledge_base(self._status_change), self.timeout
         self.log.info(
             "%s%s %s of Dify dataset %s, in batches of %d; waiting up to %g s%s.",
             "Dry run, nothing is changed: " if self._dry_run else "",
@@ -198,7 +207,7 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
             kwargs={"report": report, "document_ids": list(change.document_ids)},
         )
 
-    def _status_change(self) -> StatusChange:
+    def _status_change(self, dataset_id: str) -> StatusChange:
         choice = Choice.of(
             self.document_ids,
             self.filters,
@@ -207,7 +216,7 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
             max_share=self.max_share,
         )
         return StatusChange(
-            self.dataset_id, choice, self.action, tolerate=self.tolerate, dry_run=self._dry_run, **self._options()
+            dataset_id, choice, self.action, tolerate=self.tolerate, dry_run=self._dry_run, **self._options()
         )
 
     def _tolerated(self) -> frozenset[Outcome]:

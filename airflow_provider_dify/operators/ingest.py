@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from enum import Enum
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
@@ -14,7 +15,6 @@ from airflow_provider_dify.exceptions import (
     DifyIndexingError,
     DifyIndexingStalled,
     DifyIndexingTimeout,
-    DifyInputError,
 )
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.arrival import Arrival
@@ -35,7 +35,13 @@ from airflow_provider_dify.transport import clock as clocks
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-_INDEXING = ("wait", "defer", "none")
+
+class Indexing(str, Enum):
+    """Where to wait for indexing."""
+
+    WAIT = "wait"
+    DEFER = "defer"
+    NONE = "none"
 
 
 class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
@@ -54,6 +60,8 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
     .. seealso:: https://docs.dify.ai/api-reference/documents/create-document-by-file
 
     :param dataset_id: UUID of the knowledge base. (templated)
+    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
+        more request, and a key that may list knowledge bases. (templated)
     :param source: What becomes documents, one or a list of: a path or an URL (``s3://``, ``gs://``, ``file://``: what
         ``ObjectStoragePath`` opens) of a file, of a folder (its files, not those in folders below), or with wildcards
         (``**`` for folders below); a path object; ``{"name": ..., "text": ...}``; ``{"path": ..., "name": ...}``. A
@@ -65,8 +73,9 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
         another document, called like ``report (3f2a91c0).md`` by its content, beside the old one. ``for_release``: the
         same, and where that document is there and out of use, as after a release that was rolled back, it is taken as
         it is; ``new_version`` refuses that. (templated)
-    :param indexing: ``wait`` for it on the worker, ``defer`` the waiting to the triggerer, or ``none``. The default
-        follows ``operators.default_deferrable``.
+    :param indexing: ``wait`` for it on the worker, ``defer`` the waiting to the triggerer, or ``none``. ``None``: as
+        ``deferrable`` says.
+    :param deferrable: Whether to wait in the triggerer instead of on the worker, unless ``indexing`` says otherwise.
     :param process_rule: How Dify cleans and cuts the text, as its API takes it; by default, the latest rule of the
         knowledge base. One with parent-child chunks needs a ``parent_mode`` in it. (templated)
     :param doc_form: ``text_model``, ``hierarchical_model`` or ``qa_model``; the knowledge base's own by default.
@@ -84,7 +93,7 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
     :param follow_links: Whether links in a folder or a pattern may lead out of it.
     :param allow_empty: Whether it is no failure where a source, or one of several, holds nothing, as an empty folder
         does, or a pattern that fits no file.
-    :param timeout: Seconds for all of it, waiting for the indexing included.
+    :param timeout: Seconds for all of it, waiting for the indexing included. (templated)
     :param poll_interval: Seconds between two looks at the indexing; the first looks come sooner.
     :param stall_timeout: Seconds in which no document moves a step, after which waiting is given up; ``None``: never.
     :param prove_by: What proves that documents have entered search. ``search``: search returned them; documents that
@@ -92,7 +101,7 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
         shows up among Dify's recent queries, costs an embedding in a high-quality knowledge base, and counts against
         the request limit of Dify Cloud. ``segments``: only that their segments are enabled, which Dify also shows for
         documents whose keywords it has lost.
-    :param tolerate: Outcomes that shall not fail the task, such as ``("invalid",)``.
+    :param tolerate: Outcomes that shall not fail the task, such as ``("invalid",)``. (templated)
     :param dify_conn_id: Id of the Airflow Connection. (templated)
     :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, ``document_ids`` of what ended well,
         ``old_document_ids`` for which these stand, and ``documents`` with ``name``, ``source``, ``outcome``
@@ -108,17 +117,20 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
     """
 
     template_fields: Sequence[str] = (
-        "dify_conn_id", "dataset_id", "source", "if_exists", "process_rule", "metadata", "exclude", "encoding",
+        "dify_conn_id", "dataset_id", "dataset_name", "source", "if_exists", "process_rule", "metadata", "exclude",
+        "encoding", "tolerate", "timeout",
     )  # fmt: skip
     ui_color = "#d6e4ff"
 
     def __init__(
         self,
         *,
-        dataset_id: str,
+        dataset_id: str | None = None,
+        dataset_name: str | None = None,
         source: Any,
         if_exists: str = "update",
-        indexing: str = "defer" if conf.getboolean("operators", "default_deferrable", fallback=False) else "wait",
+        indexing: str | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         process_rule: Mapping[str, Any] | None = None,
         doc_form: str | None = None,
         doc_language: str | None = None,
@@ -141,9 +153,10 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.dataset_id = dataset_id
+        self.dataset_name = dataset_name
         self.source = source
         self.if_exists = if_exists
-        self.indexing = indexing
+        self.indexing = ("defer" if deferrable else "wait") if indexing is None else indexing
         self.process_rule = process_rule
         self.doc_form = doc_form
         self.doc_language = doc_language
@@ -166,9 +179,15 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ingest the contents, and return the report."""
-        seconds = inputs.number(self.timeout, "timeout")
+        self.read_guards()
+        ingestion, seconds = self.in_knowledge_base(self._ingestion), self.timeout
         tolerated = self._tolerated()
-        ingestion = self._ingestion()
+        self.log.info(
+            "Ingesting %d contents into Dify dataset %s; a document of the same name %s.",
+            len(ingestion.report().documents),
+            ingestion.dataset_id,
+            ingestion.if_exists.describe(),
+        )
         started = clocks.clock.time()
         with self.open_hook(context, ingestion.dataset_id) as hook:
             deadline = hook.deadline(seconds)
@@ -208,6 +227,7 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
         :param active: The documents that were being indexed.
         :param started: When the task began, in seconds since the epoch.
         """
+        self.read_guards()
         before = IngestReport.from_json(report)
         error = error_of_indexing(event)
         if error and not isinstance(error, (DifyIndexingError, DifyIndexingTimeout)):
@@ -239,9 +259,9 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
             self.log.warning("Killed. What is with Dify already stays there:")
             self._stop()
 
-    def _ingestion(self) -> Ingestion:
-        if self.indexing not in _INDEXING:
-            raise DifyInputError(f"indexing must be one of {', '.join(_INDEXING)}, not {self.indexing!r}.")
+    def _ingestion(self, dataset_id: str) -> Ingestion:
+        inputs.choice(self.indexing, Indexing, "indexing")
+        self._tolerated()
         sources = resolve(
             self.source,
             max_file_size=self.max_file_size,
@@ -250,8 +270,8 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
             encoding=self.encoding,
             follow_links=self.follow_links,
         )
-        ingestion = Ingestion(
-            self.dataset_id,
+        return Ingestion(
+            dataset_id,
             sources,
             if_exists=self.if_exists,
             options=self._options(),
@@ -262,13 +282,6 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
             stall_timeout=self.stall_timeout,
             prove_by=self.prove_by,
         )
-        self.log.info(
-            "Ingesting %d contents into Dify dataset %s; a document of the same name %s.",
-            len(sources),
-            ingestion.dataset_id,
-            ingestion.if_exists.describe(),
-        )
-        return ingestion
 
     def _arrival(self, dataset_id: str) -> Arrival:
         return Arrival(dataset_id, inputs.choice(self.prove_by, ProvenBy, "prove_by"), poll_interval=self.poll_interval)

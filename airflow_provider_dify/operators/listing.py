@@ -37,12 +37,14 @@ class DifyListDocumentsOperator(KnowledgeBaseTask, BaseOperator):
     .. seealso:: https://docs.dify.ai/api-reference/documents/list-documents
 
     :param dataset_id: UUID of the knowledge base. (templated)
+    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
+        more request, and a key that may list knowledge bases. (templated)
     :param filters: What the documents have to be: parameters of :meth:`DifyHook.list_documents`, such as ``{"status":
         "archived", "metadata": {"team": "support"}}``, or a text that renders to such a mapping. ``None``, or an empty
         one: every document. (templated)
     :param batches_of: Return lists of at most so many ids each. Airflow expands over 1,024 of them unless its
         ``[core] max_map_length`` says otherwise.
-    :param max_documents: Fail where more documents than this fit.
+    :param max_documents: Fail where more documents than this fit. (templated)
     :param fail_if_empty: Whether to fail where no document fits; otherwise the list is empty.
     :param dify_conn_id: Id of the Airflow Connection. (templated)
     :return: A list of ids or, with ``batches_of``, a list of such lists.
@@ -51,14 +53,15 @@ class DifyListDocumentsOperator(KnowledgeBaseTask, BaseOperator):
     :raises DifyError: Dify could not be asked.
     """
 
-    template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "filters")
+    template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "dataset_name", "filters", "max_documents")
     ui_color = "#d6e4ff"
     writes = False
 
     def __init__(
         self,
         *,
-        dataset_id: str,
+        dataset_id: str | None = None,
+        dataset_name: str | None = None,
         filters: Mapping[str, Any] | str | None = None,
         batches_of: int | None = None,
         max_documents: int | None = None,
@@ -68,6 +71,7 @@ class DifyListDocumentsOperator(KnowledgeBaseTask, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.dataset_id = dataset_id
+        self.dataset_name = dataset_name
         self.filters = filters
         self.batches_of = batches_of
         self.max_documents = max_documents
@@ -76,11 +80,11 @@ class DifyListDocumentsOperator(KnowledgeBaseTask, BaseOperator):
 
     def execute(self, context: Context) -> list[str] | list[list[str]]:
         """Select the documents, and return their ids."""
-        dataset_id = inputs.canonical_id(self.dataset_id, "dataset_id")
         selection = Selection.parse({} if self.filters is None else self.filters, clocks.clock.time())
         size = None if self.batches_of is None else inputs.whole_number(self.batches_of, "batches_of")
         guard = Guard(self.max_documents)
         fail_if_empty = inputs.flag(self.fail_if_empty, "fail_if_empty")
+        dataset_id = self.in_knowledge_base(lambda given: inputs.canonical_id(given, "dataset_id"))
         self.log.info("Listing the documents of Dify dataset %s: %s.", dataset_id, selection.describe())
         with self.open_hook(context, dataset_id) as hook:
             selected = hook.run(select(dataset_id, selection, Progress(hook.deadline(0))))

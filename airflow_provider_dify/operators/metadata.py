@@ -29,6 +29,8 @@ class DifyDocumentMetadataOperator(KnowledgeBaseTask, BaseOperator):
     .. seealso:: https://docs.dify.ai/api-reference/metadata/update-document-metadata-in-batch
 
     :param dataset_id: UUID of the knowledge base. (templated)
+    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
+        more request, and a key that may list knowledge bases. (templated)
     :param document_ids: UUIDs of the documents: a list, one id, the output of another task, or a string that renders to
         a JSON list or to ids separated by commas or white space. (templated)
     :param values: The values by the name of their field, or a string that renders to a JSON object: text, numbers, or
@@ -37,8 +39,8 @@ class DifyDocumentMetadataOperator(KnowledgeBaseTask, BaseOperator):
     :param clear: Names of fields whose values are taken away. (templated)
     :param dify_conn_id: Id of the Airflow Connection. (templated)
     :param batch_size: How many documents one request names at most.
-    :param timeout: Seconds to wait for documents whose metadata somebody else is changing.
-    :param tolerate: Outcomes that shall not fail the task, such as ``("missing",)``.
+    :param timeout: Seconds to wait for documents whose metadata somebody else is changing. (templated)
+    :param tolerate: Outcomes that shall not fail the task, such as ``("missing",)``. (templated)
     :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, a list of ids for each outcome
         (``changed``, ``unchanged``, ``missing``, ``failed``, ``not_attempted``), ``created_fields``, and ``errors`` by
         id.
@@ -49,14 +51,17 @@ class DifyDocumentMetadataOperator(KnowledgeBaseTask, BaseOperator):
     :raises DifyError: Dify could not be asked.
     """
 
-    template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "document_ids", "values", "clear")
+    template_fields: Sequence[str] = (
+        "dify_conn_id", "dataset_id", "dataset_name", "document_ids", "values", "clear", "tolerate", "timeout",
+    )  # fmt: skip
     template_fields_renderers = {"values": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#d6e4ff"
 
     def __init__(
         self,
         *,
-        dataset_id: str,
+        dataset_id: str | None = None,
+        dataset_name: str | None = None,
         document_ids: Iterable[str] | str,
         values: Mapping[str, Value] | str | None = None,
         clear: Iterable[str] | str | None = None,
@@ -68,6 +73,7 @@ class DifyDocumentMetadataOperator(KnowledgeBaseTask, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.dataset_id = dataset_id
+        self.dataset_name = dataset_name
         self.document_ids = document_ids
         self.values = values
         self.clear = clear
@@ -79,15 +85,8 @@ class DifyDocumentMetadataOperator(KnowledgeBaseTask, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the metadata, and return the report."""
-        change = MetadataChange.same_for_all(
-            self.dataset_id,
-            self.document_ids,
-            self.values,
-            clear=self.clear,
-            batch_size=self.batch_size,
-            tolerate=self.tolerate,
-        )
-        seconds = inputs.number(self.timeout, "timeout")
+        self.read_guards()
+        change, seconds = self.in_knowledge_base(self._change), self.timeout
         self.log.info(
             "Metadata of %d documents of Dify dataset %s: %s, in batches of %d.",
             len(change.values),
@@ -118,6 +117,16 @@ class DifyDocumentMetadataOperator(KnowledgeBaseTask, BaseOperator):
         if self._stop is not None:
             self.log.warning("Killed. What was changed so far stays as it is:")
             self._stop()
+
+    def _change(self, dataset_id: str) -> MetadataChange:
+        return MetadataChange.same_for_all(
+            dataset_id,
+            self.document_ids,
+            self.values,
+            clear=self.clear,
+            batch_size=self.batch_size,
+            tolerate=self.tolerate,
+        )
 
     def _publish(self, report: MetadataReport, context: Context) -> None:
         counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT
 from airflow_provider_dify.knowledge.journal import Version
 from airflow_provider_dify.knowledge.manifest import Manifest, ReleaseState
@@ -57,6 +56,8 @@ class DifyReleaseOperator(SwitchingOperator):
     .. seealso:: https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
 
     :param dataset_id: UUID of the knowledge base. (templated)
+    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
+        more request, and a key that may list knowledge bases. (templated)
     :param document_ids: The new documents: UUIDs as a list or a string, or the return value of a
         ``DifyDocumentIngestOperator``. (templated)
     :param replaces: What they replace. UUIDs; filters, such as ``{"metadata": {"source": "handbook"}}``, which never
@@ -72,12 +73,15 @@ class DifyReleaseOperator(SwitchingOperator):
         old documents are still found then. (templated)
     :param until: ``retire``: all of it. ``enable``: only bring the new ones in; another task with the same channel and
         release goes on from there.
-    :param max_documents: Fail, and change nothing, where more documents than this are to be replaced.
+    :param max_documents: Fail, and change nothing, where more documents than this are to be replaced. (templated)
     :param max_share: Fail, and change nothing, where more than this part of all documents is to be replaced.
+        (templated)
     :param tolerate: ``("missing",)``: old documents that are not there fail nothing. Those that filters select do not.
-    :param dry_run: Whether to look and to plan only.
+        (templated)
+    :param dry_run: Whether to look and to plan only. (templated)
     :param timeout: Seconds for all of it, waiting for the indexing included; there is as much again to undo it. Dify's
         lock on a document can last 600 s. An ``execution_timeout`` of the task should leave room for both.
+        (templated)
     :param stall_timeout: Seconds in which no indexing moves, after which it fails; ``None``: never.
     :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
     :param batch_size: How many documents one request names at most.
@@ -104,7 +108,8 @@ class DifyReleaseOperator(SwitchingOperator):
     """
 
     template_fields: Sequence[str] = (
-        "dify_conn_id", "dataset_id", "document_ids", "replaces", "retire", "channel", "release", "queries",
+        "dify_conn_id", "dataset_id", "dataset_name", "document_ids", "replaces", "retire", "channel", "release",
+        "queries", "max_documents", "max_share", "tolerate", "_dry_run", "timeout",
     )  # fmt: skip
     template_fields_renderers = {"queries": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#d6e4ff"
@@ -113,7 +118,8 @@ class DifyReleaseOperator(SwitchingOperator):
     def __init__(
         self,
         *,
-        dataset_id: str,
+        dataset_id: str | None = None,
+        dataset_name: str | None = None,
         document_ids: Iterable[str] | Mapping[str, Any] | str,
         replaces: Iterable[str] | Mapping[str, Any] | str | None = None,
         retire: str = "archive",
@@ -137,6 +143,7 @@ class DifyReleaseOperator(SwitchingOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.dataset_id = dataset_id
+        self.dataset_name = dataset_name
         self.document_ids = document_ids
         self.replaces = replaces
         self.retire = retire
@@ -160,6 +167,7 @@ class DifyReleaseOperator(SwitchingOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Carry out the release, and return the manifest."""
+        self.read_guards()
         release = self._of(context)
         self.log.info(
             "%sRelease %s of Dify dataset %s: %d documents replace %s; waiting up to %g s.",
@@ -173,6 +181,9 @@ class DifyReleaseOperator(SwitchingOperator):
         return self._run(release, context)
 
     def _of(self, context: Context) -> Release:
+        return self.in_knowledge_base(lambda dataset_id: self._release_in(dataset_id, context))
+
+    def _release_in(self, dataset_id: str, context: Context) -> Release:
         if self.replaces == PREVIOUS_RELEASE and not self._own_channel and _map_index(context) >= 0:
             raise DifyInputError(
                 "channel must be given where a mapped task replaces the previous_release: each instance needs one of "
@@ -188,7 +199,7 @@ class DifyReleaseOperator(SwitchingOperator):
         options = ReleaseOptions(
             retire=self.retire,
             until=self.until,
-            queries=self.queries if self.queries is None or isinstance(self.queries, str) else list(self.queries),
+            queries=self.queries,
             tolerate=self.tolerate,
             dry_run=self._dry_run,
             stall_timeout=self.stall_timeout,
@@ -198,7 +209,6 @@ class DifyReleaseOperator(SwitchingOperator):
             prove_by=self.prove_by,
         )
         version = Version.of(self.channel, self.release, replacement.new)
-        inputs.number(self.timeout, "timeout")
 
         def keep() -> None:
             # Airflow bears no call from within another one, so a kill has no report to leave meanwhile.
@@ -206,7 +216,7 @@ class DifyReleaseOperator(SwitchingOperator):
             self._save(release.report(), context)
             self._stop = stop
 
-        release = Release(self.dataset_id, replacement, version, options, before=self._kept(context), keep=keep)
+        release = Release(dataset_id, replacement, version, options, before=self._kept(context), keep=keep)
         return release
 
     def _kept(self, context: Context) -> Manifest | None:

@@ -47,6 +47,8 @@ class DifyRetrievalCheckOperator(KnowledgeBaseTask, BaseOperator):
         )
 
     :param dataset_id: UUID of the knowledge base. (templated)
+    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
+        more request, and a key that may list knowledge bases. (templated)
     :param queries: What to ask: a list of texts of at most 250 characters, or of mappings with ``query`` and any of
         ``expect``, ``expect_not``, ``top_k`` and ``min_score``; or a string that renders to such a list. An expectation
         is an id, or a mapping with any of ``id``, ``name`` (a pattern such as ``guide*``) and ``metadata`` (values by
@@ -60,6 +62,7 @@ class DifyRetrievalCheckOperator(KnowledgeBaseTask, BaseOperator):
         the knowledge base's own. (templated)
     :param dify_conn_id: Id of the Airflow Connection. (templated)
     :param timeout: Seconds in which queries that fail are asked again, as search may lag behind a change; 0: ask once.
+        (templated)
     :param poll_interval: Seconds between two looks; the first looks come sooner.
     :param on_failure: ``fail``: the task fails; ``report``: it stays green, and what follows reads the report.
     :return: The report as plain JSON: ``dataset_id``, ``passed``, ``counts`` (``passed`` and ``failed``),
@@ -72,7 +75,9 @@ class DifyRetrievalCheckOperator(KnowledgeBaseTask, BaseOperator):
     :raises DifyError: Dify could not be asked.
     """
 
-    template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "queries", "expect", "search_method")
+    template_fields: Sequence[str] = (
+        "dify_conn_id", "dataset_id", "dataset_name", "queries", "expect", "search_method", "timeout",
+    )  # fmt: skip
     template_fields_renderers = {"queries": "json", "expect": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#d6e4ff"
     writes = False
@@ -80,7 +85,8 @@ class DifyRetrievalCheckOperator(KnowledgeBaseTask, BaseOperator):
     def __init__(
         self,
         *,
-        dataset_id: str,
+        dataset_id: str | None = None,
+        dataset_name: str | None = None,
         queries: Iterable[str | Mapping[str, Any]] | str,
         expect: Iterable[str | Mapping[str, Any]] | Mapping[str, Any] | str | None = None,
         top_k: int = 5,
@@ -94,6 +100,7 @@ class DifyRetrievalCheckOperator(KnowledgeBaseTask, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.dataset_id = dataset_id
+        self.dataset_name = dataset_name
         self.queries = queries
         self.expect = expect
         self.top_k = top_k
@@ -107,17 +114,9 @@ class DifyRetrievalCheckOperator(KnowledgeBaseTask, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask the queries, and return the report."""
-        check = RetrievalCheck(
-            self.dataset_id,
-            self.queries,
-            expect=self.expect,
-            top_k=self.top_k,
-            min_score=self.min_score,
-            search_method=self.search_method,
-            poll_interval=self.poll_interval,
-        )
         on_failure = inputs.choice(self.on_failure, OnFailure, "on_failure")
         seconds = inputs.number_or_zero(self.timeout, "timeout")
+        check = self.in_knowledge_base(self._check)
         self.log.info("Asking Dify dataset %s %d queries.", check.dataset_id, len(check))
         with self.open_hook(context, check.dataset_id) as hook:
             hook.get_conn()
@@ -136,6 +135,17 @@ class DifyRetrievalCheckOperator(KnowledgeBaseTask, BaseOperator):
         """Send nothing more."""
         if self._stop is not None:
             self._stop()
+
+    def _check(self, dataset_id: str) -> RetrievalCheck:
+        return RetrievalCheck(
+            dataset_id,
+            self.queries,
+            expect=self.expect,
+            top_k=self.top_k,
+            min_score=self.min_score,
+            search_method=self.search_method,
+            poll_interval=self.poll_interval,
+        )
 
     def _publish(self, report: RetrievalReport, context: Context) -> None:
         passed = len(report.answers) - len(report.failing)

@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, conf
 
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.manifest import Manifest, flags_to_json
+from airflow_provider_dify.knowledge.release_options import Tolerable
 from airflow_provider_dify.knowledge.rollback import Rollback
 from airflow_provider_dify.knowledge.rollback_report import RollbackReport
 from airflow_provider_dify.knowledge.switching import Pace
@@ -38,9 +39,9 @@ class DifyRollbackOperator(SwitchingOperator):
         ``DifyRollbackOperator``, or a ``DifyDocumentStatusOperator``, as a mapping or a string. (templated)
     :param allow_empty: Whether the task is skipped where there is no manifest, since what was to be taken back did not
         run. For a task that runs when another one before it has failed.
-    :param tolerate: ``("missing",)``: documents that are gone fail nothing.
+    :param tolerate: ``("missing",)``: documents that are gone fail nothing. (templated)
     :param timeout: Seconds to wait for documents that are busy or not yet in step with search. Dify's lock can last
-        600 s.
+        600 s. (templated)
     :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
     :param batch_size: How many documents one request names at most.
     :param prove_by: What proves that documents have entered search. ``search``: search returned them; documents that
@@ -59,7 +60,7 @@ class DifyRollbackOperator(SwitchingOperator):
     :raises DifyError: Dify could not be asked.
     """
 
-    template_fields: Sequence[str] = ("dify_conn_id", "manifest")
+    template_fields: Sequence[str] = ("dify_conn_id", "manifest", "tolerate", "timeout")
     template_fields_renderers = {"manifest": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#ffe8cc"
     noun = "rollback"
@@ -91,7 +92,8 @@ class DifyRollbackOperator(SwitchingOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Carry out the rollback, and return the report."""
-        if self.allow_empty and self.manifest in (None, "", "None"):
+        self.read_guards()
+        if inputs.flag(self.allow_empty, "allow_empty") and self.manifest in (None, "", "None"):
             raise AirflowSkipException("There is no manifest: what was to be taken back has not run.")
         pace = Pace(self.batch_size, self.poll_interval, prove_by=self.prove_by)
         rollback = Rollback(self.manifest, tolerate=self.tolerate, pace=pace)
@@ -100,7 +102,7 @@ class DifyRollbackOperator(SwitchingOperator):
             rollback.former.source,
             len(rollback.former.ids),
             rollback.dataset_id,
-            inputs.number(self.timeout, "timeout"),
+            self.timeout,
         )
         return self._run(rollback, context)
 
@@ -117,7 +119,7 @@ class DifyRollbackOperator(SwitchingOperator):
     def _trigger(self, subject: Rollback, started: float, seconds: float) -> BaseTrigger:
         from airflow_provider_dify.triggers.release import DifyRollbackTrigger
 
-        tolerate = [self.tolerate] if isinstance(self.tolerate, str) else list(self.tolerate)
+        tolerate = sorted(one.value for one in inputs.choices(self.tolerate, Tolerable, "tolerate"))
         return DifyRollbackTrigger(
             dify_conn_id=self.dify_conn_id,
             manifest=dict(inputs.literal(self.manifest)),  # type: ignore[call-overload]  # it was read as a mapping

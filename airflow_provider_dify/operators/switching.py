@@ -11,12 +11,12 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_dify.events import MAX_IDS
 from airflow_provider_dify.exceptions import DifyError
-from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Pause, until_long_wait
 from airflow_provider_dify.knowledge.manifest import Manifest, attention
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.rollback_report import RollbackReport
 from airflow_provider_dify.operators.base import REPORT_KEY, KnowledgeBaseTask
+from airflow_provider_dify.operators.deferring import LONGEST_DEFERRAL
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class SwitchingOperator(KnowledgeBaseTask, BaseOperator):
             self._stop()
 
     def _run(self, subject: Subject, context: Context) -> dict[str, Any]:
-        seconds = inputs.number(self.timeout, "timeout")
+        seconds = self.timeout
         started = clocks.clock.time()
         done: Manifest | RollbackReport | None = None
         ended = True
@@ -119,7 +119,7 @@ class SwitchingOperator(KnowledgeBaseTask, BaseOperator):
             trigger=self._trigger(subject, started, seconds),
             method_name="execute_complete",
             # The trigger ends by itself, with a report, also where it has to undo; this is for one that does not.
-            timeout=timedelta(seconds=left + seconds + _GRACE),
+            timeout=timedelta(seconds=min(left + seconds + _GRACE, LONGEST_DEFERRAL)),
         )
 
     def _publish(self, report: Manifest | RollbackReport, names: Mapping[str, str], context: Context) -> None:

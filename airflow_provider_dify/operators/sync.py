@@ -66,6 +66,8 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
     .. seealso:: https://docs.dify.ai/api-reference/documents/create-document-by-file
 
     :param dataset_id: UUID of the knowledge base. (templated)
+    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
+        more request, and a key that may list knowledge bases. (templated)
     :param source: The folder: a path, an URL (``s3://``, ``gs://``, ``file://``: what ``ObjectStoragePath`` opens), or
         a path object. (templated)
     :param sync_source: Name of the sync, which its documents bear; by default the source as it is written. Give one
@@ -80,11 +82,12 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         nothing. (templated)
     :param adopt: Whether documents in use that no sync has made are taken over where they have the name of a file:
         once, where the folder was brought in by other means before.
-    :param max_documents: Fail, and change nothing, where more documents than this would be retired.
+    :param max_documents: Fail, and change nothing, where more documents than this would be retired. (templated)
     :param max_share: Fail, and change nothing, where more than this part of the sync's documents in use would be
         retired; ``None``: any. Contents that change are not counted: they are in the source, and can be brought back.
+        (templated)
     :param dry_run: Whether to look and to plan only: nothing is changed, and what would be is ``not_attempted`` in the
-        report, which then has ``"dry_run": true``.
+        report, which then has ``"dry_run": true``. (templated)
     :param process_rule: How Dify cleans and cuts the text, as its API takes it; by default, the latest rule of the
         knowledge base. One with parent-child chunks needs a ``parent_mode`` in it. (templated)
     :param doc_form: ``text_model``, ``hierarchical_model`` or ``qa_model``; the knowledge base's own by default.
@@ -99,6 +102,7 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         is UTF-8, or UTF-16, or begins with a mark of these, is understood in any case. (templated)
     :param follow_links: Whether links may lead out of the source. Otherwise one that does fails the task.
     :param timeout: Seconds for all of it, all waiting included. Dify's lock on a document can last 600 s.
+        (templated)
     :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
     :param stall_timeout: Seconds in which no document moves, after which the wait for indexing is given up; ``None``:
         never.
@@ -107,7 +111,7 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         shows up among Dify's recent queries, costs an embedding in a high-quality knowledge base, and counts against
         the request limit of Dify Cloud. ``segments``: only that their segments are enabled, which Dify also shows for
         documents whose keywords it has lost.
-    :param tolerate: Outcomes that shall not fail the task, such as ``("invalid",)``.
+    :param tolerate: Outcomes that shall not fail the task, such as ``("invalid",)``. (templated)
     :param deferrable: Whether to wait in the triggerer instead of on the worker, for indexing and for search to follow.
         Deletions are made on the worker.
     :param dify_conn_id: Id of the Airflow Connection. (templated)
@@ -127,15 +131,17 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
     """
 
     template_fields: Sequence[str] = (
-        "dify_conn_id", "dataset_id", "source", "sync_source", "include", "exclude", "name_prefix", "retire",
-        "process_rule", "metadata", "encoding",
+        "dify_conn_id", "dataset_id", "dataset_name", "source", "sync_source", "include", "exclude", "name_prefix",
+        "retire", "max_documents", "max_share", "_dry_run", "process_rule", "metadata", "encoding", "tolerate",
+        "timeout",
     )  # fmt: skip
     ui_color = "#d6e4ff"
 
     def __init__(
         self,
         *,
-        dataset_id: str,
+        dataset_id: str | None = None,
+        dataset_name: str | None = None,
         source: Any,
         sync_source: str | None = None,
         recursive: bool = False,
@@ -167,6 +173,7 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.dataset_id = dataset_id
+        self.dataset_name = dataset_name
         self.source = source
         self.sync_source = sync_source
         self.recursive = recursive
@@ -198,9 +205,9 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Bring the knowledge base in step, and return the report."""
-        seconds = inputs.number(self.timeout, "timeout")
+        self.read_guards()
         self._tolerated()
-        sync = self._sync(self._files())
+        sync = self.in_knowledge_base(lambda dataset_id: self._sync(dataset_id, self._files()))
         self.log.info(
             "%sBringing Dify dataset %s in step with %s; documents whose files are gone: %s.",
             "Dry run, nothing is changed: " if self._dry_run else "",
@@ -209,7 +216,7 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
             self.retire,
         )
         started = clocks.clock.time()
-        return self._run(sync, context, started, Deadline(seconds, clocks.clock.monotonic))
+        return self._run(sync, context, started, Deadline(self.timeout, clocks.clock.monotonic))
 
     def execute_complete(
         self, context: Context, event: dict[str, Any] | None, *, state: dict[str, Any], waited_for: str, started: float
@@ -221,7 +228,8 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         :param waited_for: What the wait was for.
         :param started: When the task began, in seconds since the epoch.
         """
-        sync = self._sync((), before=state)
+        self.read_guards()
+        sync = self._sync(state.get("dataset_id", self.dataset_id), (), before=state)
         error = self._take_indexing(sync, event) if waited_for == INDEXING else self._take_status(sync, event)
         if error:
             error.report = sync.report()
@@ -312,11 +320,11 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         """The source for people, without the secrets of its URL: it is in the log, and in the documents' metadata."""
         return inputs.without_keys(str(self.source))
 
-    def _sync(self, files: Sequence[Source], before: Mapping[str, Any] | None = None) -> Sync:
+    def _sync(self, dataset_id: object, files: Sequence[Source], before: Mapping[str, Any] | None = None) -> Sync:
         # A rule that a template renders is a text.
         rule: Any = inputs.literal(self.process_rule)
         return Sync(
-            self.dataset_id,
+            dataset_id,
             files,
             sync_source=self._place().rstrip("/") if self.sync_source is None else self.sync_source,
             retire=self.retire,

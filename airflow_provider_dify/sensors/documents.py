@@ -65,6 +65,8 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
     .. seealso:: https://docs.dify.ai/api-reference/documents/get-document-indexing-status
 
     :param dataset_id: UUID of the knowledge base. (templated)
+    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
+        more request, and a key that may list knowledge bases. (templated)
     :param batch: The batch that Dify answered the creation of the documents with, a text of 20 digits. (templated)
     :param document_ids: UUIDs of the documents, instead of a batch: a list, one id, the output of another task, or a
         string that renders to a JSON list or to ids separated by commas or white space. (templated)
@@ -85,14 +87,15 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
     :raises DifyError: Dify could not be asked.
     """
 
-    template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "batch", "document_ids")
+    template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "dataset_name", "batch", "document_ids")
     ui_color = "#d6e4ff"
     writes = False
 
     def __init__(
         self,
         *,
-        dataset_id: str,
+        dataset_id: str | None = None,
+        dataset_name: str | None = None,
         batch: str | None = None,
         document_ids: Iterable[str] | str | None = None,
         dify_conn_id: str = DEFAULT_CONN_ID,
@@ -104,6 +107,7 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         super().__init__(**kwargs)
         require_one(batch, document_ids)
         self.dataset_id = dataset_id
+        self.dataset_name = dataset_name
         self.batch = batch
         self.document_ids = document_ids
         self.dify_conn_id = dify_conn_id
@@ -127,15 +131,18 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         self,
         context: Context,
         event: dict[str, Any] | None,
+        *,
+        dataset_id: str | None = None,
     ) -> list[str]:
         """Return and raise what the direct way would.
 
         :param event: What the trigger fired.
+        :param dataset_id: The knowledge base, if it was found by its name.
         """
         known = event.get("document_ids", ()) if isinstance(event, dict) else ()
         document_ids = known if self.document_ids is None else inputs.canonical_ids(self.document_ids)
         # For what it shows: there is nothing left to ask.
-        self.open_hook(context, inputs.canonical_id(self.dataset_id, "dataset_id"), document_ids)
+        self.open_hook(context, inputs.canonical_id(dataset_id or self.dataset_id, "dataset_id"), document_ids)
         status = event.get("status") if isinstance(event, dict) else None
         if event is not None and status == "success":
             indexed: list[str] = event["document_ids"]
@@ -190,12 +197,14 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
             self.log.warning("%s", error)
 
     def _begin(self, context: Context) -> tuple[IndexingWait, Deadline]:
-        wait = IndexingWait(
-            self.dataset_id,
-            batch=self.batch,
-            document_ids=self.document_ids,
-            stall_timeout=self.stall_timeout,
-            prove_by=self.prove_by,
+        wait = self.in_knowledge_base(
+            lambda dataset_id: IndexingWait(
+                dataset_id,
+                batch=self.batch,
+                document_ids=self.document_ids,
+                stall_timeout=self.stall_timeout,
+                prove_by=self.prove_by,
+            )
         )
         self.log.info("Waiting for the indexing of %s, up to %g s.", wait, self.timeout)
         return wait, self._deadline(context)
@@ -221,6 +230,7 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
                 poll_interval=max(self.poke_interval, _SHORTEST_INTERVAL),
             ),
             method_name="execute_complete",
+            kwargs=None if self.dataset_name is None else {"dataset_id": wait.dataset_id},
             timeout=patience(deadline.remaining, len(wait.document_ids)),
         )
 

@@ -29,7 +29,10 @@ ID = "5cd7dc6a-e446-4696-ad00-30036e58194e"
 KEY = "dataset-Qm7tZk2Xw9Lr4VbN8yHc1JdF"
 NO_UUID = "Take the id from the address of the page in Dify or from an API answer; it looks like"
 ACTIONS = "action must be one of enable, disable, archive, un_archive, not "
-OUTCOMES = "tolerate must be one of changed, unchanged, missing, refused, not_ready, busy, reverted, lagging, not_searchable, not_attempted, "
+OUTCOMES = (
+    "tolerate must be one of changed, unchanged, missing, refused, not_ready, busy, reverted, lagging, "
+    "not_searchable, not_attempted, "
+)
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def page(status: int, error: type[DifyError], *says: str) -> Wrong:
 TABLE = [
     # the action
     given("an unknown action", "action", "delete", f"{ACTIONS}'delete'."),
-    given("unarchive", "action", "unarchive", f"{ACTIONS}'unarchive'."),
+    given("unarchive", "action", "unarchive", f"{ACTIONS}'unarchive'. Did you mean 'un_archive'?"),
     given("un-archive", "action", "un-archive", f"{ACTIONS}'un-archive'."),
     given("upper case", "action", "ARCHIVE", f"{ACTIONS}'ARCHIVE'."),
     given("a blank at the end", "action", "archive ", f"{ACTIONS}'archive '."),
@@ -86,7 +89,7 @@ TABLE = [
     # no documents
     given("no ids", "document_ids", [], "document_ids holds no id: [].", "skip the task"),
     given("no ids in a tuple", "document_ids", (), "document_ids holds no id: ()."),
-    given("no ids in an iterator", "document_ids", iter(()), "document_ids holds no id: <tuple_iterator"),
+    given("no ids in an iterator", "document_ids", iter(()), "document_ids holds no id: []."),
     given("an empty string", "document_ids", "", "document_ids holds no id: ''."),
     given("blanks and commas", "document_ids", " , \n", "document_ids holds no id: ' , \\n'."),
     given("an empty list as text", "document_ids", "[]", "document_ids holds no id: '[]'."),
@@ -97,10 +100,12 @@ TABLE = [
     given("a URN", "document_ids", [f"urn:uuid:{ID}"], f"document_ids[0] is not a UUID: 'urn:uuid:{ID}'."),
     given("half a brace", "document_ids", [f"{{{ID}"], "document_ids[0] is not a UUID:"),
     given("a name", "document_ids", ["page 1"], "document_ids[0] is not a UUID: 'page 1'."),
-    given("a name as text", "document_ids", "report.pdf", "document_ids[0] is not a UUID: 'report.pdf'."),
-    given("None as text", "document_ids", "None", "document_ids[0] is not a UUID: 'None'."),
+    given("a name as text", "document_ids", "report.pdf", "document_ids[0] is not a UUID: 'report.pdf'.",
+          "give filters={\"name\": 'report.pdf'}, here or to DifyListDocumentsOperator."),
+    given("None as text", "document_ids", "None", "document_ids[0] is not a UUID: 'None'. It was left out, or"),
     given("a path", "document_ids", [f"../{ID}"], f"document_ids[0] is not a UUID: '../{ID}'."),
     given("a path behind", "document_ids", [f"{ID}/../x"], f"document_ids[0] is not a UUID: '{ID}/../x'."),
+    given("not rendered", "document_ids", "{{ x }}", "A template was not rendered: Airflow renders only templated"),
     given("None among ids", "document_ids", [ID, None], "document_ids[1] is not a UUID: None."),
     given("an empty id", "document_ids", [ID, ""], "document_ids[1] is not a UUID: ''."),
     given("a number among ids", "document_ids", [5], "document_ids[0] is not a UUID: 5."),
@@ -117,9 +122,10 @@ TABLE = [
     given("a very long text", "document_ids", "x" * 100_000, "document_ids[0] is not a UUID: 'xxx", "…. Take the id"),
     given("the key among ids", "document_ids", [KEY], "document_ids[0] is not a UUID: 'dataset-***'."),
     # the knowledge base
-    given("no knowledge base", "dataset_id", None, "dataset_id is not a UUID: None.", NO_UUID),
-    given("an empty dataset id", "dataset_id", "", "dataset_id is not a UUID: ''."),
-    given("a name of a knowledge base", "dataset_id", "handbook", "dataset_id is not a UUID: 'handbook'."),
+    given("no knowledge base", "dataset_id", None, "dataset_id is not a UUID: None. It was left out, or an"),
+    given("an empty dataset id", "dataset_id", "", "dataset_id is not a UUID: ''. A template rendered to nothing, or"),
+    given("a name of a knowledge base", "dataset_id", "handbook", "dataset_id is not a UUID: 'handbook'.",
+          "by its name, give dataset_name='handbook'."),
     given("a path as dataset id", "dataset_id", f"../{ID}", f"dataset_id is not a UUID: '../{ID}'."),
     given("a path behind the dataset id", "dataset_id", f"{ID}/documents", "dataset_id is not a UUID:"),
     given("a number as dataset id", "dataset_id", 7, "dataset_id is not a UUID: 7."),
@@ -128,20 +134,20 @@ TABLE = [
     given("no batch", "batch_size", 0, "batch_size must be a whole number of at least 1, not 0."),
     given("a negative batch", "batch_size", -100, "batch_size must be a whole number of at least 1, not -100."),
     given("True as batch", "batch_size", True, "batch_size must be a whole number of at least 1, not True."),
-    given("text as batch", "batch_size", "10", "batch_size must be a whole number of at least 1, not '10'."),
+    given("text as batch", "batch_size", "ten", "batch_size must be a whole number of at least 1, not 'ten'."),
     given("a fraction as batch", "batch_size", 10.0, "batch_size must be a whole number of at least 1, not 10.0."),
     given("no time", "timeout", 0, "timeout must be a number above 0, not 0."),
     given("not a number", "timeout", float("nan"), "timeout must be a number above 0, not nan."),
     given("time without end", "timeout", float("inf"), "timeout must be a number above 0, not inf."),
     given("negative time", "timeout", -1, "timeout must be a number above 0, not -1."),
-    given("text as time", "timeout", "900", "timeout must be a number above 0, not '900'."),
+    given("text as time", "timeout", "15 min", "timeout must be a number above 0, not '15 min'."),
     given("True as time", "timeout", True, "timeout must be a number above 0, not True."),
     given("no pause", "poll_interval", 0, "poll_interval must be a number above 0, not 0."),
     given("a negative pause", "poll_interval", -5.0, "poll_interval must be a number above 0, not -5.0."),
     given("no pause given", "poll_interval", None, "poll_interval must be a number above 0, not None."),
     given("an unknown outcome", "tolerate", ["missing", "absent"], f"{OUTCOMES}not 'absent'."),
     given("an outcome in upper case", "tolerate", "MISSING", f"{OUTCOMES}not 'MISSING'."),
-    given("outcomes in one text", "tolerate", "missing,busy", f"{OUTCOMES}not 'missing,busy'."),
+    given("outcomes in one text", "tolerate", "missing;busy", f"{OUTCOMES}not 'missing;busy'."),
     given("True to tolerate", "tolerate", True, "tolerate must be a list or a string, not True."),
     given("a dict to tolerate", "tolerate", {"missing": True}, "tolerate must be a list or a string, not {'missing'"),
     # the key

@@ -167,7 +167,7 @@ class TestKey:
             ("", "is empty"),
             ("  \n", "is empty"),
             (f"{KEY[:20]}\n{KEY[20:]}", "has characters that no API key has"),
-            (f"Bearer {KEY}", "has characters that no API key has"),
+            (f"Bearer {KEY}", "begins with 'Bearer ': put the key alone there"),
             ("dataset-••••••••••••", "has characters that no API key has, such as blanks or bullets"),
             ("dataset-кириллица", "has characters that no API key has"),
         ],

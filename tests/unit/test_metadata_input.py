@@ -39,11 +39,11 @@ class TestBadInput:
             row("no time zone", "Give it a time zone.", values={"a": datetime(2026, 1, 1)}),  # noqa: DTZ001
             row("a built-in field", "values names 'uploader', which is a built-in field", values={"uploader": "me"}),
             row("no name", "values holds something that is no name of a metadata field: ' '", values={" ": "x"}),
-            row("a number as name", "no name of a metadata field: 7", values={7: "x"}),
+            row("a truth as name", "no name of a metadata field: True", values={True: "x"}),
             row("a long name", "a metadata field with 256 characters", values={"n" * 256: "x"}),
             row("set and cleared", "'a' is in values and in clear", values={"a": 1}, clear="a"),
             row("clear a built-in field", "clear names 'source'", clear=["source"]),
-            row("clear a number", "clear must be a list of names of metadata fields, not 7", clear=7),
+            row("clear a truth", "clear must be a list of names of metadata fields, not True", clear=True),
             row("clear no name", "clear holds something that is no name", clear=[None]),
             row("no documents", "document_ids holds no id", values={"a": 1}, document_ids=[]),
             row("no id", "document_ids[0] is not a UUID: 'x'", values={"a": 1}, document_ids=["x"]),

@@ -63,7 +63,7 @@ class TestOperator:
 
     def test_it_is_templated(self) -> None:
         assert set(DifyDocumentMetadataOperator.template_fields) == {
-            "dify_conn_id", "dataset_id", "document_ids", "values", "clear"
+            "dify_conn_id", "dataset_id", "dataset_name", "document_ids", "values", "clear", "tolerate", "timeout"
         }  # fmt: skip
 
 

@@ -348,7 +348,7 @@ class TestOperator:
 
     def test_it_is_templated(self) -> None:
         assert set(DifyRetrievalCheckOperator.template_fields) == {
-            "dify_conn_id", "dataset_id", "queries", "expect", "search_method"
+            "dify_conn_id", "dataset_id", "dataset_name", "queries", "expect", "search_method", "timeout"
         }  # fmt: skip
 
     def test_the_table(self) -> None:

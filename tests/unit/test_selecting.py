@@ -266,7 +266,9 @@ class TestWhileItIsListed:
     def test_deleted_after_it_was_selected(self, dify: FakeDify, slow: Dataset) -> None:
         gone = slow.documents[0]
         dify.world.schedule(4.5, lambda at: slow.remove(gone._row))
-        run = operate(DifyDocumentStatusOperator, dataset_id=slow.id, filters={"name": "page-*"}, action="archive")
+        run = operate(
+            DifyDocumentStatusOperator, dataset_id=slow.id, filters={"name": "page-*"}, action="archive", max_share=None
+        )
         assert run.error is None
         assert run.report["missing"] == [gone.id]
         assert all(document.archived for document in slow.documents)
@@ -305,5 +307,7 @@ class TestList:
         assert "1,050 of 1,050 documents are selected, and max_documents allows 1,000." in str(run.error)
 
     def test_templates(self) -> None:
-        assert set(DifyListDocumentsOperator.template_fields) == {"dify_conn_id", "dataset_id", "filters"}
+        assert set(DifyListDocumentsOperator.template_fields) == {
+            "dify_conn_id", "dataset_id", "dataset_name", "filters", "max_documents"
+        }  # fmt: skip
         assert "filters" in DifyDocumentStatusOperator.template_fields

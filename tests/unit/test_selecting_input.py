@@ -47,7 +47,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"filters": {"status": []}}, "filters.status must be a text that is not empty, or a list of such, not []."),
     ({"filters": {"status": KEY}}, "not 'dataset-***'."),
     ({"filters": {"name": ""}}, "filters.name must be a text that is not empty, or a list of such, not ''."),
-    ({"filters": {"name": ["a", 5]}}, "filters.name must be a text that is not empty, or a list of such, not ['a', 5]"),
+    (
+        {"filters": {"name": ["a", True]}},
+        "filters.name must be a text that is not empty, or a list of such, not ['a', True]",
+    ),
     ({"filters": {"keyword": " "}}, "filters.keyword must be a text that is not empty"),
     ({"filters": {"keyword": ["a", "b"]}}, "filters.keyword must be one text, not ['a', 'b']."),
     *(({"filters": {"created_before": value}}, f"filters.created_before{MOMENT}") for value in NO_MOMENTS),
@@ -63,19 +66,22 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"filters": {"keyword": "half \ud800"}}, "filters.keyword must be a text"),
     ({"filters": {"keyword": "nul \0"}}, "filters.keyword must be a text"),
     ({"filters": {"metadata": {"size": 10**400}}}, "filters.metadata.size must be a text, a number"),
-    ({"filters": {"enabled": "yes"}}, "filters.enabled must be true or false, not 'yes'."),
-    ({"filters": {"archived": 1}}, "filters.archived must be true or false, not 1."),
+    ({"filters": {"enabled": "yes"}}, "filters.enabled must be True or False, not 'yes'."),
+    ({"filters": {"archived": 1}}, "filters.archived must be True or False, not 1."),
     ({"filters": {"max_hits": -1}}, "filters.max_hits must be a whole number of at least 0, not -1."),
     ({"filters": {"max_hits": 1.0}}, "filters.max_hits must be a whole number of at least 0, not 1.0."),
     ({"filters": {"max_hits": True}}, "filters.max_hits must be a whole number of at least 0, not True."),
     ({"filters": {"never_retrieved": False}}, "filters.never_retrieved can only be true, and not stand beside max_hi"),
     ({"filters": {"never_retrieved": True, "max_hits": 0}}, "filters.never_retrieved can only be true, and not stand"),
     ({"document_ids": [ID], "max_documents": 0}, "max_documents must be a whole number of at least 1, not 0."),
-    ({"document_ids": [ID], "max_documents": "5"}, "max_documents must be a whole number of at least 1, not '5'."),
+    (
+        {"document_ids": [ID], "max_documents": "five"},
+        "max_documents must be a whole number of at least 1, not 'five'.",
+    ),
     ({"document_ids": [ID], "max_share": 0}, "max_share must be a number above 0, not 0."),
     ({"document_ids": [ID], "max_share": 1.5}, "max_share must be a part of all documents, at most 1, not 1.5."),
     ({"document_ids": [ID], "max_share": "10%"}, "max_share must be a number above 0, not '10%'."),
-    ({"document_ids": [ID], "dry_run": "true"}, "dry_run must be True or False, not 'true'."),
+    ({"document_ids": [ID], "dry_run": "perhaps"}, "dry_run must be True or False, not 'perhaps'."),
 ]
 
 

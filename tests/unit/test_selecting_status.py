@@ -33,8 +33,9 @@ class TestStatus:
     def test_of_what_is_selected(self, dify: FakeDify, kb: Dataset, deferrable: bool) -> None:
         filters = {"status": "available", "created_before": "1h"}
         run = operate(
-            DifyDocumentStatusOperator, dataset_id=kb.id, filters=filters, action="archive", deferrable=deferrable
-        )
+            DifyDocumentStatusOperator,
+            dataset_id=kb.id, filters=filters, action="archive", deferrable=deferrable, max_share=None,
+        )  # fmt: skip
         newest_first = [document.id for document in reversed(kb.documents)]
         assert run.error is None
         assert run.returned == run.report
@@ -48,7 +49,12 @@ class TestStatus:
         kb.documents[9].lock()
         kb.documents[2].set(archived=False, enabled=False)
         operator = DifyDocumentStatusOperator(
-            task_id="task", dataset_id=kb.id, filters={"status": "available"}, action="archive", deferrable=True
+            task_id="task",
+            dataset_id=kb.id,
+            filters={"status": "available"},
+            action="archive",
+            deferrable=True,
+            max_share=None,
         )
         with pytest.raises(TaskDeferred) as deferred:
             operator.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
@@ -126,6 +132,7 @@ class TestStatus:
         run = operate(
             DifyDocumentStatusOperator,
             dataset_id=kb.id, filters={"name": "*"}, action="archive", dry_run=True, deferrable=deferrable,
+            max_share=None,
         )  # fmt: skip
         assert run.error is None
         assert run.report["counts"]["not_attempted"] == 6

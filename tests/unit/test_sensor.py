@@ -290,8 +290,8 @@ def test_one_of_batch_and_ids_is_asked_for_when_the_dag_is_parsed(kwargs: dict[s
 
 def test_templated_fields_are_attributes() -> None:
     sensor = DifyDocumentIndexingSensor(task_id="t", dataset_id="{{ x }}", batch="{{ y }}", dify_conn_id="{{ z }}")
-    assert set(sensor.template_fields) == {"dify_conn_id", "dataset_id", "batch", "document_ids"}
-    assert [getattr(sensor, name) for name in sensor.template_fields] == ["{{ z }}", "{{ x }}", "{{ y }}", None]
+    assert set(sensor.template_fields) == {"dify_conn_id", "dataset_id", "dataset_name", "batch", "document_ids"}
+    assert [getattr(sensor, name) for name in sensor.template_fields] == ["{{ z }}", "{{ x }}", None, "{{ y }}", None]
 
 
 def test_loads_no_http_client() -> None:

@@ -170,7 +170,7 @@ def test_options_may_be_rendered(kb: Dataset, ingest: Ingest) -> None:
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        ({"source": 7}, "source must be"),
+        ({"source": True}, "source must be"),
         ({"source": [{"name": "a"}]}, "source[0]"),
         ({"source": [text("")]}, "source[0]"),
         ({"source": [None]}, "source[0]"),

@@ -21,21 +21,25 @@ PATTERN = "must be a pattern such as '*.md', or a list of them, not "
 TABLE: dict[str, tuple[str, Any, str]] = {
     "no source": ("source", None, "source must be a folder: a path, an URL, or a path object, not None."),
     "an empty source": ("source", " ", "source must be a folder: a path, an URL, or a path object, not ' '."),
-    "a number as source": ("source", 7, "source must be a folder: a path, an URL, or a path object, not 7."),
+    "a truth as source": ("source", True, "source must be a folder: a path, an URL, or a path object, not True."),
     "a list of folders": ("source", ["/a", "/b"], "not ['/a', '/b']."),
     "a text as source": ("source", {"name": "a", "text": "b"}, "not {'name': 'a', 'text': 'b'}."),
     "a file as source": ("source", __file__, f"source must be a folder, and {__file__} is a file."),
     "a name of a knowledge base": ("dataset_id", "handbook", "dataset_id is not a UUID: 'handbook'."),
     "an empty name of the sync": ("sync_source", " ", "sync_source must be a name, a text that is not empty, not ' '."),
-    "a number as name of the sync": ("sync_source", 7, "sync_source must be a name, a text that is not empty, not 7."),
+    "a truth as name of the sync": (
+        "sync_source",
+        True,
+        "sync_source must be a name, a text that is not empty, not True",
+    ),
     "the key as name of the sync": ("sync_source", KEY, "what looks like an API key: 'dataset-***'."),
     "an unknown end": ("retire", "remove", f"{RETIRE}'remove'."),
     "an end in upper case": ("retire", "ARCHIVE", f"{RETIRE}'ARCHIVE'."),
     "no end": ("retire", None, f"{RETIRE}None."),
-    "text for recursive": ("recursive", "false", "recursive must be True or False, not 'false'."),
+    "text for recursive": ("recursive", "no", "recursive must be True or False, not 'no'."),
     "text for adopt": ("adopt", "no", "adopt must be True or False, not 'no'."),
     "text for dry_run": ("dry_run", "no", "dry_run must be True or False, not 'no'."),
-    "a number to include": ("include", 7, f"include {PATTERN}7."),
+    "a truth to include": ("include", True, f"include {PATTERN}True."),
     "nothing to exclude": ("exclude", None, f"exclude {PATTERN}None."),
     "a dict to include": ("include", {"*.md": 1}, f"include {PATTERN}{{'*.md': 1}}."),
     "an empty pattern": ("include", ["*.md", ""], f"include {PATTERN}['*.md', '']."),
@@ -58,9 +62,9 @@ TABLE: dict[str, tuple[str, Any, str]] = {
     "an unknown encoding": ("encoding", "no such", "encoding must be the name of one, such as 'utf-8'"),
     "a list as metadata": ("metadata", [1], "metadata must map names of metadata fields to values, not [1]."),
     "a text as metadata": ("metadata", "team", "metadata must map names of metadata fields to values, not 'team'."),
-    "a number as name of metadata": (
+    "a truth as name of metadata": (
         "metadata",
-        {1: 2},
+        {True: 2},
         "metadata holds something that is no name of a metadata field",
     ),
     "a truth as metadata": ("metadata", {"draft": True}, "metadata['draft'] must be a text, a finite number, or a dat"),
@@ -96,7 +100,7 @@ def test_what_is_wrong_is_said_before_anything_is_sent(dify: FakeDify, kb: Datas
 
 
 def test_templates_render_to_texts(kb: Dataset, tmp_path: Path) -> None:
-    write(tmp_path, {"a.md": "Aster."})
+    write(tmp_path, {"a.md": "About penguins."})
     result = run_sync(kb, tmp_path, metadata='{"team": "docs"}', process_rule="{'mode': 'automatic'}")
     assert result.error is None
     assert kb.documents[0].metadata["team"] == "docs"

@@ -107,7 +107,7 @@ def test_two_thousand_files(dify: FakeDify, kb: Dataset, tmp_path: Path) -> None
         # words search finds the others: it is asked for them in bulk.
         "PATCH /documents/status/archive": 1,
         "GET /documents/*/segments": 30 + 10,
-        "POST /retrieve": 2,
+        "POST /retrieve": 3,
         # Reading before and after: 50 documents around the withdrawal and around the marks, each changed or renamed
         # one until it is indexed, 30 documents around the archiving. The new ones are on the first page.
         # Those that were changed or renamed are read again by the proof.
