@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge.hints import why
-from airflow_provider_dify.knowledge.inputs import as_text, literal, show
+from airflow_provider_dify.knowledge.inputs import as_text, literal, pattern, show
 from airflow_provider_dify.knowledge.names import canonical
 
 #: What is in a folder without being content: files and folders whose names begin with a dot (``.git``, ``.DS_Store``,
@@ -35,18 +35,18 @@ def patterns(value: object, parameter: str) -> tuple[str, ...]:
         raise DifyInputError(
             f"{parameter} must be a pattern such as '*.md', or a list of them, not {show(value)}.{why(value)}"
         )
-    return tuple(map(canonical, checked))
+    return tuple(canonical(pattern(one, parameter)) for one in checked)
 
 
 def fits(path: str, wanted: Iterable[str]) -> bool:
     """Whether a path below a folder fits one of some patterns; a star also stands for slashes."""
     path = canonical(path)
-    return any(fnmatchcase(path, pattern) for pattern in wanted)
+    return any(fnmatchcase(path, one) for one in wanted)
 
 
 def fits_all_in(folder: str, wanted: Iterable[str]) -> bool:
     """Whether everything in a folder fits, whatever its name."""
-    return fits(f"{folder}/", (pattern for pattern in wanted if pattern.endswith("*")))
+    return fits(f"{folder}/", (one for one in wanted if one.endswith("*")))
 
 
 def path_below(folder: Any, path: Any) -> str:

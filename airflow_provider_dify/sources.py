@@ -139,7 +139,7 @@ class _Resolver:
         if not _MAGIC.search(text) or _is(to_path(text), "exists"):
             yield from self._in_folder(to_path(text))
             return
-        cut = _literal_part(text)
+        cut = _literal_part(inputs.pattern(text, "source"))
         base, pattern = to_path(text[:cut] or "."), text[cut:]
         yield from self._files(base, lambda: _glob(base, pattern))
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge.hints import why
-from airflow_provider_dify.knowledge.inputs import as_text, is_finite, is_storable, show, without_keys
+from airflow_provider_dify.knowledge.inputs import as_text, is_finite, is_storable, pattern, show, without_keys
 
 #: A point in time: an ISO text, an age such as ``90d``, an object, or seconds since the epoch.
 Moment: TypeAlias = str | float | date | datetime | timedelta
@@ -117,7 +117,7 @@ def texts(value: object, parameter: str) -> tuple[str, ...]:
         raise DifyInputError(
             f"{parameter} must be a text that is not empty, or a list of such, not {show(value)}.{why(value)}"
         )
-    return found
+    return tuple(pattern(item, parameter) for item in found)
 
 
 def count(value: object, parameter: str) -> int:

@@ -205,7 +205,7 @@ def _pattern(value: object, parameter: str) -> str:
     text = inputs.as_text(value)
     if not isinstance(text, str) or not text.strip():
         raise DifyInputError(f"{parameter} must be a pattern for names, not {inputs.show(value)}.{why(value)}")
-    return canonical(text)
+    return canonical(inputs.pattern(text, parameter))
 
 
 def _metadata(value: object, parameter: str) -> dict[str, JSON]:

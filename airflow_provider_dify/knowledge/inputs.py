@@ -28,6 +28,8 @@ _KEY = re.compile(
 )
 _DECIMAL = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})(e[+-]?\d{1,3})?", re.IGNORECASE | re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+#: The longest path of Linux.
+_LONGEST_PATTERN = 4096
 _TRUTHS = {"true": True, "false": False}
 #: An id without its dashes has 32 characters, which may all be digits.
 _SMALLEST_ID = 10**31
@@ -191,6 +193,16 @@ def text(value: object, parameter: str, what: str = "a text that is not empty") 
     if not isinstance(found, str) or not found.strip() or not is_storable(found):
         raise DifyInputError(f"{parameter} must be {what}, not {show(value)}.{why(value)}")
     return found
+
+
+def pattern(text: str, parameter: str) -> str:
+    """Return a pattern for names or paths.
+
+    :raises DifyInputError: It is longer than any path. To read one with many brackets could take minutes.
+    """
+    if len(text) > _LONGEST_PATTERN:
+        raise DifyInputError(f"{parameter} has {len(text):,} characters; no path has so many: {show(text)}.")
+    return text
 
 
 def is_json(value: object) -> bool:

@@ -519,6 +519,17 @@ def test_an_unknown_extra_that_is_nearly_one(
     )
 
 
+@pytest.mark.parametrize("name", ["source", "exclude"])
+def test_a_pattern_longer_than_any_path_is_refused(dify: FakeDify, tmp_path: Path, name: str) -> None:
+    """To translate one of so many brackets took minutes."""
+    given = {"source": str(tmp_path), name: "[" * 50_000}
+    error = error_of(DifyDocumentIngestOperator, dataset_id=ID, **given)
+    assert str(error).startswith(f"{name} has 50,000 characters; no path has so many")
+    error = error_of(DifyListDocumentsOperator, dataset_id=ID, filters={"name": "[" * 50_000})
+    assert str(error).startswith("filters.name has 50,000 characters")
+    assert dify.requests == []
+
+
 def test_a_keyword_of_many_wildcards_takes_no_time() -> None:
     page = Document.read(document(ID, "completed", single=False, name="a" * 200))
     for filters, fits in (
