@@ -41,7 +41,7 @@ def test_exclude_decides(kb: Dataset, ingest: Ingest, tmp_path: Path) -> None:
     error = ingest(f"{tmp_path}/.*").error
     assert isinstance(error, DifyInputError)
     assert "no file, no text. 1 do not count (exclude=['.*'" in str(error)
-    error = ingest(tmp_path, exclude=7).error
+    error = ingest(tmp_path, exclude=[["a"]]).error
     assert isinstance(error, DifyInputError)
     assert str(error).startswith("exclude must be a pattern")
 
@@ -102,7 +102,7 @@ def test_what_nothing_opens_is_told_before_anything_is_sent(
     assert dify.requests == []
 
 
-@pytest.mark.parametrize("item", [{"name": "a.md", "path": None}, {"name": "a.md", "path": 7}, json, b"x"])
+@pytest.mark.parametrize("item", [{"name": "a.md", "path": None}, {"name": "a.md", "path": ["a.md"]}, json, b"x"])
 def test_what_is_no_path_is_told(dify: FakeDify, ingest: Ingest, item: Any) -> None:
     assert isinstance(ingest([item]).error, DifyInputError)
     assert dify.requests == []

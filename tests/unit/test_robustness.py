@@ -73,7 +73,7 @@ def test_texts_are_no_truth_values(dify: FakeDify, kb: Dataset, parameter: str) 
     from airflow_provider_dify.knowledge.status import StatusChange
 
     with pytest.raises(DifyInputError, match=parameter):
-        StatusChange(kb.id, [kb.id], "archive", **{parameter: "false"})  # type: ignore[arg-type]
+        StatusChange(kb.id, [kb.id], "archive", **{parameter: "perhaps"})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("fields", [{"port": 8443}, {"schema": "http"}])
