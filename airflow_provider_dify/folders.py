@@ -15,7 +15,7 @@ from airflow_provider_dify.knowledge.hints import why
 from airflow_provider_dify.knowledge.inputs import as_text, flag, is_storable, show, whole_number, without_keys
 from airflow_provider_dify.patterns import HIDDEN, fits, fits_all_in, patterns
 from airflow_provider_dify.sources import leads_out
-from airflow_provider_dify.storage import to_path, unreadable
+from airflow_provider_dify.storage import is_local, to_path, unreadable
 
 __all__ = ["HIDDEN", "SEPARATOR", "list_folder", "patterns"]
 
@@ -149,7 +149,7 @@ class _Tree:
     def _walk(self, folder: Any, below: str, ancestors: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
         """Give files; an error where a folder cannot be listed, as then nobody knows."""
         try:
-            here = folder.resolve() if isinstance(folder, Path) else folder
+            here = folder.resolve() if is_local(folder) else folder
             # A store may show a folder itself among what is in it, without a name.
             children = [(child, bool(child.is_dir())) for child in sorted(folder.iterdir(), key=str) if child.name]
         except Exception as error:  # noqa: BLE001 - as above
@@ -163,7 +163,7 @@ class _Tree:
             path = below + child.name
             if not self._counts(path, child, is_folder=is_folder):
                 continue
-            if isinstance(child, Path) and child.is_symlink():
+            if is_local(child) and child.is_symlink():
                 self._check_link(child)
             if is_folder:
                 yield from self._walk(child, f"{path}/", (*ancestors, here))
@@ -193,7 +193,7 @@ class _Tree:
 
 def _is_dead(path: Any) -> bool:
     """Whether a path is a link to nothing, to itself, or to something that nobody may look at."""
-    if not isinstance(path, Path) or not path.is_symlink():
+    if not is_local(path) or not path.is_symlink():
         return False
     try:
         path.resolve(strict=True)

@@ -11,6 +11,7 @@ from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge.hints import why
 from airflow_provider_dify.knowledge.inputs import as_text, literal, pattern, show
 from airflow_provider_dify.knowledge.names import canonical
+from airflow_provider_dify.storage import is_local
 
 #: What is in a folder without being content: files and folders whose names begin with a dot (``.git``, ``.DS_Store``,
 #: ``._page.md`` of macOS, ``.~lock.page.odt#`` of LibreOffice), and what Windows and Office leave.
@@ -51,7 +52,7 @@ def fits_all_in(folder: str, wanted: Iterable[str]) -> bool:
 
 def path_below(folder: Any, path: Any) -> str:
     """Return the path of a file below a folder, with slashes."""
-    if isinstance(folder, Path):
+    if is_local(folder):
         try:
             return Path(path).relative_to(folder).as_posix()
         except ValueError:

@@ -18,7 +18,7 @@ from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.hints import why
 from airflow_provider_dify.knowledge.inputs import show, whole_number
 from airflow_provider_dify.patterns import HIDDEN, fits, path_below, patterns
-from airflow_provider_dify.storage import to_path
+from airflow_provider_dify.storage import is_local, to_path
 
 __all__ = ["MAX_FILE_SIZE", "FileSource", "Source", "TextSource", "resolve"]
 
@@ -172,7 +172,7 @@ class _Resolver:
 
 def leads_out(folder: Any, path: Any) -> bool:
     """Whether a path in a folder is, or goes through, a link to something that is not in it."""
-    if not isinstance(folder, Path) or not isinstance(path, Path) or ".." in path.parts:
+    if not is_local(folder) or not is_local(path) or ".." in path.parts:
         return False
     try:
         return not path.resolve().is_relative_to(folder.resolve())
@@ -200,7 +200,7 @@ def _literal_part(text: str) -> int:
 
 
 def _glob(base: Any, pattern: str) -> Iterable[Any]:
-    if not isinstance(base, Path):
+    if not is_local(base):
         # A store would take brackets in the path of the folder for a pattern, too.
         return _matching(base, pattern.split("/")) if _MAGIC.search(str(base)) else base.glob(pattern)
     try:

@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifySourceError
 from airflow_provider_dify.knowledge.inputs import show, without_keys
@@ -46,6 +46,7 @@ def to_path(text: str) -> Any:
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     _mask_in_logs(text)
+    text = text[: scheme.end()].lower() + text[scheme.end() :]
     try:
         path = ObjectStoragePath(text)
     except Exception as error:  # noqa: BLE001 - it depends on the storage
@@ -58,6 +59,11 @@ def to_path(text: str) -> Any:
     except Exception:  # noqa: BLE001, S110 - it is told when the path is used, and may have passed by then
         pass
     return path
+
+
+def is_local(path: object) -> TypeGuard[Path]:
+    """Whether a path is one of this machine. On Airflow 2, an ``ObjectStoragePath`` is a ``pathlib.Path``, too."""
+    return isinstance(path, Path) and not hasattr(type(path), "fs")
 
 
 def unreadable(place: str, error: Exception) -> DifyError:

@@ -84,7 +84,7 @@ def test_brackets_are_as_they_are_if_a_folder_is_called_so(
         ("s3://handbook/pages/*.md", "Install apache-airflow-providers-amazon[s3fs]."),
         ("S3://handbook/pages", "source: this Airflow cannot open s3://"),
         ("gcs://handbook", "Install apache-airflow-providers-google, and begin the source with gs://."),
-        ("nothing://handbook", "source: this Airflow cannot open nothing:// (it opens file://, local://). Install a"),
+        ("nothing://handbook", "source: this Airflow cannot open nothing:// (it opens file://"),
         ("S3A//x://y", "source is neither a path nor an URL: 'S3A//x://y'."),
         ("~nobody-here/x", "source is no path on this machine: '~nobody-here/x'"),
         ("/srv/a\0b", "source has a NUL character"),
