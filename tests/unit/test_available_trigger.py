@@ -370,7 +370,7 @@ def test_others_do_not_share(dify: FakeDify, kb: Dataset) -> None:
 @with_watchers
 @pytest.mark.parametrize(
     "wrong",
-    [{"dataset_id": "handbook"}, {"poll_interval": 0}, {"poll_interval": "60"}, {"full_look_interval": -1}],
+    [{"dataset_id": "handbook"}, {"poll_interval": 0}, {"poll_interval": "soon"}, {"full_look_interval": -1}],
 )
 def test_wrong_parameters_fail_where_the_dag_is_written(kb: Dataset, wrong: dict[str, Any]) -> None:
     with pytest.raises(DifyInputError, match=next(iter(wrong))):

@@ -102,7 +102,7 @@ def test_what_nothing_opens_is_told_before_anything_is_sent(
     assert dify.requests == []
 
 
-@pytest.mark.parametrize("item", [{"name": "a.md", "path": None}, {"name": "a.md", "path": 7}, json, b"x"])
+@pytest.mark.parametrize("item", [{"name": "a.md", "path": None}, {"name": "a.md", "path": True}, json, b"x"])
 def test_what_is_no_path_is_told(dify: FakeDify, ingest: Ingest, item: Any) -> None:
     assert isinstance(ingest([item]).error, DifyInputError)
     assert dify.requests == []
