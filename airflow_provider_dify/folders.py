@@ -11,6 +11,7 @@ from typing import Any
 from airflow_provider_dify.encodings import UTF_8, check_encoding
 from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
 from airflow_provider_dify.files import MAX_FILE_SIZE, FileSource
+from airflow_provider_dify.knowledge.contents import LONGEST_NAME
 from airflow_provider_dify.knowledge.hints import why
 from airflow_provider_dify.knowledge.inputs import as_text, flag, is_storable, show, whole_number, without_keys
 from airflow_provider_dify.patterns import HIDDEN, fits, fits_all_in, patterns
@@ -57,6 +58,10 @@ def list_folder(
     prefix = as_text(name_prefix)
     if not isinstance(prefix, str) or not is_storable(prefix):
         raise DifyInputError(f"name_prefix must be a text, not {show(name_prefix)}.{why(name_prefix)}")
+    if len(prefix) >= LONGEST_NAME:
+        raise DifyInputError(
+            f"name_prefix has {len(prefix):,} characters, {show(prefix)}; Dify keeps {LONGEST_NAME} of a name."
+        )
     most = None if max_file_size is None else whole_number(max_file_size, "max_file_size")
     tree = _Tree(
         _root(source),

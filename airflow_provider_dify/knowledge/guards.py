@@ -55,6 +55,5 @@ class Guard:
 def _text(of_all: str, what: str, guard: str, allowed: str) -> str:
     return (
         f"{of_all} documents are {what}, and {guard} allows {allowed}. Nothing was changed. Look at what is "
-        f"{what} (DifyListDocumentsOperator, or dry_run=True); narrow it, or raise {guard}, or set it to None, if "
-        "so many are meant."
+        f"{what} (DifyListDocumentsOperator); narrow it, or raise {guard}, or set it to None, if so many are meant."
     )
