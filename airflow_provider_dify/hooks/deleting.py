@@ -8,7 +8,7 @@ from airflow_provider_dify.hooks.selecting import Filters, SelectionVerbs
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.delete_report import DeleteReport
 from airflow_provider_dify.knowledge.deleting import Deletion
-from airflow_provider_dify.knowledge.guards import OF_SELECTED
+from airflow_provider_dify.knowledge.guards import AUTO
 
 
 class DeletionVerbs(SelectionVerbs):
@@ -21,7 +21,7 @@ class DeletionVerbs(SelectionVerbs):
         *,
         filters: Filters | None = None,
         max_documents: int | None = None,
-        max_share: float | None = OF_SELECTED,
+        max_share: float | str | None = AUTO,
         dry_run: bool = False,
         timeout: float = 900.0,
         poll_interval: float = 10.0,

@@ -8,7 +8,7 @@ from airflow_provider_dify.hooks.deleting import DeletionVerbs
 from airflow_provider_dify.hooks.selecting import Filters
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import ActionName, Document
-from airflow_provider_dify.knowledge.guards import OF_SELECTED
+from airflow_provider_dify.knowledge.guards import AUTO
 from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT, IndexingReport, IndexingWait
 from airflow_provider_dify.knowledge.report import StatusReport
 from airflow_provider_dify.knowledge.status import StatusChange
@@ -25,7 +25,7 @@ class DocumentVerbs(DeletionVerbs):
         *,
         filters: Filters | None = None,
         max_documents: int | None = None,
-        max_share: float | None = OF_SELECTED,
+        max_share: float | str | None = AUTO,
         dry_run: bool = False,
         batch_size: int = 100,
         wait_for_completion: bool = True,

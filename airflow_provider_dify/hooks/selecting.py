@@ -104,7 +104,7 @@ class SelectionVerbs(FlowHook):
         document_ids: Iterable[str] | str | None,
         filters: Filters | None,
         max_documents: int | None,
-        max_share: float | None,
+        max_share: float | str | None,
     ) -> Choice:
         now = clocks.clock.time()
         return Choice.of(document_ids, filters, now=now, max_documents=max_documents, max_share=max_share)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.flow import Flow, Note
-from airflow_provider_dify.knowledge.guards import Guard, ShareOfSelected
+from airflow_provider_dify.knowledge.guards import Guard, usual_share
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.report import Outcome
 from airflow_provider_dify.knowledge.selecting import EVERYTHING, Selection, select
@@ -47,7 +48,7 @@ class Choice:
         *,
         now: float = 0.0,
         max_documents: int | None = None,
-        max_share: float | None = None,
+        max_share: float | str | None = None,
     ) -> Choice:
         """Check what a user asked for.
 
@@ -55,13 +56,12 @@ class Choice:
         :param filters: See :meth:`Selection.parse`.
         :param now: What ages in the filters are counted from, in seconds since the epoch.
         :param max_documents: See :class:`Guard`.
-        :param max_share: See :class:`Guard`.
+        :param max_share: See :class:`Guard`; ``auto``: see :func:`usual_share`.
         :raises DifyInputError: Something of this makes no sense, there are both ids and filters, or the filters have no
             condition: they would select the whole knowledge base.
         """
-        if filters is None and isinstance(max_share, ShareOfSelected):
-            max_share = None
-        guard = Guard(max_documents, max_share)
+        share: Any = usual_share(max_share, selected=filters is not None)
+        guard = Guard(max_documents, share)
         if filters is None:
             return cls(_checked(document_ids), guard=guard)
         if document_ids is not None:

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from airflow_provider_dify.exceptions import DifyGuardError, DifyInputError
 from airflow_provider_dify.knowledge import inputs
 
-
-class ShareOfSelected(float):
-    """A share that is only for documents which filters select: who names documents one by one means them."""
-
-
+#: Stands for the usual share. A text, as Airflow can store no value of a type of our own with a DAG.
+AUTO = "auto"
 #: Filters that select more than this part of a knowledge base are taken for a mistake unless somebody says otherwise.
-OF_SELECTED = ShareOfSelected(0.5)
+_SHARE_OF_SELECTED = 0.5
+
+
+def usual_share(max_share: object, *, selected: bool) -> object:
+    """Return the share that is meant: ``auto`` limits what filters select, and not what is named one by one."""
+    if isinstance(max_share, str) and max_share.strip().lower() == AUTO:
+        return _SHARE_OF_SELECTED if selected else None
+    return max_share
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_dify.knowledge.choosing import Choice
 from airflow_provider_dify.knowledge.deleting import Deletion
-from airflow_provider_dify.knowledge.guards import OF_SELECTED
+from airflow_provider_dify.knowledge.guards import AUTO
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 from airflow_provider_dify.transport import clock as clocks
 
@@ -69,7 +69,7 @@ class DifyDocumentDeleteOperator(KnowledgeBaseTask, BaseOperator):
         document_ids: Iterable[str] | str | None = None,
         filters: Mapping[str, Any] | str | None = None,
         max_documents: int | None = None,
-        max_share: float | None = OF_SELECTED,
+        max_share: float | str | None = AUTO,
         dry_run: bool = False,
         timeout: float = 900.0,
         poll_interval: float = 10.0,

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.choosing import Choice
-from airflow_provider_dify.knowledge.guards import OF_SELECTED
+from airflow_provider_dify.knowledge.guards import AUTO
 from airflow_provider_dify.knowledge.report import Outcome, StatusReport, attention, tolerated
 from airflow_provider_dify.knowledge.status import StatusChange
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, KnowledgeBaseTask
@@ -95,7 +95,7 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
         filters: Mapping[str, Any] | str | None = None,
         action: str,
         max_documents: int | None = None,
-        max_share: float | None = OF_SELECTED,
+        max_share: float | str | None = AUTO,
         dry_run: bool = False,
         dify_conn_id: str = DEFAULT_CONN_ID,
         batch_size: int = 100,
