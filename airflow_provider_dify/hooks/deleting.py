@@ -38,7 +38,7 @@ class DeletionVerbs(SelectionVerbs):
         :param filters: Instead of ids, what the documents have to be; see :meth:`select_documents`. At least one.
         :param max_documents: Delete nothing where more documents than this are meant.
         :param max_share: Delete nothing where more than this part of the knowledge base is meant, such as ``0.1``;
-            ``None``: any. The default is only for what filters select.
+            ``auto``: one half for what filters select, any for ids; ``None``: any.
         :param dry_run: Whether to look and to plan only; what would be deleted is ``not_attempted`` in the report.
         :param timeout: Seconds to wait for archived documents on which Dify holds its lock.
         :param poll_interval: Seconds between two tries while waiting; the first ones come sooner.

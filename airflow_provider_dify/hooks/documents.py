@@ -46,7 +46,7 @@ class DocumentVerbs(DeletionVerbs):
         :param filters: Instead of ids, what the documents have to be; see :meth:`select_documents`. At least one.
         :param max_documents: Change nothing where more documents than this are meant.
         :param max_share: Change nothing where more than this part of the knowledge base is meant, such as ``0.1``;
-            ``None``: any. The default is only for what filters select.
+            ``auto``: one half for what filters select, any for ids; ``None``: any.
         :param dry_run: Whether to look and to plan only; what would be changed is ``not_attempted`` in the report.
         :param batch_size: How many documents one request names at most.
         :param wait_for_completion: Whether to wait until search follows, and not only for the flags.

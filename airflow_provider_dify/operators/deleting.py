@@ -40,7 +40,7 @@ class DifyDocumentDeleteOperator(KnowledgeBaseTask, BaseOperator):
         They are selected once, when the task begins; a retry selects anew, what is left. (templated)
     :param max_documents: Fail, and delete nothing, where more documents than this are meant. (templated)
     :param max_share: Fail, and delete nothing, where more than this part of all documents is meant, such as ``0.1``.
-        The default, one half, is only for what filters select; ``None``: any. (templated)
+        ``auto``: one half of what there is for filters, any for ids; ``None``: any. (templated)
     :param dry_run: Whether to look and to plan only: nothing is deleted, and what would be is ``not_attempted`` in the
         report, which then has ``"dry_run": true``. (templated)
     :param timeout: Seconds to wait for archived documents on which Dify holds its lock. That can last 600 s.

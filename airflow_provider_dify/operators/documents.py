@@ -47,7 +47,7 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
     :param action: ``enable``, ``disable``, ``archive`` or ``un_archive``. (templated)
     :param max_documents: Fail, and change nothing, where more documents than this are meant. (templated)
     :param max_share: Fail, and change nothing, where more than this part of all documents is meant, such as ``0.1``.
-        The default, one half, is only for what filters select; ``None``: any. (templated)
+        ``auto``: one half of what there is for filters, any for ids; ``None``: any. (templated)
     :param dry_run: Whether to look and to plan only: nothing is changed, and what would be is ``not_attempted`` in the
         report, which then has ``"dry_run": true``. (templated)
     :param dify_conn_id: Id of the Airflow Connection. (templated)
