@@ -124,6 +124,7 @@ def check_encoding(value: object) -> str | None:
             name = value.strip().lower()
             if name != DETECT:
                 "".encode(name)  # not every codec is one of texts
+                b"a".decode(name, errors="replace")  # and idna is one of names alone
                 codecs.getincrementaldecoder(name)
                 name = codecs.lookup(name).name
             return UTF_8 if name in ("utf-8-sig", "ascii") else name

@@ -59,6 +59,7 @@ TABLE: dict[str, tuple[str, Any, str]] = {
     "a size that is no number": ("max_file_size", {}, "max_file_size must be a whole number of at least 1, not {}."),
     "no bytes": ("max_file_size", -1, "max_file_size must be a whole number of at least 1, not -1."),
     "a text for follow_links": ("follow_links", "no", "follow_links must be True or False, not 'no'."),
+    "an encoding of names": ("encoding", "idna", "encoding must be the name of one, such as 'utf-8'"),
     "an unknown encoding": ("encoding", "no such", "encoding must be the name of one, such as 'utf-8'"),
     "a list as metadata": ("metadata", [1], "metadata must map names of metadata fields to values, not [1]."),
     "a text as metadata": ("metadata", "team", "metadata must map names of metadata fields to values, not 'team'."),
