@@ -24,7 +24,7 @@ LITTER = (
 
 
 def test_what_is_no_content_is_left_out(kb: Dataset, ingest: Ingest, tmp_path: Path) -> None:
-    write(tmp_path, {**dict.fromkeys(LITTER, "litter"), "page.md": "one", "sub/page.md": "two"})
+    write(tmp_path, {**dict.fromkeys(LITTER, "litter"), "page.md": "walrus", "sub/page.md": "seal"})
     assert ingest(tmp_path).outcomes == {"page.md": "created"}
     for pattern in ("*.md", "**/page.md", "*"):
         assert ingest(f"{tmp_path}/{pattern}").report["counts"]["invalid"] <= 1  # the other page.md
@@ -34,14 +34,14 @@ def test_what_is_no_content_is_left_out(kb: Dataset, ingest: Ingest, tmp_path: P
 
 
 def test_exclude_decides(kb: Dataset, ingest: Ingest, tmp_path: Path) -> None:
-    write(tmp_path, {".page.md": "hidden", "page.md": "one", "draft.md": "two"})
+    write(tmp_path, {".page.md": "hidden", "page.md": "walrus", "draft.md": "seal"})
     assert ingest(f"{tmp_path}/*.md", exclude=["dr*"]).outcomes == {".page.md": "created", "page.md": "created"}
     assert ingest(tmp_path, exclude='["page.md", "draft.md"]').outcomes == {".page.md": "skipped"}
     assert ingest(tmp_path / ".page.md").outcomes == {".page.md": "skipped"}  # it is named
     error = ingest(f"{tmp_path}/.*").error
     assert isinstance(error, DifyInputError)
     assert "no file, no text. 1 do not count (exclude=['.*'" in str(error)
-    error = ingest(tmp_path, exclude=7).error
+    error = ingest(tmp_path, exclude=[["a"]]).error
     assert isinstance(error, DifyInputError)
     assert str(error).startswith("exclude must be a pattern")
 
@@ -84,7 +84,7 @@ def test_brackets_are_as_they_are_if_a_folder_is_called_so(
         ("s3://handbook/pages/*.md", "Install apache-airflow-providers-amazon[s3fs]."),
         ("S3://handbook/pages", "source: this Airflow cannot open s3://"),
         ("gcs://handbook", "Install apache-airflow-providers-google, and begin the source with gs://."),
-        ("nothing://handbook", "source: this Airflow cannot open nothing:// (it opens file://, local://). Install a"),
+        ("nothing://handbook", "source: this Airflow cannot open nothing:// (it opens file://"),
         ("S3A//x://y", "source is neither a path nor an URL: 'S3A//x://y'."),
         ("~nobody-here/x", "source is no path on this machine: '~nobody-here/x'"),
         ("/srv/a\0b", "source has a NUL character"),
