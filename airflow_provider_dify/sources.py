@@ -156,7 +156,7 @@ class _Resolver:
             yield self._file(folder, error=error)
             return
         for path in found:
-            # Not only what is a file: a link that leads nowhere shall be told, and not be passed over.
+            # Not only what is a file: a link that leads nowhere is an error, and is not ignored.
             if _is(path, "is_dir"):
                 continue
             if fits(path_below(folder, path), self.unwanted):

@@ -56,7 +56,7 @@ class DocumentVerbs(DeletionVerbs):
         :param keep_chunks: Whether to note the disabled chunks of documents that leave search, for a rollback.
         :param timeout: Seconds to wait for documents that are busy, being indexed, or not yet in step with search.
         :param poll_interval: Seconds between two looks while waiting.
-        :param tolerate: Outcomes that shall not raise, such as ``missing``.
+        :param tolerate: Outcomes that should not raise, such as ``missing``.
         :return: What became of each document.
         :raises DifyInputError: What was asked for makes no sense; nothing was sent.
         :raises DifyGuardError: More documents are meant than a limit allows; nothing was changed.

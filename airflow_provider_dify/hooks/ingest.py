@@ -51,7 +51,7 @@ class IngestVerbs(FlowHook):
         :param if_exists: What to do where there is a document of the same name: ``update``, ``skip``, ``fail``,
             ``new_version`` or ``for_release``.
         :param wait_for_indexing: Whether to wait until Dify has indexed all of them.
-        :param options: How Dify shall treat the documents.
+        :param options: How Dify should treat the documents.
         :param metadata: Values for the metadata of each document.
         :param hash_field: Name of the metadata that keeps a content's SHA-256; ``None``: keep none, and send always.
         :param max_active: How many documents may be in indexing at a time before another one is sent.
@@ -63,7 +63,7 @@ class IngestVerbs(FlowHook):
         :param poll_interval: Seconds between two looks at the indexing; the first looks come sooner.
         :param stall_timeout: Seconds in which no document moves a step, after which waiting is given up.
         :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
-        :param tolerate: Outcomes that shall not raise, such as ``invalid``.
+        :param tolerate: Outcomes that should not raise, such as ``invalid``.
         :return: What became of each input.
         :raises DifyInputError: What was asked for makes no sense, or not with this knowledge base; nothing was sent.
         :raises DifyKnowledgeBaseFailed: The knowledge base takes no documents at all.

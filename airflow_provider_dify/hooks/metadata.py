@@ -46,7 +46,7 @@ class MetadataVerbs(FlowHook):
             its value.
         :param batch_size: How many documents one request names at most.
         :param timeout: Seconds to wait for documents whose metadata somebody else is changing.
-        :param tolerate: Outcomes that shall not raise, such as ``missing``.
+        :param tolerate: Outcomes that should not raise, such as ``missing``.
         :return: What became of each document.
         :raises DifyInputError: What was asked for makes no sense, or does not go into the fields that are there;
             nothing was changed.
@@ -73,7 +73,7 @@ class MetadataVerbs(FlowHook):
         :param values_by_id: For each document, by its UUID, values as for :meth:`set_document_metadata`.
         :param batch_size: How many documents one request names at most.
         :param timeout: Seconds to wait for documents whose metadata somebody else is changing.
-        :param tolerate: Outcomes that shall not raise, such as ``missing``.
+        :param tolerate: Outcomes that should not raise, such as ``missing``.
         :return: What became of each document.
         :raises DifyError: As for :meth:`set_document_metadata`.
         """
@@ -99,7 +99,7 @@ class MetadataVerbs(FlowHook):
         :param names: Names of the fields.
         :param batch_size: How many documents one request names at most.
         :param timeout: Seconds to wait for documents whose metadata somebody else is changing.
-        :param tolerate: Outcomes that shall not raise, such as ``missing``.
+        :param tolerate: Outcomes that should not raise, such as ``missing``.
         :return: What became of each document; ``unchanged`` are those that had no such value.
         :raises DifyError: As for :meth:`set_document_metadata`.
         """

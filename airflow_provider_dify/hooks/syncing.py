@@ -66,7 +66,7 @@ class SyncVerbs(FlowHook):
         :param max_documents: Change nothing where more documents than this would be retired.
         :param max_share: Change nothing where more than this part of the documents in use would be retired.
         :param dry_run: Whether to look and to plan only; what would be done is ``not_attempted`` in the report.
-        :param options: How Dify shall treat the documents.
+        :param options: How Dify should treat the documents.
         :param metadata: More values for the metadata of each document.
         :param max_active: How many documents may be in indexing at a time before another one is sent.
         :param max_file_size: Bytes above which a file is not even tried; ``None``: no limit of our own.
@@ -76,7 +76,7 @@ class SyncVerbs(FlowHook):
         :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
         :param stall_timeout: Seconds in which no document moves, after which the wait for indexing is given up.
         :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
-        :param tolerate: Outcomes that shall not raise, such as ``invalid``.
+        :param tolerate: Outcomes that should not raise, such as ``invalid``.
         :return: What became of each file and document.
         :raises DifyInputError: What was asked for makes no sense, or two files would become one document.
         :raises DifyKnowledgeBaseFailed: The knowledge base takes no documents at all.

@@ -79,7 +79,7 @@ class DocumentForm(str, Enum):
 
 @dataclass(frozen=True)
 class DocumentOptions:
-    """How Dify shall treat a document.
+    """How Dify should treat a document.
 
     :param indexing_technique: ``economy`` or ``high_quality``; ``None``: as the knowledge base has it.
     :param process_rule: How its text is cleaned and cut, as Dify's API takes it; ``None``: by the latest rule of the

@@ -38,7 +38,7 @@ class Ingestion:
     :param sources: The contents, in order.
     :param if_exists: What to do where there is a document of the same name: ``update``, ``skip``, ``fail``,
         ``new_version`` or ``for_release``.
-    :param options: How Dify shall treat the documents.
+    :param options: How Dify should treat the documents.
     :param metadata: Values for the metadata of each document.
     :param hash_field: Name of the metadata that keeps the digest of a document's content, by which an unchanged one is
         known; ``None``: keep none.

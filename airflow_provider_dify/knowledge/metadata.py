@@ -76,7 +76,7 @@ def set_values(
     :param deadline: Until when to wait for documents whose metadata somebody else is changing.
     :param retries: How often to try again where Dify fails.
     :param batch_size: How many documents one request names at most.
-    :param tolerate: Names of outcomes that shall not raise, such as ``missing``.
+    :param tolerate: Names of outcomes that should not raise, such as ``missing``.
     :return: The report; every document has the values, but for tolerated outcomes.
     :raises DifyInputError: What was asked for makes no sense; nothing was changed.
     :raises DifyMetadataError: Documents do not have the values.
@@ -94,7 +94,7 @@ class MetadataChange:
     :param dataset_id: UUID of the knowledge base.
     :param values_by_id: For each document, by its UUID, the values by the name of their field; ``None`` takes one away.
     :param batch_size: How many documents one request names at most.
-    :param tolerate: Names of outcomes that shall not fail the change.
+    :param tolerate: Names of outcomes that should not fail the change.
     :raises DifyInputError: Something of this makes no sense.
     """
 

@@ -78,7 +78,7 @@ class Putting:
     """Sends contents to one knowledge base.
 
     :param dataset: The knowledge base.
-    :param options: How Dify shall treat the documents, with what the knowledge base decides.
+    :param options: How Dify should treat the documents, with what the knowledge base decides.
     :param retries: How often to try again where Dify fails.
     :param deadline: No wait goes beyond it.
     """

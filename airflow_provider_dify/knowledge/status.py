@@ -53,7 +53,7 @@ class StatusChange:
         that this run brought in and that search has lost are repaired in any case.
     :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
     :param poll_interval: Seconds between two looks while something is awaited; the first looks come sooner.
-    :param tolerate: Names of outcomes that shall not fail the change. Where documents are selected by filters, one
+    :param tolerate: Names of outcomes that should not fail the change. Where documents are selected by filters, one
         that is deleted after that is ``missing`` and fails nothing either.
     :param dry_run: Whether to look and to plan only; what would be changed is ``not_attempted`` in the report.
     :param keep_chunks: Whether to note the chunks that are disabled in documents which are taken out of search, so that

@@ -61,7 +61,7 @@ class Sync:
     :param retire: What becomes of documents whose files are gone: ``archive``, ``disable``, ``delete`` or ``keep``.
     :param adopt: Whether documents in use that no sync has made are taken over where they have the name of a file.
     :param guard: How many documents may be retired; a share is of those of the sync that are in use.
-    :param options: How Dify shall treat the documents.
+    :param options: How Dify should treat the documents.
     :param metadata: More values for the metadata of each document.
     :param max_active: How many documents may be in indexing at a time before another one is sent.
     :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
@@ -363,7 +363,7 @@ class Sync:
 
 def _checked_name(value: object) -> str:
     name = inputs.text(value, "sync_source", "a name, a text that is not empty")
-    if inputs.without_keys(name) != name:  # documents would bear it
+    if inputs.without_keys(name) != name:  # it becomes metadata of documents
         raise DifyInputError(
             f"sync_source holds a password, or what looks like an API key: {inputs.show(name)}. Give another name."
         )

@@ -66,7 +66,7 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
     :param timeout: Seconds to wait for documents that are busy, being indexed, or not yet in step with search. Dify's
         lock on a document can last 600 s. (templated)
     :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
-    :param tolerate: Outcomes that shall not fail the task, such as ``("missing",)``. Where filters select the
+    :param tolerate: Outcomes that should not fail the task, such as ``("missing",)``. Where filters select the
         documents, one that is deleted after that is ``missing`` and fails nothing. (templated)
     :param deferrable: Whether to wait in the triggerer instead of on the worker.
     :return: The report as plain JSON: ``dataset_id``, ``action``, ``counts`` by outcome, a list of ids for each outcome

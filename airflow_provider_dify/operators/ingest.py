@@ -101,7 +101,7 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
         shows up among Dify's recent queries, costs an embedding in a high-quality knowledge base, and counts against
         the request limit of Dify Cloud. ``segments``: only that their segments are enabled, which Dify also shows for
         documents whose keywords it has lost.
-    :param tolerate: Outcomes that shall not fail the task, such as ``("invalid",)``. (templated)
+    :param tolerate: Outcomes that should not fail the task, such as ``("invalid",)``. (templated)
     :param dify_conn_id: Id of the Airflow Connection. (templated)
     :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, ``document_ids`` of what ended well,
         ``old_document_ids`` for which these stand, and ``documents`` with ``name``, ``source``, ``outcome``

@@ -40,7 +40,7 @@ class DifyDocumentMetadataOperator(KnowledgeBaseTask, BaseOperator):
     :param dify_conn_id: Id of the Airflow Connection. (templated)
     :param batch_size: How many documents one request names at most.
     :param timeout: Seconds to wait for documents whose metadata somebody else is changing. (templated)
-    :param tolerate: Outcomes that shall not fail the task, such as ``("missing",)``. (templated)
+    :param tolerate: Outcomes that should not fail the task, such as ``("missing",)``. (templated)
     :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, a list of ids for each outcome
         (``changed``, ``unchanged``, ``missing``, ``failed``, ``not_attempted``), ``created_fields``, and ``errors`` by
         id.

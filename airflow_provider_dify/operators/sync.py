@@ -111,7 +111,7 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         shows up among Dify's recent queries, costs an embedding in a high-quality knowledge base, and counts against
         the request limit of Dify Cloud. ``segments``: only that their segments are enabled, which Dify also shows for
         documents whose keywords it has lost.
-    :param tolerate: Outcomes that shall not fail the task, such as ``("invalid",)``. (templated)
+    :param tolerate: Outcomes that should not fail the task, such as ``("invalid",)``. (templated)
     :param deferrable: Whether to wait in the triggerer instead of on the worker, for indexing and for search to follow.
         Deletions are made on the worker.
     :param dify_conn_id: Id of the Airflow Connection. (templated)

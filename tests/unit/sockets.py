@@ -23,7 +23,7 @@ class Wire:
     url: str = ""
     #: The heads of the requests that came.
     heads: list[bytes] = field(default_factory=list)
-    #: Set when the server shall stop sending.
+    #: Set when the server should stop sending.
     over: threading.Event = field(default_factory=threading.Event)
 
     def drip(self, pieces: Iterable[bytes], seconds: float = 0.05) -> Iterator[bytes]:

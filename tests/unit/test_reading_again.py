@@ -94,7 +94,7 @@ def test_a_document_without_text_is_not_searchable(kb: Dataset, change: Change, 
     run = change(action, [empty, page])
     assert run.not_empty == {"changed": ["page"], "not_searchable": ["empty"]}
     assert type(run.error).__name__ == "DifyDocumentStatusFailed"
-    assert change("archive", [empty]).green  # it is not in search, as was asked for
+    assert change("archive", [empty]).green  # it is out of search, as requested
 
 
 def test_a_sensor_fails_for_a_document_without_text(dify: FakeDify, kb: Dataset) -> None:
