@@ -25,7 +25,7 @@ def test_an_agent_searches_with_the_tools_of_the_documentation(dify: FakeDify) -
     schema = retrieve.tool_def.parameters_json_schema
     assert schema["required"] == ["dataset_id", "query"]
     assert schema["properties"]["query"]["description"] == "What to search for, at most 250 characters."
-    arguments = {"dataset_id": handbook.id, "query": "visitors"}
+    arguments = {"dataset_id": handbook.id, "query": "Visitors"}
     found = str(asyncio.run(knowledge.call_tool("dify_retrieve", arguments, context, retrieve)))
     assert "Visitors park on deck 2." in found
     assert "parking.md" in found
