@@ -11,8 +11,8 @@ from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.flow import Flow, Note
 from airflow_provider_dify.knowledge.guards import Guard, usual_share
 from airflow_provider_dify.knowledge.progress import Progress
-from airflow_provider_dify.knowledge.report import Outcome
 from airflow_provider_dify.knowledge.selecting import EVERYTHING, Selection, select
+from airflow_provider_dify.knowledge.status_report import Outcome
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from airflow_provider_dify.knowledge.progress import Progress, Waits
 from airflow_provider_dify.knowledge.proof import Look, ProvenBy, SearchProof
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.repair import HALFWAY, Repair, why_lost
-from airflow_provider_dify.knowledge.report import Outcome, StatusReport
 from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.status_report import Outcome, StatusReport
 
 #: So many documents that search has not followed are read, to see whether the worker failed with them.
 _PROBE = 3

@@ -11,8 +11,8 @@ from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyError
 from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow, soon
 from airflow_provider_dify.knowledge.flow import JSON, Deadline
 from airflow_provider_dify.knowledge.handover import Handover
-from airflow_provider_dify.knowledge.report import needing_attention
 from airflow_provider_dify.knowledge.status import StatusChange
+from airflow_provider_dify.knowledge.status_report import needing_attention
 from airflow_provider_dify.transport import clock as clocks
 
 
