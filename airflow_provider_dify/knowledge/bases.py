@@ -6,9 +6,9 @@ from airflow_provider_dify.exceptions import DifyAccessError, DifyInputError
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import Dataset
 from airflow_provider_dify.knowledge.flow import Flow
-from airflow_provider_dify.knowledge.hints import did_you_mean
-from airflow_provider_dify.knowledge.names import canonical
 from airflow_provider_dify.knowledge.reading import Pager
+from airflow_provider_dify.knowledge.text.hints import did_you_mean
+from airflow_provider_dify.knowledge.text.names import canonical
 
 #: So many knowledge bases an error names.
 _MOST_NAMED = 5

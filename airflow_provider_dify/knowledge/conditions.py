@@ -11,8 +11,8 @@ from datetime import date, datetime, timedelta, timezone
 from typing import TypeAlias
 
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.knowledge.hints import why
 from airflow_provider_dify.knowledge.inputs import as_text, is_finite, is_storable, pattern, show, without_keys
+from airflow_provider_dify.knowledge.text.hints import why
 
 #: A point in time: an ISO text, an age such as ``90d``, an object, or seconds since the epoch.
 Moment: TypeAlias = str | float | date | datetime | timedelta

@@ -16,7 +16,7 @@ from airflow_provider_dify.knowledge import answers, inputs
 from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.documents import Dataset
 from airflow_provider_dify.knowledge.flow import JSON, Content, Flow, Request, Upload
-from airflow_provider_dify.knowledge.hints import why
+from airflow_provider_dify.knowledge.text.hints import why
 
 #: Of a longer name Dify keeps the beginning, and the document would not be found by its name again.
 LONGEST_NAME = 200

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 
 from airflow_provider_dify.knowledge.flow import JSON
-from airflow_provider_dify.knowledge.packing import pack_ids, unpack_ids
+from airflow_provider_dify.knowledge.text.packing import pack_ids, unpack_ids
 
 
 @dataclass

@@ -12,8 +12,8 @@ from airflow_provider_dify.exceptions import DifyInputError, DifyRequestError
 from airflow_provider_dify.knowledge import answers
 from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
-from airflow_provider_dify.knowledge.hints import why
 from airflow_provider_dify.knowledge.inputs import as_text, is_finite, is_storable, literal, show
+from airflow_provider_dify.knowledge.text.hints import why
 
 #: A value to set; ``None`` takes the present one away.
 Value: TypeAlias = "str | int | float | datetime | None"

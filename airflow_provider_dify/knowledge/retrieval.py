@@ -10,7 +10,7 @@ from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import answers, inputs
 from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
-from airflow_provider_dify.knowledge.names import canonical
+from airflow_provider_dify.knowledge.text.names import canonical
 
 #: Dify refuses longer queries.
 LONGEST_QUERY = 250

@@ -14,10 +14,10 @@ from airflow_provider_dify.knowledge import api, conditions, inputs
 from airflow_provider_dify.knowledge.conditions import ALWAYS, MetadataValue, Span
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import Flow
-from airflow_provider_dify.knowledge.hints import did_you_mean
-from airflow_provider_dify.knowledge.names import canonical, same_in_all_forms
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import Pager
+from airflow_provider_dify.knowledge.text.hints import did_you_mean
+from airflow_provider_dify.knowledge.text.names import canonical, same_in_all_forms
 
 V = TypeVar("V")
 

@@ -11,7 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
-from airflow_provider_dify.knowledge.masks import url_secrets, without_url_secrets
+from airflow_provider_dify.knowledge.text.masks import url_secrets, without_url_secrets
 from airflow_provider_dify.storage import unreadable
 from airflow_provider_dify.testing import Dataset, FakeDify
 from tests.unit.conftest import Ingest, names

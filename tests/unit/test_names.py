@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from airflow_provider_dify.exceptions import DifyInputError, DifySyncFailed
 from airflow_provider_dify.files import problem_of_name
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.names import canonical, forms, same_in_all_forms
+from airflow_provider_dify.knowledge.text.names import canonical, forms, same_in_all_forms
 from airflow_provider_dify.operators.retrieval import DifyRetrievalCheckOperator
 from airflow_provider_dify.testing import Dataset, FakeDify
 from tests.unit.conftest import Change, Ingest, TaskInstance, names, text

@@ -25,7 +25,7 @@ from airflow_provider_dify.exceptions import (
     DifyIndexingTimeout,
     DifyInputError,
 )
-from airflow_provider_dify.knowledge.packing import pack_ids
+from airflow_provider_dify.knowledge.text.packing import pack_ids
 from airflow_provider_dify.sensors.documents import DifyDocumentIndexingSensor
 from airflow_provider_dify.testing import Dataset, FakeDify
 from airflow_provider_dify.triggers.indexing import DifyDocumentIndexingTrigger
