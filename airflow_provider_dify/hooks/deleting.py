@@ -8,7 +8,7 @@ from airflow_provider_dify.hooks.selecting import Filters, SelectionVerbs
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.delete_report import DeleteReport
 from airflow_provider_dify.knowledge.deleting import Deletion
-from airflow_provider_dify.knowledge.guards import AUTO
+from airflow_provider_dify.knowledge.selection.guards import AUTO
 
 
 class DeletionVerbs(SelectionVerbs):

@@ -7,12 +7,12 @@ from typing import Any, TypeAlias
 
 from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.choosing import Choice
-from airflow_provider_dify.knowledge.conditions import MetadataValue, Moment
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import Pager
-from airflow_provider_dify.knowledge.selecting import Selection, page_of, passing, select
+from airflow_provider_dify.knowledge.selection.choice import Choice
+from airflow_provider_dify.knowledge.selection.conditions import MetadataValue, Moment
+from airflow_provider_dify.knowledge.selection.select import Selection, page_of, passing, select
 from airflow_provider_dify.transport import clock as clocks
 
 #: Filters as a DAG writes them, or as a template renders them.

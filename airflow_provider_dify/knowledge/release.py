@@ -13,12 +13,10 @@ from dataclasses import replace
 
 from airflow_provider_dify.exceptions import DifyError, DifyKilledError
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.choosing import Choice, Chosen
 from airflow_provider_dify.knowledge.chunks import DisabledChunks
 from airflow_provider_dify.knowledge.deleting import Deletion
 from airflow_provider_dify.knowledge.documents import Document, Flags
 from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pause
-from airflow_provider_dify.knowledge.guards import Guard
 from airflow_provider_dify.knowledge.indexing import IndexingWait
 from airflow_provider_dify.knowledge.journal import Side, Version, clear_journal, missing_entries
 from airflow_provider_dify.knowledge.manifest import Manifest, ReleaseState
@@ -30,6 +28,8 @@ from airflow_provider_dify.knowledge.release_options import ReleaseOptions, Reti
 from airflow_provider_dify.knowledge.replacing import Replacement
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.retrieval_check import RetrievalCheck
+from airflow_provider_dify.knowledge.selection.choice import Choice, Chosen
+from airflow_provider_dify.knowledge.selection.guards import Guard
 from airflow_provider_dify.knowledge.switching import Switch, flags_of
 
 _LIVE = Flags(enabled=True, archived=False)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.choosing import Choice, Chosen
 from airflow_provider_dify.knowledge.flow import Flow, Note
-from airflow_provider_dify.knowledge.guards import Guard
 from airflow_provider_dify.knowledge.journal import Version
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.report import some_of
-from airflow_provider_dify.knowledge.selecting import Selection, select
+from airflow_provider_dify.knowledge.selection.choice import Choice, Chosen
+from airflow_provider_dify.knowledge.selection.guards import Guard
+from airflow_provider_dify.knowledge.selection.select import Selection, select
 
 #: What to give as ``replaces`` for whatever the release before brought.
 PREVIOUS_RELEASE = "previous_release"

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.applying import Pass, Sender
-from airflow_provider_dify.knowledge.choosing import Choice
 from airflow_provider_dify.knowledge.chunks import DisabledChunks
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pause
@@ -22,6 +21,7 @@ from airflow_provider_dify.knowledge.proof import Look, ProvenBy, SearchProof
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.repair import HALFWAY, Repair, why_lost
 from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.selection.choice import Choice
 from airflow_provider_dify.knowledge.status_report import Outcome, StatusReport
 
 #: So many documents that search has not followed are read, to see whether the worker failed with them.

@@ -9,9 +9,9 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.choosing import Choice
-from airflow_provider_dify.knowledge.guards import AUTO
 from airflow_provider_dify.knowledge.report import tolerated
+from airflow_provider_dify.knowledge.selection.choice import Choice
+from airflow_provider_dify.knowledge.selection.guards import AUTO
 from airflow_provider_dify.knowledge.status import StatusChange
 from airflow_provider_dify.knowledge.status_report import Outcome, StatusReport, attention
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, KnowledgeBaseTask

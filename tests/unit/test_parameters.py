@@ -14,7 +14,7 @@ from airflow_provider_dify.exceptions import DifyAccessError, DifyError, DifyGua
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Document
-from airflow_provider_dify.knowledge.selecting import Selection
+from airflow_provider_dify.knowledge.selection.select import Selection
 from airflow_provider_dify.operators.deleting import DifyDocumentDeleteOperator
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator

@@ -18,7 +18,7 @@ from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Request, Response
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import read_documents, still_there
-from airflow_provider_dify.knowledge.selecting import Selection, select
+from airflow_provider_dify.knowledge.selection.select import Selection, select
 from airflow_provider_dify.testing import Dataset, FakeDify
 
 T = TypeVar("T")

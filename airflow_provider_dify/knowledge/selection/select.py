@@ -10,12 +10,13 @@ from functools import lru_cache
 from typing import TypeVar
 
 from airflow_provider_dify.exceptions import DifyInputError, DifyNotFoundError
-from airflow_provider_dify.knowledge import api, conditions, inputs
-from airflow_provider_dify.knowledge.conditions import ALWAYS, MetadataValue, Span
+from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import Flow
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import Pager
+from airflow_provider_dify.knowledge.selection import conditions
+from airflow_provider_dify.knowledge.selection.conditions import ALWAYS, MetadataValue, Span
 from airflow_provider_dify.knowledge.text.hints import did_you_mean
 from airflow_provider_dify.knowledge.text.names import canonical, same_in_all_forms
 

@@ -9,9 +9,9 @@ from typing import Any
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.flow import Flow, Note
-from airflow_provider_dify.knowledge.guards import Guard, usual_share
 from airflow_provider_dify.knowledge.progress import Progress
-from airflow_provider_dify.knowledge.selecting import EVERYTHING, Selection, select
+from airflow_provider_dify.knowledge.selection.guards import Guard, usual_share
+from airflow_provider_dify.knowledge.selection.select import EVERYTHING, Selection, select
 from airflow_provider_dify.knowledge.status_report import Outcome
 
 
