@@ -27,7 +27,7 @@ from airflow_provider_dify.knowledge.release_errors import changed_meanwhile, mi
 from airflow_provider_dify.knowledge.release_options import ReleaseOptions, Retire, Until
 from airflow_provider_dify.knowledge.replacing import Replacement
 from airflow_provider_dify.knowledge.retries import Retries
-from airflow_provider_dify.knowledge.retrieval_check import RetrievalCheck
+from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
 from airflow_provider_dify.knowledge.selection.choice import Choice, Chosen
 from airflow_provider_dify.knowledge.selection.guards import Guard
 from airflow_provider_dify.knowledge.switching import Switch, flags_of

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from airflow_provider_dify.knowledge.retrieval import LONGEST_QUERY
+from airflow_provider_dify.knowledge.retrieval.search import LONGEST_QUERY
 from airflow_provider_dify.knowledge.segments import Segment
 
 #: So many keywords of a query count in an economy knowledge base (measured on 1.16.0).

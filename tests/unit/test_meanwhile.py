@@ -20,8 +20,8 @@ from airflow_provider_dify.exceptions import (
 )
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.metadata_report import MetadataReport
-from airflow_provider_dify.knowledge.retrieval_check import RetrievalCheck
-from airflow_provider_dify.knowledge.retrieval_report import RetrievalReport
+from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
+from airflow_provider_dify.knowledge.retrieval.report import RetrievalReport
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault
 from tests.unit.conftest import Ingest, text
 from tests.unit.describing import hold, ids

@@ -18,11 +18,11 @@ from airflow_provider_dify.exceptions import (
     DifyServerError,
 )
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.expectations import ranked
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Request, Response
-from airflow_provider_dify.knowledge.retrieval import Hit, retrieve
-from airflow_provider_dify.knowledge.retrieval_check import RetrievalCheck
-from airflow_provider_dify.knowledge.retrieval_report import RetrievalReport
+from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
+from airflow_provider_dify.knowledge.retrieval.expectations import ranked
+from airflow_provider_dify.knowledge.retrieval.report import RetrievalReport
+from airflow_provider_dify.knowledge.retrieval.search import Hit, retrieve
 from airflow_provider_dify.operators.retrieval import DifyRetrievalCheckOperator
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault
 from tests.unit.conftest import UNKNOWN, TaskInstance

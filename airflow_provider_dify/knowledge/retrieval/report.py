@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from airflow_provider_dify.exceptions import DifyRetrievalCheckFailed
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.expectations import Expectation, Found, Question
 from airflow_provider_dify.knowledge.flow import JSON
+from airflow_provider_dify.knowledge.retrieval.expectations import Expectation, Found, Question
 
 _WIDEST = 60
 

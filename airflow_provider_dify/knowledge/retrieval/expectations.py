@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.flow import JSON
-from airflow_provider_dify.knowledge.retrieval import MOST_HITS, Hit, check_query, check_score, check_top_k
+from airflow_provider_dify.knowledge.retrieval.search import MOST_HITS, Hit, check_query, check_score, check_top_k
 from airflow_provider_dify.knowledge.text.hints import did_you_mean, why
 from airflow_provider_dify.knowledge.text.names import canonical
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.expectations import questions, ranked
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.progress import Progress, Waits
-from airflow_provider_dify.knowledge.retrieval import SearchSettings, check_method, search, search_settings
-from airflow_provider_dify.knowledge.retrieval_report import Answer, RetrievalReport
+from airflow_provider_dify.knowledge.retrieval.expectations import questions, ranked
+from airflow_provider_dify.knowledge.retrieval.report import Answer, RetrievalReport
+from airflow_provider_dify.knowledge.retrieval.search import SearchSettings, check_method, search, search_settings
 
 
 class RetrievalCheck:
