@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.metadata_report import MetadataReport
     from airflow_provider_dify.knowledge.retrieval.report import RetrievalReport
     from airflow_provider_dify.knowledge.rollback_report import RollbackReport
-    from airflow_provider_dify.knowledge.status_report import StatusReport
+    from airflow_provider_dify.knowledge.status.report import StatusReport
     from airflow_provider_dify.knowledge.sync_report import SyncReport
 
     AnyReport: TypeAlias = (

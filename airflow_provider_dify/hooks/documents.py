@@ -10,8 +10,8 @@ from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import ActionName, Document
 from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT, IndexingReport, IndexingWait
 from airflow_provider_dify.knowledge.selection.guards import AUTO
-from airflow_provider_dify.knowledge.status import StatusChange
-from airflow_provider_dify.knowledge.status_report import StatusReport
+from airflow_provider_dify.knowledge.status.change import StatusChange
+from airflow_provider_dify.knowledge.status.report import StatusReport
 
 
 class DocumentVerbs(DeletionVerbs):

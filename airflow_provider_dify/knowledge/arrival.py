@@ -13,10 +13,10 @@ from airflow_provider_dify.knowledge.documents import Action, Document
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome
 from airflow_provider_dify.knowledge.progress import Progress, Waits
-from airflow_provider_dify.knowledge.proof import Look, ProvenBy, SearchProof
 from airflow_provider_dify.knowledge.reading import read_documents
-from airflow_provider_dify.knowledge.repair import HALFWAY, Repair, why_lost
 from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.status.proof import Look, ProvenBy, SearchProof
+from airflow_provider_dify.knowledge.status.repair import HALFWAY, Repair, why_lost
 
 _GONE = "It was deleted meanwhile."
 _OUT_OF_USE = "It was archived or disabled meanwhile."

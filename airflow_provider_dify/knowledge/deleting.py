@@ -10,7 +10,6 @@ from contextlib import suppress
 
 from airflow_provider_dify.exceptions import DifyError, DifyNotFoundError, DifyRequestError, DifyServerError
 from airflow_provider_dify.knowledge import api, inputs
-from airflow_provider_dify.knowledge.applying import Pass, Sender
 from airflow_provider_dify.knowledge.delete_ledger import DeleteLedger
 from airflow_provider_dify.knowledge.delete_report import DeleteOutcome, DeleteReport
 from airflow_provider_dify.knowledge.documents import Action
@@ -20,6 +19,7 @@ from airflow_provider_dify.knowledge.progress import Progress, Waits
 from airflow_provider_dify.knowledge.reading import read_documents, still_there
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.selection.choice import Choice
+from airflow_provider_dify.knowledge.status.sender import Pass, Sender
 
 _BATCH = 100
 #: So many documents are un-archived before they are deleted: a run that is killed leaves no more of them behind.

@@ -22,9 +22,9 @@ from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import IndexingState
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.progress import Progress, Waits
-from airflow_provider_dify.knowledge.proof import ProvenBy, SearchProof
 from airflow_provider_dify.knowledge.reading import read_documents
-from airflow_provider_dify.knowledge.repair import why_lost
+from airflow_provider_dify.knowledge.status.proof import ProvenBy, SearchProof
+from airflow_provider_dify.knowledge.status.repair import why_lost
 from airflow_provider_dify.knowledge.text.hints import why
 from airflow_provider_dify.knowledge.text.packing import pack_ids, unpack_ids
 

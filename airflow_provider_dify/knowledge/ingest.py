@@ -21,10 +21,10 @@ from airflow_provider_dify.knowledge.metadata_fields import (
 )
 from airflow_provider_dify.knowledge.namesakes import IfExists, Verb, base_name, decide, keyword_of, stem_of
 from airflow_provider_dify.knowledge.progress import Progress
-from airflow_provider_dify.knowledge.proof import ProvenBy
 from airflow_provider_dify.knowledge.putting import Item, Putting
 from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.status.proof import ProvenBy
 from airflow_provider_dify.knowledge.target import check_latest_rule, check_replacing, read_target
 from airflow_provider_dify.knowledge.text.names import forms
 

@@ -8,9 +8,9 @@ from enum import Enum
 
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.chunks import chunks_from, chunks_to_json
 from airflow_provider_dify.knowledge.documents import Flags
 from airflow_provider_dify.knowledge.flow import JSON
+from airflow_provider_dify.knowledge.status.chunks import chunks_from, chunks_to_json
 
 
 class ReleaseState(str, Enum):

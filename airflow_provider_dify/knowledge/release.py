@@ -13,7 +13,6 @@ from dataclasses import replace
 
 from airflow_provider_dify.exceptions import DifyError, DifyKilledError
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.chunks import DisabledChunks
 from airflow_provider_dify.knowledge.deleting import Deletion
 from airflow_provider_dify.knowledge.documents import Document, Flags
 from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pause
@@ -30,6 +29,7 @@ from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
 from airflow_provider_dify.knowledge.selection.choice import Choice, Chosen
 from airflow_provider_dify.knowledge.selection.guards import Guard
+from airflow_provider_dify.knowledge.status.chunks import DisabledChunks
 from airflow_provider_dify.knowledge.switching import Switch, flags_of
 
 _LIVE = Flags(enabled=True, archived=False)

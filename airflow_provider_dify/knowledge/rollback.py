@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyError, DifyInputError
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.chunks import DisabledChunks, chunks_from
 from airflow_provider_dify.knowledge.documents import Action, Document, Flags
 from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.journal import Version, clear_journal
@@ -18,6 +17,7 @@ from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.release_options import Tolerable
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.rollback_report import RollbackOutcome, RollbackReport
+from airflow_provider_dify.knowledge.status.chunks import DisabledChunks, chunks_from
 from airflow_provider_dify.knowledge.switching import Pace, Switch, flags_of
 
 

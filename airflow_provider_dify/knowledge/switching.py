@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Action, Document, Flags
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
-from airflow_provider_dify.knowledge.proof import ProvenBy
 from airflow_provider_dify.knowledge.retries import Retries
-from airflow_provider_dify.knowledge.status import StatusChange
-from airflow_provider_dify.knowledge.status_report import ADVICE
+from airflow_provider_dify.knowledge.status.change import StatusChange
+from airflow_provider_dify.knowledge.status.proof import ProvenBy
+from airflow_provider_dify.knowledge.status.report import ADVICE
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,10 @@ from airflow_provider_dify.knowledge.ingest_report import IngestOutcome
 from airflow_provider_dify.knowledge.metadata_fields import check_fields, check_own_values, kinds_of
 from airflow_provider_dify.knowledge.namesakes import Decision, Verb
 from airflow_provider_dify.knowledge.progress import Progress
-from airflow_provider_dify.knowledge.proof import ProvenBy
 from airflow_provider_dify.knowledge.putting import Item, Putting
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.selection.guards import Guard
+from airflow_provider_dify.knowledge.status.proof import ProvenBy
 from airflow_provider_dify.knowledge.sync_changes import Change, Changes
 from airflow_provider_dify.knowledge.sync_look import SOURCE_FIELD, SyncLook, read_files
 from airflow_provider_dify.knowledge.sync_plan import Move, Planned, Retire, table

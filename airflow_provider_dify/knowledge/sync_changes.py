@@ -10,11 +10,11 @@ from airflow_provider_dify.knowledge.delete_report import DeleteOutcome, DeleteR
 from airflow_provider_dify.knowledge.deleting import Deletion
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow
-from airflow_provider_dify.knowledge.handover import Handover
-from airflow_provider_dify.knowledge.proof import ProvenBy
 from airflow_provider_dify.knowledge.retries import Retries
-from airflow_provider_dify.knowledge.status import StatusChange
-from airflow_provider_dify.knowledge.status_report import ADVICE, Outcome, StatusReport
+from airflow_provider_dify.knowledge.status.change import StatusChange
+from airflow_provider_dify.knowledge.status.handover import Handover
+from airflow_provider_dify.knowledge.status.proof import ProvenBy
+from airflow_provider_dify.knowledge.status.report import ADVICE, Outcome, StatusReport
 
 #: The outcomes that shall not keep the other documents of a step from theirs.
 _BEARABLE = ("missing", "refused")

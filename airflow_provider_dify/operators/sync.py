@@ -15,7 +15,7 @@ from airflow_provider_dify.knowledge.contents import DocumentOptions, Source
 from airflow_provider_dify.knowledge.flow import Deadline
 from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT
 from airflow_provider_dify.knowledge.selection.guards import Guard
-from airflow_provider_dify.knowledge.status_report import StatusReport
+from airflow_provider_dify.knowledge.status.report import StatusReport
 from airflow_provider_dify.knowledge.sync import INDEXING, Sync
 from airflow_provider_dify.knowledge.sync_plan import MAX_SHARE
 from airflow_provider_dify.knowledge.sync_report import SyncOutcome

@@ -11,7 +11,7 @@ from typing import Any, cast
 from airflow_provider_dify.exceptions import DifyDocumentStatusError
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.documents import ActionName
-from airflow_provider_dify.knowledge.status_report import StatusReport
+from airflow_provider_dify.knowledge.status.report import StatusReport
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, RequestRecord
 from tests.unit.test_properties import time_of
 

@@ -27,7 +27,7 @@ from airflow_provider_dify.exceptions import (
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Request, Response
 from airflow_provider_dify.knowledge.retries import retrying
-from airflow_provider_dify.knowledge.status import StatusChange
+from airflow_provider_dify.knowledge.status.change import StatusChange
 from airflow_provider_dify.testing import FakeDify, Fault
 from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport.asynchronous import AsyncClient

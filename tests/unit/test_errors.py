@@ -35,7 +35,7 @@ from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.errors import busy_name
 from airflow_provider_dify.knowledge.flow import Flow, Request, Response
 from airflow_provider_dify.knowledge.retries import Retries, retrying
-from airflow_provider_dify.knowledge.status_report import Outcome, StatusReport
+from airflow_provider_dify.knowledge.status.report import Outcome, StatusReport
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 from tests.unit.driving import (
     ID,

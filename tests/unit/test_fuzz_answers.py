@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 from airflow_provider_dify import exceptions
 from airflow_provider_dify.exceptions import DifyError
-from airflow_provider_dify.knowledge import api, contents, documents, metadata_fields, reading, segments
+from airflow_provider_dify.knowledge import api, contents, documents, metadata_fields, reading
 from airflow_provider_dify.knowledge.flow import Flow, Pause, Request, Response, resumed
 from airflow_provider_dify.knowledge.retries import Retries, retrying
 from airflow_provider_dify.knowledge.retrieval.search import search as retrieval
-from airflow_provider_dify.knowledge.samples import Sample
+from airflow_provider_dify.knowledge.status import segments
+from airflow_provider_dify.knowledge.status.samples import Sample
 from airflow_provider_dify.transport import limits
 from airflow_provider_dify.transport.settings import Settings
 from tests.unit.driving import ID

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyError, DifyServerError, DifyTransportError
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.status import StatusChange
-from airflow_provider_dify.knowledge.status_report import Outcome
+from airflow_provider_dify.knowledge.status.change import StatusChange
+from airflow_provider_dify.knowledge.status.report import Outcome
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault, RequestRecord, VirtualClock
 from airflow_provider_dify.transport import clock as clocks
 

@@ -20,7 +20,7 @@ from airflow_provider_dify.exceptions import (
 from airflow_provider_dify.knowledge.errors import error_in
 from airflow_provider_dify.knowledge.flow import Request, Response
 from airflow_provider_dify.knowledge.retries import Retries
-from airflow_provider_dify.knowledge.status_report import Outcome, StatusReport
+from airflow_provider_dify.knowledge.status.report import Outcome, StatusReport
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 from tests.unit.conftest import Change
 
@@ -70,7 +70,7 @@ def test_a_404_of_something_else_is_not_a_missing_document() -> None:
 
 @pytest.mark.parametrize("parameter", ["repair", "wait_for_completion"])
 def test_texts_are_no_truth_values(dify: FakeDify, kb: Dataset, parameter: str) -> None:
-    from airflow_provider_dify.knowledge.status import StatusChange
+    from airflow_provider_dify.knowledge.status.change import StatusChange
 
     with pytest.raises(DifyInputError, match=parameter):
         StatusChange(kb.id, [kb.id], "archive", **{parameter: "perhaps"})  # type: ignore[arg-type]

@@ -10,8 +10,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferr
 
 from airflow_provider_dify.exceptions import DifyDocumentStatusFailed, DifyGuardError
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.handover import Handover
-from airflow_provider_dify.knowledge.status_report import Outcome, StatusReport
+from airflow_provider_dify.knowledge.status.handover import Handover
+from airflow_provider_dify.knowledge.status.report import Outcome, StatusReport
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.testing import Dataset, FakeDify
 from tests.unit.conftest import UNKNOWN, TaskInstance, patches

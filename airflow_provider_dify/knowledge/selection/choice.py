@@ -12,7 +12,7 @@ from airflow_provider_dify.knowledge.flow import Flow, Note
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.selection.guards import Guard, usual_share
 from airflow_provider_dify.knowledge.selection.select import EVERYTHING, Selection, select
-from airflow_provider_dify.knowledge.status_report import Outcome
+from airflow_provider_dify.knowledge.status.report import Outcome
 
 
 @dataclass(frozen=True)

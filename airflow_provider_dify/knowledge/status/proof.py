@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from airflow_provider_dify.exceptions import DifyNotFoundError
-from airflow_provider_dify.knowledge import answers, api, samples
+from airflow_provider_dify.knowledge import answers, api
 from airflow_provider_dify.knowledge.documents import Dataset, Document
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
 from airflow_provider_dify.knowledge.progress import Progress
-from airflow_provider_dify.knowledge.samples import Sample
-from airflow_provider_dify.knowledge.segments import all_disabled, until_enabled
+from airflow_provider_dify.knowledge.status import samples
+from airflow_provider_dify.knowledge.status.samples import Sample
+from airflow_provider_dify.knowledge.status.segments import all_disabled, until_enabled
 
 #: Why search can never return a document.
 NO_TEXT = "Dify found no text in it, so search can never return it."

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_dify.knowledge.retrieval.search import LONGEST_QUERY
-from airflow_provider_dify.knowledge.segments import Segment
+from airflow_provider_dify.knowledge.status.segments import Segment
 
 #: So many keywords of a query count in an economy knowledge base (measured on 1.16.0).
 WORDS_THAT_COUNT = 10

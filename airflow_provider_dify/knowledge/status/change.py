@@ -10,19 +10,19 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import api, inputs
-from airflow_provider_dify.knowledge.applying import Pass, Sender
-from airflow_provider_dify.knowledge.chunks import DisabledChunks
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pause
-from airflow_provider_dify.knowledge.handover import Handover
-from airflow_provider_dify.knowledge.ledger import Ledger
 from airflow_provider_dify.knowledge.progress import Progress, Waits
-from airflow_provider_dify.knowledge.proof import Look, ProvenBy, SearchProof
 from airflow_provider_dify.knowledge.reading import read_documents
-from airflow_provider_dify.knowledge.repair import HALFWAY, Repair, why_lost
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.selection.choice import Choice
-from airflow_provider_dify.knowledge.status_report import Outcome, StatusReport
+from airflow_provider_dify.knowledge.status.chunks import DisabledChunks
+from airflow_provider_dify.knowledge.status.handover import Handover
+from airflow_provider_dify.knowledge.status.ledger import Ledger
+from airflow_provider_dify.knowledge.status.proof import Look, ProvenBy, SearchProof
+from airflow_provider_dify.knowledge.status.repair import HALFWAY, Repair, why_lost
+from airflow_provider_dify.knowledge.status.report import Outcome, StatusReport
+from airflow_provider_dify.knowledge.status.sender import Pass, Sender
 
 #: So many documents that search has not followed are read, to see whether the worker failed with them.
 _PROBE = 3

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 from airflow_provider_dify.exceptions import DifyDocumentBusyError, DifyError, DifyNotFoundError
 from airflow_provider_dify.knowledge import api
-from airflow_provider_dify.knowledge.chunks import DisabledChunks
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.progress import Progress, Waits
-from airflow_provider_dify.knowledge.proof import SearchProof
 from airflow_provider_dify.knowledge.retries import Retries
-from airflow_provider_dify.knowledge.segments import until_enabled
+from airflow_provider_dify.knowledge.status.chunks import DisabledChunks
+from airflow_provider_dify.knowledge.status.proof import SearchProof
+from airflow_provider_dify.knowledge.status.segments import until_enabled
 
 #: What it means that search does not return a document, in an economy and in a high-quality knowledge base.
 _LOST = "Dify calls it available, and search does not return it: Dify's worker has lost its keywords."

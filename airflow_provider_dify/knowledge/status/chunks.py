@@ -12,7 +12,7 @@ from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifyNotF
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause, Request
 from airflow_provider_dify.knowledge.progress import Progress
-from airflow_provider_dify.knowledge.segments import Segment, segment_page
+from airflow_provider_dify.knowledge.status.segments import Segment, segment_page
 
 #: So often, and with such pauses in seconds, a chunk is tried again that Dify is still working on.
 _TRIES, _PAUSE = 5, 2.0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from airflow_provider_dify.knowledge.applying import Pass
 from airflow_provider_dify.knowledge.documents import Action, Document
-from airflow_provider_dify.knowledge.handover import Handover, Sent
-from airflow_provider_dify.knowledge.proof import Look
-from airflow_provider_dify.knowledge.status_report import Outcome
+from airflow_provider_dify.knowledge.status.handover import Handover, Sent
+from airflow_provider_dify.knowledge.status.proof import Look
+from airflow_provider_dify.knowledge.status.report import Outcome
+from airflow_provider_dify.knowledge.status.sender import Pass
 
 _GONE = "It was deleted while the change was under way."
 _UNDONE = "Dify took the change, and its worker undid it."

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 
 from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyDocumentStatusFailed
-from airflow_provider_dify.knowledge.chunks import chunks_to_json
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.report import by_name, lines_of, some_of
+from airflow_provider_dify.knowledge.status.chunks import chunks_to_json
 
 
 class Outcome(str, Enum):
