@@ -8,7 +8,7 @@ from airflow_provider_dify.hooks.deleting import DeletionVerbs
 from airflow_provider_dify.hooks.selecting import Filters
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import ActionName, Document
-from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT, IndexingReport, IndexingWait
+from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT, IndexingReport, IndexingWait
 from airflow_provider_dify.knowledge.selection.guards import AUTO
 from airflow_provider_dify.knowledge.status.change import StatusChange
 from airflow_provider_dify.knowledge.status.report import StatusReport

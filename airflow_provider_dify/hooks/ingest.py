@@ -10,7 +10,7 @@ from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.contents import DocumentOptions
 from airflow_provider_dify.knowledge.delivering import HASH_FIELD
-from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT
+from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
 from airflow_provider_dify.knowledge.ingest import Ingestion
 from airflow_provider_dify.knowledge.ingest_report import IngestOutcome, IngestReport
 from airflow_provider_dify.patterns import HIDDEN

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT
+from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
 from airflow_provider_dify.knowledge.journal import Version
 from airflow_provider_dify.knowledge.manifest import Manifest
 from airflow_provider_dify.knowledge.release import Release

@@ -16,7 +16,7 @@ from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.deleting import Deletion
 from airflow_provider_dify.knowledge.documents import Document, Flags
 from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pause
-from airflow_provider_dify.knowledge.indexing import IndexingWait
+from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
 from airflow_provider_dify.knowledge.journal import Side, Version, clear_journal, missing_entries
 from airflow_provider_dify.knowledge.manifest import Manifest, ReleaseState
 from airflow_provider_dify.knowledge.metadata import MetadataChange

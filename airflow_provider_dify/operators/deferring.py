@@ -56,7 +56,7 @@ def defer_until_indexed(
     :param started: When the task began, in seconds since the epoch.
     :param kwargs: What ``execute_complete`` is given.
     """
-    from airflow_provider_dify.knowledge.indexing import IndexingWait
+    from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
     from airflow_provider_dify.triggers.indexing import DifyDocumentIndexingTrigger
 
     left = seconds_left(started, operator.timeout)

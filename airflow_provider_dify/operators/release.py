@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT
+from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
 from airflow_provider_dify.knowledge.journal import Version
 from airflow_provider_dify.knowledge.manifest import Manifest, ReleaseState
 from airflow_provider_dify.knowledge.release import Release

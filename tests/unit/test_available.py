@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.availability import Look, Watermark, look
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import Request, Response
+from airflow_provider_dify.knowledge.indexing.availability import Look, Watermark, look
 from airflow_provider_dify.testing import Dataset, FakeDify
 
 NUMBERS = count(1)

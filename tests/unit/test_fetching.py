@@ -18,7 +18,7 @@ from airflow.triggers.base import BaseTrigger
 from airflow_provider_dify.exceptions import DifyConnectionError, DifyError, DifyInputError
 from airflow_provider_dify.hooks.asynchronous import async_settings
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.indexing import IndexingWait
+from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
 from airflow_provider_dify.knowledge.status.handover import Handover, Sent
 from airflow_provider_dify.testing import Dataset, FakeDify
 from airflow_provider_dify.triggers.documents import DifyDocumentStatusTrigger

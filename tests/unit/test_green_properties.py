@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.documents import ActionName
-from airflow_provider_dify.knowledge.indexing import IndexingReport
+from airflow_provider_dify.knowledge.indexing.wait import IndexingReport
 from airflow_provider_dify.knowledge.ingest_report import IngestReport
 from airflow_provider_dify.knowledge.status.report import StatusReport
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, VirtualClock

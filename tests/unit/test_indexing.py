@@ -17,7 +17,7 @@ from airflow_provider_dify.exceptions import (
     DifyNotFoundError,
 )
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.indexing import IndexingReport, IndexingWait
+from airflow_provider_dify.knowledge.indexing.wait import IndexingReport, IndexingWait
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 from tests.unit.polling import BATCH, KB, NOW, A, B, C, Script, always, batch_of, document, state, wait_for
 

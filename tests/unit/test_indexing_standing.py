@@ -15,7 +15,7 @@ from airflow_provider_dify.exceptions import (
     DifyIndexingStalled,
     DifyIndexingTimeout,
 )
-from airflow_provider_dify.knowledge.indexing import IndexingWait
+from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
 from tests.unit.polling import BATCH, KB, NOW, A, B, C, Script, always, batch_of, document, finish, state, wait_for
 
 

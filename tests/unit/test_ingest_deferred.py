@@ -9,7 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_dify.exceptions import DifyIngestError
-from airflow_provider_dify.knowledge.indexing import IndexingWait
+from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
 from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
 from airflow_provider_dify.testing import Dataset, FakeDify
 from tests.unit.conftest import TaskInstance, text

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from airflow_provider_dify.exceptions import DifyListChangedError
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.availability import look
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Request, Response
+from airflow_provider_dify.knowledge.indexing.availability import look
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import read_documents, still_there
 from airflow_provider_dify.knowledge.selection.select import Selection, select
