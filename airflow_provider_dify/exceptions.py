@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.delete_report import DeleteReport
-    from airflow_provider_dify.knowledge.ingest_report import IngestReport
+    from airflow_provider_dify.knowledge.ingest.report import IngestReport
     from airflow_provider_dify.knowledge.manifest import Manifest
     from airflow_provider_dify.knowledge.metadata_report import MetadataReport
     from airflow_provider_dify.knowledge.retrieval.report import RetrievalReport

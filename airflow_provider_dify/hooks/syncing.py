@@ -9,8 +9,8 @@ from airflow_provider_dify.encodings import UTF_8
 from airflow_provider_dify.folders import HIDDEN, list_folder
 from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.contents import DocumentOptions
 from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
+from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
 from airflow_provider_dify.knowledge.selection.guards import Guard
 from airflow_provider_dify.knowledge.sync import Sync
 from airflow_provider_dify.knowledge.sync_plan import MAX_SHARE

@@ -22,16 +22,17 @@ from dataclasses import replace
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError
 from airflow_provider_dify.knowledge import inputs, sync_journal
-from airflow_provider_dify.knowledge.arrival import Arrival
-from airflow_provider_dify.knowledge.contents import DocumentOptions, Source
-from airflow_provider_dify.knowledge.delivering import HASH_FIELD, Delivery
 from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
-from airflow_provider_dify.knowledge.ingest_report import IngestOutcome
+from airflow_provider_dify.knowledge.ingest.arrival import Arrival
+from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions, Source
+from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD, Delivery
+from airflow_provider_dify.knowledge.ingest.namesakes import Decision, Verb
+from airflow_provider_dify.knowledge.ingest.put import Item, Putting
+from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
+from airflow_provider_dify.knowledge.ingest.target import check_latest_rule, check_replacing, read_target
 from airflow_provider_dify.knowledge.metadata_fields import check_fields, check_own_values, kinds_of
-from airflow_provider_dify.knowledge.namesakes import Decision, Verb
 from airflow_provider_dify.knowledge.progress import Progress
-from airflow_provider_dify.knowledge.putting import Item, Putting
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.selection.guards import Guard
 from airflow_provider_dify.knowledge.status.proof import ProvenBy
@@ -39,7 +40,6 @@ from airflow_provider_dify.knowledge.sync_changes import Change, Changes
 from airflow_provider_dify.knowledge.sync_look import SOURCE_FIELD, SyncLook, read_files
 from airflow_provider_dify.knowledge.sync_plan import Move, Planned, Retire, table
 from airflow_provider_dify.knowledge.sync_report import DONE, SyncEntry, SyncOutcome, SyncReport
-from airflow_provider_dify.knowledge.target import check_latest_rule, check_replacing, read_target
 
 #: What to do instead of replacing contents.
 _NEW_INSTEAD = "disable these documents first: the sync then makes new ones beside them."

@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 
 from airflow_provider_dify.exceptions import DifySourceError
 from airflow_provider_dify.knowledge import api
-from airflow_provider_dify.knowledge.contents import Source
 from airflow_provider_dify.knowledge.documents import Dataset, Document
 from airflow_provider_dify.knowledge.flow import Flow
+from airflow_provider_dify.knowledge.ingest.contents import Source
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.sync_journal import Journal

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from airflow_provider_dify.knowledge.delivering import HASH_FIELD
 from airflow_provider_dify.knowledge.documents import Action, Document
+from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD
 
 #: Unless told otherwise, no run retires more than this part of the documents of a sync that are in use: a source that
 #: is half there, such as one of two disks, shall not take half of a knowledge base with it.

@@ -19,7 +19,7 @@ from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.documents import ActionName
 from airflow_provider_dify.knowledge.indexing.wait import IndexingReport
-from airflow_provider_dify.knowledge.ingest_report import IngestReport
+from airflow_provider_dify.knowledge.ingest.report import IngestReport
 from airflow_provider_dify.knowledge.status.report import StatusReport
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, VirtualClock
 from tests.unit.test_properties import time_of

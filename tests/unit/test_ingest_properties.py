@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.contents import DocumentOptions
-from airflow_provider_dify.knowledge.ingest_report import IngestReport
+from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
+from airflow_provider_dify.knowledge.ingest.report import IngestReport
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 
 NAMES = ("a", "b.md", "c d")

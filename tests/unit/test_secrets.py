@@ -16,8 +16,8 @@ from airflow_provider_dify import exceptions
 from airflow_provider_dify.exceptions import DifyError, DifyReleaseError
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import api
-from airflow_provider_dify.knowledge.contents import DocumentOptions
 from airflow_provider_dify.knowledge.documents import Action
+from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.retrieval import DifyRetrievalCheckOperator
 from airflow_provider_dify.sources import FileSource

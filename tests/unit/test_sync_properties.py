@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.folders import list_folder
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.contents import DocumentOptions
-from airflow_provider_dify.knowledge.delivering import HASH_FIELD
 from airflow_provider_dify.knowledge.documents import Document
+from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
+from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD
 from airflow_provider_dify.knowledge.sync import Sync
 from airflow_provider_dify.knowledge.sync_look import SOURCE_FIELD
 from airflow_provider_dify.knowledge.sync_plan import Move, Planned, Retire, Wanted, make_plan

@@ -16,10 +16,10 @@ from airflow_provider_dify.exceptions import (
     DifyKnowledgeBaseError,
     DifyKnowledgeBaseFailed,
 )
-from airflow_provider_dify.knowledge.contents import DocumentOptions
 from airflow_provider_dify.knowledge.documents import Dataset as KnowledgeBase
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
-from airflow_provider_dify.knowledge.ingest import Ingestion
+from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
+from airflow_provider_dify.knowledge.ingest.ingestion import Ingestion
 from airflow_provider_dify.knowledge.retries import Retries, retrying
 from airflow_provider_dify.knowledge.sync import Sync
 from airflow_provider_dify.sources import resolve

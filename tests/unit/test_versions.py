@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import versions
 from airflow_provider_dify.knowledge.documents import Dataset as KnowledgeBase
-from airflow_provider_dify.knowledge.target import check_replacing
+from airflow_provider_dify.knowledge.ingest.target import check_replacing
 from airflow_provider_dify.testing import Dataset, FakeDify
 from tests.unit.conftest import Ingest, text
 from tests.unit.driving import DATASET

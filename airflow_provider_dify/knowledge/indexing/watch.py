@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause
-from airflow_provider_dify.knowledge.ingest_report import IngestOutcome
+from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
 from airflow_provider_dify.knowledge.progress import Progress, Waits
 from airflow_provider_dify.knowledge.reading import read_documents
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePosixPath
 
-from airflow_provider_dify.knowledge.contents import Source
 from airflow_provider_dify.knowledge.documents import Document
+from airflow_provider_dify.knowledge.ingest.contents import Source
 
 #: So many characters of the digest tell the versions of a document apart.
 _DIGEST_SHOWN = 8

@@ -6,12 +6,15 @@ from collections.abc import Iterator, Sequence
 
 from airflow_provider_dify.exceptions import DifyError, DifySourceError
 from airflow_provider_dify.knowledge import api, inputs
-from airflow_provider_dify.knowledge.arrival import Arrival
-from airflow_provider_dify.knowledge.contents import LONGEST_NAME, DocumentOptions, Source
-from airflow_provider_dify.knowledge.delivering import HASH_FIELD, Delivery
 from airflow_provider_dify.knowledge.documents import Dataset, Document
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
-from airflow_provider_dify.knowledge.ingest_report import IngestOutcome, IngestReport
+from airflow_provider_dify.knowledge.ingest.arrival import Arrival
+from airflow_provider_dify.knowledge.ingest.contents import LONGEST_NAME, DocumentOptions, Source
+from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD, Delivery
+from airflow_provider_dify.knowledge.ingest.namesakes import IfExists, Verb, base_name, decide, keyword_of, stem_of
+from airflow_provider_dify.knowledge.ingest.put import Item, Putting
+from airflow_provider_dify.knowledge.ingest.report import IngestOutcome, IngestReport
+from airflow_provider_dify.knowledge.ingest.target import check_latest_rule, check_replacing, read_target
 from airflow_provider_dify.knowledge.metadata_fields import (
     BUILT_IN,
     check_fields,
@@ -19,13 +22,10 @@ from airflow_provider_dify.knowledge.metadata_fields import (
     check_own_values,
     kinds_of,
 )
-from airflow_provider_dify.knowledge.namesakes import IfExists, Verb, base_name, decide, keyword_of, stem_of
 from airflow_provider_dify.knowledge.progress import Progress
-from airflow_provider_dify.knowledge.putting import Item, Putting
 from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.proof import ProvenBy
-from airflow_provider_dify.knowledge.target import check_latest_rule, check_replacing, read_target
 from airflow_provider_dify.knowledge.text.names import forms
 
 

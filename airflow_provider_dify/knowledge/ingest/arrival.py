@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.documents import Action, Document
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause
-from airflow_provider_dify.knowledge.ingest_report import IngestOutcome
+from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
 from airflow_provider_dify.knowledge.progress import Progress, Waits
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.retries import Retries
