@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSensorTimeout
 
 if TYPE_CHECKING:
-    from airflow_provider_dify.knowledge.delete_report import DeleteReport
+    from airflow_provider_dify.knowledge.deletion.report import DeleteReport
     from airflow_provider_dify.knowledge.ingest.report import IngestReport
     from airflow_provider_dify.knowledge.manifest import Manifest
     from airflow_provider_dify.knowledge.metadata_report import MetadataReport

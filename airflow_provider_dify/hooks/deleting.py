@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from airflow_provider_dify.hooks.selecting import Filters, SelectionVerbs
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.delete_report import DeleteReport
-from airflow_provider_dify.knowledge.deleting import Deletion
+from airflow_provider_dify.knowledge.deletion.deletion import Deletion
+from airflow_provider_dify.knowledge.deletion.report import DeleteReport
 from airflow_provider_dify.knowledge.selection.guards import AUTO
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_dify.exceptions import DifyDocumentDeleteError, DifyDocumentStatusError
-from airflow_provider_dify.knowledge.delete_report import DeleteOutcome, DeleteReport
-from airflow_provider_dify.knowledge.deleting import Deletion
+from airflow_provider_dify.knowledge.deletion.deletion import Deletion
+from airflow_provider_dify.knowledge.deletion.report import DeleteOutcome, DeleteReport
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow
 from airflow_provider_dify.knowledge.retries import Retries

@@ -22,7 +22,7 @@ from airflow_provider_dify.exceptions import (
     DifyTransportError,
 )
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.delete_report import DeleteOutcome, DeleteReport
+from airflow_provider_dify.knowledge.deletion.report import DeleteOutcome, DeleteReport
 from airflow_provider_dify.operators.deleting import DifyDocumentDeleteOperator
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault, VirtualClock
 from tests.unit.conftest import UNKNOWN, TaskInstance

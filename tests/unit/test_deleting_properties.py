@@ -12,8 +12,8 @@ from airflow_provider_dify.exceptions import (
     DifyError,
 )
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.delete_report import DeleteOutcome, DeleteReport
-from airflow_provider_dify.knowledge.deleting import Deletion
+from airflow_provider_dify.knowledge.deletion.deletion import Deletion
+from airflow_provider_dify.knowledge.deletion.report import DeleteOutcome, DeleteReport
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault, VirtualClock
 from tests.unit.test_properties import time_of
 

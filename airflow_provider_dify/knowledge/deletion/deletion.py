@@ -10,8 +10,8 @@ from contextlib import suppress
 
 from airflow_provider_dify.exceptions import DifyError, DifyNotFoundError, DifyRequestError, DifyServerError
 from airflow_provider_dify.knowledge import api, inputs
-from airflow_provider_dify.knowledge.delete_ledger import DeleteLedger
-from airflow_provider_dify.knowledge.delete_report import DeleteOutcome, DeleteReport
+from airflow_provider_dify.knowledge.deletion.ledger import DeleteLedger
+from airflow_provider_dify.knowledge.deletion.report import DeleteOutcome, DeleteReport
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.errors import may_be_carried_out
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause

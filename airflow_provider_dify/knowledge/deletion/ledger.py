@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from airflow_provider_dify.knowledge.delete_report import DeleteOutcome
+from airflow_provider_dify.knowledge.deletion.report import DeleteOutcome
 from airflow_provider_dify.knowledge.documents import Action, Document
 
 _ANSWER_LOST = "The answer to its deletion was lost, and Dify could not be asked again: it may be deleted."
