@@ -17,8 +17,8 @@ from airflow_provider_dify.exceptions import DifyError, DifyInputError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Document, Flags
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
-from airflow_provider_dify.knowledge.metadata import MetadataChange
-from airflow_provider_dify.knowledge.metadata_fields import Value
+from airflow_provider_dify.knowledge.metadata.fields import Value
+from airflow_provider_dify.knowledge.metadata.update import MetadataChange
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.text.hints import why
 from airflow_provider_dify.knowledge.text.packing import pack_ids, unpack_ids

@@ -19,7 +19,7 @@ from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pa
 from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
 from airflow_provider_dify.knowledge.journal import Side, Version, clear_journal, missing_entries
 from airflow_provider_dify.knowledge.manifest import Manifest, ReleaseState
-from airflow_provider_dify.knowledge.metadata import MetadataChange
+from airflow_provider_dify.knowledge.metadata.update import MetadataChange
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.release_errors import changed_meanwhile, missing_documents, not_released

@@ -31,7 +31,7 @@ from airflow_provider_dify.knowledge.ingest.namesakes import Decision, Verb
 from airflow_provider_dify.knowledge.ingest.put import Item, Putting
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
 from airflow_provider_dify.knowledge.ingest.target import check_latest_rule, check_replacing, read_target
-from airflow_provider_dify.knowledge.metadata_fields import check_fields, check_own_values, kinds_of
+from airflow_provider_dify.knowledge.metadata.fields import check_fields, check_own_values, kinds_of
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.selection.guards import Guard

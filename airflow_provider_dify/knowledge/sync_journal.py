@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from airflow_provider_dify.knowledge.documents import Dataset
 from airflow_provider_dify.knowledge.flow import Flow
-from airflow_provider_dify.knowledge.metadata_fields import FieldType, create_missing, delete_field
+from airflow_provider_dify.knowledge.metadata.fields import FieldType, create_missing, delete_field
 
 _PREFIX = "sync_unfinished"
 _RESTORES = " restores"

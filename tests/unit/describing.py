@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.metadata_fields import FieldType, create_field
+from airflow_provider_dify.knowledge.metadata.fields import FieldType, create_field
 from airflow_provider_dify.testing import Dataset, Document
 
 SEEN = datetime(2026, 1, 31, 12, 30, 0, 750_000, tzinfo=timezone(timedelta(hours=1)))

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from airflow_provider_dify import exceptions
 from airflow_provider_dify.exceptions import DifyError
-from airflow_provider_dify.knowledge import api, documents, metadata_fields, reading
+from airflow_provider_dify.knowledge import api, documents, reading
 from airflow_provider_dify.knowledge.flow import Flow, Pause, Request, Response, resumed
 from airflow_provider_dify.knowledge.ingest import contents
+from airflow_provider_dify.knowledge.metadata import fields as metadata_fields
 from airflow_provider_dify.knowledge.retries import Retries, retrying
 from airflow_provider_dify.knowledge.retrieval.search import search as retrieval
 from airflow_provider_dify.knowledge.status import segments

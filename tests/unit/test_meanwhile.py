@@ -19,7 +19,7 @@ from airflow_provider_dify.exceptions import (
     DifySyncError,
 )
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.metadata_report import MetadataReport
+from airflow_provider_dify.knowledge.metadata.report import MetadataReport
 from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
 from airflow_provider_dify.knowledge.retrieval.report import RetrievalReport
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault

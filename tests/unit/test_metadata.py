@@ -19,9 +19,9 @@ from airflow_provider_dify.exceptions import (
 )
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Request, Response
-from airflow_provider_dify.knowledge.metadata import MetadataChange, set_values
-from airflow_provider_dify.knowledge.metadata_fields import Value
-from airflow_provider_dify.knowledge.metadata_report import MetadataOutcome, MetadataReport
+from airflow_provider_dify.knowledge.metadata.fields import Value
+from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome, MetadataReport
+from airflow_provider_dify.knowledge.metadata.update import MetadataChange, set_values
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 from tests.unit.conftest import UNKNOWN

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_dify.knowledge.metadata_fields import native, same
+from airflow_provider_dify.knowledge.metadata.fields import native, same
 from tests.unit.describing import SEEN, SEEN_AT
 
 

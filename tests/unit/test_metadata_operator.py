@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_dify.exceptions import DifyError, DifyMetadataFailed
-from airflow_provider_dify.knowledge.metadata_report import MetadataReport
+from airflow_provider_dify.knowledge.metadata.report import MetadataReport
 from airflow_provider_dify.operators.metadata import DifyDocumentMetadataOperator
 from airflow_provider_dify.testing import Dataset, FakeDify
 from tests.unit.conftest import UNKNOWN, TaskInstance

@@ -11,9 +11,9 @@ from airflow_provider_dify.knowledge.flow import JSON, Flow, Note
 from airflow_provider_dify.knowledge.indexing.watch import Watch
 from airflow_provider_dify.knowledge.ingest.put import Item, Putting
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
-from airflow_provider_dify.knowledge.metadata import set_values
-from airflow_provider_dify.knowledge.metadata_fields import kinds_of, same
-from airflow_provider_dify.knowledge.metadata_report import MetadataOutcome, MetadataReport
+from airflow_provider_dify.knowledge.metadata.fields import kinds_of, same
+from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome, MetadataReport
+from airflow_provider_dify.knowledge.metadata.update import set_values
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import read_documents
 

@@ -15,7 +15,7 @@ from airflow_provider_dify.knowledge.ingest.namesakes import IfExists, Verb, bas
 from airflow_provider_dify.knowledge.ingest.put import Item, Putting
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome, IngestReport
 from airflow_provider_dify.knowledge.ingest.target import check_latest_rule, check_replacing, read_target
-from airflow_provider_dify.knowledge.metadata_fields import (
+from airflow_provider_dify.knowledge.metadata.fields import (
     BUILT_IN,
     check_fields,
     check_name,

@@ -16,7 +16,7 @@ from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.errors import may_be_carried_out
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause, Request
-from airflow_provider_dify.knowledge.metadata_fields import (
+from airflow_provider_dify.knowledge.metadata.fields import (
     FieldType,
     MetadataField,
     Value,
@@ -30,7 +30,7 @@ from airflow_provider_dify.knowledge.metadata_fields import (
     plain,
     same,
 )
-from airflow_provider_dify.knowledge.metadata_report import MetadataOutcome, MetadataReport
+from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome, MetadataReport
 from airflow_provider_dify.knowledge.progress import Progress, Waits
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.retries import Retries
