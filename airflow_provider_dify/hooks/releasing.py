@@ -8,14 +8,14 @@ from typing import Any
 from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
-from airflow_provider_dify.knowledge.journal import Version
-from airflow_provider_dify.knowledge.manifest import Manifest
-from airflow_provider_dify.knowledge.release import Release
-from airflow_provider_dify.knowledge.release_options import ReleaseOptions
-from airflow_provider_dify.knowledge.replacing import Replacement
-from airflow_provider_dify.knowledge.rollback import Rollback
-from airflow_provider_dify.knowledge.rollback_report import RollbackReport
-from airflow_provider_dify.knowledge.switching import Pace
+from airflow_provider_dify.knowledge.release.journal import Version
+from airflow_provider_dify.knowledge.release.manifest import Manifest
+from airflow_provider_dify.knowledge.release.options import ReleaseOptions
+from airflow_provider_dify.knowledge.release.release import Release
+from airflow_provider_dify.knowledge.release.replacement import Replacement
+from airflow_provider_dify.knowledge.release.rollback import Rollback
+from airflow_provider_dify.knowledge.release.rollback_report import RollbackReport
+from airflow_provider_dify.knowledge.release.switch import Pace
 from airflow_provider_dify.transport import clock as clocks
 
 #: Seconds that a release or a rollback may take: more than Dify's lock of 600 s can.

@@ -24,7 +24,7 @@ from airflow_provider_dify.exceptions import (
     DifyReleaseUndone,
 )
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.journal import JOURNAL_FIELD, RELEASE_FIELD
+from airflow_provider_dify.knowledge.release.journal import JOURNAL_FIELD, RELEASE_FIELD
 from airflow_provider_dify.knowledge.retries import retrying
 from airflow_provider_dify.testing import MEASURED, Dataset, FakeDify, Fault
 from tests.unit.conftest import TaskInstance, patches

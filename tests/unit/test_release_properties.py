@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_dify.exceptions import DifyReleaseUndone
 from airflow_provider_dify.hooks.dify import DifyHook
+from airflow_provider_dify.knowledge.release.rollback import Rollback
 from airflow_provider_dify.knowledge.retries import retrying
-from airflow_provider_dify.knowledge.rollback import Rollback
 from airflow_provider_dify.testing import FakeDify, Fault
 from tests.unit.release_scene import LIVE, Scene, World, fake, run_in_steps
 

@@ -10,15 +10,15 @@ from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyError,
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Action, Document, Flags
 from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pause
-from airflow_provider_dify.knowledge.journal import Version, clear_journal
-from airflow_provider_dify.knowledge.manifest import flags_from
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import read_documents
-from airflow_provider_dify.knowledge.release_options import Tolerable
+from airflow_provider_dify.knowledge.release.journal import Version, clear_journal
+from airflow_provider_dify.knowledge.release.manifest import flags_from
+from airflow_provider_dify.knowledge.release.options import Tolerable
+from airflow_provider_dify.knowledge.release.rollback_report import RollbackOutcome, RollbackReport
+from airflow_provider_dify.knowledge.release.switch import Pace, Switch, flags_of
 from airflow_provider_dify.knowledge.retries import Retries
-from airflow_provider_dify.knowledge.rollback_report import RollbackOutcome, RollbackReport
 from airflow_provider_dify.knowledge.status.chunks import DisabledChunks, chunks_from
-from airflow_provider_dify.knowledge.switching import Pace, Switch, flags_of
 
 
 @dataclass(frozen=True)

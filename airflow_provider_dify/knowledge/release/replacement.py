@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.flow import Flow, Note
-from airflow_provider_dify.knowledge.journal import Version
 from airflow_provider_dify.knowledge.progress import Progress
+from airflow_provider_dify.knowledge.release.journal import Version
 from airflow_provider_dify.knowledge.report import some_of
 from airflow_provider_dify.knowledge.selection.choice import Choice, Chosen
 from airflow_provider_dify.knowledge.selection.guards import Guard

@@ -9,7 +9,7 @@ from enum import Enum
 from airflow_provider_dify.exceptions import DifyRollbackError, DifyRollbackFailed
 from airflow_provider_dify.knowledge.documents import Flags
 from airflow_provider_dify.knowledge.flow import JSON
-from airflow_provider_dify.knowledge.manifest import flags_from, flags_to_json
+from airflow_provider_dify.knowledge.release.manifest import flags_from, flags_to_json
 from airflow_provider_dify.knowledge.report import by_name, some_of
 from airflow_provider_dify.knowledge.status.chunks import chunks_from, chunks_to_json
 

@@ -9,8 +9,8 @@ from enum import Enum
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
+from airflow_provider_dify.knowledge.release.switch import Pace
 from airflow_provider_dify.knowledge.status.proof import ProvenBy
-from airflow_provider_dify.knowledge.switching import Pace
 
 
 class Retire(str, Enum):

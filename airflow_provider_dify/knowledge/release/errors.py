@@ -9,7 +9,7 @@ from airflow_provider_dify.exceptions import (
     DifyReleaseIncomplete,
     DifyReleaseUndone,
 )
-from airflow_provider_dify.knowledge.manifest import Manifest, ReleaseState
+from airflow_provider_dify.knowledge.release.manifest import Manifest, ReleaseState
 from airflow_provider_dify.knowledge.report import some_of
 
 

@@ -17,20 +17,20 @@ from airflow_provider_dify.knowledge.deletion.deletion import Deletion
 from airflow_provider_dify.knowledge.documents import Document, Flags
 from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
-from airflow_provider_dify.knowledge.journal import Side, Version, clear_journal, missing_entries
-from airflow_provider_dify.knowledge.manifest import Manifest, ReleaseState
 from airflow_provider_dify.knowledge.metadata.update import MetadataChange
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import read_documents
-from airflow_provider_dify.knowledge.release_errors import changed_meanwhile, missing_documents, not_released
-from airflow_provider_dify.knowledge.release_options import ReleaseOptions, Retire, Until
-from airflow_provider_dify.knowledge.replacing import Replacement
+from airflow_provider_dify.knowledge.release.errors import changed_meanwhile, missing_documents, not_released
+from airflow_provider_dify.knowledge.release.journal import Side, Version, clear_journal, missing_entries
+from airflow_provider_dify.knowledge.release.manifest import Manifest, ReleaseState
+from airflow_provider_dify.knowledge.release.options import ReleaseOptions, Retire, Until
+from airflow_provider_dify.knowledge.release.replacement import Replacement
+from airflow_provider_dify.knowledge.release.switch import Switch, flags_of
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
 from airflow_provider_dify.knowledge.selection.choice import Choice, Chosen
 from airflow_provider_dify.knowledge.selection.guards import Guard
 from airflow_provider_dify.knowledge.status.chunks import DisabledChunks
-from airflow_provider_dify.knowledge.switching import Switch, flags_of
 
 _LIVE = Flags(enabled=True, archived=False)
 _OFF = Flags(enabled=False, archived=False)
