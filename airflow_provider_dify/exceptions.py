@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.release.rollback_report import RollbackReport
     from airflow_provider_dify.knowledge.retrieval.report import RetrievalReport
     from airflow_provider_dify.knowledge.status.report import StatusReport
-    from airflow_provider_dify.knowledge.sync_report import SyncReport
+    from airflow_provider_dify.knowledge.sync.report import SyncReport
 
     AnyReport: TypeAlias = (
         StatusReport

@@ -12,9 +12,9 @@ from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
 from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
 from airflow_provider_dify.knowledge.selection.guards import Guard
-from airflow_provider_dify.knowledge.sync import Sync
-from airflow_provider_dify.knowledge.sync_plan import MAX_SHARE
-from airflow_provider_dify.knowledge.sync_report import SyncOutcome, SyncReport
+from airflow_provider_dify.knowledge.sync.plan import MAX_SHARE
+from airflow_provider_dify.knowledge.sync.report import SyncOutcome, SyncReport
+from airflow_provider_dify.knowledge.sync.sync import Sync
 from airflow_provider_dify.sources import MAX_FILE_SIZE
 
 

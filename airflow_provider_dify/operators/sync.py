@@ -17,9 +17,9 @@ from airflow_provider_dify.knowledge.indexing.watch import NOT_IN_TIME, stalled
 from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions, Source
 from airflow_provider_dify.knowledge.selection.guards import Guard
 from airflow_provider_dify.knowledge.status.report import StatusReport
-from airflow_provider_dify.knowledge.sync import INDEXING, Sync
-from airflow_provider_dify.knowledge.sync_plan import MAX_SHARE
-from airflow_provider_dify.knowledge.sync_report import SyncOutcome
+from airflow_provider_dify.knowledge.sync.plan import MAX_SHARE
+from airflow_provider_dify.knowledge.sync.report import SyncOutcome
+from airflow_provider_dify.knowledge.sync.sync import INDEXING, Sync
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 from airflow_provider_dify.operators.deferring import (
     defer_for_status,

@@ -18,8 +18,8 @@ from airflow_provider_dify.exceptions import (
 )
 from airflow_provider_dify.folders import list_folder
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.sync import Sync
-from airflow_provider_dify.knowledge.sync_report import SyncReport
+from airflow_provider_dify.knowledge.sync.report import SyncReport
+from airflow_provider_dify.knowledge.sync.sync import Sync
 from airflow_provider_dify.testing import Dataset, FakeDify
 from airflow_provider_dify.transport.sync import Client
 from tests.unit.syncing import PAGES, changing, fields, in_search, kinds, run_sync, write

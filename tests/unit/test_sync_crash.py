@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_dify.folders import list_folder
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
-from airflow_provider_dify.knowledge.sync import Sync
+from airflow_provider_dify.knowledge.sync.sync import Sync
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 from tests.unit.killing import killed_at_the_fault
 from tests.unit.syncing import abandoned, in_search, run_sync, write

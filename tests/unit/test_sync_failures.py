@@ -15,7 +15,7 @@ from airflow_provider_dify.exceptions import (
     DifySourceError,
     DifySyncError,
 )
-from airflow_provider_dify.knowledge.sync_report import SyncReport
+from airflow_provider_dify.knowledge.sync.report import SyncReport
 from airflow_provider_dify.operators.sync import DifySyncOperator
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 from tests.unit.conftest import TaskInstance

@@ -9,7 +9,7 @@ from airflow_provider_dify.exceptions import DifySourceError
 from airflow_provider_dify.folders import list_folder
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
-from airflow_provider_dify.knowledge.sync import Sync
+from airflow_provider_dify.knowledge.sync.sync import Sync
 from airflow_provider_dify.testing import Dataset, FakeDify
 from tests.unit.syncing import abandoned, changing, in_search, kinds, run_sync
 

@@ -19,9 +19,9 @@ from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
 from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD
-from airflow_provider_dify.knowledge.sync import Sync
-from airflow_provider_dify.knowledge.sync_look import SOURCE_FIELD
-from airflow_provider_dify.knowledge.sync_plan import Move, Planned, Retire, Wanted, make_plan
+from airflow_provider_dify.knowledge.sync.plan import Move, Planned, Retire, Wanted, make_plan
+from airflow_provider_dify.knowledge.sync.survey import SOURCE_FIELD
+from airflow_provider_dify.knowledge.sync.sync import Sync
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 from tests.unit.syncing import abandoned, changing, run_sync, write
 

@@ -21,7 +21,7 @@ from airflow_provider_dify.knowledge.flow import Deadline, Flow
 from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
 from airflow_provider_dify.knowledge.ingest.ingestion import Ingestion
 from airflow_provider_dify.knowledge.retries import Retries, retrying
-from airflow_provider_dify.knowledge.sync import Sync
+from airflow_provider_dify.knowledge.sync.sync import Sync
 from airflow_provider_dify.sources import resolve
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault, VirtualClock
 from tests.unit.conftest import UNKNOWN, Ingest, text

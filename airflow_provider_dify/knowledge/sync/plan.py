@@ -1,7 +1,7 @@
 """What has to be done so that a knowledge base holds what a source holds: decided before anything is sent.
 
 A plain function of what is wanted and of what is there. What a sync may touch are the documents that it made, and no
-others; see :mod:`airflow_provider_dify.knowledge.sync`.
+others; see :mod:`airflow_provider_dify.knowledge.sync.sync`.
 """
 
 from __future__ import annotations

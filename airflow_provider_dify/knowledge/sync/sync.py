@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError
-from airflow_provider_dify.knowledge import inputs, sync_journal
+from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
 from airflow_provider_dify.knowledge.ingest.arrival import Arrival
@@ -36,10 +36,11 @@ from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.selection.guards import Guard
 from airflow_provider_dify.knowledge.status.proof import ProvenBy
-from airflow_provider_dify.knowledge.sync_changes import Change, Changes
-from airflow_provider_dify.knowledge.sync_look import SOURCE_FIELD, SyncLook, read_files
-from airflow_provider_dify.knowledge.sync_plan import Move, Planned, Retire, table
-from airflow_provider_dify.knowledge.sync_report import DONE, SyncEntry, SyncOutcome, SyncReport
+from airflow_provider_dify.knowledge.sync import journal as sync_journal
+from airflow_provider_dify.knowledge.sync.changes import Change, Changes
+from airflow_provider_dify.knowledge.sync.plan import Move, Planned, Retire, table
+from airflow_provider_dify.knowledge.sync.report import DONE, SyncEntry, SyncOutcome, SyncReport
+from airflow_provider_dify.knowledge.sync.survey import SOURCE_FIELD, SyncLook, read_files
 
 #: What to do instead of replacing contents.
 _NEW_INSTEAD = "disable these documents first: the sync then makes new ones beside them."

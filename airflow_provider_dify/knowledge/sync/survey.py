@@ -11,8 +11,8 @@ from airflow_provider_dify.knowledge.flow import Flow
 from airflow_provider_dify.knowledge.ingest.contents import Source
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import Pager
-from airflow_provider_dify.knowledge.sync_journal import Journal
-from airflow_provider_dify.knowledge.sync_plan import Planned, Retire, Wanted, digest_of, make_plan
+from airflow_provider_dify.knowledge.sync.journal import Journal
+from airflow_provider_dify.knowledge.sync.plan import Planned, Retire, Wanted, digest_of, make_plan
 
 #: Name of the metadata that tells which sync a document belongs to.
 SOURCE_FIELD = "sync_source"

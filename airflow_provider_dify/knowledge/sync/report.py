@@ -10,7 +10,7 @@ from enum import Enum
 from airflow_provider_dify.exceptions import DifySyncError, DifySyncFailed
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.report import some_of
-from airflow_provider_dify.knowledge.sync_plan import Move
+from airflow_provider_dify.knowledge.sync.plan import Move
 
 
 class SyncOutcome(str, Enum):
