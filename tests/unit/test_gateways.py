@@ -15,7 +15,7 @@ from airflow_provider_dify.exceptions import (
     DifyRequestError,
 )
 from airflow_provider_dify.knowledge import api
-from airflow_provider_dify.knowledge.agents import telling_agents
+from airflow_provider_dify.knowledge.bases.agents import telling_agents
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import Flow, Request, Response
 from airflow_provider_dify.knowledge.retries import Retries, retrying
