@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from airflow_provider_dify.hooks.deleting import DeletionVerbs
-from airflow_provider_dify.hooks.selecting import Filters
+from airflow_provider_dify.hooks.deletion import DeletionVerbs
+from airflow_provider_dify.hooks.selection import Filters
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import ActionName, Document
 from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT, IndexingReport, IndexingWait

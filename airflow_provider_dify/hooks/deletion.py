@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from airflow_provider_dify.hooks.selecting import Filters, SelectionVerbs
+from airflow_provider_dify.hooks.selection import Filters, SelectionVerbs
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.deletion.deletion import Deletion
 from airflow_provider_dify.knowledge.deletion.report import DeleteReport
