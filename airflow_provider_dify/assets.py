@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -77,3 +78,23 @@ def lineage_dataset(asset: Asset, lineage_context: object = None) -> LineageData
 
     uri = urlsplit(asset.uri)
     return Dataset(namespace=f"{SCHEME}://{uri.netloc}", name=uri.path.lstrip("/"))
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What a task read or wrote, as far as it knows; for OpenLineage.
+
+    :param host: Host of the Dify, as the assets name it.
+    :param dataset_id: The knowledge base.
+    :param writes: Whether the task changes it.
+    :param action: What was done to its documents.
+    :param counts: How many of them ended how.
+    :param files: Paths or URLs of the files that were read.
+    """
+
+    host: str
+    dataset_id: str
+    writes: bool
+    action: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    files: Sequence[str] = ()

@@ -9,6 +9,7 @@ from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.get_provider_info import DEFAULT_CONN_ID
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Action
+from airflow_provider_dify.knowledge.flow import JSON
 
 #: An event names the changed documents up to so many; beyond that, the report has them.
 MAX_IDS = 1000
@@ -154,3 +155,8 @@ def _changed(extra: Mapping[str, Any]) -> list[str]:
             f"not in XCom any more: {inputs.show(dict(place))}."
         )
     return list(report["changed"])
+
+
+def as_event(manifest: dict[str, JSON]) -> dict[str, JSON] | None:
+    """Return a manifest if the event of an asset can hold it: of many documents, the event says where it is."""
+    return manifest if len(manifest["previous"]) <= MAX_IDS else None

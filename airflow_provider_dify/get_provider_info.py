@@ -96,9 +96,7 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": "Dify",
                 "python-modules": [
                     "airflow_provider_dify.triggers.available",
-                    "airflow_provider_dify.triggers.documents",
-                    "airflow_provider_dify.triggers.indexing",
-                    "airflow_provider_dify.triggers.release",
+                    "airflow_provider_dify.triggers.conversation",
                 ],
             }
         ],

@@ -13,7 +13,7 @@ from airflow.providers.openlineage.extractors import OperatorLineage
 from airflow_provider_dify.assets import SCHEME
 
 if TYPE_CHECKING:
-    from airflow_provider_dify.operators.base import Touched
+    from airflow_provider_dify.assets import Activity
 
 #: An event names so many files at most; the counts of its facet are those of all.
 _MAX_FILES = 1000
@@ -28,21 +28,21 @@ class DifyRunFacet(RunFacet):
     counts: dict[str, int]
 
 
-def lineage_of(touched: Touched | None) -> OperatorLineage[Any, Any]:
+def lineage_of(activity: Activity | None) -> OperatorLineage[Any, Any]:
     """Return what a task read and wrote, as far as it came.
 
-    :param touched: What the task knows of it; ``None`` where it ended before it knew anything.
+    :param activity: What the task knows of it; ``None`` where it ended before it knew anything.
     :return: Files as inputs; the knowledge base, which is ``datasets/<id>`` in ``dify://<host>``, as output or, where
         the task only reads it, as input; and what was done in the run facet ``dify``.
     """
-    if touched is None:
+    if activity is None:
         return OperatorLineage()
-    knowledge_base = [Dataset(namespace=f"{SCHEME}://{touched.host}", name=f"datasets/{touched.dataset_id}")]
-    files = [_file(place) for place in touched.files[:_MAX_FILES]]
+    knowledge_base = [Dataset(namespace=f"{SCHEME}://{activity.host}", name=f"datasets/{activity.dataset_id}")]
+    files = [_file(place) for place in activity.files[:_MAX_FILES]]
     facets = {}
-    if touched.counts:
-        facets["dify"] = DifyRunFacet(touched.action, touched.dataset_id, dict(touched.counts))
-    if touched.writes:
+    if activity.counts:
+        facets["dify"] = DifyRunFacet(activity.action, activity.dataset_id, dict(activity.counts))
+    if activity.writes:
         return OperatorLineage(inputs=files, outputs=knowledge_base, run_facets=facets)
     return OperatorLineage(inputs=knowledge_base, run_facets=facets)
 

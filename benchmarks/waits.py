@@ -118,17 +118,17 @@ def _run(way: str, sizes: Sizes) -> Cost:
 
 async def wait_in_trigger(target: Target, document_id: str) -> None:
     """Wait for one document in this provider's way, and for ever."""
-    from airflow_provider_dify.knowledge.status.handover import Handover, Sent
-    from airflow_provider_dify.triggers.documents import DifyDocumentStatusTrigger
+    from airflow_provider_dify.knowledge.status.change import StatusChange
+    from airflow_provider_dify.knowledge.status.options import StatusOptions
+    from airflow_provider_dify.triggers.conversation import DifyConversationTrigger
 
-    trigger = DifyDocumentStatusTrigger(
+    options = StatusOptions(poll_interval=_POLL_INTERVAL)
+    trigger = DifyConversationTrigger(
+        kind=StatusChange.kind,
+        state=StatusChange(target.dataset_id, [document_id], "archive", options).to_json(),
         dify_conn_id=clients.CONNECTION_ID,
-        dataset_id=target.dataset_id,
-        action="archive",
-        handover=Handover((document_id,), Sent()).to_json(),
         started=time.time(),
         timeout=3600.0,
-        options={"poll_interval": _POLL_INTERVAL},
     )
     async for _ in trigger.run():
         raise RuntimeError("A document that is locked for an hour cannot be done.")

@@ -11,6 +11,7 @@ from airflow_provider_dify.knowledge.documents import ActionName, Document
 from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT, IndexingReport, IndexingWait
 from airflow_provider_dify.knowledge.selection.guards import AUTO
 from airflow_provider_dify.knowledge.status.change import StatusChange
+from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.knowledge.status.report import StatusReport
 
 
@@ -67,14 +68,16 @@ class DocumentVerbs(DeletionVerbs):
             dataset_id,
             self._choice(document_ids, filters, max_documents, max_share),
             action,
-            batch_size=batch_size,
-            wait_for_completion=wait_for_completion,
-            repair=repair,
-            prove_by=prove_by,
-            keep_chunks=keep_chunks,
-            poll_interval=poll_interval,
-            tolerate=tolerate,
-            dry_run=dry_run,
+            StatusOptions(
+                batch_size=batch_size,
+                wait_for_completion=wait_for_completion,
+                repair=repair,
+                prove_by=prove_by,
+                keep_chunks=keep_chunks,
+                poll_interval=poll_interval,
+                tolerate=tolerate,
+                dry_run=dry_run,
+            ),
         )
         deadline = self.deadline(inputs.number(timeout, "timeout"))
         return self.run(change.flow(deadline, self.retries), deadline)
@@ -111,10 +114,15 @@ class DocumentVerbs(DeletionVerbs):
         :raises DifyError: Dify could not be asked.
         """
         wait = IndexingWait(
-            dataset_id, batch=batch, document_ids=document_ids, stall_timeout=stall_timeout, prove_by=prove_by
+            dataset_id,
+            batch=batch,
+            document_ids=document_ids,
+            stall_timeout=stall_timeout,
+            prove_by=prove_by,
+            poll_interval=poll_interval,
         )
         deadline = self.deadline(inputs.number(timeout, "timeout"))
-        return self.run(wait.flow(deadline, poll_interval=poll_interval), deadline)
+        return self.run(wait.flow(deadline, self.retries), deadline)
 
     def get_document(self, dataset_id: str, document_id: str) -> Document:
         """Read one document.

@@ -82,10 +82,9 @@ class IngestVerbs(FlowHook):
             poll_interval=poll_interval,
             stall_timeout=stall_timeout,
             prove_by=prove_by,
+            wait=wait_for_indexing,
         )
         deadline = self.deadline(inputs.number(timeout, "timeout"))
-        report = self.run(
-            ingestion.flow(deadline, self.retries, wait=wait_for_indexing, prove=wait_for_indexing), deadline
-        )
+        report = self.run(ingestion.flow(deadline, self.retries), deadline)
         report.raise_for_outcomes(tolerated)
         return report

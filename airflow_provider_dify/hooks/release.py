@@ -15,7 +15,7 @@ from airflow_provider_dify.knowledge.release.release import Release
 from airflow_provider_dify.knowledge.release.replacement import Replacement
 from airflow_provider_dify.knowledge.release.rollback import Rollback
 from airflow_provider_dify.knowledge.release.rollback_report import RollbackReport
-from airflow_provider_dify.knowledge.release.switch import Pace
+from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.transport import clock as clocks
 
 #: Seconds that a release or a rollback may take: more than Dify's lock of 600 s can.
@@ -121,6 +121,7 @@ class ReleaseVerbs(FlowHook):
         :raises DifyRollbackError: Documents are not as they were.
         :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
         """
-        rollback = Rollback(manifest, tolerate=tolerate, pace=Pace(batch_size, poll_interval, prove_by=prove_by))
+        options = StatusOptions(batch_size=batch_size, poll_interval=poll_interval, repair=True, prove_by=prove_by)
+        rollback = Rollback(manifest, tolerate=tolerate, options=options)
         deadline = self.deadline(inputs.number(timeout, "timeout"))
         return self.run(rollback.flow(deadline, self.retries), deadline)

@@ -108,10 +108,6 @@ Step: TypeAlias = Request | Pause | Note
 Flow: TypeAlias = Generator[Step, "Response | None", T]
 
 
-#: Waits of up to so many seconds are not worth to go on in another process.
-SHORT = 1.0
-
-
 def resumed(flow: Flow[T], answer: Response | None, error: BaseException | None) -> Step:
     """Go on with a flow, and return the step that it wants next.
 
@@ -123,12 +119,11 @@ def resumed(flow: Flow[T], answer: Response | None, error: BaseException | None)
     return flow.send(answer) if error is None else flow.throw(error)
 
 
-def until_long_wait(flow: Flow[T], stop_at: Callable[[Pause], bool]) -> Flow[T | None]:
-    """Run a flow as far as it comes without a long wait; it is broken off there, to begin anew elsewhere.
+def mapped(flow: Flow[T], handle: Callable[[Step], Flow[Response | None]]) -> Flow[T]:
+    """Run a flow with something between it and whoever runs it: retries, or the end at a long wait.
 
-    :param flow: A flow that bears being broken off.
-    :param stop_at: Whether a pause is one to break off at.
-    :return: What the flow returns; ``None`` where it was broken off.
+    :param flow: The flow.
+    :param handle: Is given each step, and returns its answer. What it raises is raised in the flow.
     """
     answer: Response | None = None
     error: BaseException | None = None
@@ -137,14 +132,34 @@ def until_long_wait(flow: Flow[T], stop_at: Callable[[Pause], bool]) -> Flow[T |
             step = resumed(flow, answer, error)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic
-        if isinstance(step, Pause) and stop_at(step):
-            flow.close()
-            return None
         answer = error = None  # not kept while it waits
         try:
-            answer = yield step
+            answer = yield from handle(step)
         except BaseException as raised:  # noqa: BLE001 - whatever it is, the flow is told and decides
             error = raised
+
+
+class Leave(BaseException):
+    """Raised in a flow at a long pause: it ends here, and its conversation continues in another process."""
+
+
+def until_long_wait(flow: Flow[T], leaves_at: Callable[[Pause], bool]) -> Flow[T | None]:
+    """Run a flow until a long wait begins.
+
+    :param flow: The flow of a conversation that can continue elsewhere.
+    :param leaves_at: Whether a pause is one to leave at.
+    :return: What the flow returns; ``None`` if it left.
+    """
+
+    def handle(step: Step) -> Flow[Response | None]:
+        if isinstance(step, Pause) and leaves_at(step):
+            raise Leave
+        return (yield step)
+
+    try:
+        return (yield from mapped(flow, handle))
+    except Leave:
+        return None
 
 
 #: Fewer seconds than anybody can wait.

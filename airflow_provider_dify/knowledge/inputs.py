@@ -7,10 +7,10 @@ import json
 import re
 import sys
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from enum import Enum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge.text.hints import did_you_mean, is_a_name, why
@@ -166,6 +166,31 @@ def flag(value: object, parameter: str) -> bool:
     if not isinstance(found, bool):
         raise DifyInputError(f"{parameter} must be True or False, not {show(value)}.{why(value)}")
     return found
+
+
+def settle(options: object, **readers: Callable[[Any, str], object]) -> None:
+    """Check the fields of a frozen dataclass, and put them into canonical form.
+
+    :param readers: How each field is read: one of the functions of this module, or what one of them returns.
+    :raises DifyInputError: A value makes no sense.
+    """
+    for name, read in readers.items():
+        object.__setattr__(options, name, read(getattr(options, name), name))
+
+
+def one_of(kind: type[Enum]) -> Callable[[object, str], object]:
+    """Return a reader of the value of a member."""
+    return lambda value, parameter: choice(value, kind, parameter).value
+
+
+def some_of(kind: type[Enum]) -> Callable[[object, str], tuple[object, ...]]:
+    """Return a reader of the values of some members, sorted."""
+    return lambda value, parameter: tuple(sorted(one.value for one in choices(value, kind, parameter)))
+
+
+def or_none(read: Callable[[Any, str], object]) -> Callable[[Any, str], object]:
+    """Return a reader that also takes ``None``."""
+    return lambda value, parameter: None if value is None else read(value, parameter)
 
 
 def as_text(value: object) -> object:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from airflow_provider_dify.exceptions import DifyError, DifyPlanLimitError
 from airflow_provider_dify.knowledge.errors import error_in
-from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause, Request, Response, resumed
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause, Request, Response, Step, mapped
 
 T = TypeVar("T")
 
@@ -56,23 +56,17 @@ def retrying(flow: Flow[T], retries: Retries, deadline: Deadline | None = None) 
     :param retries: How often and how fast to try again what is :attr:`Request.repeatable`.
     :param deadline: No wait goes beyond it.
     """
-    answer: Response | None = None
-    error: BaseException | None = None
     reads_work = False
-    while True:
-        try:
-            step = resumed(flow, answer, error)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic
-        answer = error = None  # not kept while it waits
-        try:
-            if isinstance(step, Request):
-                answer = yield from _tries(step, retries, deadline, reads_work)
-                reads_work = reads_work or step.method == "GET"
-            else:
-                yield step
-        except BaseException as raised:  # noqa: BLE001 - whatever it is, the flow is told and decides
-            error = raised
+
+    def handle(step: Step) -> Flow[Response | None]:
+        nonlocal reads_work
+        if not isinstance(step, Request):
+            return (yield step)
+        answer = yield from _tries(step, retries, deadline, reads_work)
+        reads_work = reads_work or step.method == "GET"
+        return answer
+
+    return mapped(flow, handle)
 
 
 def _tries(request: Request, retries: Retries, deadline: Deadline | None, reads_work: bool) -> Flow[Response]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow_provider_dify import assets, events
+from airflow_provider_dify.assets import Activity
 from airflow_provider_dify.events import REPORT_KEY
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.get_provider_info import DEFAULT_CONN_ID
@@ -26,7 +27,7 @@ else:
 
 S = TypeVar("S")
 
-__all__ = ["DEFAULT_CONN_ID", "REPORT_KEY", "KnowledgeBaseTask", "Touched"]
+__all__ = ["DEFAULT_CONN_ID", "REPORT_KEY", "KnowledgeBaseTask"]
 
 
 #: Stands for a knowledge base that is still to be found.
@@ -39,26 +40,6 @@ _GUARDS: Mapping[str, Callable[[Any, str], object]] = {
     "stall_timeout": lambda value, name: None if value is None else inputs.number(value, name),
     "batch_size": inputs.whole_number,
 }
-
-
-@dataclass(frozen=True)
-class Touched:
-    """What a task read or wrote, as far as it knows; for OpenLineage.
-
-    :param host: Host of the Dify, as the assets name it.
-    :param dataset_id: The knowledge base.
-    :param writes: Whether the task changes it.
-    :param action: What was done to its documents.
-    :param counts: How many of them ended how.
-    :param files: Paths or URLs of the files that were read.
-    """
-
-    host: str
-    dataset_id: str
-    writes: bool
-    action: str = ""
-    counts: Mapping[str, int] = field(default_factory=dict)
-    files: Sequence[str] = ()
 
 
 class KnowledgeBaseTask(_Task):
@@ -74,14 +55,14 @@ class KnowledgeBaseTask(_Task):
     operator_extra_links: Collection[BaseOperatorLink] = (DifyKnowledgeBaseLink(), DifyDocumentLink())
     #: Whether a task of this kind changes its knowledge base; for OpenLineage.
     writes: ClassVar[bool] = True
-    _touched: Touched | None = None
+    _activity: Activity | None = None
     #: What the event of an alias says, by the name of the alias.
-    _said: Mapping[str, dict[str, JSON]] = MappingProxyType({})
+    _alias_extras: Mapping[str, dict[str, JSON]] = MappingProxyType({})
 
     @property
     def shows_links(self) -> bool:
         """Whether the links are there: not in a task that ended before it knew its knowledge base."""
-        return self._touched is not None
+        return self._activity is not None
 
     def read_guards(self) -> None:
         """Take the parameters that a template may have rendered as texts for what they mean.
@@ -124,7 +105,7 @@ class KnowledgeBaseTask(_Task):
         from airflow_provider_dify.hooks.dify import DifyHook
 
         hook = DifyHook(self.dify_conn_id)
-        if self._touched is None:  # a sensor opens many
+        if self._activity is None:  # a sensor opens many
             self.show_links(context, hook, dataset_id, document_ids or ())
         return hook
 
@@ -132,7 +113,7 @@ class KnowledgeBaseTask(_Task):
         """Show the links to a knowledge base and, where it is only one, to a document; a failure is no failure."""
         try:
             settings = hook.settings
-            self._touched = self._touched or Touched(assets.host_of(settings.base_url), dataset_id, self.writes)
+            self._activity = self._activity or Activity(assets.host_of(settings.base_url), dataset_id, self.writes)
             for key, link in console_links(settings, dataset_id, document_ids).items():
                 context["ti"].xcom_push(key=key, value=link)
         except Exception as error:  # noqa: BLE001 - what is wrong with the connection is said when it is used
@@ -158,8 +139,8 @@ class KnowledgeBaseTask(_Task):
         :param files: Paths or URLs of the files that were read.
         """
         context["ti"].xcom_push(key=REPORT_KEY, value=report)
-        if self._touched is not None:
-            self._touched = replace(self._touched, action=action or "", counts=report["counts"], files=files)
+        if self._activity is not None:
+            self._activity = replace(self._activity, action=action or "", counts=report["counts"], files=files)
         if changed is not None:
             extra = events.event_extra(report, action=action, changed=changed, dify_conn_id=self.dify_conn_id)
             self.attach_to_events(context, report["dataset_id"], {**extra, **(more or {})})
@@ -185,7 +166,7 @@ class KnowledgeBaseTask(_Task):
         """Return what the task read and wrote; OpenLineage asks for it, also where the task failed."""
         from airflow_provider_dify.lineage import lineage_of
 
-        return lineage_of(self._touched)
+        return lineage_of(self._activity)
 
     def _attach(self, context: Context, dataset_id: str, extra: Mapping[str, JSON]) -> None:
         from airflow.providers.common.compat.sdk import AssetAlias
@@ -201,8 +182,8 @@ class KnowledgeBaseTask(_Task):
             return
         if hasattr(accessor, "dataset_alias_events"):  # Airflow 2
             extra = events.as_text_and_numbers(extra)
-        if alias in self._said:  # its event goes out at the end
-            self._said[alias].update(extra)
-        elif self._touched is not None:
-            self._said = {**self._said, alias: dict(extra)}
-            accessor.add(assets.knowledge_base(self._touched.host, dataset_id), extra=self._said[alias])
+        if alias in self._alias_extras:  # its event goes out at the end
+            self._alias_extras[alias].update(extra)
+        elif self._activity is not None:
+            self._alias_extras = {**self._alias_extras, alias: dict(extra)}
+            accessor.add(assets.knowledge_base(self._activity.host, dataset_id), extra=self._alias_extras[alias])

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_dify.knowledge.deletion.deletion import Deletion
+from airflow_provider_dify.knowledge.deletion.report import DeleteReport
 from airflow_provider_dify.knowledge.selection.choice import Choice
 from airflow_provider_dify.knowledge.selection.guards import AUTO
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
+from airflow_provider_dify.operators.running import ConversationTask
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class DifyDocumentDeleteOperator(KnowledgeBaseTask, BaseOperator):
+class DifyDocumentDeleteOperator(ConversationTask, BaseOperator):
     """Delete documents for good; when the task is green they are gone.
 
     Archived documents are deleted too, which Dify does not do by itself: such a one is switched off where it is on, so
@@ -60,6 +62,7 @@ class DifyDocumentDeleteOperator(KnowledgeBaseTask, BaseOperator):
         "_dry_run", "timeout",
     )  # fmt: skip
     ui_color = "#ffd6d6"
+    if_killed = "What was deleted so far stays deleted:"
 
     def __init__(
         self,
@@ -87,42 +90,19 @@ class DifyDocumentDeleteOperator(KnowledgeBaseTask, BaseOperator):
         self.timeout = timeout
         self.poll_interval = poll_interval
         self.dify_conn_id = dify_conn_id
-        self._stop: Callable[[], None] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the documents, and return the report."""
         self.read_guards()
-        deletion, seconds = self.in_knowledge_base(self._deletion), self.timeout
+        deletion = self.in_knowledge_base(self._deletion)
         self.log.info(
             "%sDelete %s of Dify dataset %s; waiting up to %g s for what is busy.",
             "Dry run, nothing is changed: " if self._dry_run else "",
             deletion.choice.describe(),
             deletion.dataset_id,
-            seconds,
+            self.timeout,
         )
-        with self.open_hook(context, deletion.dataset_id, deletion.choice.ids) as hook:
-            deadline = hook.deadline(seconds)
-            hook.get_conn()
-
-            def stop() -> None:
-                hook.stop()
-                self._publish(deletion, context)
-
-            # Only while nothing but Dify is spoken to: Airflow bears no call from within another one.
-            self._stop = stop
-            try:
-                hook.run(deletion.flow(deadline, hook.retries), deadline)
-            finally:
-                self._stop = None
-                # Also where it failed or was killed: whoever mends it needs to know what was done.
-                self._publish(deletion, context)
-        return deletion.report().to_json()
-
-    def on_kill(self) -> None:
-        """Send nothing more, and leave behind what was done so far: in the log, and in XCom under ``report``."""
-        if self._stop is not None:
-            self.log.warning("Killed. What was deleted so far stays deleted:")
-            self._stop()
+        return self.converse(context, deletion, deletion.choice.ids)
 
     def _deletion(self, dataset_id: str) -> Deletion:
         choice = Choice.of(
@@ -134,11 +114,11 @@ class DifyDocumentDeleteOperator(KnowledgeBaseTask, BaseOperator):
         )
         return Deletion(dataset_id, choice, poll_interval=self.poll_interval, dry_run=self._dry_run)
 
-    def _publish(self, deletion: Deletion, context: Context) -> None:
-        report = deletion.report()
+    def publish(self, report: DeleteReport, names: Mapping[str, str], context: Context) -> None:
+        """Show a report in the log, and leave it for what comes after the task."""
         counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)
         dry_run = " (a dry run: nothing was changed)" if report.dry_run else ""
         self.log.info("Result of the deletion%s: %s.", dry_run, counts or "no documents")
-        for line in report.attention(deletion.names):
+        for line in report.attention(names):
             self.log.warning("%s", line)
         self.publish_report(context, report.to_json(), action="delete", changed=report.deleted)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.report import tolerated
 from airflow_provider_dify.knowledge.selection.choice import Choice
 from airflow_provider_dify.knowledge.selection.guards import AUTO
 from airflow_provider_dify.knowledge.status.change import StatusChange
+from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.knowledge.status.report import Outcome, StatusReport, attention
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, KnowledgeBaseTask
-from airflow_provider_dify.operators.deferring import defer_for_status, unknown
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
+from airflow_provider_dify.operators.running import ConversationTask
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
+class DifyDocumentStatusOperator(ConversationTask, BaseOperator):
     """Enable, disable, archive or un-archive documents; when the task is green they are so, and search follows.
 
     Each document is looked at first: what is in the wanted state already is left alone, and where a document is
@@ -129,12 +129,11 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
         self.poll_interval = poll_interval
         self.tolerate = tolerate
         self.deferrable = deferrable
-        self._stop: Callable[[], None] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the documents, and return the report."""
         self.read_guards()
-        change, seconds = self.in_knowledge_base(self._status_change), self.timeout
+        change = self.in_knowledge_base(self._status_change)
         self.log.info(
             "%s%s %s of Dify dataset %s, in batches of %d; waiting up to %g s%s.",
             "Dry run, nothing is changed: " if self._dry_run else "",
@@ -142,71 +141,18 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
             change.choice.describe(),
             change.dataset_id,
             self.batch_size,
-            seconds,
+            self.timeout,
             " for search to follow" if self.wait_for_completion else " (flags only)",
         )
-        started = clocks.clock.time()
-        with self.open_hook(context, change.dataset_id, change.choice.ids) as hook:
-            deadline = hook.deadline(seconds)
-            hook.get_conn()
+        return self.converse(context, change, change.choice.ids)
 
-            def stop() -> None:
-                hook.stop()
-                self._publish(change.report(), change.names, context)
+    def read_report(self, plain: dict[str, Any]) -> StatusReport:
+        """Return the report that a trigger fired."""
+        return StatusReport.from_json(plain)
 
-            # Only while nothing but Dify is spoken to: Airflow bears no call from within another one.
-            self._stop = stop
-            try:
-                hook.run(change.flow(deadline, hook.retries, hand_over=self.deferrable), deadline)
-            finally:
-                self._stop = None
-                # Also where it failed or was killed: whoever mends it needs to know what was done.
-                if not change.handed_over:
-                    self._publish(change.report(), change.names, context)
-        if change.handed_over:
-            self._defer(change, context, started, seconds)
-        return change.report().to_json()
-
-    def execute_complete(
-        self, context: Context, event: dict[str, Any] | None, *, report: dict[str, Any], document_ids: list[str]
-    ) -> dict[str, Any]:
-        """Put together what was done before and after the wait; return and raise what :meth:`execute` would.
-
-        :param event: What the trigger fired.
-        :param report: What had become of the documents before it.
-        :param document_ids: All documents, in the order they were asked for.
-        """
-        if not event or "report" not in event:
-            raise unknown(event)
-        self.open_hook(context, report["dataset_id"], document_ids)  # for what it shows: there is nothing left to ask
-        whole = StatusReport.from_json(report).continued_by(StatusReport.from_json(event["report"]), document_ids)
-        self._publish(whole, event["names"], context)
-        if event["error"]:
-            error = DifyError.from_json(event["error"])
-            error.report = whole
-            raise error
-        whole.raise_for_outcomes(self._tolerated())
-        return whole.to_json()
-
-    def on_kill(self) -> None:
-        """Send nothing more, and leave behind what was done so far: in the log, and in XCom under ``report``."""
-        if self._stop is not None:
-            self.log.warning("Killed. What was changed so far stays as it is:")
-            self._stop()
-
-    def _defer(self, change: StatusChange, context: Context, started: float, seconds: float) -> None:
-        report = change.report().to_json()
-        context["ti"].xcom_push(key=REPORT_KEY, value=report)
-        defer_for_status(
-            self,
-            change.dataset_id,
-            change.action.value,
-            change.handover(),
-            started=started,
-            timeout=seconds,
-            options=self._options(),
-            kwargs={"report": report, "document_ids": list(change.document_ids)},
-        )
+    def ids_of(self, report: StatusReport) -> Sequence[str]:
+        """Return the documents of a report, for the links."""
+        return tuple(report.outcomes())
 
     def _status_change(self, dataset_id: str) -> StatusChange:
         choice = Choice.of(
@@ -216,26 +162,25 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
             max_documents=self.max_documents,
             max_share=self.max_share,
         )
-        return StatusChange(
-            dataset_id, choice, self.action, tolerate=self.tolerate, dry_run=self._dry_run, **self._options()
+        options = StatusOptions(
+            batch_size=self.batch_size,
+            wait_for_completion=self.wait_for_completion,
+            repair=self.repair,
+            prove_by=self.prove_by,
+            keep_chunks=self.keep_chunks,
+            poll_interval=self.poll_interval,
+            tolerate=self.tolerate,
+            dry_run=self._dry_run,
         )
+        return StatusChange(dataset_id, choice, self.action, options)
 
     def _tolerated(self) -> frozenset[Outcome]:
         tolerate = inputs.choices(self.tolerate, Outcome, "tolerate")
         # What was selected by filters, and deleted after that, is no longer meant.
         return tolerate if self.filters is None else tolerate | {Outcome.MISSING}
 
-    def _options(self) -> dict[str, Any]:
-        return {
-            "batch_size": self.batch_size,
-            "wait_for_completion": self.wait_for_completion,
-            "repair": self.repair,
-            "prove_by": self.prove_by,
-            "keep_chunks": self.keep_chunks,
-            "poll_interval": self.poll_interval,
-        }
-
-    def _publish(self, report: StatusReport, names: Mapping[str, str], context: Context) -> StatusReport:
+    def publish(self, report: StatusReport, names: Mapping[str, str], context: Context) -> None:
+        """Show a report in the log, and leave it for what comes after the task."""
         counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)
         dry_run = " (a dry run: nothing was changed)" if report.dry_run else ""
         self.log.info("Result of %s%s: %s.", report.action, dry_run, counts or "no documents")
@@ -245,4 +190,3 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
         for line in attention(report, names, tolerate):
             self.log.warning("%s", line)
         self.publish_report(context, report.to_json(), action=report.action, changed=report.changed)
-        return report

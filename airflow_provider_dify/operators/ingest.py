@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_dify.encodings import UTF_8
 from airflow_provider_dify.events import named
-from airflow_provider_dify.exceptions import (
-    DifyIndexingError,
-    DifyIndexingStalled,
-    DifyIndexingTimeout,
-)
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.flow import Deadline
 from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
-from airflow_provider_dify.knowledge.indexing.watch import Watch
-from airflow_provider_dify.knowledge.ingest.arrival import Arrival
-from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
+from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions, Source
 from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD
-from airflow_provider_dify.knowledge.ingest.ingestion import Ingestion, prove_arrival
+from airflow_provider_dify.knowledge.ingest.ingestion import Ingestion
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome, IngestReport
-from airflow_provider_dify.knowledge.status.proof import ProvenBy
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
-from airflow_provider_dify.operators.deferring import defer_until_indexed, error_of_indexing
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
+from airflow_provider_dify.operators.running import StagedTask
 from airflow_provider_dify.patterns import HIDDEN
 from airflow_provider_dify.sources import MAX_FILE_SIZE, resolve
-from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -44,7 +33,7 @@ class Indexing(str, Enum):
     NONE = "none"
 
 
-class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
+class DifyDocumentIngestOperator(StagedTask, BaseOperator):
     """Make documents of files and texts; when the task is green, each is a document, and indexed.
 
     What is there is looked at once, first. A content that is unchanged is not sent again: its SHA-256 is kept in the
@@ -121,6 +110,7 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
         "encoding", "tolerate", "timeout",
     )  # fmt: skip
     ui_color = "#d6e4ff"
+    if_killed = "What is with Dify already stays there:"
 
     def __init__(
         self,
@@ -175,101 +165,35 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
         self.prove_by = prove_by
         self.tolerate = tolerate
         self.dify_conn_id = dify_conn_id
-        self._stop: Callable[[], None] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ingest the contents, and return the report."""
         self.read_guards()
-        ingestion, seconds = self.in_knowledge_base(self._ingestion), self.timeout
-        tolerated = self._tolerated()
+        ingestion = self.in_knowledge_base(self._ingestion)
         self.log.info(
             "Ingesting %d contents into Dify dataset %s; a document of the same name %s.",
             len(ingestion.report().documents),
             ingestion.dataset_id,
             ingestion.if_exists.describe(),
         )
-        started = clocks.clock.time()
-        with self.open_hook(context, ingestion.dataset_id) as hook:
-            deadline = hook.deadline(seconds)
-            hook.get_conn()
+        self.deferrable = self.indexing == Indexing.DEFER.value
+        return self.converse(context, ingestion)
 
-            def stop() -> None:
-                hook.stop()
-                self._publish(ingestion.report(), context)
+    def execute_complete(self, context: Context, event: dict[str, Any] | None) -> Any:
+        """Continue when the documents are indexed; return and raise what :meth:`execute` would.
 
-            self._stop = stop
-            try:
-                wait, prove = self.indexing == "wait", self.indexing != "none"
-                report = hook.run(ingestion.flow(deadline, hook.retries, wait=wait, prove=prove), deadline)
-            finally:
-                self._stop = None
-                # Also where it failed: whoever mends it needs to know what was done.
-                self._publish(ingestion.report(), context)
-            self.show_links(context, hook, report.dataset_id, report.ids())
-        if self.indexing == "defer" and ingestion.watch.active:
-            self._defer(report, list(ingestion.watch.active), started)
-        report.raise_for_outcomes(tolerated)
-        return report.to_json()
-
-    def execute_complete(
-        self,
-        context: Context,
-        event: dict[str, Any] | None,
-        *,
-        report: dict[str, Any],
-        active: list[str],
-        started: float,
-    ) -> dict[str, Any]:
-        """See how the indexing ended, and return and raise what :meth:`execute` would.
-
-        :param event: What the trigger fired: that all are indexed, or that one of them or the time is not as it should.
-        :param report: What had become of the inputs before.
-        :param active: The documents that were being indexed.
-        :param started: When the task began, in seconds since the epoch.
+        :param event: What the trigger fired.
         """
-        self.read_guards()
-        before = IngestReport.from_json(report)
-        error = error_of_indexing(event)
-        if error and not isinstance(error, (DifyIndexingError, DifyIndexingTimeout)):
-            error.report = before
-            raise error
-        deadline = Deadline(self.timeout, clocks.clock.time, started)
-        watch = Watch(before.dataset_id, poll_interval=self.poll_interval, stall_timeout=self.stall_timeout)
-        watch.add(active, deadline)
-        arrival = self._arrival(before.dataset_id)
-        with self.open_hook(context, before.dataset_id, before.ids()) as hook:
-            hook.run(watch.look(deadline), deadline)
-            if isinstance(error, DifyIndexingStalled):
-                watch.time_is_up(f"Nothing has moved for {self.stall_timeout:.0f} s: is Dify's worker down?")
-            elif isinstance(error, DifyIndexingTimeout) or deadline.passed:
-                watch.time_is_up()
-            before = before.with_outcomes(watch.ended)
-            if not watch.active:
-                hook.run(prove_arrival(before, arrival, deadline, hook.retries), deadline)
-        whole = replace(before.with_outcomes(arrival.ended), repaired=arrival.repaired)
-        self._publish(whole, context)
-        if watch.active:  # one has failed; the others are still being indexed
-            self._defer(whole, list(watch.active), started)
-        whole.raise_for_outcomes(self._tolerated())
-        return whole.to_json()
+        return self.resume(context, event, lambda state: self._ingestion(state["report"]["dataset_id"], state))
 
-    def on_kill(self) -> None:
-        """Send nothing more, and leave behind what was done so far: in the log, and in XCom under ``report``."""
-        if self._stop is not None:
-            self.log.warning("Killed. What is with Dify already stays there:")
-            self._stop()
+    def judge(self, report: IngestReport) -> None:
+        """Raise if an input ended in an outcome that is not tolerated."""
+        report.raise_for_outcomes(self._tolerated())
 
-    def _ingestion(self, dataset_id: str) -> Ingestion:
+    def _ingestion(self, dataset_id: str, before: Mapping[str, Any] | None = None) -> Ingestion:
         inputs.choice(self.indexing, Indexing, "indexing")
         self._tolerated()
-        sources = resolve(
-            self.source,
-            max_file_size=self.max_file_size,
-            allow_empty=self.allow_empty,
-            exclude=self.exclude,
-            encoding=self.encoding,
-            follow_links=self.follow_links,
-        )
+        sources = [] if before else self._sources()
         return Ingestion(
             dataset_id,
             sources,
@@ -281,10 +205,19 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
             poll_interval=self.poll_interval,
             stall_timeout=self.stall_timeout,
             prove_by=self.prove_by,
+            wait=self.indexing != Indexing.NONE.value,
+            before=before,
         )
 
-    def _arrival(self, dataset_id: str) -> Arrival:
-        return Arrival(dataset_id, inputs.choice(self.prove_by, ProvenBy, "prove_by"), poll_interval=self.poll_interval)
+    def _sources(self) -> list[Source]:
+        return resolve(
+            self.source,
+            max_file_size=self.max_file_size,
+            allow_empty=self.allow_empty,
+            exclude=self.exclude,
+            encoding=self.encoding,
+            follow_links=self.follow_links,
+        )
 
     def _options(self) -> DocumentOptions:
         # A rule that a template renders is a text.
@@ -294,11 +227,8 @@ class DifyDocumentIngestOperator(KnowledgeBaseTask, BaseOperator):
     def _tolerated(self) -> frozenset[IngestOutcome]:
         return inputs.choices(self.tolerate, IngestOutcome, "tolerate")
 
-    def _defer(self, report: IngestReport, active: list[str], started: float) -> NoReturn:
-        kwargs = {"report": report.to_json(), "active": active, "started": started}
-        defer_until_indexed(self, report.dataset_id, active, started, kwargs)
-
-    def _publish(self, report: IngestReport, context: Context) -> None:
+    def publish(self, report: IngestReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
+        """Show a report in the log, and leave it for what comes after the task."""
         counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)
         self.log.info("Result of the ingestion: %s.", counts or "nothing")
         for line in report.attention():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
@@ -12,13 +12,14 @@ from airflow_provider_dify.knowledge.metadata.fields import Value
 from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome, MetadataReport
 from airflow_provider_dify.knowledge.metadata.update import BATCH_SIZE, MetadataChange
 from airflow_provider_dify.knowledge.report import tolerated
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
+from airflow_provider_dify.operators.running import ConversationTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class DifyDocumentMetadataOperator(KnowledgeBaseTask, BaseOperator):
+class DifyDocumentMetadataOperator(ConversationTask, BaseOperator):
     """Give documents metadata or take it away; when the task is green they have it, read back from Dify.
 
     Values that are not named stay as they are. A field that is not there is created, of the type of its value. A
@@ -81,12 +82,11 @@ class DifyDocumentMetadataOperator(KnowledgeBaseTask, BaseOperator):
         self.batch_size = batch_size
         self.timeout = timeout
         self.tolerate = tolerate
-        self._stop: Callable[[], None] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the metadata, and return the report."""
         self.read_guards()
-        change, seconds = self.in_knowledge_base(self._change), self.timeout
+        change = self.in_knowledge_base(self._change)
         self.log.info(
             "Metadata of %d documents of Dify dataset %s: %s, in batches of %d.",
             len(change.values),
@@ -94,29 +94,7 @@ class DifyDocumentMetadataOperator(KnowledgeBaseTask, BaseOperator):
             change.describe(),
             self.batch_size,
         )
-        with self.open_hook(context, change.dataset_id, tuple(change.values)) as hook:
-            deadline = hook.deadline(seconds)
-            hook.get_conn()
-
-            def stop() -> None:
-                hook.stop()
-                self._publish(change.report(), context)
-
-            # Only while nothing but Dify is spoken to: Airflow bears no call from within another one.
-            self._stop = stop
-            try:
-                hook.run(change.flow(deadline, hook.retries), deadline)
-            finally:
-                self._stop = None
-                # Also where it failed or was killed: whoever mends it needs to know what was done.
-                self._publish(change.report(), context)
-        return change.report().to_json()
-
-    def on_kill(self) -> None:
-        """Send nothing more, and leave behind what was done so far: in the log, and in XCom under ``report``."""
-        if self._stop is not None:
-            self.log.warning("Killed. What was changed so far stays as it is:")
-            self._stop()
+        return self.converse(context, change, tuple(change.values))
 
     def _change(self, dataset_id: str) -> MetadataChange:
         return MetadataChange.same_for_all(
@@ -128,7 +106,8 @@ class DifyDocumentMetadataOperator(KnowledgeBaseTask, BaseOperator):
             tolerate=self.tolerate,
         )
 
-    def _publish(self, report: MetadataReport, context: Context) -> None:
+    def publish(self, report: MetadataReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
+        """Show a report in the log, and leave it for what comes after the task."""
         counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)
         self.log.info("Result of the change of metadata: %s.", counts)
         tolerate = inputs.choices(self.tolerate, MetadataOutcome, "tolerate")

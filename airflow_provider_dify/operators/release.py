@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import conf
+from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_dify.events import REPORT_KEY, as_event
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
 from airflow_provider_dify.knowledge.release.journal import Version
-from airflow_provider_dify.knowledge.release.manifest import Manifest, ReleaseState
+from airflow_provider_dify.knowledge.release.manifest import Manifest, ReleaseState, attention
 from airflow_provider_dify.knowledge.release.options import ReleaseOptions
 from airflow_provider_dify.knowledge.release.release import Release
 from airflow_provider_dify.knowledge.release.replacement import PREVIOUS_RELEASE, Replacement
-from airflow_provider_dify.knowledge.release.rollback_report import RollbackReport
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
-from airflow_provider_dify.operators.switching import SwitchingOperator, as_event
+from airflow_provider_dify.operators.running import ConversationTask
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
-    from airflow.triggers.base import BaseTrigger
 
 #: Key of the manifest in Airflow's store for the state of a task.
 _STORE_KEY = "airflow-provider-dify/release"
@@ -29,7 +28,7 @@ _CHANNEL = "{{ dag.dag_id }}.{{ task.task_id }}"
 _RELEASE = "{{ run_id }}{{ ' [%d]' % ti.map_index if ti.map_index >= 0 else '' }}"
 
 
-class DifyReleaseOperator(SwitchingOperator):
+class DifyReleaseOperator(ConversationTask, BaseOperator):
     """Put new documents in the place of old ones; when the task is green, search finds the new ones and not the old.
 
     In this order: the new ones are indexed; they are enabled, and it is proven that search has them; the queries, if
@@ -113,7 +112,8 @@ class DifyReleaseOperator(SwitchingOperator):
     )  # fmt: skip
     template_fields_renderers = {"queries": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#d6e4ff"
-    noun = "release"
+    if_killed = "What was changed so far stays as it is; a retry continues from there:"
+    undoes = True
 
     def __init__(
         self,
@@ -178,7 +178,7 @@ class DifyReleaseOperator(SwitchingOperator):
             release.replacement.describe(),
             self.timeout,
         )
-        return self._run(release, context)
+        return self.converse(context, release)
 
     def _of(self, context: Context) -> Release:
         return self.in_knowledge_base(lambda dataset_id: self._release_in(dataset_id, context))
@@ -211,9 +211,9 @@ class DifyReleaseOperator(SwitchingOperator):
         version = Version.of(self.channel, self.release, replacement.new)
 
         def keep() -> None:
-            # Airflow bears no call from within another one, so a kill has no report to leave meanwhile.
+            # Airflow allows no call from within another one, so a kill has no report to leave meanwhile.
             stop, self._stop = self._stop, None
-            self._save(release.report(), context)
+            self._keep(release.report(), context)
             self._stop = stop
 
         release = Release(dataset_id, replacement, version, options, before=self._kept(context), keep=keep)
@@ -225,35 +225,34 @@ class DifyReleaseOperator(SwitchingOperator):
         kept = store.get(_STORE_KEY) if store is not None else None
         return Manifest.from_json(kept) if isinstance(kept, dict) else None
 
-    def _save(self, report: Manifest | RollbackReport, context: Context) -> None:
-        super()._save(report, context)
-        self._store(report, context)
+    def _keep(self, manifest: Manifest, context: Context) -> None:
+        """Keep the manifest of a release under way where it outlives this process."""
+        context["ti"].xcom_push(key=REPORT_KEY, value=manifest.to_json())
+        self._store(manifest, context)
 
-    def _tell(self, report: Manifest | RollbackReport, context: Context) -> None:
-        if isinstance(report, Manifest):
-            plain, changed = report.to_json(), (*report.enabled, *report.retired)
-            self._store(report, context)
-            self.publish_report(context, plain, action="release", changed=changed, more={"manifest": as_event(plain)})
+    def waits_for(self, conversation: Release, context: Context) -> Release:
+        """Return what continues in the triggerer: all of it."""
+        self._keep(conversation.report(), context)
+        return conversation
+
+    def publish(self, report: Manifest, names: Mapping[str, str], context: Context) -> None:
+        """Show a manifest in the log, and leave it for what comes after the task."""
+        self.log.info("Result of the release: %s.", report.describe())
+        for line in attention(report.errors, names):
+            self.log.warning("%s", line)
+        plain, changed = report.to_json(), (*report.enabled, *report.retired)
+        self._store(report, context)
+        self.publish_report(context, plain, action="release", changed=changed, more={"manifest": as_event(plain)})
 
     @staticmethod
-    def _store(report: Manifest | RollbackReport, context: Context) -> None:
+    def _store(manifest: Manifest, context: Context) -> None:
         store = context.get("task_state_store")
-        if store is not None and isinstance(report, Manifest) and report.state is not ReleaseState.NOT_BEGUN:
-            store.set(_STORE_KEY, report.to_json())
+        if store is not None and manifest.state is not ReleaseState.NOT_BEGUN:
+            store.set(_STORE_KEY, manifest.to_json())
 
-    def _read_report(self, report: Mapping[str, Any]) -> Manifest:
-        return Manifest.from_json(report)
-
-    def _trigger(self, subject: Release, started: float, seconds: float) -> BaseTrigger:
-        from airflow_provider_dify.triggers.release import DifyReleaseTrigger
-
-        return DifyReleaseTrigger(
-            dify_conn_id=self.dify_conn_id,
-            manifest=subject.report().to_json(),
-            options=subject.to_resume().to_json(),
-            started=started,
-            timeout=seconds,
-        )
+    def read_report(self, plain: dict[str, Any]) -> Manifest:
+        """Return the manifest that a trigger fired."""
+        return Manifest.from_json(plain)
 
 
 def _map_index(context: Context) -> int:

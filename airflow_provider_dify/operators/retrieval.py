@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,8 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
 from airflow_provider_dify.knowledge.retrieval.report import RetrievalReport
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
+from airflow_provider_dify.operators.running import ConversationTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -26,7 +27,7 @@ class OnFailure(str, Enum):
     REPORT = "report"
 
 
-class DifyRetrievalCheckOperator(KnowledgeBaseTask, BaseOperator):
+class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
     """Ask a knowledge base questions, and see that it finds what it should, and not what it should not.
 
     The report is the task's return value and, also when it fails, in XCom under the key ``report``. A table in the log
@@ -81,6 +82,8 @@ class DifyRetrievalCheckOperator(KnowledgeBaseTask, BaseOperator):
     template_fields_renderers = {"queries": "json", "expect": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#d6e4ff"
     writes = False
+    # The timeout is for search to catch up: a failed request is sent again even if it is 0.
+    limits_retries = False
 
     def __init__(
         self,
@@ -110,31 +113,19 @@ class DifyRetrievalCheckOperator(KnowledgeBaseTask, BaseOperator):
         self.timeout = timeout
         self.poll_interval = poll_interval
         self.on_failure = on_failure
-        self._stop: Callable[[], None] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask the queries, and return the report."""
-        on_failure = inputs.choice(self.on_failure, OnFailure, "on_failure")
-        seconds = inputs.number_or_zero(self.timeout, "timeout")
+        self.on_failure = inputs.choice(self.on_failure, OnFailure, "on_failure").value
+        self.timeout = inputs.number_or_zero(self.timeout, "timeout")
         check = self.in_knowledge_base(self._check)
         self.log.info("Asking Dify dataset %s %d queries.", check.dataset_id, len(check))
-        with self.open_hook(context, check.dataset_id) as hook:
-            hook.get_conn()
-            self._stop = hook.stop
-            try:
-                # The timeout is for search to follow; what fails on the way is tried again all the same.
-                report = hook.run(check.flow(hook.deadline(seconds)))
-            finally:
-                self._stop = None
-                self._publish(check.report(), context)
-        if on_failure is OnFailure.FAIL:
-            report.raise_for_failures()
-        return report.to_json()
+        return self.converse(context, check)
 
-    def on_kill(self) -> None:
-        """Send nothing more."""
-        if self._stop is not None:
-            self._stop()
+    def judge(self, report: RetrievalReport) -> None:
+        """Raise if a query did not return what it should, unless it is only to be reported."""
+        if self.on_failure == OnFailure.FAIL.value:
+            report.raise_for_failures()
 
     def _check(self, dataset_id: str) -> RetrievalCheck:
         return RetrievalCheck(
@@ -147,7 +138,8 @@ class DifyRetrievalCheckOperator(KnowledgeBaseTask, BaseOperator):
             poll_interval=self.poll_interval,
         )
 
-    def _publish(self, report: RetrievalReport, context: Context) -> None:
+    def publish(self, report: RetrievalReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
+        """Show a report in the log, and leave it for what comes after the task."""
         passed = len(report.answers) - len(report.failing)
         say = self.log.info if report.passed else self.log.warning
         say("%d of %d queries bring what they should.", passed, len(report.answers))

@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, conf
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, conf
 
+from airflow_provider_dify.events import as_event
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.release.manifest import Manifest, flags_to_json
-from airflow_provider_dify.knowledge.release.options import Tolerable
+from airflow_provider_dify.knowledge.release.manifest import attention
 from airflow_provider_dify.knowledge.release.rollback import Rollback
 from airflow_provider_dify.knowledge.release.rollback_report import RollbackReport
-from airflow_provider_dify.knowledge.release.switch import Pace
+from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
-from airflow_provider_dify.operators.switching import SwitchingOperator, as_event
+from airflow_provider_dify.operators.running import ConversationTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
-    from airflow.triggers.base import BaseTrigger
 
 
-class DifyRollbackOperator(SwitchingOperator):
+class DifyRollbackOperator(ConversationTask, BaseOperator):
     """Give documents exactly the flags again that they had before a release, or before a change of status.
 
     What was in search is brought back first, and it is proven that search finds it; only then is taken out what was
@@ -63,7 +62,7 @@ class DifyRollbackOperator(SwitchingOperator):
     template_fields: Sequence[str] = ("dify_conn_id", "manifest", "tolerate", "timeout")
     template_fields_renderers = {"manifest": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#ffe8cc"
-    noun = "rollback"
+    if_killed = "What was changed so far stays as it is; a retry continues from there:"
 
     def __init__(
         self,
@@ -95,8 +94,10 @@ class DifyRollbackOperator(SwitchingOperator):
         self.read_guards()
         if inputs.flag(self.allow_empty, "allow_empty") and self.manifest in (None, "", "None"):
             raise AirflowSkipException("There is no manifest: what was to be taken back has not run.")
-        pace = Pace(self.batch_size, self.poll_interval, prove_by=self.prove_by)
-        rollback = Rollback(self.manifest, tolerate=self.tolerate, pace=pace)
+        options = StatusOptions(
+            batch_size=self.batch_size, poll_interval=self.poll_interval, repair=True, prove_by=self.prove_by
+        )
+        rollback = Rollback(self.manifest, tolerate=self.tolerate, options=options)
         self.log.info(
             "Roll back %s: %d documents of Dify dataset %s; waiting up to %g s.",
             rollback.former.source,
@@ -104,30 +105,18 @@ class DifyRollbackOperator(SwitchingOperator):
             rollback.dataset_id,
             self.timeout,
         )
-        return self._run(rollback, context)
+        return self.converse(context, rollback)
 
-    def _read_report(self, report: Mapping[str, Any]) -> RollbackReport:
-        return RollbackReport.from_json(report)
+    def read_report(self, plain: dict[str, Any]) -> RollbackReport:
+        """Return the report that a trigger fired."""
+        return RollbackReport.from_json(plain)
 
-    def _tell(self, report: Manifest | RollbackReport, context: Context) -> None:
-        if isinstance(report, RollbackReport):
-            plain = report.to_json()
-            self.publish_report(
-                context, plain, action="roll_back", changed=report.restored, more={"manifest": as_event(plain)}
-            )
-
-    def _trigger(self, subject: Rollback, started: float, seconds: float) -> BaseTrigger:
-        from airflow_provider_dify.triggers.release import DifyRollbackTrigger
-
-        tolerate = sorted(one.value for one in inputs.choices(self.tolerate, Tolerable, "tolerate"))
-        return DifyRollbackTrigger(
-            dify_conn_id=self.dify_conn_id,
-            manifest=dict(inputs.literal(self.manifest)),  # type: ignore[call-overload]  # it was read as a mapping
-            found=flags_to_json(subject.report().previous),
-            tolerate=tolerate,
-            batch_size=self.batch_size,
-            poll_interval=self.poll_interval,
-            prove_by=self.prove_by,
-            started=started,
-            timeout=seconds,
+    def publish(self, report: RollbackReport, names: Mapping[str, str], context: Context) -> None:
+        """Show a report in the log, and leave it for what comes after the task."""
+        self.log.info("Result of the rollback: %s.", report.describe())
+        for line in attention(report.errors, names):
+            self.log.warning("%s", line)
+        plain = report.to_json()
+        self.publish_report(
+            context, plain, action="roll_back", changed=report.restored, more={"manifest": as_event(plain)}
         )

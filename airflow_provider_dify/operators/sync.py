@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_dify.encodings import UTF_8
-from airflow_provider_dify.exceptions import DifyError, DifyIndexingError, DifyIndexingStalled, DifyIndexingTimeout
 from airflow_provider_dify.folders import HIDDEN, list_folder
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.flow import Deadline
 from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
-from airflow_provider_dify.knowledge.indexing.watch import NOT_IN_TIME, stalled
 from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions, Source
 from airflow_provider_dify.knowledge.selection.guards import Guard
-from airflow_provider_dify.knowledge.status.report import StatusReport
 from airflow_provider_dify.knowledge.sync.plan import MAX_SHARE
-from airflow_provider_dify.knowledge.sync.report import SyncOutcome
-from airflow_provider_dify.knowledge.sync.sync import INDEXING, Sync
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
-from airflow_provider_dify.operators.deferring import (
-    defer_for_status,
-    defer_until_indexed,
-    error_of_indexing,
-    unknown,
-)
+from airflow_provider_dify.knowledge.sync.report import SyncOutcome, SyncReport
+from airflow_provider_dify.knowledge.sync.sync import Sync
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
+from airflow_provider_dify.operators.running import StagedTask
 from airflow_provider_dify.sources import MAX_FILE_SIZE
-from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 
-class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
+class DifySyncOperator(StagedTask, BaseOperator):
     """Bring a knowledge base in step with a folder or a bucket; when the task is green, they are.
 
     New files become documents, changed ones replace the content of theirs, renamed ones rename theirs, and the
@@ -136,6 +126,7 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         "timeout",
     )  # fmt: skip
     ui_color = "#d6e4ff"
+    if_killed = "What was changed so far stays; run the task again to continue from there:"
 
     def __init__(
         self,
@@ -201,7 +192,6 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
         self.tolerate = tolerate
         self.deferrable = deferrable
         self.dify_conn_id = dify_conn_id
-        self._stop: Callable[[], None] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Bring the knowledge base in step, and return the report."""
@@ -215,92 +205,18 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
             self._place(),
             self.retire,
         )
-        started = clocks.clock.time()
-        return self._run(sync, context, started, Deadline(self.timeout, clocks.clock.monotonic))
+        return self.converse(context, sync)
 
-    def execute_complete(
-        self, context: Context, event: dict[str, Any] | None, *, state: dict[str, Any], waited_for: str, started: float
-    ) -> dict[str, Any]:
-        """Go on after a wait; return and raise what :meth:`execute` would.
+    def execute_complete(self, context: Context, event: dict[str, Any] | None) -> Any:
+        """Continue after a wait; return and raise what :meth:`execute` would.
 
         :param event: What the trigger fired.
-        :param state: What is to be known of the sync.
-        :param waited_for: What the wait was for.
-        :param started: When the task began, in seconds since the epoch.
         """
-        self.read_guards()
-        sync = self._sync(state.get("dataset_id", self.dataset_id), (), before=state)
-        error = self._take_indexing(sync, event) if waited_for == INDEXING else self._take_status(sync, event)
-        if error:
-            error.report = sync.report()
-            self._publish(sync, context)
-            raise error
-        return self._run(sync, context, started, Deadline(self.timeout, clocks.clock.time, started))
+        return self.resume(context, event, lambda state: self._sync(state["dataset_id"], (), before=state))
 
-    def on_kill(self) -> None:
-        """Send nothing more, and leave behind what was done so far: in the log, and in XCom under ``report``."""
-        if self._stop is not None:
-            self.log.warning("Killed. What was changed so far stays; run the task again to go on from there:")
-            self._stop()
-
-    def _run(self, sync: Sync, context: Context, started: float, deadline: Deadline) -> dict[str, Any]:
-        with self.open_hook(context, sync.dataset_id) as hook:
-            hook.get_conn()
-
-            def stop() -> None:
-                hook.stop()
-                self._publish(sync, context)
-
-            # Only while nothing but Dify is spoken to: Airflow bears no call from within another one.
-            self._stop = stop
-            try:
-                report = hook.run(sync.flow(deadline, hook.retries, hand_over=self.deferrable), deadline)
-            finally:
-                self._stop = None
-                # Also where it failed: whoever mends it needs to know what was done.
-                self._publish(sync, context)
-        if sync.waiting:
-            self._defer(sync, started)
+    def judge(self, report: SyncReport) -> None:
+        """Raise if something ended in an outcome that is not tolerated."""
         report.raise_for_outcomes(self._tolerated())
-        return report.to_json()
-
-    def _defer(self, sync: Sync, started: float) -> NoReturn:
-        kwargs = {"state": sync.state(), "waited_for": sync.waiting, "started": started}
-        if sync.changes.waiting is None:
-            defer_until_indexed(self, sync.dataset_id, sync.active, started, kwargs)
-        action, handover = sync.changes.waiting
-        options = {
-            "poll_interval": self.poll_interval,
-            "prove_by": self.prove_by,
-            "tolerate": sync.changes.bearable,
-        }
-        defer_for_status(
-            self,
-            sync.dataset_id,
-            action.value,
-            handover,
-            started=started,
-            timeout=self.timeout,
-            options=options,
-            kwargs=kwargs,
-        )
-
-    def _take_indexing(self, sync: Sync, event: dict[str, Any] | None) -> DifyError | None:
-        error = error_of_indexing(event)
-        if error and not isinstance(error, (DifyIndexingError, DifyIndexingTimeout)):
-            return error
-        if isinstance(error, DifyIndexingStalled):
-            sync.indexing_ended(stalled(self.stall_timeout or 0.0))
-        elif isinstance(error, DifyIndexingTimeout):
-            sync.indexing_ended(NOT_IN_TIME)
-        return None
-
-    @staticmethod
-    def _take_status(sync: Sync, event: dict[str, Any] | None) -> DifyError | None:
-        if not event or "report" not in event:
-            raise unknown(event)
-        sync.changes.waited(StatusReport.from_json(event["report"]))
-        return DifyError.from_json(event["error"]) if event["error"] else None
 
     def _files(self) -> list[Source]:
         return list(
@@ -343,8 +259,8 @@ class DifySyncOperator(KnowledgeBaseTask, BaseOperator):
     def _tolerated(self) -> frozenset[SyncOutcome]:
         return inputs.choices(self.tolerate, SyncOutcome, "tolerate")
 
-    def _publish(self, sync: Sync, context: Context) -> None:
-        report = sync.report()
+    def publish(self, report: SyncReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
+        """Show a report in the log, and leave it for what comes after the task."""
         counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)
         dry_run = " (a dry run: nothing was changed)" if report.dry_run else ""
         self.log.info("Result of the sync%s: %s.", dry_run, counts or "nothing")

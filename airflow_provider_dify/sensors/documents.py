@@ -16,11 +16,10 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_dify.exceptions import DifyError, DifyIndexingTimeout
-from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.flow import Deadline
 from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT, IndexingWait, require_one
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
-from airflow_provider_dify.operators.deferring import patience
+from airflow_provider_dify.operators.running import hand_over, patience, read_event
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
@@ -127,32 +126,19 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
             self._explain(error)
             raise
 
-    def execute_complete(
-        self,
-        context: Context,
-        event: dict[str, Any] | None,
-        *,
-        dataset_id: str | None = None,
-    ) -> list[str]:
+    def execute_complete(self, context: Context, event: dict[str, Any] | None) -> list[str]:
         """Return and raise what the direct way would.
 
         :param event: What the trigger fired.
-        :param dataset_id: The knowledge base, if it was found by its name.
         """
-        known = event.get("document_ids", ()) if isinstance(event, dict) else ()
-        document_ids = known if self.document_ids is None else inputs.canonical_ids(self.document_ids)
-        # For what it shows: there is nothing left to ask.
-        self.open_hook(context, inputs.canonical_id(dataset_id or self.dataset_id, "dataset_id"), document_ids)
-        status = event.get("status") if isinstance(event, dict) else None
-        if event is not None and status == "success":
-            indexed: list[str] = event["document_ids"]
-            self.log.info("All %d documents are indexed.", len(indexed))
-            return indexed
-        if event is not None and status == "error":
-            error = DifyError.from_json(event["error"])
+        report, _, error = read_event(event, "sensor")
+        document_ids: list[str] = report["document_ids"]
+        self.open_hook(context, report["dataset_id"], document_ids)  # for its links: there is nothing left to ask
+        if error:
             self._explain(error)
             raise error
-        raise DifyError(f"The trigger fired {event!r}, which this sensor does not know. Clear the task to retry.")
+        self.log.info("All %d documents are indexed.", len(document_ids))
+        return document_ids
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after the trigger, and with ``soft_fail`` skip where the direct way would.
@@ -204,6 +190,7 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
                 document_ids=self.document_ids,
                 stall_timeout=self.stall_timeout,
                 prove_by=self.prove_by,
+                poll_interval=max(self.poke_interval, _SHORTEST_INTERVAL),
             )
         )
         self.log.info("Waiting for the indexing of %s, up to %g s.", wait, self.timeout)
@@ -218,21 +205,9 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         return Deadline(self.timeout, clocks.clock.monotonic)
 
     def _defer(self, wait: IndexingWait, deadline: Deadline) -> None:
-        from airflow_provider_dify.triggers.indexing import DifyDocumentIndexingTrigger
-
-        self.log.info("The triggerer goes on waiting, up to %.0f s.", deadline.remaining)
-        self.defer(
-            trigger=DifyDocumentIndexingTrigger(
-                dify_conn_id=self.dify_conn_id,
-                wait=wait.to_json(),
-                started=clocks.clock.time() - deadline.elapsed,
-                timeout=self.timeout,
-                poll_interval=max(self.poke_interval, _SHORTEST_INTERVAL),
-            ),
-            method_name="execute_complete",
-            kwargs=None if self.dataset_name is None else {"dataset_id": wait.dataset_id},
-            timeout=patience(deadline.remaining, len(wait.document_ids)),
-        )
+        self.log.info("The triggerer continues to wait, for up to %.0f s.", deadline.remaining)
+        began = clocks.clock.time() - deadline.elapsed
+        hand_over(self, wait, began, patience(deadline.remaining, len(wait.document_ids)))
 
 
 def _first_poke(sensor: BaseSensorOperator, context: Context) -> datetime | None:

@@ -51,7 +51,7 @@ class Airflow(Processes):
 
     def _compile(self) -> None:
         """Compile what the triggerer loads in its event loop, as happens once in the life of an installation."""
-        modules = "import airflow_provider_dify.triggers.documents, airflow_provider_dify.triggers.indexing, requests"
+        modules = "import airflow_provider_dify.triggers.conversation, requests"
         self.finish("compiling", [sys.executable, "-c", modules])
 
     def stop_triggerer(self, with_signal: signal.Signals) -> None:

@@ -50,6 +50,9 @@ class TaskInstance:
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcom[key] = value
 
+    def xcom_pull(self, task_ids: str, key: str, map_indexes: int) -> Any:
+        return json.loads(json.dumps(self.xcom[key])) if map_indexes == self.map_index else None
+
 
 @dataclass
 class Run:

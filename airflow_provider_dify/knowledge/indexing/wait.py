@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import ClassVar
 
 from airflow_provider_dify.exceptions import (
     DifyIndexingError,
@@ -19,10 +20,12 @@ from airflow_provider_dify.exceptions import (
     DifyNotFoundError,
 )
 from airflow_provider_dify.knowledge import api, inputs
+from airflow_provider_dify.knowledge.conversation import is_long
 from airflow_provider_dify.knowledge.documents import IndexingState
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.progress import Progress, Waits
 from airflow_provider_dify.knowledge.reading import read_documents
+from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.proof import ProvenBy, SearchProof
 from airflow_provider_dify.knowledge.status.repair import why_lost
 from airflow_provider_dify.knowledge.text.hints import why
@@ -52,6 +55,15 @@ class IndexingReport:
     document_ids: tuple[str, ...]
     segments: int | None
 
+    def to_json(self) -> dict[str, JSON]:
+        """Return the report as plain JSON."""
+        return {**asdict(self), "document_ids": list(self.document_ids)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> IndexingReport:
+        """Return what :meth:`to_json` was made of."""
+        return cls(data["dataset_id"], tuple(data["document_ids"]), data["segments"])
+
 
 class IndexingWait:
     """A wait until all documents of a batch, or of a list, are indexed.
@@ -64,8 +76,11 @@ class IndexingWait:
     :param stall_timeout: Seconds without any movement after which it fails; ``None``: never.
     :param prove_by: What proves, when all are indexed, that search returns those that are in use: ``search``, or only
         their ``segments``; ``None``: nothing is proven.
+    :param poll_interval: Seconds between two checks; the first checks come sooner.
     :raises DifyInputError: Something of this makes no sense.
     """
+
+    kind: ClassVar[str] = "indexing"
 
     def __init__(
         self,
@@ -75,6 +90,7 @@ class IndexingWait:
         document_ids: object = None,
         stall_timeout: float | None = STALL_TIMEOUT,
         prove_by: object = None,
+        poll_interval: float = 10.0,
     ) -> None:
         require_one(batch, document_ids)
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
@@ -82,6 +98,7 @@ class IndexingWait:
         self._asked = () if document_ids is None else inputs.canonical_ids(document_ids)
         self._stall_timeout = None if stall_timeout is None else inputs.number(stall_timeout, "stall_timeout")
         self._prove_by = None if prove_by is None else inputs.choice(prove_by, ProvenBy, "prove_by")
+        self._poll_interval = inputs.number(poll_interval, "poll_interval")
         self._states: dict[str, IndexingState] = {}
         #: When something moved last, in seconds since the wait began.
         self._moved = 0.0
@@ -91,6 +108,15 @@ class IndexingWait:
     def __str__(self) -> str:
         what = f"batch {self.batch}" if self.batch else f"{len(self._asked)} documents"
         return f"{what} of Dify dataset {self.dataset_id}"
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The names of the documents seen so far, by id."""
+        return {state.id: state.name for state in self._states.values() if state.name}
+
+    def leaves_at(self, pause: Pause) -> bool:
+        """Whether to continue elsewhere instead of waiting here."""
+        return is_long(pause)
 
     @property
     def document_ids(self) -> tuple[str, ...]:
@@ -113,6 +139,7 @@ class IndexingWait:
             "moved": self._moved,
             "stall_timeout": self._stall_timeout,
             "prove_by": self._prove_by and self._prove_by.value,
+            "poll_interval": self._poll_interval,
         }
 
     @classmethod
@@ -126,24 +153,24 @@ class IndexingWait:
             document_ids=asked,
             stall_timeout=data["stall_timeout"],
             prove_by=data["prove_by"],
+            poll_interval=data["poll_interval"],
         )
         wait._moved = data["moved"]
         wait._states = {i: _state_from(i, *data["kinds"][kind]) for i, kind in zip(ids, data["seen"], strict=False)}
         return wait
 
-    def flow(self, deadline: Deadline, *, poll_interval: float) -> Flow[IndexingReport]:
+    def flow(self, deadline: Deadline, retries: Retries | None = None) -> Flow[IndexingReport]:  # noqa: ARG002 - as called
         """Wait until all documents are indexed.
 
         :param deadline: Until when.
-        :param poll_interval: Seconds between two looks; the first looks come sooner.
+        :param retries: Not needed: it only reads, and reads are repeated for it.
         :raises DifyIndexingTimeout: The deadline passed.
         :raises DifyError: see :meth:`look`.
         """
-        waits = Waits(longest=inputs.number(poll_interval, "poll_interval"))
+        waits = Waits(longest=self._poll_interval)
         while True:
-            report = yield from self.look(deadline)
-            if report:
-                return report
+            if (yield from self.look(deadline)):
+                return self.report()
             if deadline.passed:
                 raise self.timed_out(deadline)
             yield Pause(min(waits.next(), deadline.remaining), "")
@@ -163,7 +190,7 @@ class IndexingWait:
         self._states.update(seen)
         yield from self._check_broken_off()
         if not self._open() and (yield from self._is_in_search(deadline)):
-            return self._report()
+            return self.report()
         yield from self._check_stalled(deadline)
         yield from self._say(deadline)
         return None
@@ -302,7 +329,8 @@ class IndexingWait:
     def _open(self) -> list[IndexingState]:
         return [state for state in self._states.values() if not state.completed]
 
-    def _report(self) -> IndexingReport:
+    def report(self) -> IndexingReport:
+        """Return what is known of the documents."""
         return IndexingReport(self.dataset_id, self.document_ids, self._sum(lambda state: state.total_segments))
 
     def _say(self, deadline: Deadline) -> Flow[None]:

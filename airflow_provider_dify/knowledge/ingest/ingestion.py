@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from airflow_provider_dify.exceptions import DifyError, DifySourceError
+from airflow_provider_dify.exceptions import (
+    DifyError,
+    DifyIndexingError,
+    DifyIndexingStalled,
+    DifyIndexingTimeout,
+    DifySourceError,
+)
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import Dataset, Document
-from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
+from airflow_provider_dify.knowledge.indexing.watch import NOT_IN_TIME, stalled
 from airflow_provider_dify.knowledge.ingest.arrival import Arrival
 from airflow_provider_dify.knowledge.ingest.contents import LONGEST_NAME, DocumentOptions, Source
 from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD, Delivery
@@ -46,6 +54,8 @@ class Ingestion:
     :param poll_interval: Seconds between two looks at the indexing; the first looks come sooner.
     :param stall_timeout: Seconds in which no document moves, after which the wait is given up; ``None``: never.
     :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
+    :param wait: Whether to wait until all documents are indexed, and to prove that search returns them.
+    :param before: Where it stood when its task left its worker: what :meth:`state` returned.
     :raises DifyInputError: Something of this makes no sense.
     """
 
@@ -62,6 +72,8 @@ class Ingestion:
         poll_interval: float = 10.0,
         stall_timeout: float | None = None,
         prove_by: object = ProvenBy.SEARCH,
+        wait: bool = True,
+        before: Mapping[str, JSON] | None = None,
     ) -> None:
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
         #: What happens to a document of the same name.
@@ -84,45 +96,109 @@ class Ingestion:
         self._prove_by = inputs.choice(prove_by, ProvenBy, "prove_by")
         pause = inputs.number(poll_interval, "poll_interval")
         self._arrival = Arrival(self.dataset_id, self._prove_by, poll_interval=pause)
+        self._wait = wait
+        self._poll_interval, self._stall_timeout = pause, stall_timeout
+        self._no_more_waiting: str | None = None
+        self._awaits_indexing = False
+        self._before: IngestReport | None = None
+        if before is not None:
+            self._before = IngestReport.from_json(before["report"])
+            self.watch.active.update(dict.fromkeys(before["active"], "waiting"))
+            self._delivery.expected.update(before["digests"])
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The names of the documents, by id."""
+        return {entry.document_id: entry.name for entry in self.report().documents if entry.document_id}
+
+    def leaves_at(self, pause: Pause) -> bool:  # noqa: ARG002 - indexing takes a while in any case
+        """Whether to wait elsewhere: for indexing."""
+        return self._awaits_indexing
+
+    def waits_for(self) -> IndexingWait:
+        """Return what to wait for elsewhere, after :meth:`flow` left; :meth:`take` its end before it continues."""
+        return IndexingWait(
+            self.dataset_id,
+            document_ids=list(self.watch.active),
+            stall_timeout=self._stall_timeout,
+            poll_interval=self._poll_interval,
+        )
+
+    def state(self) -> dict[str, JSON]:
+        """Return what has to be known to continue, as ``before`` of another ingestion: plain JSON, nothing secret."""
+        return {
+            "report": self.report().to_json(),
+            "active": list(self.watch.active),
+            "digests": dict(self._delivery.expected),
+        }
+
+    def take(self, report: Mapping[str, JSON], error: DifyError | None) -> None:  # noqa: ARG002 - as every such wait
+        """Take the end of what was waited for elsewhere.
+
+        :param error: How it failed.
+        :raises DifyError: Nothing is known of the documents: Dify could not be asked.
+        """
+        if isinstance(error, DifyIndexingStalled):
+            self._no_more_waiting = stalled(self._stall_timeout or 0.0)
+        elif isinstance(error, DifyIndexingTimeout):
+            self._no_more_waiting = NOT_IN_TIME
+        elif error and not isinstance(error, DifyIndexingError):
+            error.report = self.report()
+            raise error
 
     def report(self) -> IngestReport:
         """Return what has become of each content so far; at any moment, whole and consistent."""
-        entries = tuple(item.entry() for item in self._items)
+        entries = self._before.documents if self._before else tuple(item.entry() for item in self._items)
         bad = {**self._delivery.errors, **self._arrival.ended, **self.watch.ended}
         return IngestReport(self.dataset_id, entries, self._arrival.repaired).with_outcomes(bad)
 
-    def flow(
-        self, deadline: Deadline, retries: Retries, *, wait: bool = True, prove: bool = True
-    ) -> Flow[IngestReport]:
+    def flow(self, deadline: Deadline, retries: Retries) -> Flow[IngestReport]:
         """Carry it out.
 
         :param deadline: Until when to wait for indexing, and for what Dify asks to wait for.
         :param retries: How often to try again where Dify fails.
-        :param wait: Whether to wait until all documents are indexed.
-        :param prove: Whether to prove that search returns them, if all of them are indexed at the end.
         :return: The report; see :meth:`IngestReport.raise_for_outcomes`.
         :raises DifyError: Dify could not be asked; the report so far is its ``report``.
         """
         progress = Progress(deadline)
         try:
-            dataset, options = yield from read_target(self.dataset_id, self._options)
-            yield from self._decide()
-            yield from self._check_target(dataset, options)
-            yield from self._check_fields()
-            self._skip()
-            putting = Putting(dataset, options, retries, deadline)
-            yield from self._delivery.flow(list(self._to_send()), putting, progress)
-            if wait:
-                yield from self.watch.until_below(1, deadline, progress)
-                self.watch.time_is_up()
-            if prove and not self.watch.active:
-                yield from prove_arrival(self.report(), self._arrival, deadline, retries)
-            if self._delivery.acted:
+            if not self._before:
+                yield from self._send(deadline, retries, progress)
+            if self._wait:
+                yield from self._index(deadline, progress)
+                yield from self._arrive(deadline, retries)
+            if self._delivery.acted or self._before:
                 yield from self._delivery.prove()
         except DifyError as error:
             error.report = self.report()
             raise
         return self.report()
+
+    def _send(self, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[None]:
+        dataset, options = yield from read_target(self.dataset_id, self._options)
+        yield from self._decide()
+        yield from self._check_target(dataset, options)
+        yield from self._check_fields()
+        self._skip()
+        putting = Putting(dataset, options, retries, deadline)
+        yield from self._delivery.flow(list(self._to_send()), putting, progress)
+
+    def _index(self, deadline: Deadline, progress: Progress) -> Flow[None]:
+        """Wait until what was sent is indexed."""
+        if self._no_more_waiting:
+            yield from self.watch.look(deadline)
+        else:
+            self._awaits_indexing = True
+            yield from self.watch.until_below(1, deadline, progress)
+            self._awaits_indexing = False
+        self.watch.time_is_up(self._no_more_waiting or NOT_IN_TIME)
+
+    def _arrive(self, deadline: Deadline, retries: Retries) -> Flow[None]:
+        """Prove that search returns the documents that are indexed."""
+        report = self.report()
+        brought = report.ids(IngestOutcome.CREATED, IngestOutcome.UPDATED)
+        kept = report.ids(IngestOutcome.SKIPPED)
+        yield from self._arrival.flow(brought, deadline, retries, Progress(deadline), kept=kept, in_use=brought)
 
     def _decide(self) -> Flow[None]:
         """Decide what to do with each content, from one look at what is there."""
@@ -224,13 +300,3 @@ class Ingestion:
         parts = [f"{verbs.count(verb)} to {verb.value}" for verb in Verb if verb in verbs]
         parts += [f"{outcomes.count(outcome)} {outcome.value}" for outcome in IngestOutcome if outcome in outcomes]
         return f"Of {len(self._items)} contents: {', '.join(parts) or 'nothing to do'}."
-
-
-def prove_arrival(report: IngestReport, arrival: Arrival, deadline: Deadline, retries: Retries) -> Flow[None]:
-    """Prove that search returns the documents of an ingestion that are indexed.
-
-    :param report: What has become of the contents so far.
-    """
-    brought = report.ids(IngestOutcome.CREATED, IngestOutcome.UPDATED)
-    kept = report.ids(IngestOutcome.SKIPPED)
-    yield from arrival.flow(brought, deadline, retries, Progress(deadline), kept=kept, in_use=brought)

@@ -158,6 +158,11 @@ class MetadataChange:
         cleared = ", ".join(inputs.show(name) for name, taken_away in names.items() if taken_away)
         return " and ".join([*([f"set {given}"] if given else []), *([f"clear {cleared}"] if cleared else [])])
 
+    @property
+    def names(self) -> dict[str, str]:
+        """No names: nothing is said of single documents."""
+        return {}
+
     def report(self) -> MetadataReport:
         """Return what has become of each document so far; at any moment, whole and consistent."""
         outcomes = {i: self._settled.get(i) or self._so_far(i) for i in self.values}

@@ -11,6 +11,7 @@ from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Flags
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.status.chunks import chunks_from, chunks_to_json
+from airflow_provider_dify.knowledge.text.packing import pack_ids, pack_members, unpack_ids, unpack_members
 
 
 class ReleaseState(str, Enum):
@@ -107,6 +108,24 @@ class Manifest:
             **({"dry_run": True} if self.dry_run else {}),
         }
 
+    def pack(self) -> dict[str, JSON]:
+        """Return it as plain JSON of few bytes for each document, for a trigger."""
+        ids = tuple(dict.fromkeys((*self.new, *self.old, *self.previous)))
+        return {
+            **self.to_json(),
+            **{name: pack_members(set(getattr(self, name)), ids) for name in _LISTS},
+            "ids": pack_ids(ids),
+            "previous": pack_flags(self.previous),
+            "counts": {},
+        }
+
+    @classmethod
+    def unpack(cls, data: Mapping[str, JSON]) -> Manifest:
+        """Return the manifest that :meth:`pack` was made of."""
+        ids = unpack_ids(data["ids"])
+        lists = {name: unpack_members(data[name], ids) for name in _LISTS}
+        return cls.from_json({**data, **lists, "previous": flags_to_json(unpack_flags(data["previous"]))})
+
     @property
     def counts(self) -> dict[str, int]:
         """How many documents each list holds."""
@@ -121,6 +140,18 @@ class Manifest:
 def flags_to_json(flags: Mapping[str, Flags]) -> dict[str, JSON]:
     """Return the flags of documents as plain JSON."""
     return {i: {"enabled": one.enabled, "archived": one.archived} for i, one in flags.items()}
+
+
+def pack_flags(flags: Mapping[str, Flags]) -> dict[str, JSON]:
+    """Return the flags of documents as plain JSON of few bytes for each document."""
+    codes = "".join(str(2 * one.enabled + one.archived) for one in flags.values())
+    return {"ids": pack_ids(flags), "flags": codes}
+
+
+def unpack_flags(data: Mapping[str, JSON]) -> dict[str, Flags]:
+    """Return the flags that :func:`pack_flags` was given."""
+    ids = unpack_ids(data["ids"])
+    return {i: Flags(bool(int(code) & 2), bool(int(code) & 1)) for i, code in zip(ids, data["flags"], strict=True)}
 
 
 def flags_from(data: object, parameter: str = "previous") -> dict[str, Flags]:

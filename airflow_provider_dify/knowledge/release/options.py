@@ -9,7 +9,7 @@ from enum import Enum
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
-from airflow_provider_dify.knowledge.release.switch import Pace
+from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.knowledge.status.proof import ProvenBy
 
 
@@ -66,18 +66,29 @@ class ReleaseOptions:
     prove_by: str = ProvenBy.SEARCH.value
 
     def __post_init__(self) -> None:
-        inputs.choice(self.retire, Retire, "retire")
-        inputs.choice(self.until, Until, "until")
-        tolerate = tuple(sorted(one.value for one in inputs.choices(self.tolerate, Tolerable, "tolerate")))
-        object.__setattr__(self, "tolerate", tolerate)
-        object.__setattr__(self, "dry_run", inputs.flag(self.dry_run, "dry_run"))
+        inputs.settle(
+            self,
+            retire=inputs.one_of(Retire),
+            until=inputs.one_of(Until),
+            tolerate=inputs.some_of(Tolerable),
+            dry_run=inputs.flag,
+            batch_size=inputs.whole_number,
+            poll_interval=inputs.number,
+            repair=inputs.flag,
+            prove_by=inputs.one_of(ProvenBy),
+        )
         if isinstance(self.queries, Iterable) and not isinstance(self.queries, (str, bytes, Mapping)):
             object.__setattr__(self, "queries", list(self.queries))
 
     @property
-    def pace(self) -> Pace:
-        """How changes are sent."""
-        return Pace(self.batch_size, self.poll_interval, self.repair, self.prove_by)
+    def changes(self) -> StatusOptions:
+        """How changes are sent and awaited."""
+        return StatusOptions(
+            batch_size=self.batch_size,
+            poll_interval=self.poll_interval,
+            repair=self.repair,
+            prove_by=self.prove_by,
+        )
 
     def to_json(self) -> dict[str, JSON]:
         """Return them as plain JSON."""

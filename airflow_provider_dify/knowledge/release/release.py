@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import ClassVar
 
 from airflow_provider_dify.exceptions import DifyError, DifyKilledError
 from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.conversation import is_long
 from airflow_provider_dify.knowledge.deletion.deletion import Deletion
 from airflow_provider_dify.knowledge.documents import Document, Flags
-from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
 from airflow_provider_dify.knowledge.metadata.update import MetadataChange
 from airflow_provider_dify.knowledge.progress import Progress
@@ -58,6 +60,8 @@ class Release:
     :raises DifyInputError: Something of this makes no sense.
     """
 
+    kind: ClassVar[str] = "release"
+
     def __init__(
         self,
         dataset_id: object,
@@ -74,9 +78,13 @@ class Release:
         self.options = options
         self._before = before if before and before.release == str(version) and before.state in _UNFINISHED else None
         self._keep = keep
-        self._pace = options.pace
         self._check = self._queries()
-        self._wait = IndexingWait(self.dataset_id, document_ids=replacement.new, stall_timeout=options.stall_timeout)
+        self._wait = IndexingWait(
+            self.dataset_id,
+            document_ids=replacement.new,
+            stall_timeout=options.stall_timeout,
+            poll_interval=options.poll_interval,
+        )
         self._old: tuple[str, ...] = self._before.deleted if self._before else ()
         self._total: int | None = None
         self._documents: dict[str, Document] = {}
@@ -96,30 +104,31 @@ class Release:
         """The name of each document that was seen, by id."""
         return {document_id: document.name for document_id, document in self._documents.items()}
 
-    @classmethod
-    def resumed(cls, manifest: Manifest, options: ReleaseOptions) -> Release:
-        """Return a release that goes on where another process left it.
+    def to_json(self) -> dict[str, JSON]:
+        """Return all that is needed to continue in another process."""
+        # What was selected once is not missed when it is gone.
+        tolerate = ("missing",) if self.replacement.selects else self.options.tolerate
+        options = replace(self.options, tolerate=tolerate)
+        return {"manifest": self.report().pack(), "options": options.to_json()}
 
-        :param manifest: Its report there.
-        :param options: How it is done.
-        """
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> Release:
+        """Return a release that continues where :meth:`to_json` was called."""
+        manifest = Manifest.unpack(data["manifest"])
+        options = ReleaseOptions.from_json(data["options"])
         old = Choice(manifest.old) if manifest.old else None
         fresh = frozenset(i for i in manifest.new if manifest.previous.get(i) == _OFF)
         replacement = Replacement(manifest.new, old, Guard(), none=old is None, fresh=fresh)
         return cls(manifest.dataset_id, replacement, Version.read(manifest.release), options, before=manifest)
-
-    def to_resume(self) -> ReleaseOptions:
-        """Return the options with which it goes on elsewhere: what was selected once, is not missed when it is gone."""
-        return replace(self.options, tolerate=("missing",)) if self.replacement.selects else self.options
 
     @property
     def goes_back(self) -> bool:
         """Whether a step failed, and what was done is being undone."""
         return self._state in (ReleaseState.PARTLY_UNDONE, ReleaseState.UNDONE)
 
-    def ends_at(self, pause: Pause) -> bool:
-        """Whether to go on elsewhere instead of waiting."""
-        return pause.seconds > SHORT and not self.goes_back
+    def leaves_at(self, pause: Pause) -> bool:
+        """Whether to continue elsewhere instead of waiting here."""
+        return is_long(pause) and not self.goes_back
 
     def report(self) -> Manifest:
         """Return what was done so far; at any moment, whole and consistent."""
@@ -244,7 +253,7 @@ class Release:
     def _wait_for_indexing(self, deadline: Deadline) -> Flow[None]:
         self._step = "index"
         began = deadline.elapsed
-        yield from self._wait.flow(deadline, poll_interval=self.options.poll_interval)
+        yield from self._wait.flow(deadline)
         if deadline.elapsed - began > _LONG_AGO:
             yield from self._look()
             self._check_what_is_there()
@@ -371,7 +380,7 @@ class Release:
         self._switch = None
 
     def _switch_to(self, targets: Mapping[str, Flags]) -> Switch:
-        return Switch(self.dataset_id, targets, self._flags, self._pace)
+        return Switch(self.dataset_id, targets, self._flags, self.options.changes)
 
     def _now(self) -> dict[str, Flags]:
         return {**self._flags, **(self._switch.flags() if self._switch else {})}

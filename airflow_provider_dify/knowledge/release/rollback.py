@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyError, DifyInputError
 from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.conversation import is_long
 from airflow_provider_dify.knowledge.documents import Action, Document, Flags
-from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.release.journal import Version, clear_journal
-from airflow_provider_dify.knowledge.release.manifest import flags_from
+from airflow_provider_dify.knowledge.release.manifest import flags_from, pack_flags, unpack_flags
 from airflow_provider_dify.knowledge.release.options import Tolerable
 from airflow_provider_dify.knowledge.release.rollback_report import RollbackOutcome, RollbackReport
-from airflow_provider_dify.knowledge.release.switch import Pace, Switch, flags_of
+from airflow_provider_dify.knowledge.release.switch import Switch, flags_of
 from airflow_provider_dify.knowledge.retries import Retries
-from airflow_provider_dify.knowledge.status.chunks import DisabledChunks, chunks_from
+from airflow_provider_dify.knowledge.status.chunks import DisabledChunks, chunks_from, chunks_to_json
+from airflow_provider_dify.knowledge.status.options import StatusOptions
+from airflow_provider_dify.knowledge.text.packing import pack_ids, unpack_ids
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,29 @@ class Former:
             return cls(dataset_id, action.value, {}, action, ids, chunks)
         raise DifyInputError(f"manifest says neither what was before nor what was changed: {inputs.show(data)}.")
 
+    def to_json(self) -> dict[str, JSON]:
+        """Return it as plain JSON, of few bytes for each document."""
+        return {
+            "dataset_id": self.dataset_id,
+            "source": self.source,
+            "flags": pack_flags(self.flags),
+            "action": self.action and self.action.value,
+            "changed": pack_ids(self.changed),
+            **chunks_to_json(self.chunks),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> Former:
+        """Return what :meth:`to_json` was made of."""
+        return cls(
+            data["dataset_id"],
+            data["source"],
+            unpack_flags(data["flags"]),
+            data["action"] and Action(data["action"]),
+            unpack_ids(data["changed"]),
+            chunks_from(data.get("disabled_chunks", {}), "disabled_chunks"),
+        )
+
     @property
     def ids(self) -> tuple[str, ...]:
         """The documents, in order."""
@@ -86,24 +113,26 @@ class Rollback:
 
     :param manifest: What is to be taken back: see :meth:`Former.of`.
     :param tolerate: ``("missing",)``: documents that are gone fail nothing.
-    :param pace: How changes are sent.
+    :param options: How changes are sent and awaited.
     :param found: The flags that documents had when an earlier part of this rollback began.
     :raises DifyInputError: Something of this makes no sense.
     """
+
+    kind: ClassVar[str] = "rollback"
 
     def __init__(
         self,
         manifest: object,
         *,
         tolerate: Iterable[str] = (),
-        pace: Pace | None = None,
+        options: StatusOptions | None = None,
         found: Mapping[str, Flags] | None = None,
     ) -> None:
-        self.former = Former.of(manifest)
+        self.former = manifest if isinstance(manifest, Former) else Former.of(manifest)
         self.dataset_id = self.former.dataset_id
         tolerated = inputs.choices(tolerate, Tolerable, "tolerate")
         self._tolerated = frozenset(RollbackOutcome(one.value) for one in tolerated)
-        self._pace = pace or Pace()
+        self.options = options or StatusOptions(repair=True)
         self._found = dict(found or {})
         self._documents: dict[str, Document] = {}
         self._targets: dict[str, Flags] = {}
@@ -120,10 +149,31 @@ class Rollback:
         """The name of each document that was seen, by id."""
         return {document_id: document.name for document_id, document in self._documents.items()}
 
-    @staticmethod
-    def ends_at(pause: Pause) -> bool:
-        """Whether to go on elsewhere instead of waiting."""
-        return pause.seconds > SHORT
+    def leaves_at(self, pause: Pause) -> bool:
+        """Whether to continue elsewhere instead of waiting here."""
+        return is_long(pause)
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return all that is needed to continue in another process."""
+        return {
+            "manifest": self.former.to_json(),
+            "found": pack_flags(self._found),
+            "tolerate": sorted(one.value for one in self._tolerated),
+            "options": self.options.to_json(),
+            **chunks_to_json(self._chunks.noted),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> Rollback:
+        """Return a rollback that continues where :meth:`to_json` was called."""
+        rollback = cls(
+            Former.from_json(data["manifest"]),
+            tolerate=data["tolerate"],
+            options=StatusOptions.from_json(data["options"]),
+            found=unpack_flags(data["found"]),
+        )
+        rollback._chunks.noted.update(chunks_from(data.get("disabled_chunks", {}), "disabled_chunks"))
+        return rollback
 
     def report(self) -> RollbackReport:
         """Return what has become of each document so far; at any moment, whole and consistent."""
@@ -157,7 +207,7 @@ class Rollback:
             yield from self._look_first()
             targets = self._to_change()
             yield from self._chunks.note(self._leaving(targets), Progress(deadline))
-            self._switch = Switch(self.dataset_id, targets, self._flags, self._pace)
+            self._switch = Switch(self.dataset_id, targets, self._flags, self.options)
             yield from self._switch.bring_in(deadline, retries)
             yield from self._switch.take_out(deadline, retries)
             yield from self._restore_chunks(deadline)

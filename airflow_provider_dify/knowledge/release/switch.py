@@ -8,38 +8,14 @@ no document shows up in search that should not, with one exception that Dify lea
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
-from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Action, Document, Flags
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.change import StatusChange
-from airflow_provider_dify.knowledge.status.proof import ProvenBy
+from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.knowledge.status.report import ADVICE
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How changes are sent and awaited.
-
-    :param batch_size: How many documents one request names at most.
-    :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
-    :param repair: Whether to queue again, by the opposite action and back, the jobs that Dify seems to have lost when
-        half of the time is gone.
-    :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
-    """
-
-    batch_size: int = 100
-    poll_interval: float = 10.0
-    repair: bool = True
-    prove_by: str = ProvenBy.SEARCH.value
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "batch_size", inputs.whole_number(self.batch_size, "batch_size"))
-        object.__setattr__(self, "poll_interval", inputs.number(self.poll_interval, "poll_interval"))
-        object.__setattr__(self, "repair", inputs.flag(self.repair, "repair"))
-        inputs.choice(self.prove_by, ProvenBy, "prove_by")
 
 
 class Switch:
@@ -50,15 +26,17 @@ class Switch:
     :param dataset_id: The knowledge base.
     :param targets: The flags that each document shall have, by id.
     :param now: The flags that it has.
-    :param pace: How changes are sent.
+    :param options: How changes are sent and awaited.
     """
 
-    def __init__(self, dataset_id: str, targets: Mapping[str, Flags], now: Mapping[str, Flags], pace: Pace) -> None:
+    def __init__(
+        self, dataset_id: str, targets: Mapping[str, Flags], now: Mapping[str, Flags], options: StatusOptions
+    ) -> None:
         self.targets = dict(targets)
         #: What is the matter with documents that did not get there, by id.
         self.errors: dict[str, str] = {}
         self._dataset_id = dataset_id
-        self._pace = pace
+        self._options = options
         self._flags = {i: now[i] for i in self.targets}
         self._change: StatusChange | None = None
 
@@ -106,16 +84,8 @@ class Switch:
         asked = tuple(ids)
         if not asked:
             return
-        self._change = StatusChange(
-            self._dataset_id,
-            asked,
-            action,
-            batch_size=self._pace.batch_size,
-            poll_interval=self._pace.poll_interval,
-            repair=self._pace.repair,
-            prove_by=self._pace.prove_by,
-            wait_for_completion=prove,
-        )
+        options = replace(self._options, wait_for_completion=prove)
+        self._change = StatusChange(self._dataset_id, asked, action, options)
         try:
             yield from self._change.flow(deadline, retries)
         finally:

@@ -8,6 +8,7 @@ from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.retrieval.expectations import questions, ranked
 from airflow_provider_dify.knowledge.retrieval.report import Answer, RetrievalReport
 from airflow_provider_dify.knowledge.retrieval.search import SearchSettings, check_method, search, search_settings
@@ -53,10 +54,16 @@ class RetrievalCheck:
         """Return what the queries have brought so far."""
         return RetrievalReport(self.dataset_id, tuple(self._answers))
 
-    def flow(self, deadline: Deadline) -> Flow[RetrievalReport]:
+    @property
+    def names(self) -> dict[str, str]:
+        """No names: the report has them."""
+        return {}
+
+    def flow(self, deadline: Deadline, retries: Retries | None = None) -> Flow[RetrievalReport]:  # noqa: ARG002 - as called
         """Ask all queries, and those that fail again until the deadline; at the end, all of them once more.
 
         :param deadline: Until when search may follow a change.
+        :param retries: Not needed: it only reads, and reads are repeated for it.
         :return: The report, whether the queries brought what they should or not.
         :raises DifyInputError: The knowledge base cannot be searched so.
         :raises DifyError: Dify could not be asked; the report so far is its ``report``.

@@ -7,18 +7,21 @@ search follows when a worker gets to it, if the job was not lost. So each docume
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import api, inputs
+from airflow_provider_dify.knowledge.conversation import is_long
 from airflow_provider_dify.knowledge.documents import Action
-from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Leave, Note, Pause
 from airflow_provider_dify.knowledge.progress import Progress, Waits
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.selection.choice import Choice
-from airflow_provider_dify.knowledge.status.chunks import DisabledChunks
+from airflow_provider_dify.knowledge.status.chunks import DisabledChunks, chunks_from, chunks_to_json
 from airflow_provider_dify.knowledge.status.handover import Handover
 from airflow_provider_dify.knowledge.status.ledger import Ledger
+from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.knowledge.status.proof import Look, ProvenBy, SearchProof
 from airflow_provider_dify.knowledge.status.repair import HALFWAY, Repair, why_lost
 from airflow_provider_dify.knowledge.status.report import Outcome, StatusReport
@@ -37,91 +40,87 @@ _LONG_LOOK, _LONG_LOOK_AT_EACH = 2.0, 0.05
 
 
 class StatusChange:
-    """A change of the status of documents, from the first look to the proof.
-
-    All that it knows is in here and not in the generator, so that :meth:`report` is right at any moment, also when
-    the task is killed halfway.
+    """A change of the status of documents, from the first read to the proof.
 
     :param dataset_id: UUID of the knowledge base.
     :param document_ids: UUIDs: a list, one id, or a string that holds a list (see :func:`inputs.canonical_ids`); or
         the choice that finds them.
     :param action: ``enable``, ``disable``, ``archive`` or ``un_archive``.
-    :param batch_size: How many documents one request names at most.
-    :param wait_for_completion: Whether to wait until search follows, and not only for the flags.
-    :param repair: Whether to send documents that search does not reflect when half of the time is gone through the
-        opposite action and back, which queues the job that Dify lost, also if an earlier run changed them. Documents
-        that this run brought in and that search has lost are repaired in any case.
-    :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
-    :param poll_interval: Seconds between two looks while something is awaited; the first looks come sooner.
-    :param tolerate: Names of outcomes that should not fail the change. Where documents are selected by filters, one
-        that is deleted after that is ``missing`` and fails nothing either.
-    :param dry_run: Whether to look and to plan only; what would be changed is ``not_attempted`` in the report.
-    :param keep_chunks: Whether to note the chunks that are disabled in documents which are taken out of search, so that
-        a rollback by the report can disable them again. It takes a read for each of these documents.
-    :param before: Where it goes on from another process: what it has to know from there.
+    :param options: How it is done.
+    :param before: Where it stood when it continued in this process.
     :raises DifyInputError: Something of this makes no sense.
     """
+
+    kind: ClassVar[str] = "status"
 
     def __init__(
         self,
         dataset_id: object,
         document_ids: object,
         action: object,
+        options: StatusOptions | None = None,
         *,
-        batch_size: int = 100,
-        wait_for_completion: bool = True,
-        repair: bool = False,
-        prove_by: object = ProvenBy.SEARCH,
-        poll_interval: float = 10.0,
-        tolerate: Iterable[str] = (),
-        dry_run: bool = False,
-        keep_chunks: bool = False,
         before: Handover | None = None,
     ) -> None:
         self.action = inputs.choice(action, Action, "action")
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
         #: What finds the documents.
         self.choice = document_ids if isinstance(document_ids, Choice) else Choice.of(document_ids)
-        self.tolerate = inputs.choices(tolerate, Outcome, "tolerate") | self.choice.tolerated
-        self._batch_size = inputs.whole_number(batch_size, "batch_size")
-        self._waits = Waits(longest=inputs.number(poll_interval, "poll_interval"))
-        self._wait_for_search = inputs.flag(wait_for_completion, "wait_for_completion")
-        self._repair = inputs.flag(repair, "repair")
-        self._prove_by = inputs.choice(prove_by, ProvenBy, "prove_by")
-        self._dry_run = inputs.flag(dry_run, "dry_run")
-        self._keep_chunks = inputs.flag(keep_chunks, "keep_chunks")
+        self.options = options or StatusOptions()
+        missing = {Outcome.MISSING} if self.choice.tolerates_missing else set()
+        self.tolerate = frozenset(map(Outcome, self.options.tolerate)) | missing
+        self._waits = Waits(longest=self.options.poll_interval)
+        self._wait_for_search = self.options.wait_for_completion
         self._chunks = DisabledChunks(self.dataset_id)
-        self._goes_on = before is not None
+        self._continued = before is not None
         self._begin_with(self.choice.ids or (), before)
-        self._sender = Sender(self.dataset_id, self._batch_size, self._clears_lock)
-        self._proof = SearchProof(self.dataset_id, None, self._prove_by)
+        self._sender = Sender(self.dataset_id, self.options.batch_size, self._clears_lock)
+        self._proof = SearchProof(self.dataset_id, None, ProvenBy(self.options.prove_by))
         self._failures = 0
         #: The repair of documents that search has lost; ``None`` if none was needed.
         self._lost: Repair | None = None
-        #: How many looks have proven something.
+        #: How many checks of search have proven something.
         self._proving_looks = 0
         #: Whether time has passed since what was changed was read back, so that a worker may have undone it.
-        self._looks_old = self._wait_for_search or before is not None
+        self._looks_old = self._wait_for_search or self._continued
         #: Whether it got beyond the plan; before that, nobody expects that anything is proven.
         self._carrying_out = False
-        #: Whether the flow ended because it would have to wait, and shall go on elsewhere.
-        self.handed_over = False
-        self._mended: set[str] = set()
+        #: Whether the flow left at a long wait, to continue elsewhere.
+        self._left = False
+        self._driven_back: set[str] = set()
 
     def _begin_with(self, document_ids: tuple[str, ...], before: Handover | None = None) -> None:
-        #: The documents, in order; none, as long as they are not selected yet.
+        #: The documents, in order; none until they are selected.
         self.document_ids = document_ids
-        self._ledger = Ledger(
-            self.action,
-            document_ids,
-            until_search_follows=self._wait_for_search,
-            sent=before.sent if before else None,
-        )
+        self._ledger = Ledger(self.action, document_ids, until_search_follows=self._wait_for_search, before=before)
+
+    def leaves_at(self, pause: Pause) -> bool:
+        """Whether to continue elsewhere instead of waiting here: not in the middle of a repair."""
+        return is_long(pause) and not (self._lost and self._lost.under_way)
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return all that is needed to continue in another process."""
+        return {
+            "dataset_id": self.dataset_id,
+            "action": self.action.value,
+            "options": {**self.options.to_json(), "tolerate": sorted(one.value for one in self.tolerate)},
+            "documents": self._ledger.handover().to_json(),
+            **chunks_to_json(self._chunks.noted),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> StatusChange:
+        """Return a change that continues where :meth:`to_json` was called."""
+        before = Handover.from_json(data["documents"])
+        options = StatusOptions.from_json(data["options"])
+        change = cls(data["dataset_id"], Choice(before.document_ids), data["action"], options, before=before)
+        change._chunks.noted.update(chunks_from(data.get("disabled_chunks", {}), "disabled_chunks"))
+        return change
 
     def report(self) -> StatusReport:
         """Return what has become of each document so far; at any moment, whole and consistent."""
         outcomes = self._ledger.outcomes()
-        notes = self._ledger.notes(in_doubt=self._carrying_out and not self.handed_over)
+        notes = self._ledger.notes(in_doubt=self._carrying_out and not self._left)
         if self._lost:
             notes |= dict.fromkeys(self._lost.halfway, HALFWAY.format(self.action.value))
             outcomes |= dict.fromkeys(self._lost.halfway, Outcome.BUSY)
@@ -131,27 +130,21 @@ class StatusChange:
             self.action.value,
             outcomes,
             notes,
-            dry_run=self._dry_run,
+            dry_run=self.options.dry_run,
             repaired=repaired,
             disabled_chunks=self._chunks.noted,
         )
-
-    def handover(self) -> Handover:
-        """Return what has to be known where it goes on, as ``document_ids`` and ``before`` of another change."""
-        return self._ledger.handover()
 
     @property
     def names(self) -> Mapping[str, str]:
         """The name of each document that was seen, by id."""
         return self._ledger.names
 
-    def flow(self, deadline: Deadline, retries: Retries, *, hand_over: bool = False) -> Flow[StatusReport]:
+    def flow(self, deadline: Deadline, retries: Retries) -> Flow[StatusReport]:
         """Carry it out.
 
         :param deadline: Until when to wait for what is busy, being indexed, or not yet in search.
         :param retries: How often to try again where Dify fails.
-        :param hand_over: Whether to end where a long wait begins (:attr:`handed_over` tells), so that another process
-            can wait.
         :return: The report. Every id that was asked for is in exactly one of its lists.
         :raises DifyGuardError: The documents are more than the guard of the choice allows; nothing was changed.
         :raises DifyDocumentStatusError: Documents ended in an outcome that is not tolerated.
@@ -160,17 +153,20 @@ class StatusChange:
         try:
             yield from self._choose(deadline)
             yield from self._look_first()
-            if self._goes_on or not self._ends_with_the_plan():
-                yield from self._note_chunks(deadline)
-                yield from self._carry_out_and_check(deadline, retries, hand_over=hand_over)
+            if self._continued or not self._ends_with_the_plan():
+                if not self._continued:
+                    yield from self._note_chunks(deadline)
+                yield from self._carry_out_and_check(deadline, retries)
+        except Leave:
+            self._left = True
+            raise
         except DifyError as error:
             if self._looks_old and not self._wait_for_search:
                 self._ledger.doubt_changed()
             error.report = self.report()
             raise
         report = self.report()
-        if not self.handed_over:
-            report.raise_for_outcomes(self.tolerate)
+        report.raise_for_outcomes(self.tolerate)
         return report
 
     def _choose(self, deadline: Deadline) -> Flow[None]:
@@ -183,23 +179,24 @@ class StatusChange:
         if not self.document_ids:
             yield Note(f"There is nothing to {self.action.verb}; nothing was changed.")
             return
-        if self.action.adds or self._repair:
+        if self.action.adds or self.options.repair:
             dataset = yield from api.get_dataset(self.dataset_id)
-            self._proof = SearchProof(self.dataset_id, dataset, self._prove_by)
-        yield from self._read(self.document_ids)
-        yield Note(self._ledger.plan())
-        if self._dry_run:
+            self._proof = SearchProof(self.dataset_id, dataset, ProvenBy(self.options.prove_by))
+        yield from self._read(self._ledger.to_read)
+        if not self._continued:
+            yield Note(self._ledger.plan())
+        if self.options.dry_run:
             yield Note(f"This is a dry run: nothing was changed. {self._preview()}")
 
     def _note_chunks(self, deadline: Deadline) -> Flow[None]:
         """Note the disabled chunks of documents before they leave search."""
-        if self._keep_chunks and not self.action.adds:
+        if self.options.keep_chunks and not self.action.adds:
             leaving = [i for i in self._ledger.ready() if self._ledger.documents[i].belongs_in_search]
             yield from self._chunks.note(leaving, Progress(deadline))
 
     def _ends_with_the_plan(self) -> bool:
         stoppers = {Outcome.MISSING, Outcome.REFUSED} - self.tolerate
-        return self._dry_run or any(outcome in stoppers for outcome in self._ledger.settled.values())
+        return self.options.dry_run or any(outcome in stoppers for outcome in self._ledger.settled.values())
 
     def _preview(self) -> str:
         would = self.report().ids(Outcome.NOT_ATTEMPTED)
@@ -207,44 +204,33 @@ class StatusChange:
         more = f" and {len(would) - 3:,} more" if len(would) > 3 else ""
         return f"It would {self.action.verb} {names}{more}." if would else f"There is nothing to {self.action.verb}."
 
-    def _carry_out_and_check(self, deadline: Deadline, retries: Retries, *, hand_over: bool) -> Flow[None]:
+    def _carry_out_and_check(self, deadline: Deadline, retries: Retries) -> Flow[None]:
         """Carry it out, and check at the end that all that is good still is."""
         for last in (*[False] * (_MOST_ROUNDS - 1), True):
-            yield from self._carry_out(deadline, retries, hand_over=hand_over)
-            if self.handed_over:
-                return
+            yield from self._carry_out(deadline, retries)
             yield from self._last_look_at_flags(deadline)
             if not (yield from self._is_lost_since(deadline)):
                 return
             if last:
                 self._ledger.time_is_up()
 
-    def _carry_out(self, deadline: Deadline, retries: Retries, *, hand_over: bool) -> Flow[None]:
+    def _carry_out(self, deadline: Deadline, retries: Retries) -> Flow[None]:
         self._carrying_out = True
         progress = Progress(deadline)
         while True:
             error, lost = yield from self._push_on(deadline, progress)
-            if lost and hand_over and not deadline.passed:
-                self.handed_over = True
-                return
             yield from self._bring_back(lost, deadline, retries)
             if error:
-                yield from self._bear(error, deadline, retries, hand_over=hand_over)
-                if self.handed_over:
-                    return
+                yield from self._wait_after(error, deadline, retries)
                 continue
             if self._ledger.done:
                 return
-            if self._repair and deadline.half_gone and not deadline.passed:
+            if self.options.repair and deadline.half_gone and not deadline.passed:
                 yield from self._queue_again(progress)
             if deadline.passed:
                 self._ledger.time_is_up()
                 return
-            pause = self._pause(deadline, progress)
-            if hand_over and pause.seconds > SHORT:
-                self.handed_over = True
-                return
-            yield pause
+            yield self._pause(deadline, progress)
             self._looks_old = True
             yield from self._read(self._ledger.open)
 
@@ -275,8 +261,8 @@ class StatusChange:
             self._waits.restart()
         return result
 
-    def _bear(self, error: DifyError, deadline: Deadline, retries: Retries, *, hand_over: bool) -> Flow[None]:
-        """After a failure, wait, and look what has become of the documents before anything is sent again."""
+    def _wait_after(self, error: DifyError, deadline: Deadline, retries: Retries) -> Flow[None]:
+        """After a failure, wait, and read the documents before anything is sent again."""
         self._failures += 1
         try:
             wait = retries.wait_after(self._failures, error, deadline)
@@ -285,9 +271,6 @@ class StatusChange:
             if self._ledger.open:
                 raise
             return  # what failed was carried out all the same, and search may follow it yet
-        if hand_over and wait > SHORT:
-            self.handed_over = True
-            return
         yield Pause(wait, f"{error.message} Looking at the documents before trying again.")
         self._looks_old = True
         yield from self._read(self._ledger.open)
@@ -315,7 +298,7 @@ class StatusChange:
             return
         self._lost = self._lost or Repair(self.dataset_id, self.action, self._proof)
         tried = self._lost.tried
-        to_repair = [i for i in (lost if self._repair else self._ledger.sent_by_us(lost)) if i not in tried]
+        to_repair = [i for i in (lost if self.options.repair else self._ledger.sent_by_us(lost)) if i not in tried]
         if to_repair and not deadline.passed:
             yield from self._lost.flow(to_repair, deadline, retries)
             self._looks_old = True
@@ -341,10 +324,10 @@ class StatusChange:
 
     def _queue_again(self, progress: Progress) -> Flow[None]:
         """Queue the jobs again that Dify seems to have lost: first of one document, and of the rest if that helps."""
-        behind = [document_id for document_id in self._ledger.awaited if document_id not in self._mended]
-        if not behind or not all(map(self._ledger.is_settled, self._mended)):
+        behind = [document_id for document_id in self._ledger.awaited if document_id not in self._driven_back]
+        if not behind or not all(map(self._ledger.is_settled, self._driven_back)):
             return
-        if not self._mended:
+        if not self._driven_back:
             behind = behind[:1]
         back = self.action.opposite
         yield Note(
@@ -356,7 +339,7 @@ class StatusChange:
         finally:
             # What was sent is on its way back, whatever else happens: it has to be changed again.
             driven = result.taken + result.unsure
-            self._mended.update(driven)
+            self._driven_back.update(driven)
             self._ledger.driven_back(driven)
         if driven:
             self._waits.restart()
@@ -364,7 +347,7 @@ class StatusChange:
     def _last_look_at_flags(self, deadline: Deadline) -> Flow[None]:
         """Read back all that is good: a worker that fails undoes a change long after Dify's answer."""
         for _ in range(_MOST_LAST_LOOKS):
-            if self._looks_old and not self.handed_over:
+            if self._looks_old:
                 self._looks_old = yield from self._read_back(self._ledger.good, deadline)
 
     def _read_back(self, ids: list[str], deadline: Deadline) -> Flow[bool]:

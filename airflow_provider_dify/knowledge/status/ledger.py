@@ -27,11 +27,11 @@ class Ledger:
     :param action: What is to be done.
     :param ids: The documents, in order.
     :param until_search_follows: Whether flags that are as asked are not enough.
-    :param sent: What was sent for them before, where the change goes on elsewhere.
+    :param before: Where they stood when the change continued in this process.
     """
 
     def __init__(
-        self, action: Action, ids: Iterable[str], *, until_search_follows: bool, sent: Sent | None = None
+        self, action: Action, ids: Iterable[str], *, until_search_follows: bool, before: Handover | None = None
     ) -> None:
         self.open: dict[str, None] = dict.fromkeys(ids)
         self.awaited: dict[str, None] = {}
@@ -39,10 +39,14 @@ class Ledger:
         self.errors: dict[str, str] = {}
         self.documents: dict[str, Document] = {}
         self._ids = tuple(self.open)
+        if before:
+            self.settled.update(before.settled)
+            self.errors.update(before.errors)
+            self.open = {i: None for i in self.open if i not in self.settled}
         self._action = action
         self._until_search_follows = until_search_follows
-        self._seen_before = sent is not None
-        self._sent = sent or Sent()
+        self._seen_before = before is not None
+        self._sent = before.sent if before else Sent()
 
     @property
     def done(self) -> bool:
@@ -64,6 +68,11 @@ class Ledger:
         """The name of each document that was seen."""
         return _Names(self.documents)
 
+    @property
+    def to_read(self) -> list[str]:
+        """The documents without an outcome, and those that are settled as in the requested state."""
+        return [i for i in self._ids if i not in self.settled or self.settled[i].good]
+
     def is_settled(self, document_id: str) -> bool:
         """Whether a document has its outcome."""
         return document_id in self.settled
@@ -82,7 +91,7 @@ class Ledger:
                 self._settle(document_id, Outcome.MISSING, _GONE if known else None)
                 continue
             if not (document.enabled or self._seen_before or document_id in self.documents):
-                self._sent.were_off.add(document_id)
+                self._sent.first_seen_disabled.add(document_id)
             self.documents[document_id] = document
             self._sort(document_id, document)
             self._sent.unsure.discard(document_id)
@@ -94,7 +103,7 @@ class Ledger:
         sent.unsure.update(result.unsure)
         sent.taken.update(result.taken)
         sent.busy.difference_update(result.taken)
-        sent.ours.update(i for ids in (result.taken, result.unsure) for i in ids if i not in sent.driven)
+        sent.by_us.update(i for ids in (result.taken, result.unsure) for i in ids if i not in sent.driven)
         if self._until_search_follows:
             for document_id in result.taken:
                 self.documents[document_id] = self._action.applied_to(self.documents[document_id])
@@ -130,7 +139,7 @@ class Ledger:
 
     def sent_by_us(self, ids: Iterable[str]) -> list[str]:
         """Return those documents that this run has changed."""
-        return [document_id for document_id in ids if document_id in self._sent.ours]
+        return [document_id for document_id in ids if document_id in self._sent.by_us]
 
     def doubt_changed(self) -> None:
         """Write down that what is settled as changed may have been undone since, as nobody can look."""
@@ -150,9 +159,8 @@ class Ledger:
                 self._settle(document_id, Outcome.NOT_READY, f"It is still {document.indexing_status}.")
 
     def handover(self) -> Handover:
-        """Return what has to go on elsewhere: what is not settled, and what was changed and may be undone meanwhile."""
-        ids = tuple(i for i in self._ids if self.settled.get(i) in (None, Outcome.CHANGED))
-        return Handover(ids, self._sent.of(set(ids)))
+        """Return where each document stands, to continue in another process."""
+        return Handover(self._ids, self._sent, dict(self.settled), dict(self.errors))
 
     def outcomes(self) -> dict[str, Outcome]:
         """Return the outcome of each document, or what it would be if the run ended now."""
@@ -164,7 +172,7 @@ class Ledger:
         :param in_doubt: Whether that is the end, so that what is not proven yet stays so.
         """
         unseen = dict.fromkeys(self.awaited, _UNSEEN) if in_doubt else {}
-        unproven = dict.fromkeys(self._sent.ours.difference(self.settled), _UNPROVEN) if in_doubt else {}
+        unproven = dict.fromkeys(self._sent.by_us.difference(self.settled), _UNPROVEN) if in_doubt else {}
         lost = {document_id: _ANSWER_LOST for document_id in self._sent.unsure if document_id in self.open}
         halfway = {document_id: _HALFWAY for document_id in self._sent.driven if document_id in self.open}
         return {**self.errors, **unseen, **unproven, **lost, **halfway}
@@ -172,7 +180,7 @@ class Ledger:
     def _so_far(self, document_id: str) -> Outcome:
         if document_id in self._sent.driven and document_id in self.open:
             return Outcome.BUSY
-        if document_id in self._sent.ours:
+        if document_id in self._sent.by_us:
             return Outcome.CHANGED
         return Outcome.UNCHANGED if document_id in self.awaited else Outcome.NOT_ATTEMPTED
 
@@ -195,7 +203,7 @@ class Ledger:
         elif document.failed or document.paused:
             self._settle_not_ready(document_id, document)
         elif document_id in self._sent.unsure and document_id not in self._sent.driven:
-            self._sent.ours.discard(document_id)  # the lost answer was to a change that did not happen
+            self._sent.by_us.discard(document_id)  # the lost answer was to a change that did not happen
 
     def _sort_settled(self, document_id: str, document: Document) -> None:
         """Find out whether a document is still in the requested state."""
@@ -218,7 +226,7 @@ class Ledger:
     def _is_undone(self, document_id: str, document: Document) -> bool:
         # A worker that fails while adding switches the document off, also where only archived was to change.
         archiving = self._action in (Action.ARCHIVE, Action.UN_ARCHIVE)
-        switched = archiving and document.enabled is (document_id in self._sent.were_off)
+        switched = archiving and document.enabled is (document_id in self._sent.first_seen_disabled)
         return not self._action.reached(document) or document.failed or switched
 
     def _await(self, document_id: str) -> None:
@@ -226,7 +234,7 @@ class Ledger:
         self.awaited[document_id] = None
 
     def _settle_good(self, document_id: str) -> None:
-        self._settle(document_id, Outcome.CHANGED if document_id in self._sent.ours else Outcome.UNCHANGED)
+        self._settle(document_id, Outcome.CHANGED if document_id in self._sent.by_us else Outcome.UNCHANGED)
 
     def _settle_not_ready(self, document_id: str, document: Document) -> None:
         why = document.error or f"Its indexing is {'paused' if document.paused else document.indexing_status}."

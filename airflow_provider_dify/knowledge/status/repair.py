@@ -28,7 +28,7 @@ _MOST_FAILURES = 5
 #: A job is waited for with pauses that grow to so many seconds, and up to so many seconds in all.
 _LONGEST_PAUSE, _PATIENCE = 5.0, 120.0
 #: Seconds before the first repair: of an id that was named twice, the second job may still be at work.
-_SETTLING = 1.0
+_SETTLING = 1.5
 
 
 class Repair:
@@ -53,6 +53,8 @@ class Repair:
         self._proof = proof
         self._why = why_lost(proof)
         self._chunks = DisabledChunks(dataset_id)
+        #: Whether documents may be out of search, so that this process has to finish it.
+        self.under_way = False
 
     @property
     def tried(self) -> set[str]:
@@ -72,6 +74,7 @@ class Repair:
             f"{self._adding.opposite.value}, then {self._adding.value}."
         )
         yield Pause(min(_SETTLING, deadline.remaining), "")
+        self.under_way = True
         while left and not deadline.passed:
             before = len(left) + len(self.halfway)
             for document_id in [*left]:
@@ -87,6 +90,7 @@ class Repair:
                 yield Pause(min(waits.next(), deadline.remaining), reason)
         for document_id in [*self.halfway]:
             yield from self._give_back(document_id)
+        self.under_way = False
         self.failed.update(dict.fromkeys((i for i in left if i not in self.halfway), self._why))
 
     def _one(self, document_id: str, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[bool]:

@@ -12,7 +12,7 @@ from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.change import StatusChange
-from airflow_provider_dify.knowledge.status.handover import Handover
+from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.knowledge.status.proof import ProvenBy
 from airflow_provider_dify.knowledge.status.report import ADVICE, Outcome, StatusReport
 
@@ -55,31 +55,24 @@ class Changes:
         self.repaired = 0
         #: What became of documents: what went wrong, or nothing where they are as was asked for.
         self.results: dict[str, str | None] = {}
-        #: What has to be waited for elsewhere: the action, and what has to be known there.
-        self.waiting: tuple[Action, Handover] | None = None
+        #: The change of status that is under way; it can continue elsewhere.
+        self.under_way: StatusChange | None = None
 
-    @property
-    def bearable(self) -> list[str]:
-        """The outcomes that shall not keep the other documents of a change from theirs, wherever it goes on."""
-        return list(_BEARABLE)
-
-    def flow(self, deadline: Deadline, retries: Retries, *, hand_over: bool = False) -> Flow[None]:
+    def flow(self, deadline: Deadline, retries: Retries) -> Flow[None]:
         """Make them.
 
         :param deadline: Until when to wait for what is busy or not yet followed by search.
         :param retries: How often to try again where Dify fails.
-        :param hand_over: Whether to end where a long wait begins; :attr:`waiting` tells.
         :raises DifyError: Dify could not be asked.
         """
-        while self._left and not self.waiting:
+        while self._left:
             change = self._left[0]
             ids = tuple(i for i in change.document_ids if self.results.get(i) is None)
             if ids and change.action is None:
                 yield from self._delete(ids, deadline, retries)
             elif ids and change.action:
-                yield from self._change_status(change.action, ids, deadline, retries, hand_over=hand_over)
-            if not self.waiting:
-                del self._left[0]
+                yield from self._change_status(change.action, ids, deadline, retries)
+            del self._left[0]
 
     def waited(self, report: StatusReport) -> None:
         """Take what became of documents that were waited for elsewhere."""
@@ -101,25 +94,16 @@ class Changes:
         changes.results.update(data["results"])
         return changes
 
-    def _change_status(
-        self, action: Action, ids: tuple[str, ...], deadline: Deadline, retries: Retries, *, hand_over: bool
-    ) -> Flow[None]:
-        change = StatusChange(
-            self._dataset_id,
-            ids,
-            action,
-            poll_interval=self._poll_interval,
-            prove_by=self._prove_by,
-            tolerate=_BEARABLE,
-        )
+    def _change_status(self, action: Action, ids: tuple[str, ...], deadline: Deadline, retries: Retries) -> Flow[None]:
+        options = StatusOptions(poll_interval=self._poll_interval, prove_by=self._prove_by.value, tolerate=_BEARABLE)
+        change = self.under_way = StatusChange(self._dataset_id, ids, action, options)
         try:
-            yield from change.flow(deadline, retries, hand_over=hand_over)
+            yield from change.flow(deadline, retries)
         except DifyDocumentStatusError:
             pass  # what went wrong is told document by document
         finally:
             self._take_status(change.report())
-        if change.handed_over:
-            self.waiting = action, change.handover()
+        self.under_way = None
 
     def _delete(self, ids: tuple[str, ...], deadline: Deadline, retries: Retries) -> Flow[None]:
         deletion = Deletion(self._dataset_id, ids, poll_interval=self._poll_interval)

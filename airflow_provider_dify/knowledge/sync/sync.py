@@ -20,10 +20,19 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from airflow_provider_dify.exceptions import DifyError, DifyInputError
+from airflow_provider_dify.exceptions import (
+    DifyDocumentStatusError,
+    DifyError,
+    DifyIndexingError,
+    DifyIndexingStalled,
+    DifyIndexingTimeout,
+    DifyInputError,
+)
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
-from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
+from airflow_provider_dify.knowledge.indexing.watch import NOT_IN_TIME, stalled
 from airflow_provider_dify.knowledge.ingest.arrival import Arrival
 from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions, Source
 from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD, Delivery
@@ -35,7 +44,9 @@ from airflow_provider_dify.knowledge.metadata.fields import check_fields, check_
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.selection.guards import Guard
+from airflow_provider_dify.knowledge.status.change import StatusChange
 from airflow_provider_dify.knowledge.status.proof import ProvenBy
+from airflow_provider_dify.knowledge.status.report import StatusReport
 from airflow_provider_dify.knowledge.sync import journal as sync_journal
 from airflow_provider_dify.knowledge.sync.changes import Change, Changes
 from airflow_provider_dify.knowledge.sync.plan import Move, Planned, Retire, table
@@ -44,8 +55,6 @@ from airflow_provider_dify.knowledge.sync.survey import SOURCE_FIELD, SyncLook, 
 
 #: What to do instead of replacing contents.
 _NEW_INSTEAD = "disable these documents first: the sync then makes new ones beside them."
-#: How it goes on elsewhere: what is waited for there.
-INDEXING, STATUS = "indexing", "status"
 #: So many characters of a digest are kept to tell in another process that it is the same.
 _DIGEST_KEPT = 8
 
@@ -102,6 +111,7 @@ class Sync:
         self._entries: list[SyncEntry] = []
         self._items: dict[int, Item] = {}
         self._poll_interval = inputs.number(poll_interval, "poll_interval")
+        self._stall_timeout = stall_timeout
         self._metadata = check_own_values(metadata, {HASH_FIELD: "the digests", SOURCE_FIELD: "the name of the sync"})
         self._delivery = Delivery(
             self.dataset_id,
@@ -124,8 +134,7 @@ class Sync:
         self._marked = True
         self._no_more_waiting: str | None = None
         self._repaired_before = 0
-        #: What it waits for, where it ended because it would have to, and shall go on elsewhere.
-        self.waiting: str | None = None
+        self._awaits_indexing = False
         if before is not None:
             self._restore(before)
 
@@ -136,22 +145,56 @@ class Sync:
         return SyncReport(self.dataset_id, self.sync_source, entries, self._dry_run, self._repaired())
 
     @property
-    def active(self) -> list[str]:
+    def names(self) -> dict[str, str]:
+        """The names of the documents, by id."""
+        return {entry.document_id: entry.name for entry in self._entries if entry.document_id}
+
+    def leaves_at(self, pause: Pause) -> bool:
+        """Whether to wait elsewhere: for indexing, or for search to reflect a change of status."""
+        change = self._changes.under_way
+        return self._awaits_indexing or (change is not None and change.leaves_at(pause))
+
+    def waits_for(self) -> StatusChange | IndexingWait:
+        """Return what to wait for elsewhere, after :meth:`flow` left; :meth:`take` its end before it continues."""
+        if self._changes.under_way:
+            return self._changes.under_way
+        return IndexingWait(
+            self.dataset_id,
+            document_ids=self._active,
+            stall_timeout=self._stall_timeout,
+            poll_interval=self._poll_interval,
+        )
+
+    def take(self, report: Mapping[str, JSON], error: DifyError | None) -> None:
+        """Take the end of what was waited for elsewhere.
+
+        :param report: Its report, as plain JSON.
+        :param error: How it failed.
+        :raises DifyError: Nothing is known of the documents: Dify could not be asked.
+        """
+        if not self._active:
+            self._changes.waited(StatusReport.from_json(report))
+            known = isinstance(error, DifyDocumentStatusError)
+        else:
+            known = isinstance(error, (DifyIndexingError, DifyIndexingTimeout))
+            if isinstance(error, DifyIndexingStalled):
+                self._no_more_waiting = stalled(self._stall_timeout or 0.0)
+            elif isinstance(error, DifyIndexingTimeout):
+                self._no_more_waiting = NOT_IN_TIME
+        if error and not known:
+            error.report = self.report()
+            raise error
+
+    @property
+    def _active(self) -> list[str]:
         """The documents that are being indexed."""
         return list(self._delivery.watch.active)
 
-    @property
-    def changes(self) -> Changes:
-        """What is brought back or retired."""
-        return self._changes
-
-    def flow(self, deadline: Deadline, retries: Retries, *, hand_over: bool = False) -> Flow[SyncReport]:
+    def flow(self, deadline: Deadline, retries: Retries) -> Flow[SyncReport]:
         """Carry it out.
 
         :param deadline: Until when to wait for what is being indexed, busy, or not yet followed by search.
         :param retries: How often to try again where Dify fails.
-        :param hand_over: Whether to end where a long wait begins (:attr:`waiting` tells), so that another process can
-            wait.
         :return: The report; see :meth:`SyncReport.raise_for_outcomes`.
         :raises DifySourceError: Not one file can become a document; nothing was changed.
         :raises DifyGuardError: More documents would be retired than the guard allows; nothing was changed.
@@ -162,9 +205,9 @@ class Sync:
             if not self._goes_on:
                 yield from self._begin(deadline, retries, progress)
             if not self._dry_run:
-                yield from self._index(deadline, progress, hand_over=hand_over)
+                yield from self._index(deadline, progress)
                 yield from self._arrive(deadline, retries, progress)
-                yield from self._change(deadline, retries, hand_over=hand_over)
+                yield from self._change(deadline, retries)
                 yield from self._check_kept(deadline, retries, progress)
                 yield from self._end()
         except DifyError as error:
@@ -180,20 +223,13 @@ class Sync:
             "dataset_id": self.dataset_id,
             "entries": [[entry.outcome.value, entry.to_json()] for entry in entries],
             "digests": [digest and digest[:_DIGEST_KEPT] for digest in digests],
-            "active": self.active,
+            "active": self._active,
             "changes": self._changes.to_json(),
             "journal": list(self._journal),
             "marked": self._marked,
             "arrived": self._arrived,
             "repaired": self._repaired(),
         }
-
-    def indexing_ended(self, why: str) -> None:
-        """Take it that documents that are not indexed are waited for no longer.
-
-        :param why: Why.
-        """
-        self._no_more_waiting = why
 
     def _restore(self, before: Mapping[str, JSON]) -> None:
         self._entries = [SyncEntry.from_json(entry, outcome) for outcome, entry in before["entries"]]
@@ -284,26 +320,24 @@ class Sync:
         why = "Document {} has this name. It is archived, Dify would overwrite it, and it could not be disabled: {}"
         return {i: why.format(i, error) for i, error in clearing.results.items() if error}
 
-    def _index(self, deadline: Deadline, progress: Progress, *, hand_over: bool) -> Flow[None]:
-        """Wait until what was sent is indexed, and look whether it is as it should be."""
+    def _index(self, deadline: Deadline, progress: Progress) -> Flow[None]:
+        """Wait until what was sent is indexed, and check whether it is as it should be."""
         watch = self._delivery.watch
-        if watch.active and self._goes_on:
-            yield from watch.look(deadline)
-        if not hand_over:
-            yield from watch.until_below(1, deadline, progress)
         if self._no_more_waiting:
-            watch.time_is_up(self._no_more_waiting)
-        elif not hand_over or deadline.passed:
-            watch.time_is_up()
+            yield from watch.look(deadline)
+        else:
+            self._awaits_indexing = True
+            yield from watch.until_below(1, deadline, progress)
+            self._awaits_indexing = False
+        watch.time_is_up(self._no_more_waiting or NOT_IN_TIME)
         names = {entry.document_id: entry.name for entry in self.report().entries if entry.move.sends}
         for document in watch.through.values():
             if (error := _wrong(document, names.get(document.id, document.name))) is not None:
                 self._wrong[document.id] = IngestOutcome.FAILED, error
-        self.waiting = INDEXING if watch.active else None
 
     def _arrive(self, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[None]:
         """Prove that search returns what was sent, before anything is retired."""
-        if self.waiting or self._arrived:
+        if self._arrived:
             return
         brought = self.report().ids(SyncOutcome.CREATED, SyncOutcome.UPDATED, SyncOutcome.RENAMED)
         yield from self._arrival.flow(brought, deadline, retries, progress, in_use=brought)
@@ -311,8 +345,6 @@ class Sync:
 
     def _check_kept(self, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[None]:
         """Check at the end that what was good before is still there, in use, and returned by search."""
-        if self.waiting:
-            return
         report = self.report()
         ids = report.ids(SyncOutcome.KEPT)
         yield from self._arrival.flow((), deadline, retries, progress, kept=ids, in_use=ids)
@@ -323,17 +355,14 @@ class Sync:
     def _changes_of(self, changes: Sequence[Change]) -> Changes:
         return Changes(self.dataset_id, changes, poll_interval=self._poll_interval, prove_by=self._prove_by)
 
-    def _change(self, deadline: Deadline, retries: Retries, *, hand_over: bool) -> Flow[None]:
+    def _change(self, deadline: Deadline, retries: Retries) -> Flow[None]:
         """Bring back and retire; not before all that is new is with Dify."""
-        if self.waiting or any(e.move.sends and e.outcome is SyncOutcome.NOT_ATTEMPTED for e in self.report().entries):
+        if any(e.move.sends and e.outcome is SyncOutcome.NOT_ATTEMPTED for e in self.report().entries):
             return
-        yield from self._changes.flow(deadline, retries, hand_over=hand_over)
-        self.waiting = STATUS if self._changes.waiting else None
+        yield from self._changes.flow(deadline, retries)
 
     def _end(self) -> Flow[None]:
         """Check the metadata, and take the journal away, unless the next run has something to take up."""
-        if self.waiting:
-            return
         if self._delivery.acted or self._goes_on or self._changes.results:
             yield from self._delivery.prove()
         self._marked = self._marked and not self._delivery.errors

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
+from airflow_provider_dify.assets import Activity
 from airflow_provider_dify.exceptions import DifyDocumentStatusError
-from airflow_provider_dify.operators.base import Touched
 from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
 from airflow_provider_dify.testing import Dataset, Document, FakeDify
 from tests.unit.airflow import every_task
@@ -144,5 +144,5 @@ class TestExtraction:
     def test_files_are_named_as_openlineage_names_them(self, place: str, named: tuple[str, str]) -> None:
         from airflow_provider_dify.lineage import lineage_of
 
-        touched = Touched("h", "kb", writes=True, files=[place])
-        assert self.names(lineage_of(touched).inputs) == [named]
+        activity = Activity("h", "kb", writes=True, files=[place])
+        assert self.names(lineage_of(activity).inputs) == [named]

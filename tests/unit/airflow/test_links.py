@@ -99,7 +99,8 @@ def test_a_sensor_has_them_after_its_wait_in_the_triggerer(dify: FakeDify, page:
     if by == "batch":
         waited.batch, waited.document_ids = "20261125093000123456", None
     instance = TaskInstance()
-    waited.execute_complete({"ti": instance}, {"status": "success", "document_ids": [page.id]})
+    report = {"dataset_id": page.dataset.id, "document_ids": [page.id], "segments": 1}
+    waited.execute_complete({"ti": instance}, {"report": report, "names": {}, "error": None, "started": 0.0})
     assert instance.xcom[DOCUMENT] == f"{documents(dify, page.dataset)}/{page.id}"
 
 

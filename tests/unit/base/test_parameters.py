@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -287,27 +286,27 @@ class TestName:
         """What goes on does not look for the name again: somebody may have changed it."""
         (tmp_path / "new.md").write_text("About seals.")
         sync = DifySyncOperator(task_id="t", dataset_name=kb.name, source=str(tmp_path), deferrable=True)
-        with pytest.raises(TaskDeferred) as deferred:
-            sync.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
+        task = TaskInstance()
+        with pytest.raises(TaskDeferred):
+            sync.execute({"ti": task})  # type: ignore[typeddict-item]
         dify.clock.sleep(60)
         dify.world.datasets[kb.id].name = "another name"
-        event = {"status": "success", "document_ids": []}
-        kwargs = deferred.value.kwargs or {}
-        report = sync.execute_complete({"ti": TaskInstance()}, event, **json.loads(json.dumps(kwargs)))  # type: ignore[typeddict-item]
+        event: dict[str, Any] = {"report": {}, "names": {}, "error": None, "started": dify.clock.time() - 60}
+        report = sync.execute_complete({"ti": task}, event)  # type: ignore[typeddict-item]
         assert report["dataset_id"] == kb.id
         assert report["counts"]["created"] == 1
 
     def test_a_deferred_sensor(self, dify: FakeDify, kb: Dataset) -> None:
         page = kb.add_document("page", indexing_status="indexing")
         sensor = DifyDocumentIndexingSensor(task_id="t", dataset_name=kb.name, document_ids=[page.id], deferrable=True)
-        with pytest.raises(TaskDeferred) as deferred:
+        with pytest.raises(TaskDeferred):
             sensor.poke({"ti": TaskInstance()})  # type: ignore[typeddict-item]
         asked = len(dify.requests)
-        event = {"status": "success", "document_ids": [page.id]}
+        report = {"dataset_id": kb.id, "document_ids": [page.id], "segments": 1}
+        event = {"report": report, "names": {}, "error": None, "started": 0.0}
         task = TaskInstance()
-        kwargs = deferred.value.kwargs or {}
         sensor = DifyDocumentIndexingSensor(task_id="t2", dataset_name=kb.name, document_ids=[page.id], deferrable=True)
-        assert sensor.execute_complete({"ti": task}, event, **kwargs) == [page.id]  # type: ignore[typeddict-item]
+        assert sensor.execute_complete({"ti": task}, event) == [page.id]  # type: ignore[typeddict-item]
         assert any(kb.id in str(link) for link in task.xcom.values())
         assert len(dify.requests) == asked
 

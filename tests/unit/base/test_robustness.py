@@ -69,11 +69,11 @@ def test_a_404_of_something_else_is_not_a_missing_document() -> None:
 
 
 @pytest.mark.parametrize("parameter", ["repair", "wait_for_completion"])
-def test_texts_are_no_truth_values(dify: FakeDify, kb: Dataset, parameter: str) -> None:
-    from airflow_provider_dify.knowledge.status.change import StatusChange
+def test_texts_are_no_truth_values(parameter: str) -> None:
+    from airflow_provider_dify.knowledge.status.options import StatusOptions
 
     with pytest.raises(DifyInputError, match=parameter):
-        StatusChange(kb.id, [kb.id], "archive", **{parameter: "perhaps"})  # type: ignore[arg-type]
+        StatusOptions(**{parameter: "perhaps"})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("fields", [{"port": 8443}, {"schema": "http"}])

@@ -18,12 +18,12 @@ from airflow.triggers.base import BaseTrigger
 from airflow_provider_dify.exceptions import DifyConnectionError, DifyError, DifyInputError
 from airflow_provider_dify.hooks.asynchronous import async_settings
 from airflow_provider_dify.hooks.dify import DifyHook
+from airflow_provider_dify.knowledge.conversation import Movable
 from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
-from airflow_provider_dify.knowledge.status.handover import Handover, Sent
+from airflow_provider_dify.knowledge.release.rollback import Rollback
+from airflow_provider_dify.knowledge.status.change import StatusChange
 from airflow_provider_dify.testing import Dataset, FakeDify
-from airflow_provider_dify.triggers.documents import DifyDocumentStatusTrigger
-from airflow_provider_dify.triggers.indexing import DifyDocumentIndexingTrigger
-from airflow_provider_dify.triggers.release import DifyRollbackTrigger
+from airflow_provider_dify.triggers.conversation import DifyConversationTrigger
 from tests.unit.conftest import KEY, UNKNOWN, Connect
 
 
@@ -57,36 +57,23 @@ def test_what_a_backend_says_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> No
     assert "secret-of" not in str(blocking.value)
 
 
-def status(kb: Dataset) -> BaseTrigger:
-    return DifyDocumentStatusTrigger(
-        dify_conn_id="no_such",
-        dataset_id=kb.id,
-        action="archive",
-        handover=Handover((UNKNOWN,), Sent()).to_json(),
-        started=0.0,
-        timeout=60.0,
-        options={},
+def trigger(conversation: Movable[Any]) -> BaseTrigger:
+    return DifyConversationTrigger(
+        kind=conversation.kind, state=conversation.to_json(), dify_conn_id="no_such", started=0.0, timeout=60.0
     )
 
 
+def status(kb: Dataset) -> BaseTrigger:
+    return trigger(StatusChange(kb.id, [UNKNOWN], "archive"))
+
+
 def indexing(kb: Dataset) -> BaseTrigger:
-    wait = IndexingWait(kb.id, document_ids=[UNKNOWN]).to_json()
-    return DifyDocumentIndexingTrigger(dify_conn_id="no_such", wait=wait, started=0.0, timeout=60.0, poll_interval=5.0)
+    return trigger(IndexingWait(kb.id, document_ids=[UNKNOWN]))
 
 
 def rollback(kb: Dataset) -> BaseTrigger:
     manifest = {"dataset_id": kb.id, "release": "r", "previous": {UNKNOWN: {"enabled": True, "archived": False}}}
-    return DifyRollbackTrigger(
-        dify_conn_id="no_such",
-        manifest=manifest,
-        found={},
-        tolerate=[],
-        batch_size=100,
-        poll_interval=5.0,
-        prove_by="search",
-        started=0.0,
-        timeout=60.0,
-    )
+    return trigger(Rollback(manifest))
 
 
 @pytest.mark.parametrize("make", [status, indexing, rollback])

@@ -107,11 +107,11 @@ def always(answer: Any) -> Script:
 
 
 def wait_for(script: Script, *, timeout: float = 1e6, poll_interval: float = 60.0, **kwargs: Any) -> IndexingReport:
-    wait = IndexingWait(KB, **({"batch": BATCH} | kwargs if "document_ids" not in kwargs else kwargs))
-    return finish(wait, script, timeout=timeout, poll_interval=poll_interval)
+    what = kwargs if "document_ids" in kwargs else {"batch": BATCH} | kwargs
+    return finish(IndexingWait(KB, poll_interval=poll_interval, **what), script, timeout=timeout)
 
 
-def finish(wait: IndexingWait, script: Script, *, timeout: float = 1e6, poll_interval: float = 60.0) -> IndexingReport:
-    report = script.run(wait.flow(script.deadline(timeout), poll_interval=poll_interval))
+def finish(wait: IndexingWait, script: Script, *, timeout: float = 1e6) -> IndexingReport:
+    report = script.run(wait.flow(script.deadline(timeout)))
     assert isinstance(report, IndexingReport)
     return report

@@ -28,7 +28,7 @@ from airflow_provider_dify.exceptions import (
 from airflow_provider_dify.knowledge.text.packing import pack_ids
 from airflow_provider_dify.sensors.documents import DifyDocumentIndexingSensor
 from airflow_provider_dify.testing import Dataset, FakeDify
-from airflow_provider_dify.triggers.indexing import DifyDocumentIndexingTrigger
+from airflow_provider_dify.triggers.conversation import DifyConversationTrigger
 from tests.unit.conftest import UNKNOWN
 from tests.unit.indexing.sensing import (
     BAD_ENDS,
@@ -176,11 +176,12 @@ class TestDeferred:
         dify.clock.advance(5)
         deferred = self.defer(airflow, kb, batch=page.batch, timeout=700, poke_interval=30, stall_timeout=500)
         path, kwargs = deferred.trigger.serialize()
-        assert path == "airflow_provider_dify.triggers.indexing.DifyDocumentIndexingTrigger"
+        assert path == "airflow_provider_dify.triggers.conversation.DifyConversationTrigger"
         assert through_json(kwargs) == kwargs
         assert kwargs == {
             "dify_conn_id": "dify_default",
-            "wait": {
+            "kind": "indexing",
+            "state": {
                 "dataset_id": kb.id,
                 "batch": page.batch,
                 "ids": pack_ids([page.id]),
@@ -189,10 +190,10 @@ class TestDeferred:
                 "moved": 0.0,
                 "stall_timeout": 500,
                 "prove_by": "search",
+                "poll_interval": 30.0,
             },
             "started": dify.clock.time(),
             "timeout": 700.0,
-            "poll_interval": 30.0,
         }
         assert dify.api_key not in json.dumps(kwargs)
 
@@ -232,7 +233,8 @@ class TestDeferred:
         page = kb.add_document("page", indexing_status="indexing")
         page.finish_indexing(after=100)
         deferred = self.defer(airflow, kb, batch=page.batch)
-        assert fire(deferred) == fire(deferred) == {"status": "success", "document_ids": [page.id]}
+        assert fire(deferred) == (event := fire(deferred))
+        assert (event["error"], event["report"]["document_ids"]) == (None, [page.id])
         assert not any(request.changes for request in dify.requests)
 
     def test_a_trigger_holds_up_nobody(
@@ -250,11 +252,10 @@ class TestDeferred:
         monkeypatch.setattr(dify.clock, "asleep", asleep)
         monkeypatch.setattr(dify.clock, "sleep", lambda seconds: blocking("slept in the event loop"))
         monkeypatch.setattr("requests.Session.send", lambda *args, **kwargs: blocking("requests in the event loop"))
-        assert fire(deferred)["status"] == "success"
+        assert fire(deferred)["error"] is None
 
     def test_nothing_is_undone(self) -> None:
-        own = vars(DifyDocumentIndexingTrigger)
-        assert not {"cleanup", "on_kill"} & set(own)
+        assert "cleanup" not in vars(DifyConversationTrigger)
 
     @pytest.mark.parametrize("event", [None, {}, {"status": "running"}, "success", {"document_ids": []}])
     @pytest.mark.parametrize("soft_fail", [False, True])
@@ -301,7 +302,7 @@ def test_loads_no_http_client() -> None:
         "from airflow.triggers.base import BaseTrigger\n"
         "heavy = {'requests', 'httpx', 'urllib3'}\n"
         "for name in heavy: sys.modules.pop(name, None)\n"
-        "import airflow_provider_dify.sensors.documents, airflow_provider_dify.triggers.indexing\n"
+        "import airflow_provider_dify.sensors.documents, airflow_provider_dify.triggers.conversation\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)

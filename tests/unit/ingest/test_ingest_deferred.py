@@ -15,6 +15,11 @@ from airflow_provider_dify.testing import Dataset, FakeDify
 from tests.unit.conftest import TaskInstance, text
 
 
+def fired(dify: FakeDify, error: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What the trigger fires."""
+    return {"report": {}, "names": {}, "error": error, "started": dify.clock.time() - 60}
+
+
 class TestDeferred:
     def run(self, dify: FakeDify, kb: Dataset, source: Any, **kwargs: Any) -> tuple[TaskInstance, Any, Any]:
         operator = DifyDocumentIngestOperator(
@@ -29,35 +34,33 @@ class TestDeferred:
         dify.worker.stop()
         task, operator, deferred = self.run(dify, kb, [text("a"), text("b")])
         arguments = json.loads(json.dumps(deferred.trigger.serialize()[1]))
-        awaited = IndexingWait.from_json(arguments["wait"])
+        awaited = IndexingWait.from_json(arguments["state"])
         assert awaited.document_ids == tuple(document.id for document in kb.documents)
         assert dify.api_key not in str(arguments)
         dify.worker.start()
         dify.settle()
-        returned = operator.execute_complete(
-            {"ti": task}, {"status": "success", "document_ids": []}, **json.loads(json.dumps(deferred.kwargs))
-        )
+        returned = operator.execute_complete({"ti": task}, fired(dify))
         assert returned["counts"]["created"] == 2
         assert task.xcom["report"] == returned
 
     def test_where_one_fails_the_others_are_waited_for(self, dify: FakeDify, kb: Dataset) -> None:
         dify.worker.stop()
-        task, operator, deferred = self.run(dify, kb, [text("a"), text("b")])
+        task, operator, _ = self.run(dify, kb, [text("a"), text("b")])
         kb.documents[0].set(indexing_status="error")
-        event = {"status": "error", "error": {"class": "DifyIndexingError", "message": "a failed"}}
+        event = fired(dify, {"class": "DifyIndexingError", "message": "a failed"})
         with pytest.raises(TaskDeferred) as again:
-            operator.execute_complete({"ti": task}, event, **deferred.kwargs)
-        assert again.value.kwargs
-        assert again.value.kwargs["active"] == [kb.documents[1].id]
+            operator.execute_complete({"ti": task}, event)
+        awaited = IndexingWait.from_json(again.value.trigger.serialize()[1]["state"])
+        assert awaited.document_ids == (kb.documents[1].id,)
         kb.documents[1].set(indexing_status="completed", in_search=True)
         with pytest.raises(DifyIngestError):
-            operator.execute_complete({"ti": task}, {"status": "success"}, **again.value.kwargs)
+            operator.execute_complete({"ti": task}, fired(dify))
         assert [entry["outcome"] for entry in task.xcom["report"]["documents"]] == ["failed", "created"]
 
     def test_time_is_up(self, dify: FakeDify, kb: Dataset) -> None:
         dify.worker.stop()
-        task, operator, deferred = self.run(dify, kb, [text("a")])
-        event = {"status": "error", "error": {"class": "DifyIndexingTimeout", "message": "too long"}}
+        task, operator, _ = self.run(dify, kb, [text("a")])
+        event = fired(dify, {"class": "DifyIndexingTimeout", "message": "too long"})
         with pytest.raises(DifyIngestError):
-            operator.execute_complete({"ti": task}, event, **deferred.kwargs)
+            operator.execute_complete({"ti": task}, event)
         assert task.xcom["report"]["counts"]["not_indexed"] == 1

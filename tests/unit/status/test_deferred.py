@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge.status.handover import Handover, Sent
+from airflow_provider_dify.knowledge.status.report import Outcome
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.testing import Document, FakeDify, Fault
 from tests.unit.conftest import UNKNOWN, TaskInstance
@@ -175,7 +176,7 @@ class Played:
         assert self.deferred
         method = getattr(self.operator(), self.deferred.method_name)
         try:
-            self.returned = method(self.context, self.event, **json.loads(json.dumps(self.deferred.kwargs)))
+            self.returned = method(self.context, self.event, **(self.deferred.kwargs or {}))
         except DifyError as error:
             self.error = error
 
@@ -248,11 +249,13 @@ def test_the_trigger_goes_on_after_a_restart(dify: FakeDify) -> None:
 def test_what_a_trigger_has_to_remember_is_small() -> None:
     """MySQL keeps at most 64 kB for a trigger, and Airflow makes a third more of it by encrypting it."""
     ids = tuple(str(uuid.uuid4()) for _ in range(1000))
-    odd, every = Sent(ours=set(ids[1::2]), unsure={ids[-1]}), Sent(ours=set(ids), taken=set(ids))
-    for handover in (Handover(ids, odd), Handover(ids, every), Handover((), Sent())):
+    odd, every = Sent(by_us=set(ids[1::2]), unsure={ids[-1]}), Sent(by_us=set(ids), taken=set(ids))
+    settled = {i: list(Outcome)[number % 10] for number, i in enumerate(ids)}
+    errors = {i: "It is archived." for i in ids if settled[i] is Outcome.REFUSED}
+    for handover in (Handover(ids, odd), Handover(ids, every), Handover(()), Handover(ids, every, settled, errors)):
         kept = json.dumps(handover.to_json())
         assert Handover.from_json(json.loads(kept)) == handover
-        assert len(kept) < 23_000
+        assert len(kept) < 25_000
 
 
 def test_two_triggerers_at_once(dify: FakeDify) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyError, DifyServerError, DifyTransportError
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.status.change import StatusChange
+from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.knowledge.status.report import Outcome
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault, RequestRecord, VirtualClock
 from airflow_provider_dify.transport import clock as clocks
@@ -227,10 +228,11 @@ def test_the_report_tells_what_is(scenario: Scenario) -> None:
         before = {d.id: (d.enabled, d.archived) for d in documents}
         break_things(dify, scenario, documents)
         asked = [d.id for d in documents] + UNKNOWN[: scenario.unknown]
-        change = StatusChange(
-            kb.id, asked, scenario.action, batch_size=scenario.batch_size, wait_for_completion=scenario.wait,
-            repair=scenario.repair, tolerate=scenario.tolerate,
+        options = StatusOptions(
+            batch_size=scenario.batch_size, wait_for_completion=scenario.wait, repair=scenario.repair,
+            tolerate=scenario.tolerate,
         )  # fmt: skip
+        change = StatusChange(kb.id, asked, scenario.action, options)
         deadline = hook.deadline(900)
         error: DifyError | None = None
         try:

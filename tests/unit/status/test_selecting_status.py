@@ -59,17 +59,15 @@ class TestStatus:
         with pytest.raises(TaskDeferred) as deferred:
             operator.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
         _, arguments = deferred.value.trigger.serialize()
-        assert deferred.value.kwargs
         ids = [document.id for document in reversed(kb.documents[4:])]
-        assert deferred.value.kwargs["document_ids"] == ids
-        assert set(Handover.from_json(arguments["handover"]).document_ids) <= set(ids)
+        assert list(Handover.from_json(arguments["state"]["documents"]).document_ids) == ids
         assert "filters" not in json.dumps(arguments)
         # What is deleted meanwhile was selected, and is no longer meant.
         report = StatusReport.build(
             kb.id, "archive", dict.fromkeys(ids, Outcome.CHANGED) | {ids[0]: Outcome.MISSING}, {}
         )
-        event = {"report": report.to_json(), "names": {}, "error": None}
-        operator.execute_complete({"ti": TaskInstance()}, event, **deferred.value.kwargs)  # type: ignore[typeddict-item]
+        event = {"report": report.to_json(), "names": {}, "error": None, "started": 0.0}
+        operator.execute_complete({"ti": TaskInstance()}, event)  # type: ignore[typeddict-item]
 
     def test_nothing_is_selected(self, dify: FakeDify, kb: Dataset, said: pytest.LogCaptureFixture) -> None:
         run = operate(DifyDocumentStatusOperator, dataset_id=kb.id, filters={"name": "x*"}, action="archive")

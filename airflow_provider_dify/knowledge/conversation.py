@@ -1,0 +1,75 @@
+"""The contract that every job with Dify keeps, so that one runner and one trigger can run them all.
+
+All that a conversation knows is in its object and not in its generator. So its report is right at any moment, also
+when its task is killed halfway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
+
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Pause
+from airflow_provider_dify.knowledge.retries import Retries
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+R_co = TypeVar("R_co", covariant=True)
+
+#: A pause of up to so many seconds is spent where the conversation runs: going on elsewhere takes longer.
+SHORT = 1.0
+
+
+class Report(Protocol):
+    """What became of a conversation."""
+
+    @property
+    def dataset_id(self) -> str:
+        """The knowledge base."""
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return it as plain JSON."""
+
+
+class Conversation(Protocol[R_co]):
+    """A job with one knowledge base."""
+
+    dataset_id: str
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The names of the documents seen so far, by id; for the log."""
+
+    def flow(self, deadline: Deadline, retries: Retries) -> Flow[object]:
+        """Do the job.
+
+        :param deadline: Until when to wait.
+        :param retries: How often and how fast to try again.
+        :raises DifyError: It failed; :meth:`report` says what was done.
+        """
+
+    def report(self) -> R_co:
+        """Return what was done so far, complete and consistent at any moment."""
+
+
+class Movable(Conversation[R_co], Protocol[R_co]):
+    """A conversation that can continue in another process, such as the triggerer."""
+
+    #: Under this name the trigger finds its class.
+    kind: ClassVar[str]
+
+    def leaves_at(self, pause: Pause) -> bool:
+        """Whether to continue elsewhere instead of waiting here."""
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return all that is needed to continue, as plain JSON: a few bytes for each document, and no secret."""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> Self:
+        """Return a conversation that continues where :meth:`to_json` was called."""
+
+
+def is_long(pause: Pause) -> bool:
+    """Whether a pause is worth continuing in another process."""
+    return pause.seconds > SHORT

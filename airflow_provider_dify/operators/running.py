@@ -1,0 +1,215 @@
+"""Running a conversation: on the worker, and its long waits in the triggerer. It loads next to nothing before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_dify.events import REPORT_KEY
+from airflow_provider_dify.exceptions import DifyError
+from airflow_provider_dify.operators.base import KnowledgeBaseTask
+from airflow_provider_dify.transport import clock as clocks
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_dify.knowledge.conversation import Conversation, Movable
+    from airflow_provider_dify.knowledge.flow import JSON
+
+#: Under this key a task leaves what it knows while it waits in the triggerer.
+_STATE_KEY = "dify_state"
+#: Seconds that a trigger may take beyond the timeout of its task, and for each document that it has to read.
+_GRACE, _GRACE_EACH = 120.0, 0.1
+#: Seconds that Airflow waits for a trigger at most: it adds them to the time of day, which has an end.
+LONGEST_DEFERRAL = 10 * 365 * 86_400.0
+
+
+class ConversationTask(KnowledgeBaseTask):
+    """A task that runs one conversation and publishes its report, also if it fails or is killed."""
+
+    timeout: float
+    deferrable: bool = False
+    #: What the log says of what was done, if the task is killed.
+    if_killed: ClassVar[str] = "What was changed so far stays as it is:"
+    #: Whether the triggerer may take as much time again to undo what was done.
+    undoes: ClassVar[bool] = False
+    #: Whether the timeout ends the retries of requests, too.
+    limits_retries: ClassVar[bool] = True
+    _stop: Callable[[], None] | None = None
+
+    def converse(
+        self,
+        context: Context,
+        conversation: Conversation[Any],
+        document_ids: Sequence[str] | None = (),
+        *,
+        started: float | None = None,
+    ) -> dict[str, JSON]:
+        """Run a conversation to its end, or until the triggerer takes over.
+
+        :param document_ids: Its documents, for the links.
+        :param started: When the task began, in seconds since the epoch, if it was in the triggerer since.
+        :return: The report as plain JSON.
+        """
+        from airflow_provider_dify.knowledge.flow import Deadline
+
+        began = clocks.clock.time() if started is None else started
+        left = False
+        with self.open_hook(context, conversation.dataset_id, document_ids) as hook:
+            clock = clocks.clock.monotonic if started is None else clocks.clock.time
+            deadline = Deadline(self.timeout, clock, started)
+            hook.get_conn()
+
+            def stop() -> None:
+                hook.stop()
+                self._publish(conversation, context)
+
+            flow = self._leaving(conversation, conversation.flow(deadline, hook.retries))
+            # Only while nothing but Dify is spoken to: Airflow allows no call from within another one.
+            self._stop = stop
+            try:
+                left = hook.run(flow, deadline if self.limits_retries else None) is None
+            finally:
+                self._stop = None
+                # Also if it failed or was killed: whoever fixes it needs to know what was done.
+                if not left:
+                    self._publish(conversation, context)
+        if left:
+            self._leave(conversation, context, began)
+        report = conversation.report()
+        self.judge(report)
+        plain: dict[str, JSON] = report.to_json()
+        return plain
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None) -> Any:
+        """Return and raise what ``execute`` would.
+
+        :param event: What the trigger fired.
+        """
+        plain, names, error = read_event(event)
+        report = self.read_report(plain)
+        self.open_hook(context, plain["dataset_id"], self.ids_of(report))  # for its links: there is nothing left to ask
+        self.publish(report, names, context)
+        if error:
+            error.report = report
+            raise error
+        return plain
+
+    def on_kill(self) -> None:
+        """Send nothing more, and leave behind what was done so far: in the log, and in XCom under ``report``."""
+        if self._stop is not None:
+            self.log.warning("Killed. %s", self.if_killed)
+            self._stop()
+
+    def publish(self, report: Any, names: Mapping[str, str], context: Context) -> None:
+        """Show a report in the log, and leave it for what comes after the task."""
+        raise NotImplementedError
+
+    def judge(self, report: Any) -> None:
+        """Raise if a report that a conversation returned is not good enough."""
+
+    def read_report(self, plain: dict[str, JSON]) -> Any:
+        """Return the report that a trigger fired."""
+        raise NotImplementedError
+
+    def ids_of(self, report: Any) -> Sequence[str]:  # noqa: ARG002 - for those who know more
+        """Return the documents of a report, for the links."""
+        return ()
+
+    def waits_for(self, conversation: Any, context: Context) -> Movable[Any]:
+        """Return what continues in the triggerer; by default, all of it."""
+        context["ti"].xcom_push(key=REPORT_KEY, value=conversation.report().to_json())
+        movable: Movable[Any] = conversation
+        return movable
+
+    def _publish(self, conversation: Conversation[Any], context: Context) -> None:
+        self.publish(conversation.report(), conversation.names, context)
+
+    def _leaving(self, conversation: Any, flow: Any) -> Any:
+        from airflow_provider_dify.knowledge.flow import until_long_wait
+
+        return until_long_wait(flow, conversation.leaves_at) if self.deferrable else flow
+
+    def _leave(self, conversation: Conversation[Any], context: Context, began: float) -> None:
+        movable = self.waits_for(conversation, context)
+        left = max(0.0, began + self.timeout - clocks.clock.time())
+        self.log.info("The triggerer continues, for up to %.0f s.", left)
+        again = self.timeout if self.undoes else 0.0
+        hand_over(self, movable, began, patience(left + again, len(conversation.names)))
+
+
+def patience(left: float, documents: int) -> float:
+    """Return the seconds after which Airflow ends a trigger that does not end by itself, with a report."""
+    return left + _GRACE + _GRACE_EACH * documents
+
+
+def hand_over(task: Any, movable: Movable[Any], began: float, seconds: float) -> None:
+    """Let the triggerer continue a conversation of a task, which continues in ``execute_complete``.
+
+    :param began: When the task began, in seconds since the epoch.
+    :param seconds: After which Airflow ends the trigger.
+    """
+    from airflow_provider_dify.triggers.conversation import DifyConversationTrigger
+
+    task.defer(
+        trigger=DifyConversationTrigger(
+            kind=movable.kind,
+            state=movable.to_json(),
+            dify_conn_id=task.dify_conn_id,
+            started=began,
+            timeout=task.timeout,
+        ),
+        method_name="execute_complete",
+        timeout=timedelta(seconds=min(seconds, LONGEST_DEFERRAL)),
+    )
+
+
+class StagedTask(ConversationTask):
+    """A task that only waits in the triggerer, and continues on a worker: what it knows is too much for a trigger.
+
+    It is kept in XCom meanwhile, as ``dag.test()`` passes nothing but the event.
+    """
+
+    def waits_for(self, conversation: Any, context: Context) -> Movable[Any]:
+        """Keep what the task knows, and return what to wait for in the triggerer."""
+        self._publish(conversation, context)
+        context["ti"].xcom_push(key=_STATE_KEY, value=conversation.state())
+        movable: Movable[Any] = conversation.waits_for()
+        return movable
+
+    def resume(
+        self, context: Context, event: dict[str, Any] | None, make: Callable[[dict[str, JSON]], Any]
+    ) -> dict[str, JSON]:
+        """Continue after a wait.
+
+        :param event: What the trigger fired.
+        :param make: Makes the conversation from what was kept.
+        """
+        self.read_guards()
+        report, _, error = read_event(event)
+        instance = context["ti"]
+        place = getattr(instance, "map_index", -1)
+        state = instance.xcom_pull(task_ids=self.task_id, key=_STATE_KEY, map_indexes=place)
+        if not isinstance(state, dict):
+            raise DifyError(f"XCom '{_STATE_KEY}' of this task is gone: it held where the task stood. Run it again.")
+        conversation = make(state)
+        try:
+            conversation.take(report, error)
+        except DifyError:
+            with self.open_hook(context, conversation.dataset_id):
+                self._publish(conversation, context)
+            raise
+        return self.converse(context, conversation, started=event["started"] if event else None)
+
+
+def read_event(
+    event: dict[str, Any] | None, who: str = "operator"
+) -> tuple[dict[str, Any], dict[str, str], DifyError | None]:
+    """Return the report, the names and the error of what a trigger fired.
+
+    :raises DifyError: It fired something else.
+    """
+    if not isinstance(event, dict) or not {"report", "names", "error", "started"} <= event.keys():
+        raise DifyError(f"The trigger fired {event!r}, which this {who} does not know. Clear the task to retry.")
+    return event["report"], event["names"], DifyError.from_json(event["error"]) if event["error"] else None

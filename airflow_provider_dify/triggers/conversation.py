@@ -1,0 +1,84 @@
+"""What waits in the triggerer, where it occupies no worker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_dify.exceptions import DifyError
+from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow, soon
+from airflow_provider_dify.knowledge.conversation import Movable
+from airflow_provider_dify.knowledge.flow import JSON, Deadline
+from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
+from airflow_provider_dify.knowledge.release.release import Release
+from airflow_provider_dify.knowledge.release.rollback import Rollback
+from airflow_provider_dify.knowledge.status.change import StatusChange
+from airflow_provider_dify.transport import clock as clocks
+
+_KINDS: Mapping[str, type[Movable[Any]]] = {kind.kind: kind for kind in (StatusChange, IndexingWait, Release, Rollback)}
+#: So many documents an event names.
+_MOST_NAMED = 200
+
+
+class DifyConversationTrigger(BaseTrigger):
+    """Continues a conversation with Dify if a worker would have to wait, and fires once when it has ended.
+
+    It may run twice: each conversation reads documents before it sends anything for them. The event is ``report`` (the
+    report of the whole conversation), ``names`` of documents with errors, by id, ``error`` (:meth:`DifyError.to_json`,
+    or ``None``) and ``started``.
+
+    :param kind: What it is: ``status``, ``indexing``, ``release`` or ``rollback``.
+    :param state: Where it stands (:meth:`Movable.to_json`). It holds no secret.
+    :param dify_conn_id: Id of the Airflow Connection. The key is fetched when the trigger runs.
+    :param started: When the task began, in seconds since the epoch.
+    :param timeout: Seconds from then until which it waits.
+    """
+
+    def __init__(self, *, kind: str, state: dict[str, JSON], dify_conn_id: str, started: float, timeout: float) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.kind = kind
+        self.state = state
+        self.dify_conn_id = dify_conn_id
+        self.started = started
+        self.timeout = timeout
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class and the arguments to make this trigger again: plain JSON, and no secret."""
+        names = ("kind", "state", "dify_conn_id", "started", "timeout")
+        path = f"{type(self).__module__}.{type(self).__qualname__}"
+        return path, {name: getattr(self, name) for name in names}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Continue to the end, and fire the event that ``execute_complete`` of the task takes."""
+        conversation = _KINDS[self.kind].from_json(self.state)
+        # The wall clock, as it began in another process.
+        deadline = Deadline(self.timeout, clocks.clock.time, self.started)
+        error: DifyError | None = None
+        try:
+            settings = await async_settings(self.dify_conn_id)
+            await soon(deadline)
+            await run_flow(conversation.flow(deadline, settings.retries), settings, self.log, deadline)
+        except DifyError as raised:
+            error = raised
+        report: dict[str, JSON] = conversation.report().to_json()
+        yield TriggerEvent(  # type: ignore[no-untyped-call]
+            {
+                "report": report,
+                "names": _names_to_show(report, conversation.names),
+                "error": error.to_json() if error else None,
+                "started": self.started,
+            }
+        )
+
+    async def on_kill(self) -> None:
+        """Say what a task that is killed while it waits leaves behind (Airflow 3.3 and newer call this)."""
+        self.log.info("Killed while waiting. What was done so far stays as it is; XCom 'report' says what was before.")
+
+
+def _names_to_show(report: Mapping[str, JSON], names: Mapping[str, str]) -> dict[str, str]:
+    """Return the names of documents that the log may show: a report of thousands would make a large event."""
+    lists = [value for value in report.values() if isinstance(value, list)]
+    ids = [*report.get("errors", ()), *(i for one in lists for i in one[:20] if isinstance(i, str))]
+    return {i: names[i] for i in dict.fromkeys(ids[:_MOST_NAMED]) if i in names}
