@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dify.testing.clock import Clock, VirtualClock
-from airflow_provider_dify.testing.costs import Costs
-from airflow_provider_dify.testing.documents import Document
-from airflow_provider_dify.testing.faults import Faults
-from airflow_provider_dify.testing.front import Front, RequestRecord
-from airflow_provider_dify.testing.searching import search
-from airflow_provider_dify.testing.worker import USUAL_JOBS, Broker, LostKeywords, Worker
-from airflow_provider_dify.testing.world import Dataset, LockRace, World
+from airflow_provider_dify.testing.api.searching import search
+from airflow_provider_dify.testing.model.clock import Clock, VirtualClock
+from airflow_provider_dify.testing.model.documents import Document
+from airflow_provider_dify.testing.web.costs import Costs
+from airflow_provider_dify.testing.web.faults import Faults
+from airflow_provider_dify.testing.web.front import Front, RequestRecord
+from airflow_provider_dify.testing.work.worker import USUAL_JOBS, Broker, LostKeywords, Worker
+from airflow_provider_dify.testing.work.world import Dataset, LockRace, World
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from airflow_provider_dify.testing.server import Server
+    from airflow_provider_dify.testing.web.server import Server
 
 
 class FakeDify:
@@ -47,7 +47,7 @@ class FakeDify:
     :param jobs: How many jobs its worker runs side by side; ``None``: 4, as in Dify's Docker image.
     :param lost_keywords: How often a job in an economy knowledge base loses what it writes, as happens in Dify 1.16.0
         if jobs overlap: ``never``; ``always``, which is a broken server; or a share of the jobs that overlap, above 0
-        and up to 1. See :class:`~airflow_provider_dify.testing.worker.Worker`.
+        and up to 1. See :class:`~airflow_provider_dify.testing.work.worker.Worker`.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class FakeDify:
     def start(self) -> None:
         """Listen; after :meth:`stop` on the same port again. Needs the extra ``testing``."""
         try:
-            from airflow_provider_dify.testing.server import Server
+            from airflow_provider_dify.testing.web.server import Server
         except ImportError as error:
             text = f"{error}. A FakeDify needs the extra: pip install 'airflow-provider-dify[testing]'"
             raise ImportError(text) from error

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from airflow_provider_dify.testing import rules, shapes
-from airflow_provider_dify.testing.api import Call
-from airflow_provider_dify.testing.cutting import Rule
-from airflow_provider_dify.testing.replies import (
+from airflow_provider_dify.testing.api import rules, shapes
+from airflow_provider_dify.testing.api.call import Call
+from airflow_provider_dify.testing.api.replies import (
     ApiError,
     Complaint,
     InternalError,
@@ -19,9 +18,10 @@ from airflow_provider_dify.testing.replies import (
     bad_request,
     invalid,
 )
-from airflow_provider_dify.testing.rows import Row, parse_document_id
-from airflow_provider_dify.testing.uploads import LONGEST_NAME, Upload
-from airflow_provider_dify.testing.world import Dataset
+from airflow_provider_dify.testing.model.rows import Row, parse_document_id
+from airflow_provider_dify.testing.text.cutting import Rule
+from airflow_provider_dify.testing.text.uploads import LONGEST_NAME, Upload
+from airflow_provider_dify.testing.work.world import Dataset
 
 
 def create_by_text(call: Call) -> Reply:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dify.testing.keywords import keywords
+from airflow_provider_dify.testing.text.keywords import keywords
 
 if TYPE_CHECKING:
-    from airflow_provider_dify.testing.cutting import Rule
-    from airflow_provider_dify.testing.uploads import Upload
-    from airflow_provider_dify.testing.world import Dataset
+    from airflow_provider_dify.testing.text.cutting import Rule
+    from airflow_provider_dify.testing.text.uploads import Upload
+    from airflow_provider_dify.testing.work.world import Dataset
 
 #: Seconds that Dify's lock on a document lives, unless the job deletes it.
 LOCK_SECONDS = 600.0

@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_dify.testing import shapes
-from airflow_provider_dify.testing.rows import derived_id
+from airflow_provider_dify.testing.api import shapes
+from airflow_provider_dify.testing.model.rows import derived_id
 
 if TYPE_CHECKING:
-    from airflow_provider_dify.testing.rows import Row, Segment
-    from airflow_provider_dify.testing.world import Dataset
+    from airflow_provider_dify.testing.model.rows import Row, Segment
+    from airflow_provider_dify.testing.work.world import Dataset
 
 
 class Entry(NamedTuple):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow_provider_dify.testing.rows import Row
+    from airflow_provider_dify.testing.model.rows import Row
 
 #: Two moments that are nearer to each other than this are the same one: times are sums of many parts.
 SAME_MOMENT = 1e-9

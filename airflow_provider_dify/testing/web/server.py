@@ -21,9 +21,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from airflow_provider_dify.testing.api import Call
-from airflow_provider_dify.testing.replies import Reply
-from airflow_provider_dify.testing.uploads import Form, Upload
+from airflow_provider_dify.testing.api.call import Call
+from airflow_provider_dify.testing.api.replies import Reply
+from airflow_provider_dify.testing.text.uploads import Form, Upload
 
 if TYPE_CHECKING:
     from airflow_provider_dify.testing.fake import FakeDify

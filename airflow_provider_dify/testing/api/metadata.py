@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_dify.testing.api import Call
-from airflow_provider_dify.testing.fields import BUILT_IN, MetadataField, built_in_values
-from airflow_provider_dify.testing.replies import (
+from airflow_provider_dify.testing.api.call import Call
+from airflow_provider_dify.testing.api.replies import (
     Complaint,
     InternalError,
     InvalidParamError,
@@ -15,8 +14,9 @@ from airflow_provider_dify.testing.replies import (
     invalid,
     missing,
 )
-from airflow_provider_dify.testing.rows import Row, parse_document_id
-from airflow_provider_dify.testing.world import Dataset
+from airflow_provider_dify.testing.model.fields import BUILT_IN, MetadataField, built_in_values
+from airflow_provider_dify.testing.model.rows import Row, parse_document_id
+from airflow_provider_dify.testing.work.world import Dataset
 
 SUCCESS = {"result": "success"}
 LONGEST_NAME = 255

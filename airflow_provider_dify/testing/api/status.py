@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow_provider_dify.testing.api import Call
-from airflow_provider_dify.testing.replies import ApiError, InternalError, InvalidParamError, Reply
-from airflow_provider_dify.testing.rows import Row, parse_document_id
-from airflow_provider_dify.testing.worker import Change
-from airflow_provider_dify.testing.world import Dataset
+from airflow_provider_dify.testing.api.call import Call
+from airflow_provider_dify.testing.api.replies import ApiError, InternalError, InvalidParamError, Reply
+from airflow_provider_dify.testing.model.rows import Row, parse_document_id
+from airflow_provider_dify.testing.work.worker import Change
+from airflow_provider_dify.testing.work.world import Dataset
 
 SUCCESS = {"result": "success"}
 

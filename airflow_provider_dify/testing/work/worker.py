@@ -6,11 +6,11 @@ import random
 from collections import deque
 from typing import TYPE_CHECKING, Literal
 
-from airflow_provider_dify.testing.pool import Job, Pool, Step
-from airflow_provider_dify.testing.rows import LOCK_SECONDS, Row
+from airflow_provider_dify.testing.model.rows import LOCK_SECONDS, Row
+from airflow_provider_dify.testing.work.pool import Job, Pool, Step
 
 if TYPE_CHECKING:
-    from airflow_provider_dify.testing.world import World
+    from airflow_provider_dify.testing.work.world import World
 
 #: How often a job is through before its lock is set, measured on an idle server with documents of one segment.
 RACE_NEW_CONNECTION = 61 / 80

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_dify.testing.replies import Complaint, InvalidParamError, Json, invalid, missing
-from airflow_provider_dify.testing.world import Dataset
+from airflow_provider_dify.testing.api.replies import Complaint, InvalidParamError, Json, invalid, missing
+from airflow_provider_dify.testing.work.world import Dataset
 
 MODES = ("automatic", "custom", "hierarchical")
 FORMS = ("text_model", "hierarchical_model", "qa_model")

@@ -12,16 +12,16 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_dify.testing.clock import Clock, VirtualClock
-from airflow_provider_dify.testing.cutting import Rule, has_text
-from airflow_provider_dify.testing.documents import Document
-from airflow_provider_dify.testing.fields import Fields
-from airflow_provider_dify.testing.rows import Row, Segment, derived_id
-from airflow_provider_dify.testing.uploads import Upload
-from airflow_provider_dify.testing.worker import USUAL_JOBS, Broker, LostKeywords, Worker
+from airflow_provider_dify.testing.model.clock import Clock, VirtualClock
+from airflow_provider_dify.testing.model.documents import Document
+from airflow_provider_dify.testing.model.fields import Fields
+from airflow_provider_dify.testing.model.rows import Row, Segment, derived_id
+from airflow_provider_dify.testing.text.cutting import Rule, has_text
+from airflow_provider_dify.testing.text.uploads import Upload
+from airflow_provider_dify.testing.work.worker import USUAL_JOBS, Broker, LostKeywords, Worker
 
 if TYPE_CHECKING:
-    from airflow_provider_dify.testing.index import Index
+    from airflow_provider_dify.testing.model.index import Index
 
 LockRace = Literal["measured", "always", "never"]
 

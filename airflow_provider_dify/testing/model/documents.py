@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dify.testing.rows import LOCK_SECONDS, METADATA_LOCK_SECONDS, Row, Segment, derived_id
+from airflow_provider_dify.testing.model.rows import LOCK_SECONDS, METADATA_LOCK_SECONDS, Row, Segment, derived_id
 
 if TYPE_CHECKING:
-    from airflow_provider_dify.testing.world import Dataset
+    from airflow_provider_dify.testing.work.world import Dataset
 
 
 class Chunk:

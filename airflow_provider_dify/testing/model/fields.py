@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_provider_dify.testing.rows import Row
+    from airflow_provider_dify.testing.model.rows import Row
 
 #: Fields that Dify fills by itself where they are switched on.
 BUILT_IN = {

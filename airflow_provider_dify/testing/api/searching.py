@@ -8,13 +8,13 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any, NamedTuple
 
-from airflow_provider_dify.testing import shapes
-from airflow_provider_dify.testing.api import Call
-from airflow_provider_dify.testing.index import Entry, Index, vector_of
-from airflow_provider_dify.testing.keywords import keywords
-from airflow_provider_dify.testing.replies import Complaint, InvalidParamError, Json, Reply, invalid, missing
-from airflow_provider_dify.testing.rows import Row, Segment
-from airflow_provider_dify.testing.world import Dataset
+from airflow_provider_dify.testing.api import shapes
+from airflow_provider_dify.testing.api.call import Call
+from airflow_provider_dify.testing.api.replies import Complaint, InvalidParamError, Json, Reply, invalid, missing
+from airflow_provider_dify.testing.model.index import Entry, Index, vector_of
+from airflow_provider_dify.testing.model.rows import Row, Segment
+from airflow_provider_dify.testing.text.keywords import keywords
+from airflow_provider_dify.testing.work.world import Dataset
 
 LONGEST_QUERY = 250
 #: From this ``top_k`` on pgvector looks at everything: 100 got 40 segments, 1,000 got all 400. What is between was not

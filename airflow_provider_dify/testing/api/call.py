@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
-from airflow_provider_dify.testing.replies import (
+from airflow_provider_dify.testing.api.replies import (
     ApiError,
     InternalError,
     Json,
@@ -22,8 +22,8 @@ from airflow_provider_dify.testing.replies import (
     page_not_found,
     redirect,
 )
-from airflow_provider_dify.testing.uploads import Form
-from airflow_provider_dify.testing.world import Dataset, World
+from airflow_provider_dify.testing.text.uploads import Form
+from airflow_provider_dify.testing.work.world import Dataset, World
 
 UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 

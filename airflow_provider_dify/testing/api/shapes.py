@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from airflow_provider_dify.testing.cutting import Rule
-from airflow_provider_dify.testing.fields import BUILT_IN
-from airflow_provider_dify.testing.replies import Json
-from airflow_provider_dify.testing.rows import RUNNING, Row, Segment, derived_id
-from airflow_provider_dify.testing.world import Dataset
+from airflow_provider_dify.testing.api.replies import Json
+from airflow_provider_dify.testing.model.fields import BUILT_IN
+from airflow_provider_dify.testing.model.rows import RUNNING, Row, Segment, derived_id
+from airflow_provider_dify.testing.text.cutting import Rule
+from airflow_provider_dify.testing.work.world import Dataset
 
 
 def whole(at: float | None) -> int | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from airflow_provider_dify.testing.api import Call
-from airflow_provider_dify.testing.replies import ApiError, InternalError, NotFoundError, Reply
+from airflow_provider_dify.testing.api.call import Call
+from airflow_provider_dify.testing.api.replies import ApiError, InternalError, NotFoundError, Reply
 
 
 def delete_document(call: Call) -> Reply:

@@ -23,7 +23,7 @@ class Reply:
     """One answer, and what it costs the server.
 
     :param body: A mapping or list becomes JSON, a text goes out as it is.
-    :param cost: Name of a field of :class:`~airflow_provider_dify.testing.costs.Costs`.
+    :param cost: Name of a field of :class:`~airflow_provider_dify.testing.web.costs.Costs`.
     :param size: Ids or rows, which the cost depends on.
     :param refused_jobs: Jobs that a broker which is down refused, each after a while.
     :param proxied: It comes from something in front of Dify, and so lacks Dify's own headers.

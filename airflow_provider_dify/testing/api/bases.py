@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from airflow_provider_dify.testing import shapes
-from airflow_provider_dify.testing.api import Call
-from airflow_provider_dify.testing.replies import (
+from airflow_provider_dify.testing.api import shapes
+from airflow_provider_dify.testing.api.call import Call
+from airflow_provider_dify.testing.api.replies import (
     ApiError,
     Complaint,
     InvalidParamError,

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import TypeVar
 
-from airflow_provider_dify.testing import shapes
-from airflow_provider_dify.testing.api import Call
-from airflow_provider_dify.testing.replies import (
+from airflow_provider_dify.testing.api import shapes
+from airflow_provider_dify.testing.api.call import Call
+from airflow_provider_dify.testing.api.replies import (
     ApiError,
     Complaint,
     InternalError,
@@ -17,8 +17,8 @@ from airflow_provider_dify.testing.replies import (
     Reply,
     invalid,
 )
-from airflow_provider_dify.testing.rows import Row
-from airflow_provider_dify.testing.world import Dataset
+from airflow_provider_dify.testing.model.rows import Row
+from airflow_provider_dify.testing.work.world import Dataset
 
 T = TypeVar("T")
 
