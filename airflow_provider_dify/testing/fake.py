@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dify.testing.api.searching import search
 from airflow_provider_dify.testing.model.clock import Clock, VirtualClock
-from airflow_provider_dify.testing.model.documents import Document
+from airflow_provider_dify.testing.model.documents import Dataset, Document
 from airflow_provider_dify.testing.web.costs import Costs
 from airflow_provider_dify.testing.web.faults import Faults
 from airflow_provider_dify.testing.web.front import Front, RequestRecord
-from airflow_provider_dify.testing.work.worker import USUAL_JOBS, Broker, LostKeywords, Worker
-from airflow_provider_dify.testing.work.world import Dataset, LockRace, World
+from airflow_provider_dify.testing.work.broker import Broker
+from airflow_provider_dify.testing.work.worker import USUAL_JOBS, LockRace, LostKeywords, Worker
+from airflow_provider_dify.testing.work.world import World
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -62,7 +63,6 @@ class FakeDify:
         lost_keywords: LostKeywords = "never",
     ) -> None:
         self.clock: Clock = VirtualClock() if clock is None else clock
-        self.version = version
         self.world = World(
             self.clock,
             version=version,
@@ -73,8 +73,6 @@ class FakeDify:
         )
         self.faults = Faults()
         self.front = Front(self.world, self.faults, costs)
-        #: As behind Dify's own nginx, which opens a connection of its own for each request.
-        self.new_connection_per_request = False
         self.api_key = self.add_key()
         #: A key of an app: it is answered like one that does not exist.
         self.app_key = "app-" + self.world.new_id().replace("-", "")[:24]
@@ -96,7 +94,7 @@ class FakeDify:
         except ImportError as error:
             text = f"{error}. A FakeDify needs the extra: pip install 'airflow-provider-dify[testing]'"
             raise ImportError(text) from error
-        self._server = Server(self, self._server)
+        self._server = Server(self.front, self._server)
         self._server.start()
 
     def stop(self) -> None:
@@ -114,6 +112,24 @@ class FakeDify:
     def base_url(self) -> str:
         """``http://127.0.0.1:<port>/v1``."""
         return f"http://127.0.0.1:{self._running.port}/v1"
+
+    @property
+    def version(self) -> str:
+        """What it says it is."""
+        return self.front.version
+
+    @version.setter
+    def version(self, version: str) -> None:
+        self.front.version = version
+
+    @property
+    def new_connection_per_request(self) -> bool:
+        """Whether it is behind Dify's own nginx, which opens a connection of its own for each request."""
+        return self.front.new_connection_per_request
+
+    @new_connection_per_request.setter
+    def new_connection_per_request(self, new: bool) -> None:
+        self.front.new_connection_per_request = new
 
     @property
     def requests(self) -> list[RequestRecord]:
@@ -184,7 +200,7 @@ class FakeDify:
         """
         with self.world.guard:
             self.world.tick()
-            return Document(self.world.rows[document_id])
+            return self.world.document(document_id)
 
     def add_key(self, *, dataset: Dataset | None = None, key: str | None = None) -> str:
         """Make a Knowledge API key.

@@ -22,8 +22,9 @@ from airflow_provider_dify.testing.api.replies import (
     page_not_found,
     redirect,
 )
+from airflow_provider_dify.testing.model.documents import Dataset
 from airflow_provider_dify.testing.text.uploads import Form
-from airflow_provider_dify.testing.work.world import Dataset, World
+from airflow_provider_dify.testing.work.world import World
 
 UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 

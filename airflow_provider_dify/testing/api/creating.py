@@ -18,10 +18,10 @@ from airflow_provider_dify.testing.api.replies import (
     bad_request,
     invalid,
 )
+from airflow_provider_dify.testing.model.documents import Dataset
 from airflow_provider_dify.testing.model.rows import Row, parse_document_id
 from airflow_provider_dify.testing.text.cutting import Rule
 from airflow_provider_dify.testing.text.uploads import LONGEST_NAME, Upload
-from airflow_provider_dify.testing.work.world import Dataset
 
 
 def create_by_text(call: Call) -> Reply:

@@ -14,9 +14,9 @@ from airflow_provider_dify.testing.api.replies import (
     invalid,
     missing,
 )
+from airflow_provider_dify.testing.model.documents import Dataset
 from airflow_provider_dify.testing.model.fields import BUILT_IN, MetadataField, built_in_values
 from airflow_provider_dify.testing.model.rows import Row, parse_document_id
-from airflow_provider_dify.testing.work.world import Dataset
 
 SUCCESS = {"result": "success"}
 LONGEST_NAME = 255

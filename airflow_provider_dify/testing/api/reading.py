@@ -17,8 +17,8 @@ from airflow_provider_dify.testing.api.replies import (
     Reply,
     invalid,
 )
+from airflow_provider_dify.testing.model.documents import Dataset
 from airflow_provider_dify.testing.model.rows import Row
-from airflow_provider_dify.testing.work.world import Dataset
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_dify.testing.api.replies import Complaint, InvalidParamError, Json, invalid, missing
-from airflow_provider_dify.testing.work.world import Dataset
+from airflow_provider_dify.testing.model.documents import Dataset
 
 MODES = ("automatic", "custom", "hierarchical")
 FORMS = ("text_model", "hierarchical_model", "qa_model")

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from airflow_provider_dify.testing.api import shapes
 from airflow_provider_dify.testing.api.call import Call
 from airflow_provider_dify.testing.api.replies import Complaint, InvalidParamError, Json, Reply, invalid, missing
-from airflow_provider_dify.testing.model.index import Entry, Index, vector_of
+from airflow_provider_dify.testing.model.documents import Dataset
+from airflow_provider_dify.testing.model.index import Entry, vector_of
 from airflow_provider_dify.testing.model.rows import Row, Segment
 from airflow_provider_dify.testing.text.keywords import keywords
-from airflow_provider_dify.testing.work.world import Dataset
 
 LONGEST_QUERY = 250
 #: From this ``top_k`` on pgvector looks at everything: 100 got 40 segments, 1,000 got all 400. What is between was not
@@ -163,7 +163,7 @@ def _by_keywords(dataset: Dataset, query: str, number: int | None, *, any_case: 
 
     :param number: How many; ``None``: all.
     """
-    ranked = Index.of(dataset).ranked(keywords(query), any_case=any_case)
+    ranked = dataset.index.ranked(keywords(query), any_case=any_case)
     return [Hit(entry.document, entry.segment, 0.0) for entry in islice(ranked, number)]
 
 
@@ -175,7 +175,7 @@ def _by_similarity(dataset: Dataset, query: str, number: int | None, *, with_oth
     :param number: How many; ``None``: all.
     :param with_others: Whether also what has nothing in common with the query, as Dify does.
     """
-    wanted, index = vector_of(query), Index.of(dataset)
+    wanted, index = vector_of(query), dataset.index
     length = math.sqrt(sum(count * count for count in wanted.values()))
     hits, similar = [], set()
     for entry in index.having(wanted):

@@ -5,7 +5,14 @@ from __future__ import annotations
 from airflow_provider_dify.testing.api import shapes
 from airflow_provider_dify.testing.api.call import Call
 from airflow_provider_dify.testing.api.reading import page_of, paging
-from airflow_provider_dify.testing.api.replies import InvalidParamError, Json, NotFoundError, Reply, invalid, missing
+from airflow_provider_dify.testing.api.replies import (
+    InvalidParamError,
+    Json,
+    NotFoundError,
+    Reply,
+    invalid,
+    missing,
+)
 from airflow_provider_dify.testing.model.rows import Row, Segment, derived_id
 
 

@@ -6,10 +6,17 @@ import hashlib
 from typing import Any
 
 from airflow_provider_dify.testing.api.replies import Json
+from airflow_provider_dify.testing.model.documents import Dataset
 from airflow_provider_dify.testing.model.fields import BUILT_IN
 from airflow_provider_dify.testing.model.rows import RUNNING, Row, Segment, derived_id
-from airflow_provider_dify.testing.text.cutting import Rule
-from airflow_provider_dify.testing.work.world import Dataset
+
+#: What only a knowledge base whose documents are elsewhere has, filled in.
+_EXTERNAL: Json = {
+    "external_knowledge_info": dict.fromkeys(
+        f"external_knowledge_{field}" for field in ("id", "api_id", "api_name", "api_endpoint")
+    ),
+    "external_retrieval_model": {"top_k": 2, "score_threshold": 0.0, "score_threshold_enabled": None},
+}
 
 
 def whole(at: float | None) -> int | None:
@@ -24,7 +31,7 @@ def dataset_json(dataset: Dataset, *, created: bool = False, single: bool = Fals
     :param single: As answered for one, where ``search_method`` is what economy datasets really do.
     """
     world, number = dataset.world, len(dataset)
-    at, economy = whole(dataset.created_at), not dataset.has_vectors
+    economy = not dataset.has_vectors
     body = {
         "id": dataset.id,
         "name": dataset.name,
@@ -36,11 +43,7 @@ def dataset_json(dataset: Dataset, *, created: bool = False, single: bool = Fals
         "app_count": 0,
         "document_count": number,
         "word_count": sum(one.word_count or 0 for one in dataset.in_order()),
-        "created_by": world.user_id,
-        "author_name": "admin",
-        "created_at": at,
-        "updated_by": world.user_id,
-        "updated_at": at,
+        **_origin(dataset),
         "embedding_model": None if economy else "text-embedding-3-small",
         "embedding_model_provider": None if economy else "langgenius/openai/openai",
         "embedding_available": None if created else dataset.embedding_available,
@@ -49,10 +52,7 @@ def dataset_json(dataset: Dataset, *, created: bool = False, single: bool = Fals
         "summary_index_setting": dict.fromkeys(("enable", "model_name", "model_provider_name", "summary_prompt")),
         "tags": [],
         "doc_form": dataset.doc_form,
-        "external_knowledge_info": dict.fromkeys(
-            f"external_knowledge_{field}" for field in ("id", "api_id", "api_name", "api_endpoint")
-        ),
-        "external_retrieval_model": {"top_k": 2, "score_threshold": 0.0, "score_threshold_enabled": None},
+        **_EXTERNAL,
         "doc_metadata": _dataset_fields(dataset),
         "built_in_field_enabled": dataset.fields.built_in,
         "pipeline_id": None,
@@ -67,6 +67,12 @@ def dataset_json(dataset: Dataset, *, created: bool = False, single: bool = Fals
     }
     # New in 1.16.0 (file 20).
     return body | {"maintainer": world.user_id} if world.is_recent else body
+
+
+def _origin(dataset: Dataset) -> Json:
+    """Who made it, and when."""
+    user, at = dataset.world.user_id, whole(dataset.created_at)
+    return {"created_by": user, "author_name": "admin", "created_at": at, "updated_by": user, "updated_at": at}
 
 
 def _dataset_fields(dataset: Dataset) -> list[Json]:
@@ -108,7 +114,7 @@ def _common(document: Row) -> Json:
         "id": document.id,
         "position": document.position,
         "data_source_type": "upload_file",
-        "dataset_process_rule_id": _rule(document).id,
+        "dataset_process_rule_id": document.cut_by.id,
         "name": document.name,
         "created_from": document.created_from,
         "created_by": world.user_id,
@@ -154,7 +160,7 @@ def single_document(document: Row, metadata: str) -> Json:
     extra: Json = {"doc_type": None, "doc_metadata": document.dataset.fields.details(document)}
     if metadata == "only":
         return {"id": document.id, **extra}
-    number, rule, latest = len(document.visible), _rule(document), document.dataset.rule or _rule(document)
+    number, rule, latest = len(document.visible), document.cut_by, document.dataset.rule or document.cut_by
     body = _common(document) | {
         "data_source_info": {"upload_file": _upload_file(document)},
         "dataset_process_rule": {"mode": latest.mode, "rules": dict(latest.rules)},
@@ -172,10 +178,6 @@ def single_document(document: Row, metadata: str) -> Json:
         "doc_language": "English",
     }
     return body if metadata == "without" else body | extra
-
-
-def _rule(document: Row) -> Rule:
-    return document.rule or Rule.of(derived_id(document, "rule"), {})
 
 
 def indexing_state(document: Row) -> Json:
@@ -206,9 +208,6 @@ def segment_json(document: Row, segment: Segment, *, found: bool = False) -> Jso
     """
     indexed, text = document.indexed, segment.content
     segments = document.visible
-    words: list[str] | None = list(segment.keywords)
-    if document.dataset.has_vectors and segment.given is None:
-        words = [] if found else None
     enabled = segment.enabled if indexed else True
     at = whole(document.completed_at or document.created_at)
     user = document.dataset.world.user_id
@@ -221,7 +220,7 @@ def segment_json(document: Row, segment: Segment, *, found: bool = False) -> Jso
         "answer": None,
         "word_count": len(text),
         "tokens": 0,
-        "keywords": words,
+        "keywords": _keywords(document, segment, found=found),
         "index_node_id": derived_id(document, f"node {segment.key}"),
         "index_node_hash": hashlib.sha256(text.encode()).hexdigest(),
         "hit_count": 0,
@@ -243,11 +242,11 @@ def segment_json(document: Row, segment: Segment, *, found: bool = False) -> Jso
     }
 
 
-def children(document: Row, segment: Segment) -> list[str]:
-    """The texts of the child chunks of a segment; only a parent-child knowledge base has any."""
-    if document.dataset.doc_form != "hierarchical_model":
-        return []
-    return _rule(document).children(segment.content)
+def _keywords(document: Row, segment: Segment, *, found: bool) -> list[str] | None:
+    """Vectors need none, but those that somebody gave are shown."""
+    if document.dataset.has_vectors and segment.given is None:
+        return [] if found else None
+    return list(segment.keywords)
 
 
 def _children(document: Row, segment: Segment) -> list[Json]:
@@ -263,7 +262,7 @@ def _children(document: Row, segment: Segment) -> list[Json]:
             "created_at": at,
             "updated_at": at,
         }
-        for index, text in enumerate(children(document, segment))
+        for index, text in enumerate(document.children(segment))
     ]
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from airflow_provider_dify.testing.api.call import Call
 from airflow_provider_dify.testing.api.replies import ApiError, InternalError, InvalidParamError, Reply
+from airflow_provider_dify.testing.model.documents import Dataset
 from airflow_provider_dify.testing.model.rows import Row, parse_document_id
 from airflow_provider_dify.testing.work.worker import Change
-from airflow_provider_dify.testing.work.world import Dataset
 
 SUCCESS = {"result": "success"}
 
@@ -119,7 +119,9 @@ def _apply(call: Call, action: Action, documents: list[Row], size: int) -> Reply
     for document in documents:
         action.apply(document, at)
     queued = [one for one in jobs if one[1] is not None]
-    error = world.broker.dispatch(jobs, new_connection=call.new_connection, alone=len(queued) == 1)
+    error = world.broker.dispatch(
+        jobs, new_connection=call.new_connection, alone=len(queued) == 1, among=len(call.dataset)
+    )
     if error is not None:
         # The flags are in the database all the same, and search will never follow.
         refused = 0 if world.broker.full else len(queued)

@@ -1,79 +1,24 @@
-"""Documents as a test sees them: what is read has happened, what is due runs first."""
+"""Knowledge bases and documents as a test sees them: what is read has happened, what is due runs first."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-from airflow_provider_dify.testing.model.rows import LOCK_SECONDS, METADATA_LOCK_SECONDS, Row, Segment, derived_id
-
-if TYPE_CHECKING:
-    from airflow_provider_dify.testing.work.world import Dataset
-
-
-class Chunk:
-    """One segment of a document. It shows the present, whatever happens to its document."""
-
-    __slots__ = ("_document", "_segment")
-
-    def __init__(self, document: Row, segment: Segment) -> None:
-        self._document = document
-        self._segment = segment
-
-    def __repr__(self) -> str:
-        return f"<Chunk {self.text[:30]!r}, enabled={self.enabled}, in_search={self.in_search}>"
-
-    @property
-    def _now(self) -> Segment:
-        self._document.dataset.world.tick()
-        return self._segment
-
-    @property
-    def id(self) -> str:
-        """A UUID."""
-        return derived_id(self._document, f"segment {self._segment.key}")
-
-    @property
-    def text(self) -> str:
-        """Its text."""
-        return self._now.content
-
-    @property
-    def keywords(self) -> list[str]:
-        """The words that find it in an economy knowledge base."""
-        return list(self._now.keywords)
-
-    @property
-    def enabled(self) -> bool:
-        """What the API shows. A disabled one is never found; an enabled one may have lost its keywords."""
-        return self._now.enabled
-
-    @property
-    def disabled_by_hand(self) -> bool:
-        """Whether it was disabled alone, and not since then enabled with its document."""
-        return self._now.by_hand
-
-    @property
-    def in_index(self) -> bool:
-        """Whether the keyword table or the vector store holds it; set it to force what an accident leaves behind."""
-        return self._now.in_index
-
-    @in_index.setter
-    def in_index(self, held: bool) -> None:
-        with self._document.dataset.world.guard:
-            self._now.in_index = held
-
-    @property
-    def in_search(self) -> bool:
-        """Whether search can return it."""
-        return self._document.indexed and self._now.enabled and self._segment.in_index
+from airflow_provider_dify.testing.model.chunks import Chunk
+from airflow_provider_dify.testing.model.rows import LOCK_SECONDS, METADATA_LOCK_SECONDS, Row
+from airflow_provider_dify.testing.model.shelf import Shelf
+from airflow_provider_dify.testing.text.cutting import has_text
+from airflow_provider_dify.testing.text.uploads import Upload
 
 
 class Document:
     """One document of a knowledge base, made by :meth:`Dataset.add_document` or by a request that creates one."""
 
-    __slots__ = ("_row",)
+    __slots__ = ("_dataset", "_row")
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, dataset: Dataset, row: Row) -> None:
+        self._dataset = dataset
         self._row = row
 
     def __repr__(self) -> str:
@@ -115,7 +60,7 @@ class Document:
     @property
     def dataset(self) -> Dataset:
         """The knowledge base that holds it."""
-        return self._row.dataset
+        return self._dataset
 
     @property
     def enabled(self) -> bool:
@@ -253,3 +198,90 @@ class Document:
                 row.show(in_search)
                 row.indexed = row.indexed or in_search
             row.touch(at)
+
+
+class Dataset(Shelf):
+    """A knowledge base. Made by :meth:`FakeDify.add_dataset` or by a request."""
+
+    def __repr__(self) -> str:
+        return f"<Dataset {self.name!r} with {len(self)} documents>"
+
+    @property
+    def documents(self) -> list[Document]:
+        """Its documents in the order of their creation."""
+        with self.world.guard:
+            self.world.tick()
+            return [Document(self, row) for row in self.rows.values()]
+
+    def add_document(
+        self,
+        name: str,
+        *,
+        text: str = "The quick brown fox jumps over the lazy dog.",
+        segments: int = 1,
+        indexing_status: str = "completed",
+        enabled: bool = True,
+        archived: bool = False,
+        paused: bool = False,
+        error: str | None = None,
+        in_search: bool | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        created_at: float | None = None,
+        updated_at: float | None = None,
+        hit_count: int = 0,
+        file_name: str | None = None,
+        id: str | None = None,  # noqa: A002
+    ) -> Document:
+        """Put a document there in any state, without a request.
+
+        :param text: Its text; search finds it by these words. Without any there are no segments, as of a file in which
+            Dify finds none.
+        :param segments: Number of segments the text is cut into.
+        :param indexing_status: As Dify has it. One that is not ``completed`` stays so until
+            :meth:`Document.finish_indexing` or :meth:`Document.fail_indexing` is called.
+        :param in_search: Whether search returns it; ``None``: as on a healthy Dify, where completed documents that
+            are enabled and not archived are found.
+        :param metadata: Values by name; fields that there are not yet are made.
+        :param created_at: In seconds since 1970; ``None``: now. It decides the place in the list.
+        :param updated_at: In seconds since 1970; ``None``: when it was created.
+        :param hit_count: How often it was found by an app. A search through the API does not count.
+        :param file_name: Name of the file that it was made of, which had ``text`` in it; ``None``: made of a text.
+        :param id: Its id, a UUID; ``None``: a new one.
+        """
+        world = self.world
+        with world.guard:
+            completed = indexing_status == "completed"
+            row = self.new_row(name, text, id, created_at)
+            row.cut(_pieces(text, segments))
+            at = row.created_at
+            row.updated_at = at if updated_at is None else updated_at
+            row.hit_count = hit_count
+            row.file = None if file_name is None else Upload.of(file_name, text)
+            row.tokens = self.tokens(text) if completed else None
+            row.indexing_status = indexing_status
+            row.word_count = len(text)
+            row.completed_at = at if completed else None
+            row.enabled = enabled
+            row.disabled_at = None if enabled else at
+            row.archived = archived
+            row.paused = paused
+            row.error = error
+            shown = (completed and enabled and not archived) if in_search is None else in_search
+            row.show(shown)
+            row.indexed = completed or shown
+            self.insert(row)
+            if metadata:
+                self.set_metadata(row, metadata)
+            return Document(self, row)
+
+    def add_documents(self, number: int, prefix: str = "document-") -> list[Document]:
+        """Put ``number`` healthy documents there, named ``prefix`` and a number."""
+        return [self.add_document(f"{prefix}{index}") for index in range(number)]
+
+
+def _pieces(text: str, number: int) -> list[str]:
+    """A text cut into so many segments: none, where there is nothing in it."""
+    if not has_text(text):
+        return []
+    words = text.split()
+    return [text] if number == 1 else [" ".join(words[index::number]) or text for index in range(number)]

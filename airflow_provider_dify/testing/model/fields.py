@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from airflow_provider_dify.testing.model.rows import Row
+from typing import Any, Protocol
 
 #: Fields that Dify fills by itself where they are switched on.
 BUILT_IN = {
@@ -16,6 +13,19 @@ BUILT_IN = {
     "last_update_date": "time",
     "source": "string",
 }
+
+
+class Described(Protocol):
+    """A document, as far as metadata goes.
+
+    :param metadata: Values by name, those of fields that do not exist included.
+    """
+
+    id: str
+    name: str
+    created_at: float
+    updated_at: float
+    metadata: dict[str, Any] | None
 
 
 @dataclass(eq=False)
@@ -64,16 +74,16 @@ class Fields:
         """Delete a field; the values of documents are not looked at here."""
         return self._fields.pop(field_id, None)
 
-    def of(self, row: Row) -> list[MetadataField]:
+    def of(self, row: Described) -> list[MetadataField]:
         """The fields that a document was given a value for."""
         return [one for one in self._fields.values() if row.id in one.documents]
 
-    def forget(self, row: Row) -> None:
+    def forget(self, row: Described) -> None:
         """A document is given no field any more."""
         for one in self._fields.values():
             one.documents.discard(row.id)
 
-    def assign(self, row: Row, values: dict[str, Any], ids: list[str], *, partial: bool = False) -> None:
+    def assign(self, row: Described, values: dict[str, Any], ids: list[str], *, partial: bool = False) -> None:
         """Give a document values by name, and the fields of these ids; without ``partial`` it loses all others."""
         if not partial:
             self.forget(row)
@@ -84,11 +94,11 @@ class Fields:
             if field_id in self._fields:
                 self._fields[field_id].documents.add(row.id)
 
-    def shown(self, row: Row) -> dict[str, Any]:
+    def shown(self, row: Described) -> dict[str, Any]:
         """The values of a document as far as Dify shows them, by name."""
         return {one.name: (row.metadata or {}).get(one.name) for one in self.of(row)}
 
-    def details(self, row: Row) -> list[dict[str, Any]] | None:
+    def details(self, row: Described) -> list[dict[str, Any]] | None:
         """The values of a document with their fields; Dify's own come with any other, switched on or not."""
         if not row.metadata:
             return None
@@ -99,7 +109,7 @@ class Fields:
         return [{"id": one, "name": name, "type": kind, "value": value} for one, name, kind, value in given]
 
 
-def built_in_values(row: Row) -> dict[str, Any]:
+def built_in_values(row: Described) -> dict[str, Any]:
     """What Dify fills in by itself."""
     return {
         "document_name": row.name,

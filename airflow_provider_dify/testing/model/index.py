@@ -5,15 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
 
-from airflow_provider_dify.testing.api import shapes
-from airflow_provider_dify.testing.model.rows import derived_id
-
-if TYPE_CHECKING:
-    from airflow_provider_dify.testing.model.rows import Row, Segment
-    from airflow_provider_dify.testing.work.world import Dataset
+from airflow_provider_dify.testing.model.rows import Row, Segment, derived_id
 
 
 class Entry(NamedTuple):
@@ -41,27 +36,24 @@ class Entry(NamedTuple):
 
 
 class Index:
-    """Everything that may be found in a knowledge base, and where each word is. It is made anew if a text changes."""
+    """Everything that may be found in a knowledge base, and where each word is.
 
-    def __init__(self, dataset: Dataset) -> None:
+    :param documents: In the order in which Dify lists them.
+    :param vectors: Whether search goes by vectors, not by keywords.
+    """
+
+    def __init__(self, documents: Iterable[Row], *, vectors: bool) -> None:
         self.entries: list[Entry] = []
         self._places: dict[str, list[int]] = {}
         self._spellings: dict[str, list[str]] | None = None
-        for document in dataset.in_order():
+        for document in documents:
             for own, segments in ((True, document.own), (False, document.added)):
                 for segment in segments:
-                    if dataset.has_vectors:
+                    if vectors:
                         self._add_texts(document, segment, own=own)
                     else:
                         entry = Entry(document, segment, own, None, _node(document, segment), Counter(), 0.0)
                         self._add(entry, set(segment.keywords))
-
-    @classmethod
-    def of(cls, dataset: Dataset) -> Index:
-        """Return that of a knowledge base, as its texts are now."""
-        if dataset.index is None:
-            dataset.index = cls(dataset)
-        return dataset.index
 
     def having(self, words: Collection[str]) -> Iterator[Entry]:
         """The entries that have one of these words, in the order of the documents."""
@@ -92,7 +84,7 @@ class Index:
             yield {place for spelling in self._spellings.get(word, ()) for place in self._places[spelling]}
 
     def _add_texts(self, document: Row, segment: Segment, *, own: bool) -> None:
-        children = shapes.children(document, segment)
+        children = document.children(segment)
         for number, text in enumerate(children or [segment.content]):
             vector = vector_of(text)
             length = math.sqrt(sum(count * count for count in vector.values()))

@@ -7,14 +7,12 @@ import uuid
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from airflow_provider_dify.testing.model.knowledge_base import KnowledgeBase
+from airflow_provider_dify.testing.text.cutting import Rule
 from airflow_provider_dify.testing.text.keywords import keywords
-
-if TYPE_CHECKING:
-    from airflow_provider_dify.testing.text.cutting import Rule
-    from airflow_provider_dify.testing.text.uploads import Upload
-    from airflow_provider_dify.testing.work.world import Dataset
+from airflow_provider_dify.testing.text.uploads import Upload
 
 #: Seconds that Dify's lock on a document lives, unless the job deletes it.
 LOCK_SECONDS = 600.0
@@ -84,9 +82,10 @@ class Row:
     :param added: Segments that were added by hand, behind those of its text.
     :param metadata: Values by name, those of fields that do not exist included.
     :param metadata_lock_until: When Dify's lock on its metadata ends, by the monotonic clock.
+    :param deleted: Whether it is in its knowledge base no more.
     """
 
-    dataset: Dataset
+    dataset: KnowledgeBase
     id: str
     name: str
     text: str
@@ -118,6 +117,7 @@ class Row:
     number_added: int = 0
     metadata: dict[str, Any] | None = None
     metadata_lock_until: float = 0.0
+    deleted: bool = False
 
     @property
     def searchable(self) -> bool:
@@ -151,6 +151,17 @@ class Row:
     def is_split(self) -> bool:
         """Whether the segments of its text exist."""
         return self.indexed or self.indexing_status in ("indexing", "completed", "error")
+
+    @property
+    def cut_by(self) -> Rule:
+        """The rule by which it is cut."""
+        return self.rule or Rule.of(derived_id(self, "rule"), {})
+
+    def children(self, segment: Segment) -> list[str]:
+        """The texts of the child chunks of a segment; only a parent-child knowledge base has any."""
+        if self.dataset.doc_form != "hierarchical_model":
+            return []
+        return self.cut_by.children(segment.content)
 
     def show(self, enabled: bool, *, lost: bool = False) -> None:
         """Put all its segments into search, or take them out.

@@ -76,6 +76,10 @@ class Front:
         self.faults = faults
         self.costs = costs
         self.requests: list[RequestRecord] = []
+        #: What the headers of its answers say.
+        self.version = world.version
+        #: As behind Dify's own nginx, which opens a connection of its own for each request.
+        self.new_connection_per_request = False
         #: One request at a time; the lock belongs to the event loop of the server that runs.
         self.turn = asyncio.Lock()
 

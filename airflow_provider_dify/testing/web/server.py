@@ -11,7 +11,6 @@ import struct
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
@@ -24,9 +23,7 @@ from uvicorn.server import ServerState
 from airflow_provider_dify.testing.api.call import Call
 from airflow_provider_dify.testing.api.replies import Reply
 from airflow_provider_dify.testing.text.uploads import Form, Upload
-
-if TYPE_CHECKING:
-    from airflow_provider_dify.testing.fake import FakeDify
+from airflow_provider_dify.testing.web.front import Front
 
 #: Seconds of silence after which Dify's server closes a connection. Real ones: the client's socket lives in real time.
 KEEP_ALIVE = 2
@@ -98,13 +95,13 @@ class _Protocol(H11Protocol):
 
 
 class Server:
-    """Serves a :class:`FakeDify` on a free port of 127.0.0.1.
+    """Serves a Dify on a free port of 127.0.0.1.
 
     :param before: The server that it replaces, which has stopped: it takes over its port and its count.
     """
 
-    def __init__(self, dify: FakeDify, before: Server | None = None) -> None:
-        self._dify = dify
+    def __init__(self, front: Front, before: Server | None = None) -> None:
+        self._front = front
         self.connections: Connections = Connections(accepted=before.connections.accepted if before else 0)
         self._socket = socket.create_server(("127.0.0.1", before.port if before else 0))
         self.port: int = self._socket.getsockname()[1]
@@ -127,7 +124,7 @@ class Server:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        self._dify.front.turn = asyncio.Lock()
+        self._front.turn = asyncio.Lock()
         config = Config(
             self._app, interface="asgi3", log_config=None, lifespan="off", ws="none", proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE, access_log=False, server_header=False, date_header=False,
@@ -155,9 +152,9 @@ class Server:
         body = b"" if _is_form(request) else await request.body()
         connection = self.connections.open[(scope["client"][0], scope["client"][1])]
         connection.requests += 1
-        dify = self._dify
+        front = self._front
         call = Call(
-            world=dify.world,
+            world=front.world,
             method=request.method,
             path=scope["path"],
             query_string=scope["query_string"].decode("latin-1"),
@@ -165,11 +162,11 @@ class Server:
             body=body,
             form=form,
             base=f"http://{request.headers.get('host', '')}",
-            new_connection=connection.requests == 1 or dify.new_connection_per_request,
+            new_connection=connection.requests == 1 or front.new_connection_per_request,
         )
-        outcome = await dify.front.handle(call, connection.number)
+        outcome = await front.handle(call, connection.number)
         if isinstance(outcome, Reply):
-            await _response(outcome, dify.version)(scope, receive, send)
+            await _response(outcome, front.version)(scope, receive, send)
             return
         if outcome.reset:
             _reset(connection.transport)

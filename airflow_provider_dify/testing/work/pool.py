@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from airflow_provider_dify.testing.model.rows import Row
+from airflow_provider_dify.testing.model.rows import Row
 
 #: Two moments that are nearer to each other than this are the same one: times are sums of many parts.
 SAME_MOMENT = 1e-9

@@ -1,16 +1,14 @@
-"""Dify's Celery worker and its broker: what makes search follow the flags, or not."""
+"""Dify's Celery worker: what makes search follow the flags, or not."""
 
 from __future__ import annotations
 
 import random
 from collections import deque
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from airflow_provider_dify.testing.model.rows import LOCK_SECONDS, Row
+from airflow_provider_dify.testing.model.rows import Row, Segment, derived_id
+from airflow_provider_dify.testing.model.site import Site
 from airflow_provider_dify.testing.work.pool import Job, Pool, Step
-
-if TYPE_CHECKING:
-    from airflow_provider_dify.testing.work.world import World
 
 #: How often a job is through before its lock is set, measured on an idle server with documents of one segment.
 RACE_NEW_CONNECTION = 61 / 80
@@ -31,6 +29,7 @@ DEFAULT_FAILURE = "Failed to process the document in the index."
 
 Change = Literal["add", "remove"]
 LostKeywords = float | Literal["never", "always"]
+LockRace = Literal["measured", "always", "never"]
 
 
 class Worker:
@@ -50,9 +49,12 @@ class Worker:
     * ``failing``: ids of documents whose jobs fail in either direction.
     """
 
-    def __init__(self, world: World, *, jobs: int, lost_keywords: LostKeywords, seed: int) -> None:
+    def __init__(self, world: Site, *, jobs: int, lost_keywords: LostKeywords, lock_race: LockRace, seed: int) -> None:
         self._world = world
         self.pool = Pool(_checked_jobs(jobs))
+        world.run(self.pool)
+        #: How often a job is through before its lock is set, which leaves the lock behind.
+        self.lock_race = lock_race
         self._lost_keywords = _checked_share(lost_keywords)
         # Luck of its own, so that ids do not depend on it.
         self._luck = random.Random(f"keywords {seed}")
@@ -116,14 +118,6 @@ class Worker:
         with self._world.guard:
             self.pool.resume(self._world.clock.monotonic())
 
-    def next_due(self) -> float | None:
-        """When it is through with something next; ``None``: idle, or down."""
-        return self.pool.next_due()
-
-    def step(self, due: float, at: float) -> None:
-        """End what is due at ``due``; ``at`` is the wall clock of it."""
-        self.pool.step(due, at)
-
     def queue_change(self, document: Row, change: Change) -> None:
         """Queue the job that puts a document into the search index, or takes it out."""
         self.pool.put(self._change_job(document, change), self._world.clock.monotonic())
@@ -170,7 +164,7 @@ class Worker:
     def _change_index(self, job: Job, change: Change, at: float) -> None:
         """The job of one change. At its end, and only there, the lock goes."""
         document = job.document
-        if document.indexing_status != "completed" or document.dataset.get(document.id) is None:
+        if document.indexing_status != "completed" or document.deleted:
             # Dify returns here before it comes to the lock, which so stays for its ten minutes.
             return
         failure = self._failure(document, change)
@@ -208,22 +202,25 @@ class Worker:
         if dataset.has_vectors and dataset.duplicate_insert_fails:
             there = next((one for one in document.visible if one.in_index), None)
             if there is not None:
-                return dataset.duplicate_key(document, there)
+                return _duplicate_key(document, there)
         return self.fail_adding
 
-    def wins_race(self, document: Row, change: Change, *, new_connection: bool, alone: bool) -> bool:
-        """Whether the first job of a call is through before the call sets its lock."""
-        world = self._world
-        if not self.alive or world.lock_race == "never":
+    def wins_race(self, document: Row, change: Change, *, new_connection: bool, alone: bool, among: int) -> bool:
+        """Whether the first job of a call is through before the call sets its lock.
+
+        :param among: How many documents the knowledge base has.
+        """
+        if not self.alive or self.lock_race == "never":
             return False
-        if world.lock_race == "always":
+        if self.lock_race == "always":
             return True
         if any(job.changes_status for job in self.pool.jobs):
             return False
         if document.dataset.has_vectors and change == "add":
             # Embedding takes its time: 0 of 20 calls left a lock behind (1.16.0).
             return False
-        return world.random.random() < race_probability(document, new_connection=new_connection, alone=alone)
+        likely = race_probability(document, new_connection=new_connection, alone=alone, among=among)
+        return self._world.random.random() < likely
 
 
 def _checked_jobs(number: int) -> int:
@@ -238,11 +235,11 @@ def _checked_share(share: LostKeywords) -> LostKeywords:
     return share
 
 
-def race_probability(document: Row, *, new_connection: bool, alone: bool) -> float:
+def race_probability(document: Row, *, new_connection: bool, alone: bool, among: int) -> float:
     """How likely the worker, if idle, is through with a job before its lock is set."""
     if not new_connection:
         return RACE_KEPT_CONNECTION
-    if len(document.dataset) >= SLOW_DATASET or document.segments >= SLOW_SEGMENTS:
+    if among >= SLOW_DATASET or document.segments >= SLOW_SEGMENTS:
         return RACE_SLOW_JOB
     if document.dataset.world.version.startswith("1.12."):
         return RACE_NEW_CONNECTION_1_12
@@ -251,8 +248,7 @@ def race_probability(document: Row, *, new_connection: bool, alone: bool) -> flo
 
 def _is_running(document: Row) -> bool:
     """Whether an indexing job may go on with it: not deleted, not paused, not ended otherwise."""
-    exists = document.dataset.get(document.id) is not None
-    return exists and not document.paused and document.indexing_status not in ("completed", "error")
+    return not document.deleted and not document.paused and document.indexing_status not in ("completed", "error")
 
 
 def _reach(document: Row, stage: str, at: float) -> None:
@@ -265,54 +261,9 @@ def _fail(document: Row, failure: str, at: float) -> None:
         document.fail_indexing(failure, at)
 
 
-class Broker:
-    """The queue between API and worker (Redis). Down or full, a change is in the database and nobody will act on it."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        #: ``False``: flags are changed and locks set, then the call ends in a 500; the jobs are never queued.
-        self.alive = True
-        #: Out of memory: the same, but the lock cannot be set either.
-        self.full = False
-
-    def stop(self) -> None:
-        """Take the broker down."""
-        with self._world.guard:
-            self._world.tick()
-            self.alive = False
-
-    def start(self) -> None:
-        """Bring the broker back; what was not queued stays lost."""
-        with self._world.guard:
-            self.alive = True
-            self.full = False
-
-    def lose_jobs(self) -> int:
-        """Drop every job that waits, as a restart without persistence does; locks stay. :return: how many."""
-        with self._world.guard:
-            self._world.tick()
-            return self._world.worker.pool.clear()
-
-    def dispatch(
-        self, jobs: list[tuple[Row, Change | None]], *, new_connection: bool, alone: bool
-    ) -> BrokerError | None:
-        """Queue the jobs of one call, each before its lock is set. ``None`` in place of a change: no job, no lock."""
-        world, error, first = self._world, None, True
-        for document, change in jobs:
-            if change is None:
-                continue
-            if self.full:
-                return BrokerError("out of memory")
-            if not self.alive:
-                error = BrokerError("connection refused")
-            elif first and world.worker.wins_race(document, change, new_connection=new_connection, alone=alone):
-                world.worker.run_change(document, change)
-            else:
-                world.worker.queue_change(document, change)
-            first = False
-            document.lock_until = world.clock.monotonic() + LOCK_SECONDS
-        return error
-
-
-class BrokerError(Exception):
-    """A job could not be queued."""
+def _duplicate_key(document: Row, segment: Segment) -> str:
+    """What pgvector says of a vector that it has already (1.16.0, file 23)."""
+    table = f"embedding_vector_index_{document.dataset.id.replace('-', '_')}"
+    key = derived_id(document, f"node {segment.key}")
+    text = f'duplicate key value violates unique constraint "{table[:58]}_pkey"'
+    return f"{text}\nDETAIL:  Key (id)=({key}) already exists.\n"
