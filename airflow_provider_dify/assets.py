@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
-from airflow_provider_dify.knowledge import hosts
+from airflow_provider_dify.knowledge.text import hosts
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset as LineageDataset

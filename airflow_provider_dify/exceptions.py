@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSensorTimeout
 
 if TYPE_CHECKING:
-    from airflow_provider_dify.knowledge.delete_report import DeleteReport
-    from airflow_provider_dify.knowledge.ingest_report import IngestReport
-    from airflow_provider_dify.knowledge.manifest import Manifest
-    from airflow_provider_dify.knowledge.metadata_report import MetadataReport
-    from airflow_provider_dify.knowledge.report import StatusReport
-    from airflow_provider_dify.knowledge.retrieval_report import RetrievalReport
-    from airflow_provider_dify.knowledge.rollback_report import RollbackReport
-    from airflow_provider_dify.knowledge.sync_report import SyncReport
+    from airflow_provider_dify.knowledge.deletion.report import DeleteReport
+    from airflow_provider_dify.knowledge.ingest.report import IngestReport
+    from airflow_provider_dify.knowledge.metadata.report import MetadataReport
+    from airflow_provider_dify.knowledge.release.manifest import Manifest
+    from airflow_provider_dify.knowledge.release.rollback_report import RollbackReport
+    from airflow_provider_dify.knowledge.retrieval.report import RetrievalReport
+    from airflow_provider_dify.knowledge.status.report import StatusReport
+    from airflow_provider_dify.knowledge.sync.report import SyncReport
 
     AnyReport: TypeAlias = (
         StatusReport

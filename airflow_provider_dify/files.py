@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from airflow_provider_dify.encodings import Conversion, NotText, check, is_text
 from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
-from airflow_provider_dify.knowledge.contents import LONGEST_NAME, printable
+from airflow_provider_dify.knowledge.ingest.contents import LONGEST_NAME, printable
 from airflow_provider_dify.knowledge.inputs import without_keys
-from airflow_provider_dify.knowledge.names import canonical
+from airflow_provider_dify.knowledge.text.names import canonical
 from airflow_provider_dify.storage import unreadable
 
 if TYPE_CHECKING:

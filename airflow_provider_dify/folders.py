@@ -11,9 +11,9 @@ from typing import Any
 from airflow_provider_dify.encodings import UTF_8, check_encoding
 from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
 from airflow_provider_dify.files import MAX_FILE_SIZE, FileSource
-from airflow_provider_dify.knowledge.contents import LONGEST_NAME
-from airflow_provider_dify.knowledge.hints import why
+from airflow_provider_dify.knowledge.ingest.contents import LONGEST_NAME
 from airflow_provider_dify.knowledge.inputs import as_text, flag, is_storable, show, whole_number, without_keys
+from airflow_provider_dify.knowledge.text.hints import why
 from airflow_provider_dify.patterns import HIDDEN, fits, fits_all_in, patterns
 from airflow_provider_dify.sources import leads_out
 from airflow_provider_dify.storage import is_local, to_path, unreadable

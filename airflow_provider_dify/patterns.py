@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.knowledge.hints import why
 from airflow_provider_dify.knowledge.inputs import as_text, literal, pattern, show
-from airflow_provider_dify.knowledge.names import canonical
+from airflow_provider_dify.knowledge.text.hints import why
+from airflow_provider_dify.knowledge.text.names import canonical
 from airflow_provider_dify.storage import is_local
 
 #: What is in a folder without being content: files and folders whose names begin with a dot (``.git``, ``.DS_Store``,

@@ -15,8 +15,8 @@ from airflow_provider_dify.encodings import UTF_8, check_encoding
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.files import MAX_FILE_SIZE, FileSource, TextSource
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.hints import why
 from airflow_provider_dify.knowledge.inputs import show, whole_number
+from airflow_provider_dify.knowledge.text.hints import why
 from airflow_provider_dify.patterns import HIDDEN, fits, path_below, patterns
 from airflow_provider_dify.storage import is_local, to_path
 

@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifySourceError
 from airflow_provider_dify.knowledge.inputs import show, without_keys
-from airflow_provider_dify.knowledge.masks import url_secrets, without_secrets_of
+from airflow_provider_dify.knowledge.text.masks import url_secrets, without_secrets_of
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _NOT_INSTALLED = re.compile(r"no filesystem registered|unsupported filesystem|protocol not known", re.IGNORECASE)

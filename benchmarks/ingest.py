@@ -85,7 +85,7 @@ def _measure(files: int, root: Path) -> _Run:
 
 def _ingest(target: Target, source: Path) -> None:
     from airflow_provider_dify.hooks.dify import DifyHook
-    from airflow_provider_dify.knowledge.contents import DocumentOptions
+    from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
 
     with DifyHook(clients.CONNECTION_ID) as hook:
         options = DocumentOptions(indexing_technique="economy")

@@ -75,7 +75,7 @@ def _measure(files: int, root: Path) -> _Run:
 
 def _sync(target: Target, source: Path) -> None:
     from airflow_provider_dify.hooks.dify import DifyHook
-    from airflow_provider_dify.knowledge.contents import DocumentOptions
+    from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
 
     with DifyHook(clients.CONNECTION_ID) as hook:
         options = DocumentOptions(indexing_technique="economy")

@@ -118,7 +118,7 @@ def _run(way: str, sizes: Sizes) -> Cost:
 
 async def wait_in_trigger(target: Target, document_id: str) -> None:
     """Wait for one document in this provider's way, and for ever."""
-    from airflow_provider_dify.knowledge.handover import Handover, Sent
+    from airflow_provider_dify.knowledge.status.handover import Handover, Sent
     from airflow_provider_dify.triggers.documents import DifyDocumentStatusTrigger
 
     trigger = DifyDocumentStatusTrigger(

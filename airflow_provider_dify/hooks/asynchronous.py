@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.connection import advised, check_extras, fetching, settings_from
-from airflow_provider_dify.knowledge.agents import telling_agents
+from airflow_provider_dify.knowledge.bases.agents import telling_agents
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
 from airflow_provider_dify.knowledge.retries import retrying
 from airflow_provider_dify.transport import clock as clocks

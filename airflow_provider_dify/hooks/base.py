@@ -11,7 +11,7 @@ from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.get_provider_info import DEFAULT_CONN_ID
 from airflow_provider_dify.hooks.connection import advised, fetching, settings_from
 from airflow_provider_dify.knowledge import api
-from airflow_provider_dify.knowledge.agents import telling_agents
+from airflow_provider_dify.knowledge.bases.agents import telling_agents
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
 from airflow_provider_dify.knowledge.reading import HasId, Pager
 from airflow_provider_dify.knowledge.retries import Retries, retrying

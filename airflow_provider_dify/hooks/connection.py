@@ -15,9 +15,9 @@ from urllib.parse import SplitResult, urlsplit
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_dify.exceptions import DifyAuthenticationError, DifyConnectionError, DifyError, DifyInputError
-from airflow_provider_dify.knowledge import hosts
-from airflow_provider_dify.knowledge.hints import did_you_mean
 from airflow_provider_dify.knowledge.inputs import show, without_keys
+from airflow_provider_dify.knowledge.text import hosts
+from airflow_provider_dify.knowledge.text.hints import did_you_mean
 from airflow_provider_dify.transport.settings import Certificate, Settings, split_proxy
 
 log = logging.getLogger(__name__)

@@ -19,10 +19,11 @@ from airflow_provider_dify.hooks.connection import key_advice
 from airflow_provider_dify.hooks.documents import DocumentVerbs
 from airflow_provider_dify.hooks.ingest import IngestVerbs
 from airflow_provider_dify.hooks.metadata import MetadataVerbs
-from airflow_provider_dify.hooks.releasing import ReleaseVerbs
+from airflow_provider_dify.hooks.release import ReleaseVerbs
 from airflow_provider_dify.hooks.retrieval import RetrievalVerbs
-from airflow_provider_dify.hooks.syncing import SyncVerbs
-from airflow_provider_dify.knowledge import api, bases, inputs
+from airflow_provider_dify.hooks.sync import SyncVerbs
+from airflow_provider_dify.knowledge import api, inputs
+from airflow_provider_dify.knowledge.bases import lookup as bases
 from airflow_provider_dify.knowledge.documents import Dataset
 from airflow_provider_dify.knowledge.retries import Retries, retrying
 from airflow_provider_dify.transport.settings import Settings

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from airflow_provider_dify.hooks.deleting import DeletionVerbs
-from airflow_provider_dify.hooks.selecting import Filters
+from airflow_provider_dify.hooks.deletion import DeletionVerbs
+from airflow_provider_dify.hooks.selection import Filters
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import ActionName, Document
-from airflow_provider_dify.knowledge.guards import AUTO
-from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT, IndexingReport, IndexingWait
-from airflow_provider_dify.knowledge.report import StatusReport
-from airflow_provider_dify.knowledge.status import StatusChange
+from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT, IndexingReport, IndexingWait
+from airflow_provider_dify.knowledge.selection.guards import AUTO
+from airflow_provider_dify.knowledge.status.change import StatusChange
+from airflow_provider_dify.knowledge.status.report import StatusReport
 
 
 class DocumentVerbs(DeletionVerbs):

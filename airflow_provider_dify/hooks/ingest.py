@@ -8,11 +8,11 @@ from typing import Any
 from airflow_provider_dify.encodings import UTF_8
 from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.contents import DocumentOptions
-from airflow_provider_dify.knowledge.delivering import HASH_FIELD
-from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT
-from airflow_provider_dify.knowledge.ingest import Ingestion
-from airflow_provider_dify.knowledge.ingest_report import IngestOutcome, IngestReport
+from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
+from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
+from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD
+from airflow_provider_dify.knowledge.ingest.ingestion import Ingestion
+from airflow_provider_dify.knowledge.ingest.report import IngestOutcome, IngestReport
 from airflow_provider_dify.patterns import HIDDEN
 from airflow_provider_dify.sources import MAX_FILE_SIZE, resolve
 

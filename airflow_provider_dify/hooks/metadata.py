@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.metadata import BATCH_SIZE, MetadataChange
-from airflow_provider_dify.knowledge.metadata_fields import MetadataField, Value, list_fields
-from airflow_provider_dify.knowledge.metadata_report import MetadataReport
+from airflow_provider_dify.knowledge.metadata.fields import MetadataField, Value, list_fields
+from airflow_provider_dify.knowledge.metadata.report import MetadataReport
+from airflow_provider_dify.knowledge.metadata.update import BATCH_SIZE, MetadataChange
 
 
 class MetadataVerbs(FlowHook):

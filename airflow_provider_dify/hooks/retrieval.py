@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from airflow_provider_dify.hooks.base import FlowHook
-from airflow_provider_dify.knowledge import retrieval
-from airflow_provider_dify.knowledge.retrieval import Hit
+from airflow_provider_dify.knowledge.retrieval import search as retrieval
+from airflow_provider_dify.knowledge.retrieval.search import Hit
 
 
 class RetrievalVerbs(FlowHook):

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from airflow_provider_dify.knowledge import answers
 from airflow_provider_dify.knowledge.flow import JSON
-from airflow_provider_dify.knowledge.names import canonical
+from airflow_provider_dify.knowledge.text.names import canonical
 
 ActionName: TypeAlias = Literal["enable", "disable", "archive", "un_archive"]
 

@@ -22,7 +22,7 @@ from airflow_provider_dify.exceptions import (
     DifyTransportError,
 )
 from airflow_provider_dify.knowledge.flow import JSON, Request, Response
-from airflow_provider_dify.knowledge.names import canonical
+from airflow_provider_dify.knowledge.text.names import canonical
 
 _BUSY = re.compile(r"^Document: ?(?P<name>.*) is (?:being indexed|not completed)", re.DOTALL)
 #: Dify tells a used-up plan from missing rights by its words alone.

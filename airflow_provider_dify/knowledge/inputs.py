@@ -13,8 +13,8 @@ from enum import Enum
 from typing import TypeVar
 
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.knowledge.hints import did_you_mean, is_a_name, why
-from airflow_provider_dify.knowledge.masks import without_url_secrets
+from airflow_provider_dify.knowledge.text.hints import did_you_mean, is_a_name, why
+from airflow_provider_dify.knowledge.text.masks import without_url_secrets
 
 E = TypeVar("E", bound=Enum)
 _UUID = re.compile(

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, NoReturn, Protocol
 
 from airflow_provider_dify.exceptions import DifyError
-from airflow_provider_dify.knowledge.handover import Handover
+from airflow_provider_dify.knowledge.status.handover import Handover
 from airflow_provider_dify.transport import clock as clocks
 
 #: Seconds that a trigger may take beyond the timeout of its task, and for each document that it has to read.
@@ -56,7 +56,7 @@ def defer_until_indexed(
     :param started: When the task began, in seconds since the epoch.
     :param kwargs: What ``execute_complete`` is given.
     """
-    from airflow_provider_dify.knowledge.indexing import IndexingWait
+    from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
     from airflow_provider_dify.triggers.indexing import DifyDocumentIndexingTrigger
 
     left = seconds_left(started, operator.timeout)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_dify.knowledge.choosing import Choice
-from airflow_provider_dify.knowledge.deleting import Deletion
-from airflow_provider_dify.knowledge.guards import AUTO
+from airflow_provider_dify.knowledge.deletion.deletion import Deletion
+from airflow_provider_dify.knowledge.selection.choice import Choice
+from airflow_provider_dify.knowledge.selection.guards import AUTO
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 from airflow_provider_dify.transport import clock as clocks
 

@@ -9,10 +9,11 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.choosing import Choice
-from airflow_provider_dify.knowledge.guards import AUTO
-from airflow_provider_dify.knowledge.report import Outcome, StatusReport, attention, tolerated
-from airflow_provider_dify.knowledge.status import StatusChange
+from airflow_provider_dify.knowledge.report import tolerated
+from airflow_provider_dify.knowledge.selection.choice import Choice
+from airflow_provider_dify.knowledge.selection.guards import AUTO
+from airflow_provider_dify.knowledge.status.change import StatusChange
+from airflow_provider_dify.knowledge.status.report import Outcome, StatusReport, attention
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, KnowledgeBaseTask
 from airflow_provider_dify.operators.deferring import defer_for_status, unknown
 from airflow_provider_dify.transport import clock as clocks

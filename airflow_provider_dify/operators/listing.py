@@ -9,9 +9,9 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_dify.exceptions import DifyGuardError
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.guards import Guard
 from airflow_provider_dify.knowledge.progress import Progress
-from airflow_provider_dify.knowledge.selecting import Selection, select
+from airflow_provider_dify.knowledge.selection.guards import Guard
+from airflow_provider_dify.knowledge.selection.select import Selection, select
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 from airflow_provider_dify.transport import clock as clocks
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.metadata import BATCH_SIZE, MetadataChange
-from airflow_provider_dify.knowledge.metadata_fields import Value
-from airflow_provider_dify.knowledge.metadata_report import MetadataOutcome, MetadataReport
+from airflow_provider_dify.knowledge.metadata.fields import Value
+from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome, MetadataReport
+from airflow_provider_dify.knowledge.metadata.update import BATCH_SIZE, MetadataChange
 from airflow_provider_dify.knowledge.report import tolerated
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT
-from airflow_provider_dify.knowledge.journal import Version
-from airflow_provider_dify.knowledge.manifest import Manifest, ReleaseState
-from airflow_provider_dify.knowledge.release import Release
-from airflow_provider_dify.knowledge.release_options import ReleaseOptions
-from airflow_provider_dify.knowledge.replacing import PREVIOUS_RELEASE, Replacement
-from airflow_provider_dify.knowledge.rollback_report import RollbackReport
+from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
+from airflow_provider_dify.knowledge.release.journal import Version
+from airflow_provider_dify.knowledge.release.manifest import Manifest, ReleaseState
+from airflow_provider_dify.knowledge.release.options import ReleaseOptions
+from airflow_provider_dify.knowledge.release.release import Release
+from airflow_provider_dify.knowledge.release.replacement import PREVIOUS_RELEASE, Replacement
+from airflow_provider_dify.knowledge.release.rollback_report import RollbackReport
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
 from airflow_provider_dify.operators.switching import SwitchingOperator, as_event
 from airflow_provider_dify.transport import clock as clocks

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.retrieval_check import RetrievalCheck
-from airflow_provider_dify.knowledge.retrieval_report import RetrievalReport
+from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
+from airflow_provider_dify.knowledge.retrieval.report import RetrievalReport
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowSkipException, conf
 
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.manifest import Manifest, flags_to_json
-from airflow_provider_dify.knowledge.release_options import Tolerable
-from airflow_provider_dify.knowledge.rollback import Rollback
-from airflow_provider_dify.knowledge.rollback_report import RollbackReport
-from airflow_provider_dify.knowledge.switching import Pace
+from airflow_provider_dify.knowledge.release.manifest import Manifest, flags_to_json
+from airflow_provider_dify.knowledge.release.options import Tolerable
+from airflow_provider_dify.knowledge.release.rollback import Rollback
+from airflow_provider_dify.knowledge.release.rollback_report import RollbackReport
+from airflow_provider_dify.knowledge.release.switch import Pace
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
 from airflow_provider_dify.operators.switching import SwitchingOperator, as_event
 

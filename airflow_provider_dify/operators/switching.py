@@ -12,9 +12,9 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow_provider_dify.events import MAX_IDS
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Pause, until_long_wait
-from airflow_provider_dify.knowledge.manifest import Manifest, attention
+from airflow_provider_dify.knowledge.release.manifest import Manifest, attention
+from airflow_provider_dify.knowledge.release.rollback_report import RollbackReport
 from airflow_provider_dify.knowledge.retries import Retries
-from airflow_provider_dify.knowledge.rollback_report import RollbackReport
 from airflow_provider_dify.operators.base import REPORT_KEY, KnowledgeBaseTask
 from airflow_provider_dify.operators.deferring import LONGEST_DEFERRAL
 from airflow_provider_dify.transport import clock as clocks

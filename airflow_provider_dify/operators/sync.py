@@ -11,15 +11,15 @@ from airflow_provider_dify.encodings import UTF_8
 from airflow_provider_dify.exceptions import DifyError, DifyIndexingError, DifyIndexingStalled, DifyIndexingTimeout
 from airflow_provider_dify.folders import HIDDEN, list_folder
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.contents import DocumentOptions, Source
 from airflow_provider_dify.knowledge.flow import Deadline
-from airflow_provider_dify.knowledge.guards import Guard
-from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT
-from airflow_provider_dify.knowledge.report import StatusReport
-from airflow_provider_dify.knowledge.sync import INDEXING, Sync
-from airflow_provider_dify.knowledge.sync_plan import MAX_SHARE
-from airflow_provider_dify.knowledge.sync_report import SyncOutcome
-from airflow_provider_dify.knowledge.watching import NOT_IN_TIME, stalled
+from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
+from airflow_provider_dify.knowledge.indexing.watch import NOT_IN_TIME, stalled
+from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions, Source
+from airflow_provider_dify.knowledge.selection.guards import Guard
+from airflow_provider_dify.knowledge.status.report import StatusReport
+from airflow_provider_dify.knowledge.sync.plan import MAX_SHARE
+from airflow_provider_dify.knowledge.sync.report import SyncOutcome
+from airflow_provider_dify.knowledge.sync.sync import INDEXING, Sync
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 from airflow_provider_dify.operators.deferring import (
     defer_for_status,

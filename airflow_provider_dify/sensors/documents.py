@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_dify.exceptions import DifyError, DifyIndexingTimeout
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.flow import Deadline
-from airflow_provider_dify.knowledge.indexing import STALL_TIMEOUT, IndexingWait, require_one
+from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT, IndexingWait, require_one
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 from airflow_provider_dify.operators.deferring import patience
 from airflow_provider_dify.transport import clock as clocks

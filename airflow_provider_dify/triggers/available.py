@@ -15,9 +15,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.availability import Look, Watermark, look
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import JSON
+from airflow_provider_dify.knowledge.indexing.availability import Look, Watermark, look
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.transport import clock as clocks
 

@@ -10,9 +10,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyError
 from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow, soon
 from airflow_provider_dify.knowledge.flow import JSON, Deadline
-from airflow_provider_dify.knowledge.handover import Handover
-from airflow_provider_dify.knowledge.report import needing_attention
-from airflow_provider_dify.knowledge.status import StatusChange
+from airflow_provider_dify.knowledge.status.change import StatusChange
+from airflow_provider_dify.knowledge.status.handover import Handover
+from airflow_provider_dify.knowledge.status.report import needing_attention
 from airflow_provider_dify.transport import clock as clocks
 
 

@@ -10,7 +10,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow, soon
 from airflow_provider_dify.knowledge.flow import JSON, Deadline
-from airflow_provider_dify.knowledge.indexing import IndexingReport, IndexingWait
+from airflow_provider_dify.knowledge.indexing.wait import IndexingReport, IndexingWait
 from airflow_provider_dify.transport import clock as clocks
 
 

@@ -11,11 +11,11 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow, soon
 from airflow_provider_dify.knowledge.flow import JSON, Deadline
-from airflow_provider_dify.knowledge.manifest import Manifest, flags_from
-from airflow_provider_dify.knowledge.release import Release
-from airflow_provider_dify.knowledge.release_options import ReleaseOptions
-from airflow_provider_dify.knowledge.rollback import Rollback
-from airflow_provider_dify.knowledge.switching import Pace
+from airflow_provider_dify.knowledge.release.manifest import Manifest, flags_from
+from airflow_provider_dify.knowledge.release.options import ReleaseOptions
+from airflow_provider_dify.knowledge.release.release import Release
+from airflow_provider_dify.knowledge.release.rollback import Rollback
+from airflow_provider_dify.knowledge.release.switch import Pace
 from airflow_provider_dify.transport import clock as clocks
 
 #: So many documents an event names, of those that need a look.

@@ -1,0 +1,56 @@
+"""Finding a knowledge base by its name."""
+
+from __future__ import annotations
+
+from airflow_provider_dify.exceptions import DifyAccessError, DifyInputError
+from airflow_provider_dify.knowledge import api, inputs
+from airflow_provider_dify.knowledge.documents import Dataset
+from airflow_provider_dify.knowledge.flow import Flow
+from airflow_provider_dify.knowledge.reading import Pager
+from airflow_provider_dify.knowledge.text.hints import did_you_mean
+from airflow_provider_dify.knowledge.text.names import canonical
+
+#: So many knowledge bases an error names.
+_MOST_NAMED = 5
+
+
+def check_name(value: object) -> str:
+    """Return the name of a knowledge base.
+
+    :raises DifyInputError: It is none.
+    """
+    return canonical(inputs.text(value, "dataset_name", "the name of a knowledge base").strip())
+
+
+def find(name: object) -> Flow[Dataset]:
+    """Find the knowledge base that has a name, from the list of those that the key opens.
+
+    :raises DifyInputError: None has it, or several have.
+    :raises DifyAccessError: The key may not list knowledge bases.
+    """
+    wanted = check_name(name)
+    pager: Pager[Dataset] = Pager()
+    listed: list[Dataset] = []
+    while not pager.done:
+        try:
+            listed += pager.take((yield from api.dataset_page(pager.page, limit=pager.limit)))
+        except DifyAccessError as error:
+            error.add("A key that opens some knowledge bases may not list them: give dataset_id instead.")
+            raise
+    found = [one for one in listed if canonical(one.name).strip() == wanted]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(one.id for one in found[:_MOST_NAMED])
+        raise DifyInputError(
+            f"dataset_name {inputs.show(wanted)} is the name of {len(found)} knowledge bases: give one of their ids as "
+            f"dataset_id. {ids}{' and more' if len(found) > _MOST_NAMED else ''}."
+        )
+    names = [one.name for one in listed]
+    near = did_you_mean(wanted, names)
+    some = ", ".join(inputs.show(one) for one in names[:_MOST_NAMED])
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    raise DifyInputError(
+        f"dataset_name: no knowledge base that the key opens is called {inputs.show(wanted)}.{near} "
+        f"{f'There are {some}{more}.' if some else 'The key opens none.'}"
+    )

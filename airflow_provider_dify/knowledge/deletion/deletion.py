@@ -1,0 +1,240 @@
+"""How documents are deleted so that in the end they are gone, and it is known of each.
+
+Dify deletes one document at a time, and no archived one: that has to be un-archived first, which its lock can delay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+
+from airflow_provider_dify.exceptions import DifyError, DifyNotFoundError, DifyRequestError, DifyServerError
+from airflow_provider_dify.knowledge import api, inputs
+from airflow_provider_dify.knowledge.deletion.ledger import DeleteLedger
+from airflow_provider_dify.knowledge.deletion.report import DeleteOutcome, DeleteReport
+from airflow_provider_dify.knowledge.documents import Action
+from airflow_provider_dify.knowledge.errors import may_be_carried_out
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.reading import read_documents, still_there
+from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.selection.choice import Choice
+from airflow_provider_dify.knowledge.status.sender import Pass, Sender
+
+_BATCH = 100
+#: So many documents are un-archived before they are deleted: a run that is killed leaves no more of them behind.
+_UN_ARCHIVED_AT_ONCE = 20
+#: Where Dify fails with so many documents one after the other, it is not the documents.
+_MOST_GIVEN_UP = 3
+_STILL_THERE = "Dify answered that it was deleted, and it is still there."
+_THERE_AFTER_ALL = "Dify answered that it was not there, and at the end it was."
+
+
+class Deletion:
+    """The deletion of documents, from the first look to the proof.
+
+    All that it knows is in here and not in the generator, so that :meth:`report` is right at any moment, also when
+    the task is killed halfway.
+
+    :param dataset_id: UUID of the knowledge base.
+    :param document_ids: UUIDs: a list, one id, or a string that holds a list; or the choice that finds them.
+    :param poll_interval: Seconds between two tries while Dify holds its lock; the first ones come sooner.
+    :param dry_run: Whether to look and to plan only; what would be deleted is ``not_attempted`` in the report.
+    :raises DifyInputError: Something of this makes no sense.
+    """
+
+    def __init__(
+        self, dataset_id: object, document_ids: object, *, poll_interval: float = 10.0, dry_run: bool = False
+    ) -> None:
+        self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
+        #: What finds the documents.
+        self.choice = document_ids if isinstance(document_ids, Choice) else Choice.of(document_ids)
+        self._waits = Waits(longest=inputs.number(poll_interval, "poll_interval"))
+        self._dry_run = inputs.flag(dry_run, "dry_run")
+        self._ledger = DeleteLedger(self.choice.ids or ())
+        # A call that removes takes away the lock that it would leave on its first document; none must add twice.
+        self._sender = Sender(self.dataset_id, _BATCH, lambda action: not action.adds)
+        self._failures = 0
+        self._given_up = 0
+        self._failed_with: str | None = None
+
+    def report(self) -> DeleteReport:
+        """Return what has become of each document so far; at any moment, whole and consistent."""
+        ledger = self._ledger
+        return DeleteReport.build(self.dataset_id, ledger.all_outcomes(), ledger.errors(), dry_run=self._dry_run)
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The name of each document that was seen, by id."""
+        return self._ledger.names
+
+    def flow(self, deadline: Deadline, retries: Retries) -> Flow[DeleteReport]:
+        """Carry it out.
+
+        :param deadline: Until when to wait for what is busy.
+        :param retries: How often to try again where Dify fails.
+        :return: The report. Every id that was asked for is in exactly one of its lists.
+        :raises DifyGuardError: The documents are more than the guard of the choice allows; nothing was changed.
+        :raises DifyDocumentDeleteError: Documents are still there.
+        :raises DifyError: Dify could not be asked; the report so far is its ``report``.
+        """
+        progress = Progress(deadline)
+        try:
+            yield from self._look_first(progress)
+            if not self._dry_run and self._ledger.open:
+                yield from self._carry_out(deadline, retries, progress)
+                yield from self._prove()
+                yield from self._put_back(progress)
+        except DifyError as error:
+            yield from self._put_back(progress)
+            error.report = self.report()
+            raise
+        report = self.report()
+        report.raise_for_outcomes()
+        return report
+
+    def _look_first(self, progress: Progress) -> Flow[None]:
+        chosen = yield from self.choice.flow(self.dataset_id, progress)
+        if self.choice.ids is None:
+            self._ledger = DeleteLedger(chosen.ids)
+        self.choice.guard.check(len(chosen.ids), chosen.total)
+        if not chosen.ids:
+            yield Note("There is nothing to delete; nothing was changed.")
+            return
+        yield from self._read(chosen.ids)
+        yield Note(self._ledger.plan())
+        if self._dry_run:
+            yield Note(f"This is a dry run: nothing was changed. {self._preview()}")
+
+    def _preview(self) -> str:
+        would = self._ledger.open
+        names = ", ".join(f"'{self._ledger.documents[document_id].name}'" for document_id in would[:3])
+        more = f" and {len(would) - 3:,} more" if len(would) > 3 else ""
+        return f"It would delete {names}{more}." if would else "There is nothing to delete."
+
+    def _carry_out(self, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[None]:
+        while self._ledger.open:
+            error = yield from self._push_on(progress)
+            if error:
+                yield from self._bear(error, deadline, retries)
+            elif self._ledger.open:
+                if deadline.passed:
+                    for document_id in self._ledger.open:
+                        self._ledger.settle(document_id, DeleteOutcome.BUSY)
+                    return
+                reason = progress.reason(self._ledger.awaits())
+                yield Pause(min(self._waits.next(), deadline.remaining), reason)
+
+    def _push_on(self, progress: Progress) -> Flow[DifyError | None]:
+        """Do what can be done now; return a failure that is worth another try."""
+        self._failed_with = None
+        off = yield from self._apply(Action.DISABLE, self._ledger.to_switch_off, progress)
+        if off.error:
+            return off.error
+        # Meanwhile the worker takes out of its index what was switched off; until then that is locked.
+        if error := (yield from self._delete_all(self._ledger.deletable, progress)):
+            return error
+        fresh = set(off.taken)
+        ready = [document_id for document_id in self._ledger.to_un_archive if document_id not in fresh]
+        for start in range(0, len(ready), _UN_ARCHIVED_AT_ONCE):
+            part = ready[start : start + _UN_ARCHIVED_AT_ONCE]
+            result = yield from self._apply(Action.UN_ARCHIVE, part, progress)
+            error = result.error or (yield from self._delete_all(result.taken, progress))
+            if error or not result.taken:
+                return error
+        return None
+
+    def _apply(self, action: Action, ids: Sequence[str], progress: Progress) -> Flow[Pass]:
+        result = Pass()
+        try:
+            yield from self._sender.send(action, ids, self._ledger.names if ids else {}, result, progress)
+        finally:
+            self._ledger.applied(action, result.taken, result.unsure, result.busy)
+        if result.taken:
+            self._went_well()
+        return result
+
+    def _delete_all(self, ids: Iterable[str], progress: Progress) -> Flow[DifyError | None]:
+        for document_id in ids:
+            try:
+                yield from self._delete(document_id)
+            except DifyError as error:
+                if not error.retryable:
+                    raise
+                self._failed_with = document_id
+                return error
+            yield from progress.note(lambda: f"{len(self._ledger.outcomes)} of {len(self._ledger.ids)} are gone.")
+        return None
+
+    def _delete(self, document_id: str) -> Flow[None]:
+        self._ledger.asking(document_id)
+        try:
+            yield from api.delete_document(self.dataset_id, document_id)
+        except DifyError as error:
+            if not may_be_carried_out(error):
+                self._ledger.not_asked(document_id)
+            if not self._is_about(document_id, error):
+                raise
+        else:
+            self._ledger.settle(document_id, DeleteOutcome.DELETED)
+        self._went_well()
+
+    def _is_about(self, document_id: str, error: DifyError) -> bool:
+        """Write down a refusal that is about this document alone; others may still be deleted."""
+        if isinstance(error, DifyNotFoundError) and api.document_is_missing(error):
+            self._ledger.not_there(document_id)
+        elif error.code == "archived_document_immutable":
+            self._ledger.archived_meanwhile(document_id)
+        elif type(error) is DifyRequestError:  # and none of its kinds, which would be about all
+            self._ledger.settle(document_id, DeleteOutcome.FAILED, error.message)
+        else:
+            return False
+        return True
+
+    def _bear(self, error: DifyError, deadline: Deadline, retries: Retries) -> Flow[None]:
+        """After a failure, wait, and look what has become of the documents before anything is sent again."""
+        self._failures += 1
+        try:
+            wait = retries.wait_after(self._failures, error, deadline)
+        except DifyError:
+            yield from self._read(self._ledger.open)  # so that the report is exact
+            self._give_up(error)
+            return
+        yield Pause(wait, f"{error.message} Looking at the documents before trying again.")
+        yield from self._read(self._ledger.open)
+
+    def _give_up(self, error: DifyError) -> None:
+        """Leave out a document with which Dify fails each time; raise where that is not what it is."""
+        document_id = self._failed_with
+        if document_id is None or not isinstance(error, DifyServerError):
+            raise error
+        self._failures = 0
+        if document_id in self._ledger.outcomes:
+            return
+        self._given_up += 1
+        self._ledger.settle(document_id, DeleteOutcome.FAILED, error.message)
+        if self._given_up >= _MOST_GIVEN_UP:
+            raise error
+
+    def _went_well(self) -> None:
+        self._failures = self._given_up = 0
+        self._waits.restart()
+
+    def _prove(self) -> Flow[None]:
+        for document_id in (yield from still_there(self.dataset_id, self._ledger.gone)):
+            deleted = self._ledger.outcomes[document_id] is DeleteOutcome.DELETED
+            self._ledger.settle(document_id, DeleteOutcome.FAILED, _STILL_THERE if deleted else _THERE_AFTER_ALL)
+
+    def _put_back(self, progress: Progress) -> Flow[None]:
+        """Archive again what was un-archived and could not be deleted; where that fails, the report says so."""
+        ids = self._ledger.to_put_back
+        if not ids:
+            return
+        with suppress(DifyError):
+            yield Note(f"Archiving {len(ids)} documents again, which were un-archived and are not deleted.")
+            yield from self._apply(Action.ARCHIVE, ids, progress)
+
+    def _read(self, ids: Iterable[str]) -> Flow[None]:
+        asked = list(ids)
+        if asked:
+            self._ledger.seen(asked, (yield from read_documents(self.dataset_id, asked)))

@@ -1,0 +1,1 @@
+"""Waiting until documents are indexed or available."""

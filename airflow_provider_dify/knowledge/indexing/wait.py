@@ -1,0 +1,373 @@
+"""How the indexing of documents is awaited, and when waiting on makes no sense.
+
+Dify answers a creation at once and indexes later, in a worker. It never says that this will not happen any more: the
+documents of a worker that was killed stay as they are for ever. So a wait also ends where nothing moves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from airflow_provider_dify.exceptions import (
+    DifyIndexingError,
+    DifyIndexingStalled,
+    DifyIndexingTimeout,
+    DifyInputError,
+    DifyNotFoundError,
+)
+from airflow_provider_dify.knowledge import api, inputs
+from airflow_provider_dify.knowledge.documents import IndexingState
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.reading import read_documents
+from airflow_provider_dify.knowledge.status.proof import ProvenBy, SearchProof
+from airflow_provider_dify.knowledge.status.repair import why_lost
+from airflow_provider_dify.knowledge.text.hints import why
+from airflow_provider_dify.knowledge.text.packing import pack_ids, unpack_ids
+
+#: Seconds without any movement after which a wait fails unless told otherwise.
+STALL_TIMEOUT = 1800.0
+#: So many documents that a list shows as splitting are read by themselves, as the list does not count segments. Dify
+#: splits only a few at a time.
+_MOST_CLOSE_LOOKS = 20
+#: So many documents an error names.
+_MOST_NAMED = 3
+#: So much of Dify's text about a document an error quotes.
+_LONGEST_QUOTE = 300
+
+
+@dataclass(frozen=True)
+class IndexingReport:
+    """Documents that are indexed.
+
+    :param dataset_id: The knowledge base.
+    :param document_ids: The documents: in the order they were asked for, or in which Dify listed the batch.
+    :param segments: How many segments they have; ``None`` where Dify did not tell for all.
+    """
+
+    dataset_id: str
+    document_ids: tuple[str, ...]
+    segments: int | None
+
+
+class IndexingWait:
+    """A wait until all documents of a batch, or of a list, are indexed.
+
+    All that it knows is in here and not in a generator, so that a sensor can look, let go, and look again.
+
+    :param dataset_id: UUID of the knowledge base.
+    :param batch: The batch that Dify answered a creation with: a text of 20 digits.
+    :param document_ids: Instead of it, UUIDs of documents: a list, one id, or a string that holds a list.
+    :param stall_timeout: Seconds without any movement after which it fails; ``None``: never.
+    :param prove_by: What proves, when all are indexed, that search returns those that are in use: ``search``, or only
+        their ``segments``; ``None``: nothing is proven.
+    :raises DifyInputError: Something of this makes no sense.
+    """
+
+    def __init__(
+        self,
+        dataset_id: object,
+        *,
+        batch: object = None,
+        document_ids: object = None,
+        stall_timeout: float | None = STALL_TIMEOUT,
+        prove_by: object = None,
+    ) -> None:
+        require_one(batch, document_ids)
+        self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
+        self.batch = None if batch is None else _batch(batch)
+        self._asked = () if document_ids is None else inputs.canonical_ids(document_ids)
+        self._stall_timeout = None if stall_timeout is None else inputs.number(stall_timeout, "stall_timeout")
+        self._prove_by = None if prove_by is None else inputs.choice(prove_by, ProvenBy, "prove_by")
+        self._states: dict[str, IndexingState] = {}
+        #: When something moved last, in seconds since the wait began.
+        self._moved = 0.0
+        self._server_time = 0.0
+        self._progress: Progress | None = None
+
+    def __str__(self) -> str:
+        what = f"batch {self.batch}" if self.batch else f"{len(self._asked)} documents"
+        return f"{what} of Dify dataset {self.dataset_id}"
+
+    @property
+    def document_ids(self) -> tuple[str, ...]:
+        """The documents that are known to be awaited, in order."""
+        return self._asked or tuple(self._states)
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return it and what was seen so far as plain JSON, of few bytes for each document, to go on elsewhere.
+
+        It goes with the time at which the wait began, by a clock that both processes have.
+        """
+        seen = [(s.status, s.completed_segments, s.total_segments) for s in self._states.values()]
+        kinds = {kind: number for number, kind in enumerate(dict.fromkeys(seen))}
+        return {
+            "dataset_id": self.dataset_id,
+            "batch": self.batch,
+            "ids": pack_ids(self.document_ids),
+            "seen": [kinds[kind] for kind in seen],
+            "kinds": [list(kind) for kind in kinds],
+            "moved": self._moved,
+            "stall_timeout": self._stall_timeout,
+            "prove_by": self._prove_by and self._prove_by.value,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> IndexingWait:
+        """Return what :meth:`to_json` was made of, so that it can tell whether anything has moved since."""
+        ids, batch = unpack_ids(data["ids"]), data["batch"]
+        asked = None if batch else list(ids)
+        wait = cls(
+            data["dataset_id"],
+            batch=batch,
+            document_ids=asked,
+            stall_timeout=data["stall_timeout"],
+            prove_by=data["prove_by"],
+        )
+        wait._moved = data["moved"]
+        wait._states = {i: _state_from(i, *data["kinds"][kind]) for i, kind in zip(ids, data["seen"], strict=False)}
+        return wait
+
+    def flow(self, deadline: Deadline, *, poll_interval: float) -> Flow[IndexingReport]:
+        """Wait until all documents are indexed.
+
+        :param deadline: Until when.
+        :param poll_interval: Seconds between two looks; the first looks come sooner.
+        :raises DifyIndexingTimeout: The deadline passed.
+        :raises DifyError: see :meth:`look`.
+        """
+        waits = Waits(longest=inputs.number(poll_interval, "poll_interval"))
+        while True:
+            report = yield from self.look(deadline)
+            if report:
+                return report
+            if deadline.passed:
+                raise self.timed_out(deadline)
+            yield Pause(min(waits.next(), deadline.remaining), "")
+
+    def look(self, deadline: Deadline) -> Flow[IndexingReport | None]:
+        """Look once how far the documents are.
+
+        :param deadline: Tells how long the wait has lasted.
+        :return: The report; ``None`` where not all are indexed yet.
+        :raises DifyIndexingError: A document failed, is paused, or is gone.
+        :raises DifyIndexingStalled: Nothing has moved for too long.
+        :raises DifyError: Dify could not be asked.
+        """
+        seen = yield from self._read_batch() if self.batch else self._read_asked()
+        if any(state.differs(self._states[i]) for i, state in seen.items() if i in self._states):
+            self._moved = deadline.elapsed
+        self._states.update(seen)
+        yield from self._check_broken_off()
+        if not self._open() and (yield from self._is_in_search(deadline)):
+            return self._report()
+        yield from self._check_stalled(deadline)
+        yield from self._say(deadline)
+        return None
+
+    def _is_in_search(self, deadline: Deadline) -> Flow[bool]:
+        """Whether search returns the documents that are in use, now that all of them are indexed.
+
+        :raises DifyIndexingError: It never will, or the worker has lost them.
+        """
+        if self._prove_by is None:
+            return True
+        documents = yield from read_documents(self.dataset_id, self.document_ids)
+        self._refuse_gone([i for i in self.document_ids if i not in documents])
+        self._states.update({i: IndexingState.of(document) for i, document in documents.items()})
+        if self._open():  # somebody has changed one meanwhile
+            yield from self._check_broken_off()
+            return False
+        dataset = yield from api.get_dataset(self.dataset_id)
+        proof = SearchProof(self.dataset_id, dataset, self._prove_by)
+        awaited = [i for i, document in documents.items() if document.belongs_in_search]
+        look = yield from proof.look(awaited, documents, thorough=True, progress=Progress(deadline))
+        self._refuse_gone(look.gone)
+        if bad := {**look.empty, **dict.fromkeys(look.lost, why_lost(proof))}:
+            reasons = "; ".join(sorted(set(bad.values())))
+            raise DifyIndexingError(
+                f"Indexing of {self} has completed, and search does not return {len(bad)} of its documents: "
+                f"{_some(self._states[i] for i in bad)}. {reasons}",
+                bad,
+            )
+        return not look.behind
+
+    def timed_out(self, deadline: Deadline) -> DifyIndexingTimeout:
+        """Return the error that says what had not completed in time."""
+        return DifyIndexingTimeout(
+            f"Indexing of {self} had not completed after {deadline.elapsed:.0f} s: {self._progress_text()}. "
+            f"Not completed: {_some(self._open(), _status)}. Raise the timeout, or see what keeps Dify's worker busy.",
+            {state.id: state.status for state in self._open()},
+        )
+
+    def _read_batch(self) -> Flow[dict[str, IndexingState]]:
+        found: dict[str, IndexingState] = {}
+        try:
+            states, self._server_time = yield from api.batch_indexing(self.dataset_id, self.batch or "")
+            found = {state.id: state for state in states}
+        except DifyNotFoundError as error:
+            if not api.document_is_missing(error):
+                raise
+        if not found and not self._states:
+            raise DifyIndexingError(
+                f"Dify knows no document of batch {self.batch} in dataset {self.dataset_id}. Either there never was "
+                "one, or its documents were deleted or updated since: an update may give them another batch. Check "
+                "both ids, or wait for the documents by their ids instead (document_ids)."
+            )
+        # An update gives a document another batch, a deletion leaves it without one.
+        found.update((yield from self._read_by_id([i for i in self._states if i not in found])))
+        return found
+
+    def _read_asked(self) -> Flow[dict[str, IndexingState]]:
+        seen = self._states
+        return (yield from self._read_by_id([i for i in self._asked if i not in seen or not seen[i].completed]))
+
+    def _read_by_id(self, ids: list[str]) -> Flow[dict[str, IndexingState]]:
+        documents = yield from read_documents(self.dataset_id, ids)
+        self._refuse_gone([i for i in ids if i not in documents])
+        states = {i: IndexingState.of(documents[i]) for i in ids}
+        growing = [i for i, state in states.items() if state.status == "splitting" and state.total_segments is None]
+        for document_id in growing[:_MOST_CLOSE_LOOKS]:
+            states[document_id], _ = yield from self._read_closely(document_id)
+        return states
+
+    def _read_closely(self, document_id: str) -> Flow[tuple[IndexingState, float]]:
+        try:
+            return (yield from api.document_indexing(self.dataset_id, document_id))
+        except DifyNotFoundError as error:
+            if api.document_is_missing(error):
+                self._refuse_gone([document_id])
+            raise
+
+    def _refuse_gone(self, ids: list[str]) -> None:
+        if not ids:
+            return
+        known = [self._states.get(i, IndexingState(i, "unknown")) for i in ids]
+        raise DifyIndexingError(
+            f"Cannot wait for {self}: {len(ids)} of its documents are not in this knowledge base: "
+            f"{_some(known)}. They were deleted, or the ids are wrong.",
+            dict.fromkeys(ids, "not in this knowledge base"),
+        )
+
+    def _check_broken_off(self) -> Flow[None]:
+        """Fail where a document does not go on by itself."""
+        # The state of a batch holds no names. Asking also shows what somebody has set going again meanwhile.
+        unnamed = [state.id for state in self._states.values() if state.broken_off and state.name is None]
+        for document_id, state in (yield from self._read_by_id(unnamed)).items():
+            # A document that was paused while it waited does not show that by itself.
+            still_paused = self._states[document_id].status == "paused" and not state.completed
+            self._states[document_id] = replace(state, status="paused") if still_paused else state
+        broken = [state for state in self._states.values() if state.broken_off]
+        if broken:
+            raise DifyIndexingError(
+                f"Indexing of {self} does not go on: {len(broken)} documents failed or are paused: "
+                f"{_some(broken, _what_is_wrong)}. Resume in Dify what is paused; mend and update, or delete and "
+                "create anew, what failed.",
+                {state.id: _what_is_wrong(state) for state in broken},
+            )
+
+    def _check_stalled(self, deadline: Deadline) -> Flow[None]:
+        """Fail where nothing has moved for too long, by what was seen and by the times that Dify gives."""
+        limit = self._stall_timeout
+        if limit is None or deadline.elapsed - self._moved <= limit:
+            return
+        age = yield from self._age_of_last_step(limit)
+        if age <= limit:
+            self._moved = deadline.elapsed - max(0.0, age)
+            return
+        raise DifyIndexingStalled(
+            f"Indexing of {self} stands still: no document has moved a step or a segment for more than {limit:.0f} s. "
+            f"{self._progress_text()}; not completed: {_some(self._open(), _status)}. Dify's worker is down, has much "
+            "else to do, or was killed: then its documents stay as they are for ever, and have to be deleted and "
+            "created anew. Where the queue is just long, raise stall_timeout.",
+            {state.id: state.status for state in self._open()},
+        )
+
+    def _age_of_last_step(self, enough: float) -> Flow[float]:
+        """Return the seconds since the last step by Dify's clock, or of one that is as recent as is enough."""
+        states = self._states.values()
+        known = [self._server_time - state.step_at for state in states if state.step_at is not None]
+        youngest = min(known, default=float("inf"))
+        # Those that are or were at work first: the others have less to tell.
+        for state in sorted((state for state in states if state.step_at is None), key=lambda s: s.status == "waiting"):
+            if youngest <= enough:
+                break
+            seen, now = yield from self._read_closely(state.id)
+            youngest = min(youngest, now - (seen.step_at or 0))
+        return youngest
+
+    def _open(self) -> list[IndexingState]:
+        return [state for state in self._states.values() if not state.completed]
+
+    def _report(self) -> IndexingReport:
+        return IndexingReport(self.dataset_id, self.document_ids, self._sum(lambda state: state.total_segments))
+
+    def _say(self, deadline: Deadline) -> Flow[None]:
+        if self._progress is None:
+            self._progress = Progress(deadline)
+        text = self._progress.reason(f"{self._progress_text()}.")
+        if text:
+            yield Note(text)
+
+    def _progress_text(self) -> str:
+        left = Counter(state.status for state in self._open())
+        states = ", ".join(f"{count} {status}" for status, count in left.most_common())
+        text = f"{len(self._states) - left.total()} of {len(self._states)} documents completed"
+        text = f"{text} ({states})" if states else text
+        done, total = self._sum(lambda state: state.completed_segments), self._sum(lambda state: state.total_segments)
+        return text if done is None or total is None else f"{text}, {done} of {total} segments"
+
+    def _sum(self, count: Callable[[IndexingState], int | None]) -> int | None:
+        counts = [count(state) for state in self._states.values()]
+        known = [number for number in counts if number is not None]
+        return sum(known) if len(known) == len(counts) else None
+
+
+def require_one(batch: object, document_ids: object) -> None:
+    """Check that it is said, and only once, what to wait for.
+
+    :raises DifyInputError: It is not.
+    """
+    if (batch is None) == (document_ids is None):
+        raise DifyInputError(
+            "Give exactly one of batch and document_ids, not "
+            f"batch={inputs.show(batch)} and document_ids={inputs.show(document_ids)}."
+        )
+
+
+def _batch(value: object) -> str:
+    given = inputs.as_text(value)
+    text = given.strip() if isinstance(given, str) else ""
+    if not re.fullmatch(r"[0-9]+", text):
+        raise DifyInputError(
+            f"batch is not the name of a batch: {inputs.show(value)}.{why(value)} It is the text of 20 digits that "
+            "Dify answers the creation of documents with. For the id of a document, use document_ids."
+        )
+    return text
+
+
+def _state_from(document_id: str, status: str, completed: int | None, total: int | None) -> IndexingState:
+    return IndexingState(document_id, status, completed_segments=completed, total_segments=total)
+
+
+def _status(state: IndexingState) -> str:
+    return state.status
+
+
+def _what_is_wrong(state: IndexingState) -> str:
+    text = " ".join((state.error or "").split())
+    quoted = text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
+    return f'{state.status}, "{quoted}"' if quoted else state.status
+
+
+def _some(states: Iterable[IndexingState], what: Callable[[IndexingState], str] | None = None) -> str:
+    chosen = list(states)
+    shown = [
+        state.id + (f" '{state.name}'" if state.name else "") + (f" ({what(state)})" if what else "")
+        for state in chosen[:_MOST_NAMED]
+    ]
+    more = f" and {len(chosen) - _MOST_NAMED} more" if len(chosen) > _MOST_NAMED else ""
+    return ", ".join(shown) + more

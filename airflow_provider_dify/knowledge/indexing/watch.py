@@ -1,0 +1,103 @@
+"""Following the indexing of many documents, each of which may end in its own way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from airflow_provider_dify.knowledge.documents import Document
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause
+from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
+from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.reading import read_documents
+
+#: Why a document is given up at the deadline.
+NOT_IN_TIME = "Its indexing had not completed by the deadline."
+
+
+class Watch:
+    """Documents that are being indexed, and how those ended that are no longer.
+
+    :param dataset_id: The knowledge base.
+    :param poll_interval: Seconds between two looks; the first looks come sooner.
+    :param stall_timeout: Seconds in which none of them moves a step, after which all are given up; ``None``: never.
+    """
+
+    def __init__(self, dataset_id: str, *, poll_interval: float, stall_timeout: float | None) -> None:
+        self.dataset_id = dataset_id
+        #: The documents that are not through, in the order in which they were added.
+        self.active: dict[str, str] = {}
+        #: Why documents did not get through, by id.
+        self.ended: dict[str, tuple[IngestOutcome, str]] = {}
+        #: The documents that got through, as they were then.
+        self.through: dict[str, Document] = {}
+        self._waits = Waits(longest=poll_interval)
+        self._stall_timeout = stall_timeout
+        self._moved = 0.0
+
+    def add(self, ids: Iterable[str], deadline: Deadline) -> None:
+        """Follow more documents."""
+        self.active.update(dict.fromkeys(ids, "waiting"))
+        self._moved = deadline.elapsed
+
+    def until_below(self, number: int, deadline: Deadline, progress: Progress) -> Flow[None]:
+        """Wait until fewer documents than that are being indexed, or until waiting makes no more sense.
+
+        :return: At the deadline, or where nothing has moved for too long, with documents that are still active.
+        """
+        while len(self.active) >= number:
+            yield from self.look(deadline)
+            if len(self.active) < number or deadline.passed:
+                return
+            if self._stands_still(deadline):
+                self._give_up(stalled(deadline.elapsed - self._moved))
+                return
+            yield Pause(min(self._waits.next(), deadline.remaining), progress.reason(self._awaits()))
+
+    def look(self, deadline: Deadline) -> Flow[None]:
+        """Look once how far they are."""
+        found = yield from read_documents(self.dataset_id, self.active)
+        moved = False
+        for document_id, before in [*self.active.items()]:
+            document = found.get(document_id)
+            moved = moved or document is None or document.indexing_status != before
+            self._sort(document_id, document)
+        if moved:
+            self._moved = deadline.elapsed
+            self._waits.restart()
+
+    def time_is_up(self, why: str = NOT_IN_TIME) -> None:
+        """Give an end to all that has none."""
+        self._give_up(why)
+
+    def _sort(self, document_id: str, document: Document | None) -> None:
+        if document is None:
+            self._end(document_id, IngestOutcome.FAILED, "It was deleted while it was being indexed.")
+        elif document.failed:
+            self._end(document_id, IngestOutcome.FAILED, document.error or "Its indexing failed.")
+        elif document.indexed:
+            del self.active[document_id]
+            self.through[document_id] = document
+        elif document.paused:
+            self._end(document_id, IngestOutcome.FAILED, "Its indexing is paused: continue it in Dify.")
+        else:
+            self.active[document_id] = document.indexing_status
+
+    def _awaits(self) -> str:
+        indexed = f", {len(self.through)} indexed" if self.through else ""
+        return f"Waiting: {len(self.active)} being indexed{indexed}."
+
+    def _stands_still(self, deadline: Deadline) -> bool:
+        return self._stall_timeout is not None and deadline.elapsed - self._moved >= self._stall_timeout
+
+    def _give_up(self, why: str) -> None:
+        for document_id, status in [*self.active.items()]:
+            self._end(document_id, IngestOutcome.NOT_INDEXED, f"{why} It is still {status}.")
+
+    def _end(self, document_id: str, outcome: IngestOutcome, why: str) -> None:
+        del self.active[document_id]
+        self.ended[document_id] = outcome, why
+
+
+def stalled(seconds: float) -> str:
+    """Say that nothing has moved for so long."""
+    return f"Nothing has moved for {seconds:.0f} s: is Dify's worker down?"

@@ -1,0 +1,1 @@
+"""Contents become documents, each exactly once."""

@@ -1,0 +1,147 @@
+"""The last part of an ingestion, a sync, or a wait for indexing: documents that are indexed arrive in search.
+
+That their indexing has completed does not say so: Dify completes a file in which it finds no text (recording
+1.16.0/26), and loses keywords if it indexes several documents side by side (recording 1.16.0/21).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from airflow_provider_dify.knowledge import api
+from airflow_provider_dify.knowledge.documents import Action, Document
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause
+from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
+from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.reading import read_documents
+from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.status.proof import Look, ProvenBy, SearchProof
+from airflow_provider_dify.knowledge.status.repair import HALFWAY, Repair, why_lost
+
+_GONE = "It was deleted meanwhile."
+_OUT_OF_USE = "It was archived or disabled meanwhile."
+_INDEXED_AGAIN = "It is being indexed again: somebody else changed it meanwhile."
+_BEHIND = "Dify has indexed it, and its worker has not brought it into search by the deadline."
+
+
+class Arrival:
+    """Documents that are indexed, on their way into search.
+
+    All that it knows is in here and not in the generator, so that it is right at any moment.
+
+    :param dataset_id: The knowledge base.
+    :param by: What proves that documents have entered search.
+    :param poll_interval: Seconds between two looks; the first looks come sooner.
+    """
+
+    def __init__(self, dataset_id: str, by: ProvenBy, *, poll_interval: float) -> None:
+        self._dataset_id = dataset_id
+        self._by = by
+        self._waits = Waits(longest=poll_interval)
+        self._bad: dict[str, tuple[IngestOutcome, str]] = {}
+        self._repair: Repair | None = None
+        self._documents: dict[str, Document] = {}
+
+    @property
+    def ended(self) -> dict[str, tuple[IngestOutcome, str]]:
+        """Why documents are not as they should be, by id."""
+        halfway = self._repair.halfway if self._repair else {}
+        return {**self._bad, **dict.fromkeys(halfway, (IngestOutcome.LAGGING, HALFWAY.format(Action.ENABLE.value)))}
+
+    @property
+    def repaired(self) -> int:
+        """How many documents search had lost, and returns again."""
+        return len(self._repair.repaired) if self._repair else 0
+
+    def flow(
+        self,
+        brought: Sequence[str],
+        deadline: Deadline,
+        retries: Retries,
+        progress: Progress,
+        *,
+        kept: Sequence[str] = (),
+        in_use: Collection[str] = (),
+        repairs: bool = True,
+    ) -> Flow[None]:
+        """Prove that search returns documents, and repair what it has lost.
+
+        :param brought: Documents to be proven in any case.
+        :param kept: Documents that were there before. In a large knowledge base, only their flags are read.
+        :param in_use: Which of them must be enabled and not archived. Others that are not so need not be in search.
+        :param repairs: Whether this run has brought in ``brought``, so that it may repair them.
+        """
+        if not brought and not kept:
+            return
+        proof = SearchProof(self._dataset_id, (yield from api.get_dataset(self._dataset_id)), self._by)
+        self._repair = Repair(self._dataset_id, Action.ENABLE, proof)
+        everything = [*brought, *kept]
+        awaited = yield from self._in_search(everything, in_use)
+        known = set(kept)
+        if not (yield from proof.is_cheap([i for i in awaited if i in known])):
+            awaited = [i for i in awaited if i not in known]
+        proven = list(awaited)
+        if (yield from self._prove(awaited, proof, brought if repairs else (), in_use, deadline, retries, progress)):
+            # That took its time: the first of them may have been changed, or lost, by now.
+            yield from self._in_search(everything, in_use)
+            look = yield from self._look([i for i in proven if i not in self._bad], proof, True, progress)
+            self._lagging((*look.lost, *look.behind), why_lost(proof))
+
+    def _prove(
+        self,
+        awaited: list[str],
+        proof: SearchProof,
+        ours: Collection[str],
+        in_use: Collection[str],
+        deadline: Deadline,
+        retries: Retries,
+        progress: Progress,
+    ) -> Flow[bool]:
+        """Ask until search returns all documents, or the time is up; return whether it took more than one look."""
+        waited, mine = False, set(ours)
+        while awaited:
+            look = yield from self._look(awaited, proof, deadline.passed, progress)
+            lost = [i for i in look.lost if i in mine and not deadline.passed]
+            if lost and self._repair:
+                yield from self._repair.flow(lost, deadline, retries)
+                waited = True
+                back = set(self._repair.repaired)
+                self._bad.update({i: (IngestOutcome.LAGGING, why) for i, why in self._repair.failed.items()})
+                lost = [i for i in lost if i in back]
+            self._lagging((i for i in look.lost if i not in lost and i not in self._bad), why_lost(proof))
+            if not look.behind:
+                return waited
+            if deadline.passed:
+                self._lagging(look.behind, _BEHIND)
+                return waited
+            waited = True
+            reason = progress.reason(f"Waiting for search to return {len(look.behind)} documents.")
+            yield Pause(min(self._waits.next(), deadline.remaining), reason)
+            awaited = yield from self._in_search(look.behind, in_use)
+        return waited
+
+    def _look(self, ids: Sequence[str], proof: SearchProof, thorough: bool, progress: Progress) -> Flow[Look]:
+        look = yield from proof.look(ids, self._documents, thorough=thorough, progress=progress)
+        self._bad.update({i: (IngestOutcome.NOT_SEARCHABLE, why) for i, why in look.empty.items()})
+        self._bad.update(dict.fromkeys(look.gone, (IngestOutcome.FAILED, _GONE)))
+        return look
+
+    def _in_search(self, ids: Sequence[str], in_use: Collection[str]) -> Flow[list[str]]:
+        """Read documents; return those that search should return."""
+        found = yield from read_documents(self._dataset_id, ids)
+        must = set(in_use)
+        for document_id in ids:
+            document = found.get(document_id)
+            if document is None:
+                self._bad[document_id] = IngestOutcome.FAILED, _GONE
+            elif document_id in must and not document.belongs_in_search:
+                self._bad[document_id] = IngestOutcome.FAILED, _OUT_OF_USE
+            elif document.failed:
+                self._bad[document_id] = IngestOutcome.FAILED, document.error or "Its indexing failed."
+            elif not document.indexed:
+                self._bad[document_id] = IngestOutcome.NOT_INDEXED, _INDEXED_AGAIN
+        self._documents.update(found)
+        return [i for i in ids if i not in self._bad and found[i].belongs_in_search]
+
+    def _lagging(self, ids: Iterable[str], why: str) -> None:
+        self._bad.update(dict.fromkeys(ids, (IngestOutcome.LAGGING, why)))

@@ -1,0 +1,190 @@
+"""Bringing many contents to Dify: a few at a time, each with its metadata, followed until they are indexed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from airflow_provider_dify.exceptions import DifyMetadataError
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.documents import Document
+from airflow_provider_dify.knowledge.flow import JSON, Flow, Note
+from airflow_provider_dify.knowledge.indexing.watch import Watch
+from airflow_provider_dify.knowledge.ingest.put import Item, Putting
+from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
+from airflow_provider_dify.knowledge.metadata.fields import kinds_of, same
+from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome, MetadataReport
+from airflow_provider_dify.knowledge.metadata.update import set_values
+from airflow_provider_dify.knowledge.progress import Progress
+from airflow_provider_dify.knowledge.reading import read_documents
+
+#: Name of the metadata that tells the content of a document by its SHA-256.
+HASH_FIELD = "content_sha256"
+#: So many documents get their metadata in one go; a run that is killed has to send so many again.
+_MARKED_AT_ONCE = 50
+#: Seconds in which the digest of an old content has to be gone: the others shall not wait for it until the end.
+_PATIENCE = 60.0
+
+
+class Delivery:
+    """Contents on their way to Dify, whose documents are decided upon.
+
+    :param dataset_id: The knowledge base.
+    :param hash_field: Name of the metadata that keeps the digest of a document's content; ``None``: keep none.
+    :param values: Values for the metadata of each document.
+    :param max_active: How many documents may be in indexing at a time before another one is sent.
+    :param poll_interval: Seconds between two looks at the indexing; the first looks come sooner.
+    :param stall_timeout: Seconds in which no document moves, after which the wait is given up; ``None``: never.
+    :raises DifyInputError: Something of this makes no sense.
+    """
+
+    def __init__(
+        self,
+        dataset_id: str,
+        *,
+        hash_field: str | None,
+        values: Mapping[str, JSON] | None,
+        max_active: int,
+        poll_interval: float,
+        stall_timeout: float | None,
+    ) -> None:
+        self._dataset_id = dataset_id
+        self._hash_field = hash_field
+        self._values = dict(values or {})
+        self._max_active = inputs.whole_number(max_active, "max_active")
+        #: The documents that are being indexed.
+        self.watch = Watch(
+            dataset_id,
+            poll_interval=inputs.number(poll_interval, "poll_interval"),
+            stall_timeout=None if stall_timeout is None else inputs.number(stall_timeout, "stall_timeout"),
+        )
+        #: Why documents did not get their metadata, by id.
+        self.errors: dict[str, tuple[IngestOutcome, str]] = {}
+        self._unmarked: dict[str, dict[str, JSON]] = {}
+        #: The documents that have to have their metadata at the end, and how the digest of each begins.
+        self.expected: dict[str, str] = {}
+        #: Whether anything was sent or waited for since the documents were listed.
+        self.acted = False
+
+    def there(self, document: Document, *, mark: bool = True, digest: str | None = None) -> None:
+        """Take up a document that has its content: it may still be in indexing, or lack metadata.
+
+        :param mark: Whether it gets the values that it lacks.
+        :param digest: The digest of its content, if it lacks that.
+        """
+        if not document.indexed:
+            self.watch.active[document.id] = document.indexing_status
+            self.acted = True
+        digests = {self._hash_field: digest} if self._hash_field and digest else {}
+        if mark:
+            self._expect(document.id, digest or document.metadata.get(self._hash_field or ""))
+        if mark and (missing := _lacking({**self._values, **digests}, document)):
+            self._unmarked[document.id] = missing
+
+    def flow(self, items: Sequence[Item], putting: Putting, progress: Progress) -> Flow[None]:
+        """Send contents, and give the documents their metadata; what is still in indexing at the end is in the watch.
+
+        :param items: What to send. One that has no outcome afterwards was not sent: the time was up.
+        """
+        self.acted = self.acted or bool(items)
+        yield from self._withdraw_digests(items, putting)
+        items = [item for item in items if not item.outcome]
+        for number, item in enumerate(items):
+            yield from self.watch.until_below(self._max_active, putting.deadline, progress)
+            if putting.deadline.passed:
+                break
+            yield from putting.put(item)
+            if item.outcome and item.outcome.good and item.document_id:
+                self.watch.add([item.document_id], putting.deadline)
+                self._to_mark(item, item.document_id)
+            if len(self._unmarked) >= _MARKED_AT_ONCE:
+                yield from self.mark(putting)
+            yield from progress.note(lambda sent=number + 1: f"{sent} of {len(items)} contents are with Dify.")  # type: ignore[misc]
+        yield from self.mark(putting)
+
+    def mark(self, putting: Putting) -> Flow[None]:
+        """Give documents the metadata that they lack."""
+        values, self._unmarked = self._unmarked, {}
+        if not values:
+            return
+        self.acted = True
+        try:
+            yield from set_values(self._dataset_id, values, deadline=putting.deadline, retries=putting.retries)
+        except DifyMetadataError as error:
+            if not self._values:  # what is lost is the digest: the content is sent again next time
+                yield Note(f"The digests of contents could not be kept: {error.message}")
+                for document_id in values:
+                    self.expected.pop(document_id, None)
+                return
+            self.errors.update(_failures(error, values))
+
+    def prove(self) -> Flow[None]:
+        """At the end, check that documents have the metadata that they were given; what is wrong is an error.
+
+        A digest that differs tells that somebody has replaced the content, too.
+        """
+        ids = [i for i in self.expected if i not in self.errors and i not in self.watch.ended]
+        found = yield from read_documents(self._dataset_id, ids, with_metadata=True)
+        for document_id in ids:
+            if document_id not in found:
+                self.errors[document_id] = IngestOutcome.FAILED, "It was deleted meanwhile."
+            elif names := self._wrong(found[document_id]):
+                shown = ", ".join(map(inputs.show, names))
+                why = f"Read back at the end, its metadata is not as it was set: somebody changed {shown} meanwhile."
+                self.errors[document_id] = IngestOutcome.FAILED, why
+
+    def _wrong(self, document: Document) -> list[str]:
+        """Return the fields in which a document does not have its values."""
+        kinds, present = kinds_of([self._values]), document.metadata
+        wrong = [
+            name
+            for name, wanted in self._values.items()
+            if not same(kinds[name].value if name in kinds else "", wanted, present.get(name))
+        ]
+        digest = str(present.get(self._hash_field or "", ""))
+        return wrong + [self._hash_field or ""] * (not digest.startswith(self.expected[document.id]))
+
+    def _expect(self, document_id: str, digest: JSON) -> None:
+        if self._values or digest:
+            self.expected[document_id] = str(digest or "")
+
+    def _withdraw_digests(self, items: Iterable[Item], putting: Putting) -> Flow[None]:
+        """Take the digest from documents that get another content: a run that breaks off must leave none that lies."""
+        field = self._hash_field
+        if not field:
+            return
+        stale: dict[str, Item] = {}
+        for item in items:
+            document = item.decision.document if item.decision else None
+            if document and document.metadata.get(field) not in (None, item.source.digest()):
+                stale[document.id] = item
+        if not stale:
+            return
+        for document_id in stale:
+            self.expected.pop(document_id, None)
+        values = {document_id: {field: None} for document_id in stale}
+        soon, gone = putting.deadline.within(_PATIENCE), MetadataOutcome.MISSING.value
+        try:
+            # What was deleted meanwhile is made anew.
+            yield from set_values(self._dataset_id, values, deadline=soon, retries=putting.retries, tolerate=[gone])
+        except DifyMetadataError as error:
+            for document_id, (_, why) in _failures(error, stale).items():
+                stale[document_id].end(IngestOutcome.NOT_ATTEMPTED, f"Its old digest could not be taken away. {why}")
+
+    def _to_mark(self, item: Item, document_id: str) -> None:
+        digest = {self._hash_field: item.source.digest()} if self._hash_field else {}
+        self._expect(document_id, next(iter(digest.values()), None))
+        before = item.decision.document if item.decision else None
+        if values := _lacking({**self._values, **digest}, before if before and before.id == document_id else None):
+            self._unmarked[document_id] = values
+
+
+def _lacking(values: Mapping[str, JSON], document: Document | None) -> dict[str, JSON]:
+    """Return the values that a document does not have."""
+    present = document.metadata if document else {}
+    # Dify's list shows every value as a text.
+    return {name: value for name, value in values.items() if str(present.get(name)) != str(value)}
+
+
+def _failures(error: DifyMetadataError, ids: Iterable[str]) -> dict[str, tuple[IngestOutcome, str]]:
+    texts = error.report.errors if isinstance(error.report, MetadataReport) else {}
+    return {i: (IngestOutcome.FAILED, texts[i] if texts else error.message) for i in ids if not texts or i in texts}

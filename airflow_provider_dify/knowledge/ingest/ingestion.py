@@ -1,0 +1,236 @@
+"""How contents become documents of a knowledge base, each once, however often it is tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from airflow_provider_dify.exceptions import DifyError, DifySourceError
+from airflow_provider_dify.knowledge import api, inputs
+from airflow_provider_dify.knowledge.documents import Dataset, Document
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
+from airflow_provider_dify.knowledge.ingest.arrival import Arrival
+from airflow_provider_dify.knowledge.ingest.contents import LONGEST_NAME, DocumentOptions, Source
+from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD, Delivery
+from airflow_provider_dify.knowledge.ingest.namesakes import IfExists, Verb, base_name, decide, keyword_of, stem_of
+from airflow_provider_dify.knowledge.ingest.put import Item, Putting
+from airflow_provider_dify.knowledge.ingest.report import IngestOutcome, IngestReport
+from airflow_provider_dify.knowledge.ingest.target import check_latest_rule, check_replacing, read_target
+from airflow_provider_dify.knowledge.metadata.fields import (
+    BUILT_IN,
+    check_fields,
+    check_name,
+    check_own_values,
+    kinds_of,
+)
+from airflow_provider_dify.knowledge.progress import Progress
+from airflow_provider_dify.knowledge.reading import Pager
+from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.status.proof import ProvenBy
+from airflow_provider_dify.knowledge.text.names import forms
+
+
+class Ingestion:
+    """The ingestion of contents, from the first look to the proof that they are indexed.
+
+    All that it knows is in here and not in the generator, so that :meth:`report` is right at any moment.
+
+    :param dataset_id: UUID of the knowledge base.
+    :param sources: The contents, in order.
+    :param if_exists: What to do where there is a document of the same name: ``update``, ``skip``, ``fail``,
+        ``new_version`` or ``for_release``.
+    :param options: How Dify should treat the documents.
+    :param metadata: Values for the metadata of each document.
+    :param hash_field: Name of the metadata that keeps the digest of a document's content, by which an unchanged one is
+        known; ``None``: keep none.
+    :param max_active: How many documents may be in indexing at a time before another one is sent.
+    :param poll_interval: Seconds between two looks at the indexing; the first looks come sooner.
+    :param stall_timeout: Seconds in which no document moves, after which the wait is given up; ``None``: never.
+    :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
+    :raises DifyInputError: Something of this makes no sense.
+    """
+
+    def __init__(
+        self,
+        dataset_id: object,
+        sources: Sequence[Source],
+        *,
+        if_exists: object = IfExists.UPDATE,
+        options: DocumentOptions | None = None,
+        metadata: object = None,
+        hash_field: object = HASH_FIELD,
+        max_active: int = 20,
+        poll_interval: float = 10.0,
+        stall_timeout: float | None = None,
+        prove_by: object = ProvenBy.SEARCH,
+    ) -> None:
+        self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
+        #: What happens to a document of the same name.
+        self.if_exists = inputs.choice(if_exists, IfExists, "if_exists")
+        self._options = DocumentOptions.checked(options)
+        self._hash_field = None if hash_field is None else check_name(hash_field, "hash_field")
+        reserved = {self._hash_field: "the digests (hash_field)"} if self._hash_field else {}
+        self._metadata = check_own_values(metadata, reserved)
+        self._items = [Item(source) for source in sources]
+        self._delivery = Delivery(
+            self.dataset_id,
+            hash_field=self._hash_field,
+            values=self._metadata,
+            max_active=max_active,
+            poll_interval=poll_interval,
+            stall_timeout=stall_timeout,
+        )
+        #: The documents that are being indexed.
+        self.watch = self._delivery.watch
+        self._prove_by = inputs.choice(prove_by, ProvenBy, "prove_by")
+        pause = inputs.number(poll_interval, "poll_interval")
+        self._arrival = Arrival(self.dataset_id, self._prove_by, poll_interval=pause)
+
+    def report(self) -> IngestReport:
+        """Return what has become of each content so far; at any moment, whole and consistent."""
+        entries = tuple(item.entry() for item in self._items)
+        bad = {**self._delivery.errors, **self._arrival.ended, **self.watch.ended}
+        return IngestReport(self.dataset_id, entries, self._arrival.repaired).with_outcomes(bad)
+
+    def flow(
+        self, deadline: Deadline, retries: Retries, *, wait: bool = True, prove: bool = True
+    ) -> Flow[IngestReport]:
+        """Carry it out.
+
+        :param deadline: Until when to wait for indexing, and for what Dify asks to wait for.
+        :param retries: How often to try again where Dify fails.
+        :param wait: Whether to wait until all documents are indexed.
+        :param prove: Whether to prove that search returns them, if all of them are indexed at the end.
+        :return: The report; see :meth:`IngestReport.raise_for_outcomes`.
+        :raises DifyError: Dify could not be asked; the report so far is its ``report``.
+        """
+        progress = Progress(deadline)
+        try:
+            dataset, options = yield from read_target(self.dataset_id, self._options)
+            yield from self._decide()
+            yield from self._check_target(dataset, options)
+            yield from self._check_fields()
+            self._skip()
+            putting = Putting(dataset, options, retries, deadline)
+            yield from self._delivery.flow(list(self._to_send()), putting, progress)
+            if wait:
+                yield from self.watch.until_below(1, deadline, progress)
+                self.watch.time_is_up()
+            if prove and not self.watch.active:
+                yield from prove_arrival(self.report(), self._arrival, deadline, retries)
+            if self._delivery.acted:
+                yield from self._delivery.prove()
+        except DifyError as error:
+            error.report = self.report()
+            raise
+        return self.report()
+
+    def _decide(self) -> Flow[None]:
+        """Decide what to do with each content, from one look at what is there."""
+        self._drop_doubles()
+        open_items = [item for item in self._items if not item.outcome]
+        namesakes = yield from self._namesakes([item.source.name for item in open_items])
+        for item in open_items:
+            item.namesakes = namesakes.get(item.source.name, [])
+            try:
+                item.decision = decide(item.source, item.namesakes, self.if_exists, self._hash_field)
+            except DifySourceError as error:
+                item.end(IngestOutcome.UNREADABLE, error.message)
+                continue
+            if len(item.decision.name) > LONGEST_NAME:
+                why = f"The document's name would have {len(item.decision.name)} characters; Dify keeps {LONGEST_NAME}."
+                item.end(IngestOutcome.INVALID, why)
+            elif item.decision.verb is Verb.REFUSE:
+                item.end(IngestOutcome.REFUSED, item.decision.why)
+        yield Note(self._plan())
+
+    def _drop_doubles(self) -> None:
+        first: dict[str, Source] = {}
+        for item in self._items:
+            source = item.source
+            if source.problem:
+                item.end(IngestOutcome.INVALID if source.readable else IngestOutcome.UNREADABLE, source.problem)
+            elif first.setdefault(source.name, source) is not source:
+                why = f"It has the same name as {first[source.name].place}, and would replace it."
+                item.end(IngestOutcome.INVALID, why)
+
+    def _namesakes(self, names: Sequence[str]) -> Flow[dict[str, list[Document]]]:
+        """Read the documents that have one of these names, or are versions of one: in the cheaper of two ways."""
+        found: dict[str, list[Document]] = {name: [] for name in names}
+        if not names:
+            return found
+        pager: Pager[Document] = Pager()
+        yield from self._page(pager, None, found)
+        if pager.pages_left <= len(names):
+            while not pager.done:
+                yield from self._page(pager, None, found)
+            return found
+        found = {name: [] for name in names}
+        stems = (form for name in names for form in forms(stem_of(name)))
+        for keyword in dict.fromkeys(keyword_of(stem) for stem in stems):
+            pager = Pager()
+            while not pager.done:
+                yield from self._page(pager, keyword, found)
+        return {name: list({d.id: d for d in documents}.values()) for name, documents in found.items()}
+
+    def _page(self, pager: Pager[Document], keyword: str | None, found: dict[str, list[Document]]) -> Flow[None]:
+        page = yield from api.document_page(self.dataset_id, pager.page, keyword=keyword, limit=pager.limit)
+        for document in pager.take(page):
+            for name in {document.name, base_name(document.name)}:
+                if name in found:
+                    found[name].append(document)
+
+    def _check_fields(self) -> Flow[None]:
+        """See that the metadata goes into the fields that are there, before there are documents that lack it."""
+        kinds = kinds_of([self._metadata, {self._hash_field: ""} if self._hash_field else {}])
+        if any(self._to_send()):
+            yield from check_fields(self.dataset_id, kinds)
+
+    def _check_target(self, dataset: Dataset, options: DocumentOptions) -> Flow[None]:
+        """See that the knowledge base can do what was decided."""
+        replaced = [i.decision.name for i in self._to_send() if i.decision and i.decision.verb is Verb.UPDATE]
+        check_replacing(dataset, replaced, "make a new document beside the old one: if_exists='new_version'.")
+        if any(self._to_send()):
+            yield from check_latest_rule(dataset, options)
+
+    def _skip(self) -> None:
+        for item in self._items:
+            if item.decision and item.decision.verb is Verb.SKIP and item.decision.document:
+                item.skipped(item.decision.document)
+                document = item.decision.document
+                if self.if_exists is not IfExists.SKIP:
+                    self._delivery.there(document)
+                elif self._is_unfinished(item.source, document):
+                    self._delivery.there(document, digest=item.source.digest())
+                else:
+                    self._delivery.there(document, mark=False)
+
+    def _is_unfinished(self, source: Source, document: Document) -> bool:
+        """Whether a document looks like one that a try made that was killed before it gave it its metadata.
+
+        The API made it, it has as many bytes, and not one value: whoever else made it keeps it as it is.
+        """
+        # Of a text, Dify counts the characters.
+        sizes = (source.size, len(source.text)) if source.text is not None else (source.size,)
+        return document.by_api and document.size in sizes and not document.metadata.keys() - BUILT_IN
+
+    def _to_send(self) -> Iterator[Item]:
+        for item in self._items:
+            if not item.outcome and item.decision and item.decision.verb in (Verb.CREATE, Verb.UPDATE):
+                yield item
+
+    def _plan(self) -> str:
+        verbs = [item.decision.verb for item in self._items if item.decision and not item.outcome]
+        outcomes = [item.outcome for item in self._items if item.outcome]
+        parts = [f"{verbs.count(verb)} to {verb.value}" for verb in Verb if verb in verbs]
+        parts += [f"{outcomes.count(outcome)} {outcome.value}" for outcome in IngestOutcome if outcome in outcomes]
+        return f"Of {len(self._items)} contents: {', '.join(parts) or 'nothing to do'}."
+
+
+def prove_arrival(report: IngestReport, arrival: Arrival, deadline: Deadline, retries: Retries) -> Flow[None]:
+    """Prove that search returns the documents of an ingestion that are indexed.
+
+    :param report: What has become of the contents so far.
+    """
+    brought = report.ids(IngestOutcome.CREATED, IngestOutcome.UPDATED)
+    kept = report.ids(IngestOutcome.SKIPPED)
+    yield from arrival.flow(brought, deadline, retries, Progress(deadline), kept=kept, in_use=brought)

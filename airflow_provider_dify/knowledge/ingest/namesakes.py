@@ -1,0 +1,167 @@
+"""What to do with a content whose name is in the knowledge base already.
+
+Dify itself replaces an enabled document of the same name without a word, also an archived one, and makes a second
+document beside a disabled one. So it is decided here, from what is there, before anything is sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import PurePosixPath
+
+from airflow_provider_dify.knowledge.documents import Document
+from airflow_provider_dify.knowledge.ingest.contents import Source
+
+#: So many characters of the digest tell the versions of a document apart.
+_DIGEST_SHOWN = 8
+
+
+class IfExists(str, Enum):
+    """What shall happen where there is a document of the same name."""
+
+    #: Replace the content of the one that is in use, where it differs.
+    UPDATE = "update"
+    #: Leave it as it is.
+    SKIP = "skip"
+    #: Refuse.
+    FAIL = "fail"
+    #: Make another document, whose name tells its content, and leave the old one as it is.
+    NEW_VERSION = "new_version"
+    #: The same, but where that other document is there and out of use, take it as it is: a release brings it back.
+    FOR_RELEASE = "for_release"
+
+    def describe(self) -> str:
+        """Say what happens to a document of the same name, for the log."""
+        return _SAID[self]
+
+
+_SAID = {
+    IfExists.UPDATE: "gets the new content, where it differs",
+    IfExists.SKIP: "is left as it is",
+    IfExists.FAIL: "stands in the way, and the content is refused",
+    IfExists.NEW_VERSION: "stays, and a new version is made beside it",
+    IfExists.FOR_RELEASE: "stays, and a new version is made beside it, unless there is one, in use or not",
+}
+
+
+class Verb(Enum):
+    """What is done with a content."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    SKIP = "skip"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is done with a content, and why.
+
+    :param verb: What.
+    :param name: The name that the document has, or gets.
+    :param document: The document to update, to replace, or to leave as it is.
+    :param old: Ids of other documents that the content stands for, in use or not.
+    :param why: What to tell where it is refused.
+    """
+
+    verb: Verb
+    name: str
+    document: Document | None = None
+    old: tuple[str, ...] = ()
+    why: str = ""
+
+
+def stem_of(name: str) -> str:
+    """Return the part of a name that all versions of a document have in common at their beginning."""
+    return _split(name)[0]
+
+
+def keyword_of(text: str) -> str:
+    r"""Return the part of a text by which Dify lists every name that holds it: its database takes ``\`` for itself."""
+    return max(text.split("\\"), key=len)
+
+
+def base_name(name: str) -> str:
+    """Return the name of which a name is a version, or the name itself."""
+    begin, end = _split(name)
+    return re.sub(rf" \([0-9a-f]{{{_DIGEST_SHOWN}}}\)$", "", begin) + end
+
+
+def decide(source: Source, documents: Sequence[Document], if_exists: IfExists, hash_field: str | None) -> Decision:
+    """Decide what to do with a content.
+
+    :param documents: The documents of its name, and the versions of it (:func:`base_name`), newest first.
+    :param hash_field: Name of the metadata that holds the digest of a document's content.
+    :raises DifySourceError: The content has to be compared, and cannot be read.
+    """
+    namesakes = [document for document in documents if document.name == source.name]
+    if if_exists in (IfExists.NEW_VERSION, IfExists.FOR_RELEASE):
+        return _new_version(source, documents, reuse=if_exists is IfExists.FOR_RELEASE)
+    if not namesakes:
+        return Decision(Verb.CREATE, source.name)
+    ids = _named(namesakes)
+    if if_exists is IfExists.SKIP:
+        shown = next((document for document in namesakes if document.belongs_in_search), namesakes[0])
+        return Decision(Verb.SKIP, source.name, shown)
+    if if_exists is IfExists.FAIL:
+        return Decision(Verb.REFUSE, source.name, why=f"There is a document of this name: {ids}.")
+    return _update(source, namesakes, hash_field)
+
+
+def _update(source: Source, namesakes: list[Document], hash_field: str | None) -> Decision:
+    live = [document for document in namesakes if document.belongs_in_search]
+    name, same = source.name, [document for document in namesakes if _holds(document, source, hash_field)]
+    if len(live) > 1:
+        why = f"{len(live)} documents in use have this name: {_named(live)}. Retire all but one, or use new_version."
+        return Decision(Verb.REFUSE, name, why=why)
+    if live and live[0] in same and not (live[0].failed or live[0].paused):
+        return Decision(Verb.SKIP, name, live[0])
+    if live and not live[0].failed:
+        return Decision(Verb.UPDATE, name, live[0])
+    if hidden := [document for document in namesakes if document.enabled and document.archived]:
+        why = (
+            f"Dify would overwrite the archived document of this name: {_named(hidden)}. un_archive it to update it, "
+            "disable it to keep it beside a new one, or use new_version."
+        )
+        return Decision(Verb.REFUSE, name, why=why)
+    if same and not live:
+        why = f"A document of this name and content is switched off: {_named(same)}. Enable it instead."
+        return Decision(Verb.REFUSE, name, why=why)
+    # Where the one in use has failed, Dify replaces its content as it creates.
+    failed = live[0] if live else None
+    return Decision(Verb.CREATE, name, failed, old=tuple(document.id for document in namesakes))
+
+
+def _new_version(source: Source, documents: Sequence[Document], *, reuse: bool) -> Decision:
+    begin, end = _split(source.name)
+    version = f"{begin} ({source.digest()[:_DIGEST_SHOWN]}){end}"
+    same = [document for document in documents if document.name == version]
+    others = [document for document in documents if document.name != version]
+    old = tuple(document.id for document in others if document.belongs_in_search)
+    if live := [document for document in same if document.belongs_in_search and not document.failed]:
+        return Decision(Verb.SKIP, version, live[0], old)
+    off = [document for document in same if not document.belongs_in_search]
+    if reuse and (ready := [document for document in off if not (document.failed or document.paused)]):
+        return Decision(Verb.SKIP, version, ready[0], old)
+    if off:
+        why = f"This content is there, but out of use: {_named(off)}. un_archive or enable it instead."
+        return Decision(Verb.REFUSE, version, why=why)
+    return Decision(Verb.CREATE, version, old=old)
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Divide a name before its suffix."""
+    suffix = PurePosixPath(name).suffix if "/" not in name else ""  # a text may be called "before/after"
+    return name[: len(name) - len(suffix)], suffix
+
+
+def _holds(document: Document, source: Source, hash_field: str | None) -> bool:
+    stored = document.metadata.get(hash_field) if hash_field else None
+    return stored is not None and stored == source.digest()
+
+
+def _named(documents: Sequence[Document]) -> str:
+    return ", ".join(document.id for document in documents[:3]) + (" and others" if len(documents) > 3 else "")

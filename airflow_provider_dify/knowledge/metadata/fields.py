@@ -1,0 +1,282 @@
+"""The metadata fields of a knowledge base, and which values they take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import TypeAlias
+
+from airflow_provider_dify.exceptions import DifyInputError, DifyRequestError
+from airflow_provider_dify.knowledge import answers
+from airflow_provider_dify.knowledge.api import read_answer
+from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
+from airflow_provider_dify.knowledge.inputs import as_text, is_finite, is_storable, literal, show
+from airflow_provider_dify.knowledge.text.hints import why
+
+#: A value to set; ``None`` takes the present one away.
+Value: TypeAlias = "str | int | float | datetime | None"
+#: A value as it goes to Dify.
+Plain: TypeAlias = "str | int | float | None"
+
+#: Dify fills these itself, where they are switched on, and lets nobody create or set them.
+BUILT_IN = frozenset({"document_name", "uploader", "upload_date", "last_update_date", "source"})
+_LONGEST_NAME = 255
+
+
+class FieldType(str, Enum):
+    """What a field holds, by the names of Dify's API."""
+
+    STRING = "string"
+    NUMBER = "number"
+    TIME = "time"
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataField:
+    """A metadata field of a knowledge base.
+
+    :param id: Its id.
+    :param name: Its name.
+    :param type: ``string``, ``number`` or ``time``.
+    :param count: How many documents have a value in it.
+    """
+
+    id: str
+    name: str
+    type: str
+    count: int = 0
+
+    @classmethod
+    def read(cls, item: dict[str, JSON]) -> MetadataField:
+        """Read one field of an answer."""
+        answers.check(item, _FIELD)
+        return cls(id=item["id"], name=item["name"], type=item["type"], count=item.get("count") or 0)
+
+
+_FIELD: Mapping[str, answers.Kind] = {
+    "id": answers.an_id,
+    "name": answers.a_text,
+    "type": answers.a_text,
+    "count": answers.a_number_or_nothing,
+}
+
+
+def list_fields(dataset_id: str) -> Flow[tuple[MetadataField, ...]]:
+    """Read the metadata fields of a knowledge base, without the built-in ones.
+
+    https://docs.dify.ai/api-reference/metadata/list-metadata-fields
+    """
+    response = yield Request("GET", f"/datasets/{dataset_id}/metadata")
+    return read_answer(response, lambda payload: tuple(map(MetadataField.read, answers.items(payload, "doc_metadata"))))
+
+
+def create_field(dataset_id: str, name: str, kind: FieldType) -> Flow[MetadataField]:
+    """Create a metadata field.
+
+    :raises DifyRequestError: There is one of that name, among other reasons.
+
+    https://docs.dify.ai/api-reference/metadata/create-metadata-field
+    """
+    response = yield Request("POST", f"/datasets/{dataset_id}/metadata", json={"type": kind.value, "name": name})
+    return read_answer(response, MetadataField.read)
+
+
+def delete_field(dataset_id: str, field_id: str) -> Flow[None]:
+    """Delete a metadata field, and its values in all documents. One that is not there is no error.
+
+    https://docs.dify.ai/api-reference/metadata/delete-metadata-field
+    """
+    yield Request("DELETE", f"/datasets/{dataset_id}/metadata/{field_id}")
+
+
+def create_missing(
+    dataset_id: str, kinds: Mapping[str, FieldType], fields: Mapping[str, MetadataField]
+) -> Flow[dict[str, MetadataField]]:
+    """Create the fields that are not there yet; return those that came to be by this.
+
+    :param kinds: The type of each field that is needed, by name.
+    :param fields: The fields that are there, by name.
+    """
+    created: dict[str, MetadataField] = {}
+    for name, kind in kinds.items():
+        if name in fields:
+            continue
+        try:
+            created[name] = yield from create_field(dataset_id, name, kind)
+        except DifyRequestError as error:
+            # Somebody else was faster, or it was us and the answer was lost.
+            if "already exists" not in error.detail.lower():
+                raise
+            found = {field.name: field for field in (yield from list_fields(dataset_id))}
+            if name not in found:
+                raise
+            check_fit(name, kind, found[name])
+            created[name] = found[name]
+    return created
+
+
+def check_name(name: object, parameter: str) -> str:
+    """Return the name of a field.
+
+    :raises DifyInputError: No field of documents can have that name.
+    """
+    given, name = name, as_text(name)
+    if not isinstance(name, str) or not name.strip() or not is_storable(name):
+        raise DifyInputError(
+            f"{parameter} holds something that is no name of a metadata field: {show(given)}.{why(given)}"
+        )
+    if name in BUILT_IN:
+        raise DifyInputError(
+            f"{parameter} names '{name}', which is a built-in field: Dify fills it itself. Choose another name."
+        )
+    if len(name) > _LONGEST_NAME:
+        raise DifyInputError(
+            f"{parameter} holds the name of a metadata field with {len(name)} characters, {show(name)}; "
+            f"Dify takes at most {_LONGEST_NAME}."
+        )
+    return name
+
+
+def check_names(value: object, parameter: str) -> list[str]:
+    """Return the names of fields: a list, one name, or a text that holds a list.
+
+    :raises DifyInputError: No field of documents can have one of them.
+    """
+    found = as_text(literal(value))
+    items = [] if found is None else [found] if isinstance(found, str) else found
+    if not isinstance(items, Iterable) or isinstance(items, (bytes, Mapping)):
+        raise DifyInputError(f"{parameter} must be a list of names of metadata fields, not {show(value)}.")
+    return [check_name(item, parameter) for item in items]
+
+
+def check_values(values: object, parameter: str) -> dict[str, Value]:
+    """Return values by the name of their field.
+
+    :raises DifyInputError: There is none, or one that no field takes.
+    """
+    if not isinstance(values, Mapping) or not values:
+        raise DifyInputError(
+            f"{parameter} must map names of metadata fields to values, not {show(values)}.{why(values)}"
+        )
+    checked: dict[str, Value] = {}
+    for name, value in values.items():
+        checked[check_name(name, parameter)] = value
+        if value is not None:
+            kind_of(value, f"{parameter}[{show(name)}]")
+    return checked
+
+
+def check_own_values(values: object, reserved: Mapping[str, str]) -> dict[str, Value]:
+    """Return the values that a user gave for documents to be made, if any; a template renders them to a text.
+
+    :param reserved: Names of fields that keep something of ours, and what.
+    :raises DifyInputError: They are none, or one of them is for such a field.
+    """
+    if values is None or values in ("", {}):
+        return {}
+    checked = check_values(literal(values), "metadata")
+    for name, what in reserved.items():
+        if name in checked:
+            raise DifyInputError(f"metadata names {show(name)}, which keeps {what}: choose another name.")
+    return checked
+
+
+def check_fields(dataset_id: str, kinds: Mapping[str, FieldType]) -> Flow[None]:
+    """Check that values go into the fields that are there, before there are documents that lack them.
+
+    :raises DifyInputError: They do not.
+    """
+    if kinds:
+        for field in (yield from list_fields(dataset_id)):
+            if field.name in kinds:
+                check_fit(field.name, kinds[field.name], field)
+
+
+def kind_of(value: object, parameter: str) -> FieldType:
+    """Return the type of the field that a value is for.
+
+    :raises DifyInputError: There is none.
+    """
+    if isinstance(value, str) and is_storable(value):
+        return FieldType.STRING
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and is_finite(value):
+        return FieldType.NUMBER
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return FieldType.TIME
+    hint = " Give it a time zone." if isinstance(value, datetime) else ""
+    hint = " Dify has no field for truth values: give 1 or 0, or a text." if isinstance(value, bool) else hint
+    raise DifyInputError(
+        f"{parameter} must be a text, a finite number, or a datetime with its time zone, not {show(value)}.{hint}"
+    )
+
+
+def kinds_of(values: Iterable[Mapping[str, Value]]) -> dict[str, FieldType]:
+    """Return the type that each field needs, by name, for the values of several documents.
+
+    :raises DifyInputError: Values of one field are of different types.
+    """
+    kinds: dict[str, FieldType] = {}
+    for one in values:
+        for name, value in one.items():
+            if value is None:
+                continue
+            kind = kind_of(value, name)
+            if kinds.setdefault(name, kind) is not kind:
+                raise DifyInputError(
+                    f"The values of metadata field {show(name)} are of different types: {kinds[name].value} and "
+                    f"{kind.value}, {show(value)}."
+                )
+    return kinds
+
+
+def check_fit(name: str, kind: FieldType, field: MetadataField) -> None:
+    """Check that values go into a field that is there.
+
+    :raises DifyInputError: They do not. Dify would store them, and no filter would find them.
+    """
+    # Dify keeps a time as seconds since the epoch.
+    if field.type == kind.value or (field.type == FieldType.TIME.value and kind is FieldType.NUMBER):
+        return
+    hint = (
+        " A template renders to text, unless the DAG has render_template_as_native_obj=True."
+        if kind is FieldType.STRING
+        else ""
+    )
+    raise DifyInputError(
+        f"Metadata field {show(name)} holds values of type {field.type}; what was given for it is of type "
+        f"{kind.value}.{hint}"
+    )
+
+
+def plain(value: Value) -> Plain:
+    """Return a value as it goes to Dify: a time in whole seconds since the epoch."""
+    return int(value.timestamp()) if isinstance(value, datetime) else value
+
+
+def same(kind: str, wanted: Value, present: JSON) -> bool:
+    """Whether a document has a value.
+
+    :param kind: The type of its field.
+    :param wanted: The value; ``None``: it shall have none.
+    :param present: What Dify shows of it. Its lists show each value as a text.
+    """
+    if wanted is None or present is None:
+        return wanted is None and present is None
+    if kind == FieldType.STRING.value:
+        return bool(str(present) == wanted)
+    return bool(native(kind, present) == plain(wanted))
+
+
+def native(kind: str, present: JSON) -> JSON:
+    """Return a value that Dify shows as what it is: its lists show numbers and times as texts."""
+    if kind == FieldType.STRING.value or not isinstance(present, str):
+        return present
+    for parse in (int, float):
+        try:
+            number = parse(present)
+        except ValueError:
+            continue
+        return number if is_finite(number) else present
+    return present

@@ -1,0 +1,395 @@
+"""Setting the metadata of many documents, and proving that it is there.
+
+Dify's "success" says little here, too: a document's other values are replaced, a field that is not there is passed
+over, and a server may leave out documents in silence. So what they have is read before, sent whole, and read after.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+
+from airflow_provider_dify.exceptions import DifyDocumentBusyError, DifyError, DifyInputError, DifyRequestError
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.api import read_answer
+from airflow_provider_dify.knowledge.documents import Document
+from airflow_provider_dify.knowledge.errors import may_be_carried_out
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause, Request
+from airflow_provider_dify.knowledge.metadata.fields import (
+    FieldType,
+    MetadataField,
+    Value,
+    check_fit,
+    check_names,
+    check_values,
+    create_missing,
+    kinds_of,
+    list_fields,
+    native,
+    plain,
+    same,
+)
+from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome, MetadataReport
+from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.reading import read_documents
+from airflow_provider_dify.knowledge.retries import Retries
+
+#: How many documents one request names, unless said otherwise.
+BATCH_SIZE = 50
+#: Seconds that no wait between two tries exceeds.
+_LONGEST_WAIT = 10.0
+#: So often is a document sent for which Dify answers "success" and then shows other values.
+_MOST_TRIES = 8
+#: After so many refusals the rest of a pass waits for the next one.
+_MOST_REFUSALS = 20
+_DELETED_MEANWHILE = "It was deleted meanwhile."
+_NOT_READ_BACK = "Its values were sent, and the run ended before they could be read back."
+
+
+def assign(dataset_id: str, operations: Sequence[Mapping[str, JSON]]) -> Flow[None]:
+    """Give documents values, one after the other, until one cannot get them.
+
+    Where Dify refuses, those before the one that it refused have been changed.
+    https://docs.dify.ai/api-reference/metadata/update-document-metadata-in-batch
+    """
+    response = yield Request(
+        "POST", f"/datasets/{dataset_id}/documents/metadata", json={"operation_data": operations}, repeatable=False
+    )
+    read_answer(response, lambda payload: payload["result"])
+
+
+def set_values(
+    dataset_id: str,
+    values_by_id: Mapping[str, Mapping[str, Value]],
+    *,
+    deadline: Deadline,
+    retries: Retries,
+    batch_size: int = BATCH_SIZE,
+    tolerate: Iterable[str] = (),
+) -> Flow[MetadataReport]:
+    """Give each document values of its own; its other values stay.
+
+    :param dataset_id: UUID of the knowledge base.
+    :param values_by_id: For each document, by its UUID, the values by the name of their field; ``None`` takes one away.
+        A field that is not there is created.
+    :param deadline: Until when to wait for documents whose metadata somebody else is changing.
+    :param retries: How often to try again where Dify fails.
+    :param batch_size: How many documents one request names at most.
+    :param tolerate: Names of outcomes that should not raise, such as ``missing``.
+    :return: The report; every document has the values, but for tolerated outcomes.
+    :raises DifyInputError: What was asked for makes no sense; nothing was changed.
+    :raises DifyMetadataError: Documents do not have the values.
+    :raises DifyError: Dify could not be asked; the report so far is its ``report``.
+    """
+    change = MetadataChange(dataset_id, values_by_id, batch_size=batch_size, tolerate=tolerate)
+    return (yield from change.flow(deadline, retries))
+
+
+class MetadataChange:
+    """A change of the metadata of documents, from the first look to the proof.
+
+    All that it knows is in here and not in the generator, so that :meth:`report` is right at any moment.
+
+    :param dataset_id: UUID of the knowledge base.
+    :param values_by_id: For each document, by its UUID, the values by the name of their field; ``None`` takes one away.
+    :param batch_size: How many documents one request names at most.
+    :param tolerate: Names of outcomes that should not fail the change.
+    :raises DifyInputError: Something of this makes no sense.
+    """
+
+    def __init__(
+        self,
+        dataset_id: object,
+        values_by_id: object,
+        *,
+        batch_size: int = BATCH_SIZE,
+        tolerate: Iterable[str] = (),
+    ) -> None:
+        self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
+        self.values = _check_values_by_id(values_by_id)
+        self.tolerate = inputs.choices(tolerate, MetadataOutcome, "tolerate")
+        self._kinds = kinds_of(self.values.values())
+        self._batch_size = inputs.whole_number(batch_size, "batch_size")
+        self._fields: dict[str, MetadataField] = {}
+        self._created: dict[str, None] = {}
+        #: The documents that have no outcome yet.
+        self._open: dict[str, None] = dict.fromkeys(self.values)
+        self._settled: dict[str, MetadataOutcome] = {}
+        self._errors: dict[str, str] = {}
+        self._documents: dict[str, Document] = {}
+        #: How often values were sent for a document, and may have arrived.
+        self._sent: dict[str, int] = {}
+        self._failures = 0
+        #: The documents that the last look was at.
+        self._read_last: frozenset[str] = frozenset()
+
+    @classmethod
+    def same_for_all(
+        cls,
+        dataset_id: object,
+        document_ids: object,
+        values: object = None,
+        *,
+        clear: object = (),
+        batch_size: int = BATCH_SIZE,
+        tolerate: Iterable[str] = (),
+    ) -> MetadataChange:
+        """Return a change that gives documents the same values.
+
+        :param document_ids: UUIDs (see :func:`inputs.canonical_ids`).
+        :param values: The values by the name of their field.
+        :param clear: Names of fields whose values are taken away.
+        """
+        wanted: dict[str, Value] = check_values(inputs.literal(values), "values") if values else {}
+        for name in check_names(clear, "clear"):
+            if name in wanted:
+                raise DifyInputError(f"{inputs.show(name)} is in values and in clear: shall it have a value or not?")
+            wanted[name] = None
+        if not wanted:
+            raise DifyInputError("Neither values nor clear says what to change.")
+        by_id = dict.fromkeys(inputs.canonical_ids(document_ids), wanted)
+        return cls(dataset_id, by_id, batch_size=batch_size, tolerate=tolerate)
+
+    def describe(self) -> str:
+        """Say what is to be done to each, without the values."""
+        names = {name: value is None for values in self.values.values() for name, value in values.items()}
+        given = ", ".join(inputs.show(name) for name, taken_away in names.items() if not taken_away)
+        cleared = ", ".join(inputs.show(name) for name, taken_away in names.items() if taken_away)
+        return " and ".join([*([f"set {given}"] if given else []), *([f"clear {cleared}"] if cleared else [])])
+
+    def report(self) -> MetadataReport:
+        """Return what has become of each document so far; at any moment, whole and consistent."""
+        outcomes = {i: self._settled.get(i) or self._so_far(i) for i in self.values}
+        unread = {i: _NOT_READ_BACK for i in self._open if self._sent.get(i)}
+        return MetadataReport.build(self.dataset_id, outcomes, {**unread, **self._errors}, self._created)
+
+    def flow(self, deadline: Deadline, retries: Retries) -> Flow[MetadataReport]:
+        """Carry it out.
+
+        :param deadline: Until when to wait for documents whose metadata somebody else is changing.
+        :param retries: How often to try again where Dify fails.
+        :return: The report. Every id that was asked for is in exactly one of its lists.
+        :raises DifyInputError: Values do not go into the fields that are there; nothing was changed.
+        :raises DifyMetadataError: Documents ended in an outcome that is not tolerated.
+        :raises DifyError: Dify could not be asked; the report so far is its ``report``.
+        """
+        try:
+            yield from self._read_fields()
+            yield from self._look()
+            yield Note(self._plan())
+            if self._open:
+                yield from self._carry_out(deadline, retries)
+                yield from self._look_again()
+        except DifyError as error:
+            error.report = self.report()
+            raise
+        report = self.report()
+        report.raise_for_outcomes(self.tolerate)
+        return report
+
+    def _carry_out(self, deadline: Deadline, retries: Retries) -> Flow[None]:
+        waits = Waits(longest=_LONGEST_WAIT)
+        progress = Progress(deadline)
+        while True:
+            error = yield from self._send(progress)
+            if error is not None:
+                yield from self._bear(error, deadline, retries)
+                continue
+            yield from self._look()
+            self._give_up(tries=0 if deadline.passed else _MOST_TRIES)
+            if not self._open:
+                return
+            reason = progress.reason(f"Waiting: the metadata of {len(self._open)} documents is not as it was sent.")
+            yield Pause(min(waits.next(), deadline.remaining), reason)
+            yield from self._read_fields()  # somebody may have deleted one
+
+    def _bear(self, error: DifyError, deadline: Deadline, retries: Retries) -> Flow[None]:
+        """After a failure, wait, and see what has arrived before anything is sent again."""
+        self._failures += 1
+        try:
+            wait = retries.wait_after(self._failures, error, deadline)
+        except DifyError:
+            with suppress(DifyError):
+                yield from self._look()  # so that the report is exact
+            raise
+        yield Pause(wait, f"{error.message} Looking at the documents before trying again.")
+        yield from self._look()
+
+    def _send(self, progress: Progress) -> Flow[DifyError | None]:
+        """Send the values of all open documents; return a failure that is worth another try."""
+        created = yield from create_missing(self.dataset_id, self._needed(), self._fields)
+        self._created.update(dict.fromkeys(created))
+        self._fields.update(created)
+        # What was in the way before comes last: it must not keep the others from their turn.
+        left = deque(sorted(self._open, key=self._errors.__contains__))
+        refusals = 0
+        while left and refusals < _MOST_REFUSALS:
+            batch = [left.popleft() for _ in range(min(self._batch_size, len(left)))]
+            try:
+                yield from self._send_batch(batch)
+            except DifyError as error:
+                if not _stopped_at_one(error):
+                    if error.retryable:
+                        return error
+                    raise
+                refusals += 1
+                left.extendleft(reversed((yield from self._after_refusal(batch, error))))
+            yield from progress.note(lambda: f"Sent the metadata of {len(self._sent)} of {len(self.values)} documents.")
+        return None
+
+    def _send_batch(self, batch: Sequence[str]) -> Flow[None]:
+        for document_id in batch:
+            self._sent[document_id] = self._sent.get(document_id, 0) + 1
+            self._errors.pop(document_id, None)
+        try:
+            yield from assign(self.dataset_id, [self._operation(document_id) for document_id in batch])
+        except BaseException as error:
+            if not (may_be_carried_out(error) or _stopped_at_one(error)):
+                self._not_sent(batch)
+            raise
+        self._failures = 0
+
+    def _after_refusal(self, batch: Sequence[str], error: DifyError) -> Flow[list[str]]:
+        """See how far Dify got with a batch; return those that it did not get to."""
+        yield from self._look(batch)
+        left = [document_id for document_id in batch if document_id in self._open]
+        self._not_sent(left)
+        if left:
+            # Dify goes through them in order: the first one without its values is the one that it stopped at.
+            self._errors[left[0]] = error.message
+        return left[1:]
+
+    def _operation(self, document_id: str) -> dict[str, JSON]:
+        """Return the entry of a document: all its values, as Dify replaces them all, and those that are new."""
+        wanted = self.values[document_id]
+        present = self._documents[document_id].metadata
+        entries = [
+            {"id": field.id, "name": name, "value": value}
+            for name, field in self._fields.items()
+            if (value := plain(wanted[name]) if name in wanted else native(field.type, present.get(name))) is not None
+        ]
+        # The whole set is right on every server; where one knows partial updates, what somebody else sets at the same
+        # moment stays as well. It takes no value away, so it is not for that.
+        takes_away = any(value is None and present.get(name) is not None for name, value in wanted.items())
+        return {"document_id": document_id, "metadata_list": entries, "partial_update": not takes_away}
+
+    def _read_fields(self) -> Flow[None]:
+        self._fields = {field.name: field for field in (yield from list_fields(self.dataset_id))}
+        for name, kind in self._kinds.items():
+            if name in self._fields:
+                check_fit(name, kind, self._fields[name])
+
+    def _look(self, ids: Iterable[str] | None = None) -> Flow[None]:
+        """See which documents have their values."""
+        asked = [*self._open] if ids is None else [document_id for document_id in ids if document_id in self._open]
+        found = yield from read_documents(self.dataset_id, asked, with_metadata=True)
+        self._read_last = frozenset(asked)
+        for document_id in asked:
+            document = found.get(document_id)
+            if document is None:
+                gone = document_id in self._documents
+                why = _DELETED_MEANWHILE if gone else "It is not in this knowledge base."
+                self._settle(document_id, MetadataOutcome.MISSING, why)
+                continue
+            self._documents[document_id] = document
+            if not self._differences(document_id):
+                sent = self._sent.get(document_id)
+                self._settle(document_id, MetadataOutcome.CHANGED if sent else MetadataOutcome.UNCHANGED)
+
+    def _look_again(self) -> Flow[None]:
+        """At the end, see whether those that had their values at an earlier look still have them."""
+        asked = [i for i, outcome in self._settled.items() if outcome.good and i not in self._read_last]
+        found = yield from read_documents(self.dataset_id, asked, with_metadata=True)
+        for document_id in asked:
+            if document_id not in found:
+                self._settled[document_id] = MetadataOutcome.MISSING
+                self._errors[document_id] = _DELETED_MEANWHILE
+                continue
+            self._documents[document_id] = found[document_id]
+            if fields := self._differences(document_id):
+                self._settled[document_id] = MetadataOutcome.FAILED
+                self._errors[document_id] = f"It had its values, and somebody changed {_shown(fields)} meanwhile."
+
+    def _differences(self, document_id: str) -> list[str]:
+        """Return the fields in which a document has another value than it should."""
+        present = self._documents[document_id].metadata
+        return [
+            name
+            for name, wanted in self.values[document_id].items()
+            if not same(self._type(name), wanted, present.get(name))
+        ]
+
+    def _type(self, name: str) -> str:
+        field = self._fields.get(name)
+        return field.type if field else self._kinds[name].value if name in self._kinds else ""
+
+    def _needed(self) -> dict[str, FieldType]:
+        """Return the types of the fields that open documents need."""
+        names = {name for i in self._open for name, value in self.values[i].items() if value is not None}
+        return {name: kind for name, kind in self._kinds.items() if name in names}
+
+    def _not_sent(self, ids: Iterable[str]) -> None:
+        for document_id in ids:
+            self._sent[document_id] -= 1
+
+    def _give_up(self, *, tries: int) -> None:
+        """Give an outcome to the open documents that were sent so often."""
+        for document_id in [*self._open]:
+            times = self._sent.get(document_id, 0)
+            if times < tries:
+                continue
+            if error := self._errors.get(document_id):
+                self._settle(document_id, MetadataOutcome.FAILED, error)
+            elif times:
+                fields = _shown(self._differences(document_id))
+                silent = f"Dify answered 'success' {times} times, and shows another value of {fields}."
+                self._settle(document_id, MetadataOutcome.FAILED, silent)
+            else:
+                self._settle(document_id, MetadataOutcome.NOT_ATTEMPTED, "The time was up before its turn.")
+
+    def _so_far(self, document_id: str) -> MetadataOutcome:
+        tried = self._sent.get(document_id) or document_id in self._errors
+        return MetadataOutcome.FAILED if tried else MetadataOutcome.NOT_ATTEMPTED
+
+    def _plan(self) -> str:
+        """Say what is going to be done."""
+        outcomes = list(self._settled.values())
+        parts = [f"{len(self._open)} to change ({self.describe()})" if self._open else "0 to change"]
+        parts += [f"{outcomes.count(outcome)} {outcome.value}" for outcome in MetadataOutcome if outcome in outcomes]
+        new = [
+            f"{inputs.show(name)} ({kind.value})" for name, kind in self._needed().items() if name not in self._fields
+        ]
+        create = f" Fields to create: {', '.join(new)}." if new else ""
+        return f"Metadata of {len(self.values)} documents: {', '.join(parts)}.{create}"
+
+    def _settle(self, document_id: str, outcome: MetadataOutcome, error: str | None = None) -> None:
+        del self._open[document_id]
+        self._errors.pop(document_id, None)
+        self._settled[document_id] = outcome
+        if error:
+            self._errors[document_id] = error
+
+
+def _shown(names: Iterable[str]) -> str:
+    return ", ".join(map(inputs.show, names))
+
+
+def _stopped_at_one(error: BaseException) -> bool:
+    """Whether Dify refused one document, after it had changed those before it."""
+    if isinstance(error, DifyDocumentBusyError):
+        return True
+    return isinstance(error, DifyRequestError) and error.status == 400 and "document not found" in error.detail.lower()
+
+
+def _check_values_by_id(value: object) -> dict[str, dict[str, Value]]:
+    found = inputs.literal(value)
+    if not isinstance(found, Mapping) or not found:
+        raise DifyInputError(f"values must map ids of documents to values, not {inputs.show(value)}.")
+    checked: dict[str, dict[str, Value]] = {}
+    for given, values in found.items():
+        document_id = inputs.canonical_id(given, "An id of values")
+        if document_id in checked:
+            raise DifyInputError(f"values holds document {document_id} twice.")
+        checked[document_id] = check_values(values, f"values[{document_id}]")
+    return checked

@@ -1,0 +1,160 @@
+"""What a release did, what was before, and where it stands: enough to take it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.documents import Flags
+from airflow_provider_dify.knowledge.flow import JSON
+from airflow_provider_dify.knowledge.status.chunks import chunks_from, chunks_to_json
+
+
+class ReleaseState(str, Enum):
+    """Where a release stands."""
+
+    #: Nothing was changed: a dry run, or something stood in the way.
+    NOT_BEGUN = "not_begun"
+    #: It was broken off: killed, or seen while it goes on.
+    RELEASING = "releasing"
+    #: The new documents are in search beside the old ones, as was asked for.
+    ENABLED = "enabled"
+    #: The new documents are in search and the old ones are not.
+    RELEASED = "released"
+    #: The same, but not all old documents are deleted.
+    PARTLY_DELETED = "partly_deleted"
+    #: A step failed, and everything is as it was before.
+    UNDONE = "undone"
+    #: A step failed, and not everything could be brought back.
+    PARTLY_UNDONE = "partly_undone"
+
+
+_LISTS = ("new", "old", "enabled", "retired", "deleted", "missing", "not_undone")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a release did.
+
+    :param dataset_id: The knowledge base.
+    :param release: Its channel and its name.
+    :param state: Where it stands.
+    :param step: What it did last, or what failed: ``check``, ``index``, ``enable``, ``search``, ``retire``,
+        ``delete`` or ``prove``.
+    :param retire: What becomes of old documents: ``archive``, ``disable`` or ``delete``.
+    :param new: Documents of the new version.
+    :param old: Documents that they replace.
+    :param enabled: New documents that were not in search before.
+    :param retired: Old documents whose flags it changed, or which it deleted.
+    :param deleted: Old documents that are deleted.
+    :param missing: Documents that are not in the knowledge base, and were not when it began.
+    :param not_undone: Documents that are not as they were before, although they should.
+    :param previous: The flags of each document before.
+    :param errors: What there is to say of single documents, by id.
+    :param dry_run: Whether nothing was to be changed.
+    :param disabled_chunks: Ids of the chunks that were disabled in documents in use, by the id of their document.
+    """
+
+    dataset_id: str
+    release: str
+    state: ReleaseState
+    step: str
+    retire: str
+    new: tuple[str, ...] = ()
+    old: tuple[str, ...] = ()
+    enabled: tuple[str, ...] = ()
+    retired: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    not_undone: tuple[str, ...] = ()
+    previous: Mapping[str, Flags] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
+    dry_run: bool = False
+    disabled_chunks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> Manifest:
+        """Return the manifest that :meth:`to_json` was made of."""
+        return cls(
+            dataset_id=data["dataset_id"],
+            release=data["release"],
+            state=ReleaseState(data["state"]),
+            step=data["step"],
+            retire=data["retire"],
+            previous=flags_from(data["previous"]),
+            errors=dict(data["errors"]),
+            dry_run=bool(data.get("dry_run")),
+            disabled_chunks=chunks_from(data.get("disabled_chunks", {}), "disabled_chunks"),
+            **{name: tuple(data[name]) for name in _LISTS},
+        )
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return it as plain JSON."""
+        return {
+            "dataset_id": self.dataset_id,
+            "release": self.release,
+            "state": self.state.value,
+            "step": self.step,
+            "retire": self.retire,
+            "counts": self.counts,
+            **{name: list(getattr(self, name)) for name in _LISTS},
+            "previous": flags_to_json(self.previous),
+            "errors": dict(self.errors),
+            **chunks_to_json(self.disabled_chunks),
+            **({"dry_run": True} if self.dry_run else {}),
+        }
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many documents each list holds."""
+        return {name: len(getattr(self, name)) for name in _LISTS}
+
+    def describe(self) -> str:
+        """Say how it ended, for the log."""
+        counts = ", ".join(f"{count} {name}" for name, count in self.counts.items() if count)
+        return f"{self.state.value}{' (a dry run)' if self.dry_run else ''}: {counts}"
+
+
+def flags_to_json(flags: Mapping[str, Flags]) -> dict[str, JSON]:
+    """Return the flags of documents as plain JSON."""
+    return {i: {"enabled": one.enabled, "archived": one.archived} for i, one in flags.items()}
+
+
+def flags_from(data: object, parameter: str = "previous") -> dict[str, Flags]:
+    """Return the flags of documents that :func:`flags_to_json` wrote.
+
+    :raises DifyInputError: They are something else.
+    """
+    if not isinstance(data, Mapping):
+        raise DifyInputError(f"{parameter} must map ids of documents to their flags, not {inputs.show(data)}.")
+    found = {}
+    for document_id, flags in data.items():
+        known = flags if isinstance(flags, Mapping) else {}
+        enabled, archived = known.get("enabled"), known.get("archived")
+        if not (isinstance(enabled, bool) and isinstance(archived, bool)):
+            raise DifyInputError(
+                f"{parameter}[{inputs.show(document_id)}] must be the flags of a document, such as "
+                f'{{"enabled": true, "archived": false}}, not {inputs.show(flags)}.'
+            )
+        found[inputs.canonical_id(document_id, f"An id of {parameter}")] = Flags(enabled, archived)
+    return found
+
+
+def attention(errors: Mapping[str, str], names: Mapping[str, str], limit: int = 20) -> list[str]:
+    """Return a line for each document that needs a look, at most so many.
+
+    :param errors: What is the matter with them, by id.
+    :param names: The names of documents, by id, where they are known.
+    """
+    lines = [
+        f"  {document_id}{_quoted(names.get(document_id))}: {error}"
+        for document_id, error in list(errors.items())[:limit]
+    ]
+    return lines + ([f"  and {len(errors) - limit} more"] if len(errors) > limit else [])
+
+
+def _quoted(name: str | None) -> str:
+    return f" '{name}'" if name else ""

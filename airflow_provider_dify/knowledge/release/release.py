@@ -1,0 +1,406 @@
+"""How a new version of documents takes the place of an old one, or everything stays as it was.
+
+The new documents are in search, which is proven, before the first old one leaves. What was done is undone where a step
+fails. What the flags were before is kept with the documents themselves (see :mod:`journal`), so that a task that was
+killed goes on or goes back from there, in whatever process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+
+from airflow_provider_dify.exceptions import DifyError, DifyKilledError
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.deletion.deletion import Deletion
+from airflow_provider_dify.knowledge.documents import Document, Flags
+from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
+from airflow_provider_dify.knowledge.metadata.update import MetadataChange
+from airflow_provider_dify.knowledge.progress import Progress
+from airflow_provider_dify.knowledge.reading import read_documents
+from airflow_provider_dify.knowledge.release.errors import changed_meanwhile, missing_documents, not_released
+from airflow_provider_dify.knowledge.release.journal import Side, Version, clear_journal, missing_entries
+from airflow_provider_dify.knowledge.release.manifest import Manifest, ReleaseState
+from airflow_provider_dify.knowledge.release.options import ReleaseOptions, Retire, Until
+from airflow_provider_dify.knowledge.release.replacement import Replacement
+from airflow_provider_dify.knowledge.release.switch import Switch, flags_of
+from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
+from airflow_provider_dify.knowledge.selection.choice import Choice, Chosen
+from airflow_provider_dify.knowledge.selection.guards import Guard
+from airflow_provider_dify.knowledge.status.chunks import DisabledChunks
+
+_LIVE = Flags(enabled=True, archived=False)
+_OFF = Flags(enabled=False, archived=False)
+#: Where these are what an earlier try left, it knows what was before.
+_UNFINISHED = frozenset(ReleaseState) - {ReleaseState.NOT_BEGUN, ReleaseState.UNDONE}
+#: Seconds in which queries may fail before they do: search was proven to have the documents.
+_SECONDS_FOR_QUERIES = 60.0
+#: After a wait of so many seconds, the documents are looked at again before anything is changed.
+_LONG_AGO = 1.0
+
+
+class Release:
+    """A release, from the first look to the proof, or back.
+
+    All that it knows is in here and not in the generator, so that :meth:`report` is right at any moment, also when
+    the task is killed halfway.
+
+    :param dataset_id: UUID of the knowledge base.
+    :param replacement: The new documents, and what they replace.
+    :param version: What names it. The same name in each try is what lets a retry know what was before.
+    :param options: How it is done.
+    :param before: The manifest of an earlier try, where one was kept.
+    :param keep: Called before anything is changed, and before anything is deleted, to keep :meth:`report` where it
+        outlives the process.
+    :raises DifyInputError: Something of this makes no sense.
+    """
+
+    def __init__(
+        self,
+        dataset_id: object,
+        replacement: Replacement,
+        version: Version,
+        options: ReleaseOptions,
+        *,
+        before: Manifest | None = None,
+        keep: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
+        self.version = version
+        self.replacement = replacement
+        self.options = options
+        self._before = before if before and before.release == str(version) and before.state in _UNFINISHED else None
+        self._keep = keep
+        self._pace = options.pace
+        self._check = self._queries()
+        self._wait = IndexingWait(self.dataset_id, document_ids=replacement.new, stall_timeout=options.stall_timeout)
+        self._old: tuple[str, ...] = self._before.deleted if self._before else ()
+        self._total: int | None = None
+        self._documents: dict[str, Document] = {}
+        self._flags: dict[str, Flags] = {}
+        self._previous: dict[str, Flags] = {}
+        self._missing: tuple[str, ...] = self._before.missing if self._before else ()
+        self._errors: dict[str, str] = {}
+        self._state = ReleaseState.NOT_BEGUN
+        self._step = "check"
+        self._chunks = DisabledChunks(self.dataset_id, self._before.disabled_chunks if self._before else None)
+        self._switch: Switch | None = None
+        self._deletion: Deletion | None = None
+        self._deleted: set[str] = set(self._before.deleted) if self._before else set()
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The name of each document that was seen, by id."""
+        return {document_id: document.name for document_id, document in self._documents.items()}
+
+    @classmethod
+    def resumed(cls, manifest: Manifest, options: ReleaseOptions) -> Release:
+        """Return a release that goes on where another process left it.
+
+        :param manifest: Its report there.
+        :param options: How it is done.
+        """
+        old = Choice(manifest.old) if manifest.old else None
+        fresh = frozenset(i for i in manifest.new if manifest.previous.get(i) == _OFF)
+        replacement = Replacement(manifest.new, old, Guard(), none=old is None, fresh=fresh)
+        return cls(manifest.dataset_id, replacement, Version.read(manifest.release), options, before=manifest)
+
+    def to_resume(self) -> ReleaseOptions:
+        """Return the options with which it goes on elsewhere: what was selected once, is not missed when it is gone."""
+        return replace(self.options, tolerate=("missing",)) if self.replacement.selects else self.options
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether a step failed, and what was done is being undone."""
+        return self._state in (ReleaseState.PARTLY_UNDONE, ReleaseState.UNDONE)
+
+    def ends_at(self, pause: Pause) -> bool:
+        """Whether to go on elsewhere instead of waiting."""
+        return pause.seconds > SHORT and not self.goes_back
+
+    def report(self) -> Manifest:
+        """Return what was done so far; at any moment, whole and consistent."""
+        now = self._now()
+        deleted = self._deleted_by_now()
+        changed = [i for i, flags in self._previous.items() if i in deleted or now.get(i, flags) != flags]
+        goes_back = self.goes_back
+        return Manifest(
+            self.dataset_id,
+            str(self.version),
+            self._state,
+            self._step,
+            self.options.retire,
+            new=self.replacement.new,
+            old=self._old,
+            enabled=tuple(i for i in self.replacement.new if i in changed),
+            retired=tuple(i for i in self._old if i in changed),
+            deleted=tuple(i for i in self._old if i in deleted),
+            missing=self._missing,
+            not_undone=tuple(i for i in self._previous if goes_back and (i in changed or i in self._errors)),
+            previous=self._previous,
+            errors=self._errors,
+            dry_run=self.options.dry_run,
+            disabled_chunks=self._chunks.noted,
+        )
+
+    def flow(self, deadline: Deadline, retries: Retries) -> Flow[Manifest]:
+        """Carry it out.
+
+        :param deadline: Until when to wait for what is busy, being indexed, or not yet in search. There is as
+            much time again to undo what was done.
+        :param retries: How often to try again where Dify fails.
+        :return: The manifest.
+        :raises DifyReleaseUndone: A step failed, and everything is as it was before.
+        :raises DifyReleaseIncomplete: A step failed, and not everything could be undone; or not all is deleted.
+        :raises DifyError: Something stood in the way, and nothing was changed; the manifest is its ``report``.
+        """
+        try:
+            yield from self._go_forward(deadline, retries)
+        except DifyKilledError as error:
+            error.report = self.report()
+            raise
+        except DifyError as error:
+            if self._state is ReleaseState.RELEASING:
+                yield from self._go_back(error, deadline, retries)
+            elif self._state is ReleaseState.NOT_BEGUN:
+                error.report = self.report()
+                raise
+            raise not_released(error, self.report()) from None
+        return self.report()
+
+    def _go_forward(self, deadline: Deadline, retries: Retries) -> Flow[None]:
+        progress = Progress(deadline)
+        yield from self._find(progress)
+        yield from self._look()
+        self._check_what_is_there()
+        yield Note(self._plan())
+        if self.options.dry_run:
+            yield Note("This is a dry run: nothing was changed.")
+            return
+        yield from self._wait_for_indexing(deadline)
+        yield from self._note_chunks(deadline)
+        yield from self._write_journal(deadline, retries)
+        if self._state is not ReleaseState.PARTLY_DELETED:
+            self._state = ReleaseState.RELEASING
+        self._keep()
+        yield from self._enable(deadline, retries)
+        if self.options.until == Until.ENABLE.value:
+            self._state = ReleaseState.ENABLED
+            return
+        yield from self._retire(deadline, retries)
+        self._state = ReleaseState.RELEASED
+
+    def _find(self, progress: Progress) -> Flow[None]:
+        """Find what is replaced: once, as what comes later is not meant."""
+        chosen: Chosen = yield from self.replacement.find(self.dataset_id, self.version, progress)
+        self._old = tuple(dict.fromkeys((*chosen.ids, *self._old)))
+        self._total = chosen.total
+
+    def _look(self) -> Flow[None]:
+        """See what the flags of all documents are, and what they were before an earlier try."""
+        yield from self._read((*self.replacement.new, *self._old))
+        kept = self._before.previous if self._before else {}
+        for document_id in (*self.replacement.new, *self._old):
+            if document := self._documents.get(document_id):
+                journal = self.version.journal_of(document)
+                fresh = document_id in self.replacement.fresh and document.belongs_in_search
+                before = _OFF if fresh else document.flags
+                self._previous[document_id] = journal[1] if journal else before
+                if journal and journal[1] != document.flags:
+                    self._state = ReleaseState.RELEASING
+            elif document_id in kept:
+                self._previous[document_id] = kept[document_id]
+
+    def _check_what_is_there(self) -> None:
+        self.replacement.guard.check(len(self._old), self._total)
+        gone = [i for i in (*self.replacement.new, *self._old) if i not in self._documents]
+        if self.options.retire == Retire.DELETE.value and self._only_deleting_is_left():
+            # It was there when the release began: it was deleted by that, or is as gone as was asked for.
+            self._deleted.update(i for i in gone if i in self._old and i not in self._missing)
+            if self._deleted:
+                self._state = ReleaseState.PARTLY_DELETED
+        self._missing = tuple(i for i in gone if i not in self._deleted)
+        tolerated = set(self._old) if self.options.tolerate or self.replacement.selects else set()
+        if fatal := tuple(i for i in self._missing if i not in tolerated):
+            raise missing_documents(fatal, self.dataset_id, self.report())
+
+    def _only_deleting_is_left(self) -> bool:
+        """Whether an earlier try has done all but delete."""
+        new, old = self._documents_of(self.replacement.new), self._documents_of(self._old)
+        begun = any(self.version.journal_of(document) for document in new)
+        return begun and all(d.belongs_in_search for d in new) and not any(d.belongs_in_search for d in old)
+
+    def _plan(self) -> str:
+        live = sum(d.belongs_in_search for d in self._documents_of(self.replacement.new))
+        found = sum(d.belongs_in_search for d in self._documents_of(self._old))
+        return (
+            f"Release {self.version}: {len(self.replacement.new)} new documents, {live} of them in search already, "
+            f"replace {len(self._old)} old ones, {found} of them in search; to {self.options.retire}."
+        )
+
+    def _wait_for_indexing(self, deadline: Deadline) -> Flow[None]:
+        self._step = "index"
+        began = deadline.elapsed
+        yield from self._wait.flow(deadline, poll_interval=self.options.poll_interval)
+        if deadline.elapsed - began > _LONG_AGO:
+            yield from self._look()
+            self._check_what_is_there()
+
+    def _note_chunks(self, deadline: Deadline) -> Flow[None]:
+        """Note the chunks that a person disabled: Dify enables them if it brings an old document back."""
+        if self.options.until == Until.ENABLE.value:
+            return
+        for document in self._documents_of(self._old):
+            if chunks := self.version.chunks_of(document):
+                self._chunks.noted[document.id] = chunks
+        fresh = [d for d in self._documents_of(self._old) if d.belongs_in_search and not self.version.journal_of(d)]
+        known = self._chunks.noted
+        yield from self._chunks.note([d.id for d in fresh if d.id not in known], Progress(deadline))
+
+    def _write_journal(self, deadline: Deadline, retries: Retries) -> Flow[None]:
+        self._step = "enable"
+        sides = {**dict.fromkeys(self._old, Side.OLD), **dict.fromkeys(self.replacement.new, Side.NEW)}
+        entries = missing_entries(self.version, self._documents, sides, self._previous, self._chunks.noted)
+        if entries:
+            yield Note(f"Keeping the flags of {len(entries)} documents in their metadata: any retry knows them.")
+            change = MetadataChange(self.dataset_id, entries)
+            yield from change.flow(deadline, retries)
+
+    def _enable(self, deadline: Deadline, retries: Retries) -> Flow[None]:
+        self._switch = self._switch_to(dict.fromkeys(self.replacement.new, _LIVE))
+        yield from self._switch.bring_in(deadline, retries)
+        self._flags = self._now()
+        if self._check is None:
+            return
+        self._step = "search"
+        report = yield from self._check.flow(deadline.within(_SECONDS_FOR_QUERIES))
+        for line in report.table():
+            yield Note(line)
+        report.raise_for_failures()
+
+    def _retire(self, deadline: Deadline, retries: Retries) -> Flow[None]:
+        self._step = "retire"
+        targets = {d.id: _retired(d, self.options.retire) for d in self._documents_of(self._old) if _can_change(d)}
+        self._switch = self._switch_to(targets)
+        yield from self._switch.take_out(deadline, retries)
+        yield from self._prove({**dict.fromkeys(self.replacement.new, _LIVE), **targets})
+        if self.options.retire == Retire.DELETE.value and self._old:
+            yield from self._delete(deadline, retries)
+
+    def _prove(self, targets: Mapping[str, Flags]) -> Flow[None]:
+        """Read all of it back: a worker that fails undoes a change long after Dify's answer."""
+        step, self._step = self._step, "prove"
+        yield from self._read(targets)
+        now = flags_of(self._documents)
+        new = self.replacement.new
+        unlike = [i for i, flags in targets.items() if now.get(i) != flags]
+        unlike += [i for i in new if i in self._documents and not self._documents[i].indexed and i not in unlike]
+        if unlike:
+            raise changed_meanwhile(tuple(unlike), self.report())
+        self._step = step
+
+    def _delete(self, deadline: Deadline, retries: Retries) -> Flow[None]:
+        self._step = "delete"
+        self._keep()
+        left = [i for i in self._old if i in self._documents]
+        if not left:
+            return
+        # From here on there is no way back. Search is on the new version already.
+        self._state = ReleaseState.PARTLY_DELETED
+        self._deletion = Deletion(self.dataset_id, left, poll_interval=self.options.poll_interval)
+        try:
+            yield from self._deletion.flow(deadline, retries)
+        finally:
+            self._errors.update(self._deletion.report().errors)
+
+    def _go_back(self, cause: DifyError, deadline: Deadline, retries: Retries) -> Flow[None]:
+        """Undo what was done: first what belongs in search, then the rest; see whether everything is as before."""
+        yield Note(f"The release failed at step '{self._step}': {cause.message} Undoing what was done.")
+        self._flags = self._now()
+        self._state = ReleaseState.PARTLY_UNDONE
+        deadline.restart()
+        try:
+            yield from self._read(self._previous)
+            self._switch = self._switch_to(self._to_undo())
+            # Where this fails, the new version stays in search: better both than none.
+            yield from self._switch.bring_in(deadline, retries)
+            yield from self._switch.take_out(deadline, retries)
+            back = [i for i, flags in self._previous.items() if flags.in_search and i in self._documents]
+            self._errors.update((yield from self._chunks.restore(back, deadline)))
+            yield from self._read(self._previous)
+        except DifyError as error:
+            yield from self._note_what_is_left(error)
+        gone = {i: "It was deleted meanwhile." for i in self._previous if i not in self._documents}
+        self._errors.update(gone)
+        if not self.report().not_undone and not self._errors:
+            self._state = ReleaseState.UNDONE
+            yield from clear_journal(self.dataset_id, self.version, self._documents, deadline, retries)
+
+    def _to_undo(self) -> dict[str, Flags]:
+        return {
+            i: flags
+            for i, flags in self._previous.items()
+            if (document := self._documents.get(i)) and (document.indexed or document.flags != flags)
+        }
+
+    def _note_what_is_left(self, error: DifyError) -> Flow[None]:
+        yield Note(f"It could not be wholly undone: {error.message}")
+        switch = self._switch
+        with suppress(DifyError):
+            yield from self._read(self._previous)
+        errors = switch.errors if switch else {}
+        self._errors.update(errors)
+        now = self._now()
+        for document_id, flags in self._previous.items():
+            if now.get(document_id, flags) != flags:
+                self._errors.setdefault(document_id, f"It could not be brought back: {error.message}")
+        if not self._errors:
+            # The flags are as before, as far as is known; that is no proof.
+            self._errors.update(dict.fromkeys(self._previous, f"It was not read back: {error.message}"))
+
+    def _read(self, ids: Iterable[str]) -> Flow[None]:
+        asked = tuple(ids)
+        found = yield from read_documents(self.dataset_id, asked, with_metadata=True)
+        for document_id in asked:
+            self._documents.pop(document_id, None)
+        self._documents.update(found)
+        self._flags.update(flags_of(found))
+        self._switch = None
+
+    def _switch_to(self, targets: Mapping[str, Flags]) -> Switch:
+        return Switch(self.dataset_id, targets, self._flags, self._pace)
+
+    def _now(self) -> dict[str, Flags]:
+        return {**self._flags, **(self._switch.flags() if self._switch else {})}
+
+    def _deleted_by_now(self) -> set[str]:
+        if self._deletion is None:
+            return self._deleted
+        report = self._deletion.report()
+        return self._deleted | set(report.deleted) | set(report.missing)
+
+    def _documents_of(self, ids: Iterable[str]) -> list[Document]:
+        return [self._documents[i] for i in ids if i in self._documents]
+
+    def _queries(self) -> RetrievalCheck | None:
+        queries = inputs.literal(self.options.queries)
+        if queries in (None, "", []):
+            return None
+        return RetrievalCheck(self.dataset_id, queries, poll_interval=self.options.poll_interval)
+
+
+def _retired(document: Document, how: str) -> Flags:
+    """Return the flags of a document that is retired. One that is out of search by its archive stays as it is, unless
+    archiving is what was asked for: switching it off as well could not be undone unseen.
+    """
+    if how == Retire.ARCHIVE.value:
+        return Flags(document.enabled, archived=True)
+    return document.flags if document.archived else Flags(enabled=False, archived=False)
+
+
+def _can_change(document: Document) -> bool:
+    """Whether Dify changes a document: where its indexing failed or is paused, it is out of search, and stays so."""
+    return not (document.failed or document.paused)

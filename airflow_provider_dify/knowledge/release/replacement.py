@@ -1,0 +1,156 @@
+"""Which documents are the new version, and which ones they replace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.flow import Flow, Note
+from airflow_provider_dify.knowledge.progress import Progress
+from airflow_provider_dify.knowledge.release.journal import Version
+from airflow_provider_dify.knowledge.report import some_of
+from airflow_provider_dify.knowledge.selection.choice import Choice, Chosen
+from airflow_provider_dify.knowledge.selection.guards import Guard
+from airflow_provider_dify.knowledge.selection.select import Selection, select
+
+#: What to give as ``replaces`` for whatever the release before brought.
+PREVIOUS_RELEASE = "previous_release"
+
+_EVERYTHING = Selection()
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """The two sides of a release, as they were asked for.
+
+    :param new: The new documents.
+    :param old: What finds those that they replace; ``None``: the documents of the release before.
+    :param guard: How many those may be.
+    :param none: Whether nothing is replaced.
+    :param fresh: New documents that an ingestion has made for this: Dify has switched them on by itself. They count as
+        switched off before, so that going back takes them out of search.
+    """
+
+    new: tuple[str, ...]
+    old: Choice | None
+    guard: Guard
+    none: bool = False
+    fresh: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(
+        cls,
+        document_ids: object,
+        replaces: object,
+        *,
+        now: float,
+        max_documents: int | None = None,
+        max_share: float | None = None,
+    ) -> Replacement:
+        """Check what a user asked for.
+
+        :param document_ids: The new documents: ids in any form (see :func:`inputs.canonical_ids`), or the report of an
+            ingestion.
+        :param replaces: Ids of the old ones, filters that select them, the report of an ingestion,
+            ``previous_release``, an empty list for none, or ``None`` where ``document_ids`` is that report.
+        :param now: What ages in the filters are counted from, in seconds since the epoch.
+        :param max_documents: See :class:`Guard`.
+        :param max_share: See :class:`Guard`.
+        :raises DifyInputError: Something of this makes no sense, or a new document is an old one, too.
+        """
+        guard = Guard(max_documents, max_share)
+        given, meant = inputs.literal(document_ids), inputs.literal(replaces)
+        fresh: frozenset[str] = frozenset()
+        if isinstance(given, Mapping):
+            meant = given.get("old_document_ids") if meant is None else meant
+            fresh = _fresh(given)
+            given = _of_report(given, "document_ids")
+        new = inputs.canonical_ids(given)
+        if meant is None or meant == "":
+            raise DifyInputError(
+                "replaces must say what the new documents replace: ids, filters, 'previous_release', or the report of "
+                "an ingestion. Give an empty list where they replace nothing."
+            )
+        if meant == PREVIOUS_RELEASE:
+            return cls(new, None, guard, fresh=fresh)
+        if isinstance(meant, Mapping) and "old_document_ids" in meant:
+            meant = meant["old_document_ids"]
+        if isinstance(meant, Mapping):
+            return cls(new, Choice.of(None, meant, now=now), guard, fresh=fresh)
+        if isinstance(meant, (list, tuple)) and not meant:
+            return cls(new, None, guard, none=True, fresh=fresh)
+        old = inputs.canonical_ids(meant, "replaces")
+        if both := tuple(i for i in new if i in set(old)):
+            raise DifyInputError(
+                f"{len(both)} documents are given as new and as old ones, {some_of(both)}: they would be retired by "
+                "their own release. An update keeps the id of its document; make new versions instead "
+                "(if_exists='for_release' of DifyDocumentIngestOperator)."
+            )
+        return cls(new, Choice(old), guard, fresh=fresh)
+
+    @property
+    def selects(self) -> bool:
+        """Whether what is replaced is looked for."""
+        return not self.none and (self.old is None or self.old.ids is None)
+
+    def describe(self) -> str:
+        """Say what is replaced, for the log."""
+        if self.none:
+            return "nothing"
+        return self.old.describe() if self.old else "the documents of the release before"
+
+    def find(self, dataset_id: str, version: Version, progress: Progress) -> Flow[Chosen]:
+        """Find what is replaced.
+
+        A release that was begun before finds what it has retired already: that may fit the filters no more. A new
+        document is never selected.
+        """
+        if self.none:
+            return Chosen((), None)
+        if self.old is None:
+            return (yield from self._previous(dataset_id, version, progress))
+        guarded = Choice(self.old.ids, self.old.selection, self.guard)
+        chosen = yield from guarded.flow(dataset_id, progress)
+        if not self.selects:
+            return chosen
+        everything = yield from select(dataset_id, _EVERYTHING, progress)
+        begun = (d.id for d in everything.documents if version.journal_of(d) and version.replaces(d))
+        return self._without_new((*chosen.ids, *begun), everything.total)
+
+    def _previous(self, dataset_id: str, version: Version, progress: Progress) -> Flow[Chosen]:
+        selected = yield from select(dataset_id, _EVERYTHING, progress)
+        ids = tuple(document.id for document in selected.documents if version.replaces(document))
+        chosen = self._without_new(ids, selected.total)
+        yield Note(
+            f"{len(chosen.ids):,} of {selected.total:,} documents are of the release of '{version.channel}' before."
+            if chosen.ids
+            else f"There is no release of '{version.channel}' before: nothing is replaced. What came otherwise is not "
+            "known to be an old version; name it once by ids or filters."
+        )
+        return chosen
+
+    def _without_new(self, ids: tuple[str, ...], total: int) -> Chosen:
+        new = set(self.new)
+        return Chosen(tuple(dict.fromkeys(i for i in ids if i not in new)), total)
+
+
+def _fresh(report: Mapping[object, object]) -> frozenset[str]:
+    """Return the documents that an ingestion has made: now, or in a run before, where old ones still wait for them."""
+    entries = report.get("documents")
+    made = [
+        entry.get("document_id")
+        for entry in (entries if isinstance(entries, (list, tuple)) else ())
+        if isinstance(entry, Mapping) and (entry.get("outcome") == "created" or entry.get("old_document_ids"))
+    ]
+    return frozenset(i for i in made if isinstance(i, str))
+
+
+def _of_report(report: Mapping[object, object], name: str) -> object:
+    if name not in report:
+        raise DifyInputError(
+            f"document_ids is a mapping without '{name}': {inputs.show(report)}. Give ids, or the report of a "
+            "DifyDocumentIngestOperator."
+        )
+    return report[name]

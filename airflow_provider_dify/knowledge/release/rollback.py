@@ -1,0 +1,223 @@
+"""How documents get the flags again that they had before a release, or before a change of status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyError, DifyInputError
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.documents import Action, Document, Flags
+from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.progress import Progress
+from airflow_provider_dify.knowledge.reading import read_documents
+from airflow_provider_dify.knowledge.release.journal import Version, clear_journal
+from airflow_provider_dify.knowledge.release.manifest import flags_from
+from airflow_provider_dify.knowledge.release.options import Tolerable
+from airflow_provider_dify.knowledge.release.rollback_report import RollbackOutcome, RollbackReport
+from airflow_provider_dify.knowledge.release.switch import Pace, Switch, flags_of
+from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.status.chunks import DisabledChunks, chunks_from
+
+
+@dataclass(frozen=True)
+class Former:
+    """What is to be brought back.
+
+    :param dataset_id: The knowledge base.
+    :param source: What is taken back: a release by its name, or an action.
+    :param flags: The flags that each document had, by id.
+    :param action: Instead of both flags, the action that changed one of them in each of ``changed``.
+    :param changed: The documents that it changed.
+    :param chunks: Ids of the chunks that were disabled in documents in use, by the id of their document.
+    """
+
+    dataset_id: str
+    source: str
+    flags: Mapping[str, Flags]
+    action: Action | None = None
+    changed: tuple[str, ...] = ()
+    chunks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, manifest: object) -> Former:
+        """Read a manifest, or the report of a rollback or of a change of status.
+
+        :raises DifyInputError: It is none.
+        """
+        data = inputs.literal(manifest)
+        if not isinstance(data, Mapping) or "dataset_id" not in data:
+            raise DifyInputError(
+                "manifest must be what a DifyReleaseOperator, a DifyRollbackOperator or a DifyDocumentStatusOperator "
+                f"returned, or left in XCom under 'report', not {inputs.show(data)}."
+            )
+        dataset_id = inputs.canonical_id(data["dataset_id"], "manifest['dataset_id']")
+        chunks = chunks_from(data.get("disabled_chunks", {}), "manifest['disabled_chunks']")
+        if "previous" in data:
+            source = data.get("release") or data.get("source") or "an unnamed release"
+            flags = flags_from(data["previous"], "manifest['previous']")
+            return cls(dataset_id, inputs.without_keys(str(source)), flags, chunks=chunks)
+        if "action" in data and "changed" in data:
+            action = inputs.choice(data["action"], Action, "manifest['action']")
+            changed = data["changed"]
+            ids = inputs.canonical_ids(changed, "manifest['changed']") if changed else ()
+            return cls(dataset_id, action.value, {}, action, ids, chunks)
+        raise DifyInputError(f"manifest says neither what was before nor what was changed: {inputs.show(data)}.")
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The documents, in order."""
+        return (*self.flags, *self.changed)
+
+    def flags_for(self, document: Document) -> Flags:
+        """Return the flags that a document had. An action changed one of them; the other stays."""
+        return document.flags.after(self.action.opposite) if self.action else self.flags[document.id]
+
+    def kept_out_of_search(self, document_id: str) -> bool:
+        """Whether a document certainly was not in search, so that it is no loss where it is gone."""
+        return document_id in self.flags and not self.flags[document_id].in_search
+
+
+class Rollback:
+    """A rollback, from the first look to the proof.
+
+    All that it knows is in here and not in the generator, so that :meth:`report` is right at any moment.
+
+    :param manifest: What is to be taken back: see :meth:`Former.of`.
+    :param tolerate: ``("missing",)``: documents that are gone fail nothing.
+    :param pace: How changes are sent.
+    :param found: The flags that documents had when an earlier part of this rollback began.
+    :raises DifyInputError: Something of this makes no sense.
+    """
+
+    def __init__(
+        self,
+        manifest: object,
+        *,
+        tolerate: Iterable[str] = (),
+        pace: Pace | None = None,
+        found: Mapping[str, Flags] | None = None,
+    ) -> None:
+        self.former = Former.of(manifest)
+        self.dataset_id = self.former.dataset_id
+        tolerated = inputs.choices(tolerate, Tolerable, "tolerate")
+        self._tolerated = frozenset(RollbackOutcome(one.value) for one in tolerated)
+        self._pace = pace or Pace()
+        self._found = dict(found or {})
+        self._documents: dict[str, Document] = {}
+        self._targets: dict[str, Flags] = {}
+        self._flags: dict[str, Flags] = {}
+        self._missing: dict[str, None] = {}
+        self._errors: dict[str, str] = {}
+        self._proven = False
+        self._switch: Switch | None = None
+        #: Of the documents that this rollback takes out of search.
+        self._chunks = DisabledChunks(self.dataset_id)
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The name of each document that was seen, by id."""
+        return {document_id: document.name for document_id, document in self._documents.items()}
+
+    @staticmethod
+    def ends_at(pause: Pause) -> bool:
+        """Whether to go on elsewhere instead of waiting."""
+        return pause.seconds > SHORT
+
+    def report(self) -> RollbackReport:
+        """Return what has become of each document so far; at any moment, whole and consistent."""
+        now = {**self._flags, **(self._switch.flags() if self._switch else {})}
+        outcomes = {document_id: self._outcome(document_id, now) for document_id in self.former.ids}
+        return RollbackReport.build(
+            self.dataset_id, self.former.source, outcomes, self._found, self._errors, self._chunks.noted
+        )
+
+    def _outcome(self, document_id: str, now: Mapping[str, Flags]) -> RollbackOutcome:
+        if document_id in self._missing:
+            return RollbackOutcome.MISSING
+        if document_id in self._errors:
+            return RollbackOutcome.FAILED
+        if document_id not in self._targets or now.get(document_id) != self._targets[document_id]:
+            return RollbackOutcome.FAILED if self._proven else RollbackOutcome.NOT_ATTEMPTED
+        same = self._found.get(document_id) == self._targets[document_id]
+        return RollbackOutcome.UNCHANGED if same else RollbackOutcome.RESTORED
+
+    def flow(self, deadline: Deadline, retries: Retries) -> Flow[RollbackReport]:
+        """Carry it out: what was in search is brought back and proven, then the rest is taken out.
+
+        :param deadline: Until when to wait for what is busy or not yet in step with search.
+        :param retries: How often to try again where Dify fails.
+        :return: The report.
+        :raises DifyRollbackFailed: Documents that may have been in search are gone; nothing was changed.
+        :raises DifyRollbackError: Documents are not as they were.
+        :raises DifyError: Dify could not be asked; the report so far is its ``report``.
+        """
+        try:
+            yield from self._look_first()
+            targets = self._to_change()
+            yield from self._chunks.note(self._leaving(targets), Progress(deadline))
+            self._switch = Switch(self.dataset_id, targets, self._flags, self._pace)
+            yield from self._switch.bring_in(deadline, retries)
+            yield from self._switch.take_out(deadline, retries)
+            yield from self._restore_chunks(deadline)
+            yield from self._read()
+            self._proven = True
+            version = Version.read(self.former.source)
+            yield from clear_journal(self.dataset_id, version, self._documents, deadline, retries)
+        except DifyError as error:
+            yield from self._look_at_what_is_left()
+            if isinstance(error, DifyDocumentStatusError):
+                self.report().raise_for_outcomes(tolerated=self._harmless())
+            error.report = self.report()
+            raise
+        report = self.report()
+        report.raise_for_outcomes(tolerated=self._harmless())
+        return report
+
+    def _look_first(self) -> Flow[None]:
+        yield from self._read()
+        for document_id, document in self._documents.items():
+            self._targets[document_id] = self.former.flags_for(document)
+            self._found.setdefault(document_id, document.flags)
+        changes = sum(self._targets[i] != document.flags for i, document in self._documents.items())
+        yield Note(
+            f"Rollback of {self.former.source}: of {len(self.former.ids)} documents, {changes} have other flags now, "
+            f"and {len(self._missing)} are gone."
+        )
+        if RollbackOutcome.MISSING not in self._harmless():
+            self.report().raise_for_outcomes(
+                tolerated=frozenset(RollbackOutcome) - {RollbackOutcome.MISSING}, final=True
+            )
+
+    def _harmless(self) -> frozenset[RollbackOutcome]:
+        """The outcomes that fail nothing: what was not in search is no loss."""
+        if all(map(self.former.kept_out_of_search, self._missing)):
+            return self._tolerated | {RollbackOutcome.MISSING}
+        return self._tolerated
+
+    def _to_change(self) -> dict[str, Flags]:
+        """Return the flags for what Dify changes: what is not indexed and has its flags is left alone."""
+        return {i: self._targets[i] for i, d in self._documents.items() if d.indexed or d.flags != self._targets[i]}
+
+    def _leaving(self, targets: Mapping[str, Flags]) -> list[str]:
+        return [i for i, target in targets.items() if self._documents[i].belongs_in_search and not target.in_search]
+
+    def _restore_chunks(self, deadline: Deadline) -> Flow[None]:
+        """Disable the chunks again that were disabled in documents which are back in search."""
+        back = [i for i, target in self._targets.items() if target.in_search and not self._found[i].in_search]
+        chunks = DisabledChunks(self.dataset_id, self.former.chunks)
+        self._errors.update((yield from chunks.restore(back, deadline)))
+
+    def _look_at_what_is_left(self) -> Flow[None]:
+        errors = self._switch.errors if self._switch else {}
+        with suppress(DifyError):
+            yield from self._read()
+        self._errors.update(errors)
+
+    def _read(self) -> Flow[None]:
+        ids = self.former.ids
+        self._documents = yield from read_documents(self.dataset_id, ids, with_metadata=True)
+        self._missing = {i: None for i in ids if i not in self._documents}
+        self._flags = flags_of(self._documents)
+        self._switch = None

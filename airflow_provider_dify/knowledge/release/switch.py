@@ -1,0 +1,137 @@
+"""Bringing documents to given flags so that search never loses what it should find.
+
+What belongs in search is brought in and proven first; only after that does the rest leave. On the way to its flags
+no document shows up in search that should not, with one exception that Dify leaves no way around (see
+:meth:`Switch.take_out`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.documents import Action, Document, Flags
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
+from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.status.change import StatusChange
+from airflow_provider_dify.knowledge.status.proof import ProvenBy
+from airflow_provider_dify.knowledge.status.report import ADVICE
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How changes are sent and awaited.
+
+    :param batch_size: How many documents one request names at most.
+    :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
+    :param repair: Whether to queue again, by the opposite action and back, the jobs that Dify seems to have lost when
+        half of the time is gone.
+    :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
+    """
+
+    batch_size: int = 100
+    poll_interval: float = 10.0
+    repair: bool = True
+    prove_by: str = ProvenBy.SEARCH.value
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "batch_size", inputs.whole_number(self.batch_size, "batch_size"))
+        object.__setattr__(self, "poll_interval", inputs.number(self.poll_interval, "poll_interval"))
+        object.__setattr__(self, "repair", inputs.flag(self.repair, "repair"))
+        inputs.choice(self.prove_by, ProvenBy, "prove_by")
+
+
+class Switch:
+    """Documents on their way to given flags.
+
+    All that it knows is in here and not in the generators, so that :meth:`flags` is right at any moment.
+
+    :param dataset_id: The knowledge base.
+    :param targets: The flags that each document shall have, by id.
+    :param now: The flags that it has.
+    :param pace: How changes are sent.
+    """
+
+    def __init__(self, dataset_id: str, targets: Mapping[str, Flags], now: Mapping[str, Flags], pace: Pace) -> None:
+        self.targets = dict(targets)
+        #: What is the matter with documents that did not get there, by id.
+        self.errors: dict[str, str] = {}
+        self._dataset_id = dataset_id
+        self._pace = pace
+        self._flags = {i: now[i] for i in self.targets}
+        self._change: StatusChange | None = None
+
+    def flags(self) -> dict[str, Flags]:
+        """Return the flags that each document has by now, as far as is known."""
+        return {**self._flags, **self._changed()}
+
+    def bring_in(self, deadline: Deadline, retries: Retries) -> Flow[None]:
+        """Bring in what belongs in search, and prove that search finds it.
+
+        :raises DifyDocumentStatusError: Documents did not get there.
+        :raises DifyError: Dify could not be asked.
+        """
+        ids = [i for i, target in self.targets.items() if target.in_search]
+        # What is switched off and archived is not in search before the second of these; so it does not flash up.
+        archived = [i for i in ids if self._flags[i].archived]
+        yield from self._apply(Action.UN_ARCHIVE, archived, deadline, retries, prove=False)
+        yield from self._apply(Action.ENABLE, ids, deadline, retries)
+
+    def take_out(self, deadline: Deadline, retries: Retries) -> Flow[None]:
+        """Take out what does not belong in search, and prove that search does not find it.
+
+        A document that is switched off now and shall be on and archived is in search for a moment: Dify takes only
+        out of search what is archived while it is there.
+
+        :raises DifyDocumentStatusError: Documents did not get there.
+        :raises DifyError: Dify could not be asked.
+        """
+        targets = {i: target for i, target in self.targets.items() if not target.in_search}
+        now = dict(self._flags)
+        flashing = [i for i, target in targets.items() if target.enabled and not now[i].enabled]
+        # Of what shall be off and not archived, switching off is the proof; of the rest, archiving.
+        off = [i for i, t in targets.items() if not t.enabled and (now[i].enabled or not t.archived)]
+        back = [i for i, t in targets.items() if now[i].archived and (not t.archived or i in set(flashing))]
+        yield from self._apply(Action.DISABLE, off, deadline, retries)
+        yield from self._apply(Action.UN_ARCHIVE, back, deadline, retries)
+        if flashing:
+            yield Note(f"{len(flashing)} documents are in search for a moment, until they are archived again.")
+        yield from self._apply(Action.ENABLE, flashing, deadline, retries)
+        yield from self._apply(Action.ARCHIVE, [i for i, t in targets.items() if t.archived], deadline, retries)
+
+    def _apply(
+        self, action: Action, ids: Iterable[str], deadline: Deadline, retries: Retries, *, prove: bool = True
+    ) -> Flow[None]:
+        asked = tuple(ids)
+        if not asked:
+            return
+        self._change = StatusChange(
+            self._dataset_id,
+            asked,
+            action,
+            batch_size=self._pace.batch_size,
+            poll_interval=self._pace.poll_interval,
+            repair=self._pace.repair,
+            prove_by=self._pace.prove_by,
+            wait_for_completion=prove,
+        )
+        try:
+            yield from self._change.flow(deadline, retries)
+        finally:
+            report = self._change.report()
+            for outcome, failed in report.failing().items():
+                self.errors.update({i: report.errors.get(i, f"{outcome.value}: {ADVICE[outcome]}") for i in failed})
+            self._flags.update(self._changed())
+            self._change = None
+
+    def _changed(self) -> dict[str, Flags]:
+        if self._change is None:
+            return {}
+        action = self._change.action
+        return {i: self._flags[i].after(action) for i in self._change.report().changed}
+
+
+def flags_of(documents: Mapping[str, Document]) -> dict[str, Flags]:
+    """Return the flags of documents by id."""
+    return {document_id: document.flags for document_id, document in documents.items()}

@@ -1,0 +1,1 @@
+"""Searching a knowledge base, and checking what it returns."""

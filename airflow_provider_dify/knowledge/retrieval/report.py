@@ -1,0 +1,199 @@
+"""What became of each query whose finds were checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from airflow_provider_dify.exceptions import DifyRetrievalCheckFailed
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.flow import JSON
+from airflow_provider_dify.knowledge.retrieval.expectations import Expectation, Found, Question
+
+_WIDEST = 60
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a query brought, and what that means.
+
+    :param question: What was asked.
+    :param finds: The documents that were found, the best first; ``None``: it was not asked.
+    """
+
+    question: Question
+    finds: tuple[Found, ...] | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether it brought what it should."""
+        return self.finds is not None and not self.missing and not self.unwanted
+
+    @property
+    def verdict(self) -> str:
+        """What it comes to, in one word or two."""
+        if self.finds is None:
+            return "not asked"
+        missing, unwanted = ("missing" if self.missing else ""), ("unwanted" if self.unwanted else "")
+        return " and ".join(filter(None, (missing, unwanted))) or "passed"
+
+    @property
+    def found(self) -> dict[Expectation, Found]:
+        """The first document that fits each expectation."""
+        fitting = {expectation: self._fitting(expectation) for expectation in self.question.expect}
+        return {expectation: finds[0] for expectation, finds in fitting.items() if finds}
+
+    @property
+    def missing(self) -> tuple[Expectation, ...]:
+        """What should have been found and was not."""
+        found = self.found
+        return tuple(expectation for expectation in self.question.expect if expectation not in found)
+
+    @property
+    def unwanted(self) -> tuple[Found, ...]:
+        """What was found and should not have been."""
+        bad = {find.rank: find for unwanted in self.question.expect_not for find in self._fitting(unwanted)}
+        return tuple(bad[rank] for rank in sorted(bad))
+
+    def why(self, expectation: Expectation) -> str:
+        """Say why something counts as missing."""
+        for find in self.finds or ():
+            if not expectation.fits(find):
+                continue
+            if not self._good_enough(find):
+                return f"its score is {find.hit.score:g}, below {self.question.min_score:g}"
+            return f"it is number {find.rank}"
+        return f"not among the {len(self.finds or ())} documents found"
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return it as plain JSON."""
+        found = self.found
+        return {
+            "query": self.question.query,
+            "passed": self.passed,
+            "verdict": self.verdict,
+            "found": [{"expected": wanted.describe(), **find.to_json()} for wanted, find in found.items()],
+            "missing": [{"expected": e.describe(), "document_id": e.id, "why": self.why(e)} for e in self.missing],
+            "unwanted": [find.to_json() for find in self.unwanted],
+            "documents": [find.to_json() for find in self.finds or ()],
+        }
+
+    def _fitting(self, expectation: Expectation) -> list[Found]:
+        finds = self.finds or ()
+        return [f for f in finds if expectation.fits(f) and expectation.in_place(f) and self._good_enough(f)]
+
+    def _good_enough(self, find: Found) -> bool:
+        return self.question.min_score is None or find.hit.score >= self.question.min_score
+
+
+@dataclass(frozen=True)
+class RetrievalReport:
+    """What became of each query.
+
+    :param dataset_id: The knowledge base.
+    :param answers: One for each query, in order.
+    """
+
+    dataset_id: str
+    answers: tuple[Answer, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every query brought what it should."""
+        return all(answer.passed for answer in self.answers)
+
+    @property
+    def failing(self) -> tuple[Answer, ...]:
+        """The queries that did not, or that were not asked."""
+        return tuple(answer for answer in self.answers if not answer.passed)
+
+    @property
+    def missing_documents(self) -> tuple[str, ...]:
+        """Documents that should have been found and were not, as far as they were named by their ids."""
+        asked = (answer for answer in self.answers if answer.finds is not None)
+        return tuple(dict.fromkeys(e.id for answer in asked for e in answer.missing if e.id))
+
+    @property
+    def unwanted_documents(self) -> tuple[str, ...]:
+        """Documents that were found and should not have been."""
+        return tuple(dict.fromkeys(find.hit.document_id for answer in self.answers for find in answer.unwanted))
+
+    def raise_for_failures(self) -> None:
+        """Raise where a query did not bring what it should.
+
+        :raises DifyRetrievalCheckFailed: One did not.
+        """
+        if not self.passed:
+            raise DifyRetrievalCheckFailed(self._describe(), self)
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return the report as plain JSON."""
+        return {
+            "dataset_id": self.dataset_id,
+            "passed": self.passed,
+            "counts": {"passed": len(self.answers) - len(self.failing), "failed": len(self.failing)},
+            "failed_documents": list(dict.fromkeys([*self.missing_documents, *self.unwanted_documents])),
+            "missing_documents": list(self.missing_documents),
+            "unwanted_documents": list(self.unwanted_documents),
+            "queries": [answer.to_json() for answer in self.answers],
+        }
+
+    def table(self, limit: int = 50) -> list[str]:
+        """Return the lines of a table for the log, those that failed first, and at most so many queries."""
+        answers = sorted(self.answers, key=lambda answer: answer.passed)
+        rows = [("verdict", "query", "expected", "found")]
+        for answer in answers[:limit]:
+            rows += _rows(answer)
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        lines = [_line(row, widths) for row in rows]
+        lines.insert(1, "-" * max(map(len, lines)))
+        if len(answers) > limit:
+            lines.append(f"and {len(answers) - limit} more queries, see the report")
+        return lines
+
+    def _describe(self) -> str:
+        failing = self.failing
+        shown = "; ".join(f"{_short(repr(a.question.query))} ({a.verdict}: {_reason(a)})" for a in failing[:3])
+        more = f"; and {len(failing) - 3} more" if len(failing) > 3 else ""
+        return (
+            f"{len(failing)} of {len(self.answers)} queries to dataset {self.dataset_id} do not bring what they "
+            f"should: {shown}{more}. The table in the log and the report show what was found."
+        )
+
+
+def _rows(answer: Answer) -> list[tuple[str, str, str, str]]:
+    """Return the lines of one query: one for each expectation."""
+    found = answer.found
+    cells = [(e.describe(), _place(found[e]) if e in found else answer.why(e)) for e in answer.question.expect]
+    if answer.question.expect_not:
+        bad = answer.unwanted
+        names = "; ".join(e.describe() for e in answer.question.expect_not)
+        cells.append((f"not {names}", "; ".join(map(_place, bad)) or "as it should be"))
+    if answer.finds is None:
+        cells = [(expected, "") for expected, _ in cells]
+    heads = [(answer.verdict, answer.question.query), *[("", "")] * (len(cells) - 1)]
+    return [
+        (verdict, _short(query), _short(expected), _short(what))
+        for (verdict, query), (expected, what) in zip(heads, cells, strict=True)
+    ]
+
+
+def _place(find: Found) -> str:
+    score = f", score {find.hit.score:g}" if find.hit.score else ""  # an economy knowledge base gives none
+    return f"number {find.rank}{score}: '{find.hit.document_name}'"
+
+
+def _reason(answer: Answer) -> str:
+    if answer.missing:
+        return _short(f"{answer.missing[0].describe()}, {answer.why(answer.missing[0])}")
+    return _short(", ".join(map(_place, answer.unwanted))) if answer.unwanted else "the run ended before"
+
+
+def _line(row: tuple[str, ...], widths: Iterable[int]) -> str:
+    *cells, last = row
+    return "  ".join([*(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)), last]).rstrip()
+
+
+def _short(text: str) -> str:
+    text = inputs.without_keys(" ".join(text.split()))
+    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"

@@ -1,0 +1,219 @@
+"""Asking a knowledge base what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.knowledge import answers, inputs
+from airflow_provider_dify.knowledge.api import read_answer
+from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
+from airflow_provider_dify.knowledge.text.names import canonical
+
+#: Dify refuses longer queries.
+LONGEST_QUERY = 250
+#: More segments for one query are a way to list a knowledge base, not to search it.
+MOST_HITS = 100
+_EXCERPT = 200
+
+
+class SearchMethod(str, Enum):
+    """How Dify searches, by the names of its API."""
+
+    KEYWORD = "keyword_search"
+    SEMANTIC = "semantic_search"
+    FULL_TEXT = "full_text_search"
+    HYBRID = "hybrid_search"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A segment that a search found. Several can be of one document.
+
+    :param document_id: Its document.
+    :param document_name: The name of that.
+    :param score: How well it fits, by Dify; 0 in an economy knowledge base, which gives no scores.
+    :param segment_id: Its id.
+    :param content: The beginning of its text.
+    :param metadata: The metadata of its document: values by name.
+    """
+
+    document_id: str
+    document_name: str
+    score: float
+    segment_id: str
+    content: str
+    metadata: Mapping[str, JSON] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def read(cls, record: dict[str, JSON]) -> Hit:
+        """Read one record of an answer."""
+        answers.check(record, {"score": answers.a_number_or_nothing})
+        segment = record["segment"]
+        answers.check(segment, _SEGMENT)
+        document = segment.get("document") or {}
+        answers.check(document, _DOCUMENT)
+        values = document.get("doc_metadata") or {}
+        answers.check(values, dict.fromkeys(values, answers.a_plain_value))
+        text = " ".join(str(segment.get("content") or "").encode(errors="replace").decode().split())
+        return cls(
+            document_id=segment["document_id"],
+            document_name=canonical(document.get("name") or ""),
+            score=float(record.get("score") or 0.0),
+            segment_id=segment["id"],
+            content=text if len(text) <= _EXCERPT else text[:_EXCERPT] + "…",
+            metadata=values,
+        )
+
+
+_SEGMENT: Mapping[str, answers.Kind] = {"id": answers.a_text, "document_id": answers.an_id}
+_DOCUMENT: Mapping[str, answers.Kind] = {
+    "name": answers.a_text_or_nothing,
+    "doc_metadata": answers.an_object_or_nothing,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """How a knowledge base is searched.
+
+    :param economy: Whether it has keywords instead of vectors.
+    :param model: Its own settings, as Dify keeps them.
+    """
+
+    economy: bool
+    model: Mapping[str, JSON]
+
+    @classmethod
+    def read(cls, item: dict[str, JSON]) -> SearchSettings:
+        """Read them from an answer about a knowledge base."""
+        answers.check(item, _SETTINGS)
+        own = item.get("retrieval_model_dict")
+        # One without documents has no technique yet, and finds nothing by any method.
+        return cls(item["indexing_technique"] != "high_quality", own or {})
+
+    def request(self, top_k: int, method: SearchMethod | None, score_threshold: float | None) -> dict[str, JSON]:
+        """Return the settings to search with: its own, but for what is given.
+
+        :raises DifyInputError: It cannot be searched so.
+        """
+        if self.economy and method not in (None, SearchMethod.KEYWORD):
+            raise DifyInputError(
+                f"search_method must be keyword_search or left out, not {method.value if method else None}: the "
+                "knowledge base is an economy one, which has no vectors."
+            )
+        if self.economy and score_threshold:
+            raise DifyInputError(
+                f"The knowledge base is an economy one, where Dify gives every hit the score 0: a score of at least "
+                f"{score_threshold:g} cannot be asked for."
+            )
+        settings: dict[str, JSON] = {"reranking_enable": False, "score_threshold_enabled": False}
+        if self.economy:
+            return {**settings, "search_method": SearchMethod.KEYWORD.value, "top_k": top_k}
+        settings |= {"search_method": SearchMethod.SEMANTIC.value, **self.model, "top_k": top_k}
+        if method:
+            settings["search_method"] = method.value
+        if score_threshold is not None:
+            settings |= {"score_threshold_enabled": True, "score_threshold": score_threshold}
+        return settings
+
+
+_SETTINGS: Mapping[str, answers.Kind] = {
+    "indexing_technique": answers.a_text_or_nothing,
+    "retrieval_model_dict": answers.an_object_or_nothing,
+}
+
+
+def search_settings(dataset_id: str) -> Flow[SearchSettings]:
+    """Read how a knowledge base is searched.
+
+    https://docs.dify.ai/api-reference/knowledge-bases/get-knowledge-base
+    """
+    return read_answer((yield Request("GET", f"/datasets/{dataset_id}")), SearchSettings.read)
+
+
+def search(dataset_id: str, query: str, settings: Mapping[str, JSON]) -> Flow[tuple[Hit, ...]]:
+    """Ask for the segments that fit a query, the best first.
+
+    https://docs.dify.ai/api-reference/knowledge-bases/retrieve-chunks-from-a-knowledge-base-test-retrieval
+    """
+    response = yield Request(
+        "POST", f"/datasets/{dataset_id}/retrieve", json={"query": query, "retrieval_model": dict(settings)}
+    )
+    return read_answer(response, lambda payload: tuple(map(Hit.read, answers.items(payload, "records"))))
+
+
+def retrieve(
+    dataset_id: object,
+    query: object,
+    *,
+    top_k: int = 5,
+    search_method: object = None,
+    score_threshold: float | None = None,
+) -> Flow[tuple[Hit, ...]]:
+    """Search a knowledge base as its own settings say, but for what is given.
+
+    :param dataset_id: UUID of the knowledge base.
+    :param query: What to search for, at most 250 characters.
+    :param top_k: How many segments to ask for, at most 100.
+    :param search_method: ``keyword_search``, ``semantic_search``, ``full_text_search`` or ``hybrid_search``; ``None``:
+        the knowledge base's own.
+    :param score_threshold: Only segments with at least this score, from 0 to 1; ``None``: as the knowledge base has it.
+    :return: The segments, the best first.
+    :raises DifyInputError: Something of this makes no sense.
+    """
+    checked_id = inputs.canonical_id(dataset_id, "dataset_id")
+    text = check_query(query, "query")
+    number = check_top_k(top_k, "top_k")
+    method = check_method(search_method)
+    threshold = None if score_threshold is None else check_score(score_threshold, "score_threshold")
+    settings = yield from search_settings(checked_id)
+    return (yield from search(checked_id, text, settings.request(number, method, threshold)))
+
+
+def check_query(value: object, parameter: str) -> str:
+    """Return what is searched for; a template may have rendered it as a number or a date.
+
+    :raises DifyInputError: Dify would refuse it.
+    """
+    text = inputs.text(value, parameter, "a text to search for")
+    if len(text) > LONGEST_QUERY:
+        raise DifyInputError(
+            f"{parameter} has {len(text)} characters, {inputs.show(text)}; Dify takes at most {LONGEST_QUERY}."
+        )
+    return text
+
+
+def check_top_k(value: object, parameter: str) -> int:
+    """Return how many segments to ask for.
+
+    :raises DifyInputError: It is no such number.
+    """
+    number = inputs.whole_number(value, parameter)
+    if number > MOST_HITS:
+        raise DifyInputError(f"{parameter} must be at most {MOST_HITS}, not {number}.")
+    return number
+
+
+def check_score(value: object, parameter: str) -> float:
+    """Return a score.
+
+    :raises DifyInputError: It is none.
+    """
+    try:
+        score = inputs.number_or_zero(value, parameter)
+    except DifyInputError:
+        score = -1.0
+    if not 0 <= score <= 1:
+        raise DifyInputError(f"{parameter} must be a number from 0 to 1, not {inputs.show(value)}.")
+    return score
+
+
+def check_method(value: object) -> SearchMethod | None:
+    """Return how to search; ``None``: as the knowledge base has it.
+
+    :raises DifyInputError: There is no such way.
+    """
+    return None if value is None else inputs.choice(value, SearchMethod, "search_method")

@@ -1,0 +1,1 @@
+"""Which documents are meant, and how many may be."""

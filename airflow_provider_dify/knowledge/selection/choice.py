@@ -1,0 +1,104 @@
+"""Which documents a task is about: those of a list of ids, or those that filters select."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.knowledge import api, inputs
+from airflow_provider_dify.knowledge.flow import Flow, Note
+from airflow_provider_dify.knowledge.progress import Progress
+from airflow_provider_dify.knowledge.selection.guards import Guard, usual_share
+from airflow_provider_dify.knowledge.selection.select import EVERYTHING, Selection, select
+from airflow_provider_dify.knowledge.status.report import Outcome
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The documents that are meant, from now on.
+
+    :param ids: Their ids.
+    :param total: How many documents the knowledge base has; ``None`` where that was not asked for.
+    """
+
+    ids: tuple[str, ...]
+    total: int | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which documents are meant, and how many that may be.
+
+    :param ids: Their ids; ``None`` where they are selected.
+    :param selection: What selects them otherwise.
+    :param guard: How many they may be.
+    """
+
+    ids: tuple[str, ...] | None
+    selection: Selection = EVERYTHING
+    guard: Guard = field(default_factory=Guard)
+
+    @classmethod
+    def of(
+        cls,
+        document_ids: object,
+        filters: Mapping[str, object] | str | None = None,
+        *,
+        now: float = 0.0,
+        max_documents: int | None = None,
+        max_share: float | str | None = None,
+    ) -> Choice:
+        """Check what a user asked for.
+
+        :param document_ids: Ids: a list, one id, or a text that holds a list; ``None`` where there are filters.
+        :param filters: See :meth:`Selection.parse`.
+        :param now: What ages in the filters are counted from, in seconds since the epoch.
+        :param max_documents: See :class:`Guard`.
+        :param max_share: See :class:`Guard`; ``auto``: see :func:`usual_share`.
+        :raises DifyInputError: Something of this makes no sense, there are both ids and filters, or the filters have no
+            condition: they would select the whole knowledge base.
+        """
+        share: Any = usual_share(max_share, selected=filters is not None)
+        guard = Guard(max_documents, share)
+        if filters is None:
+            return cls(_checked(document_ids), guard=guard)
+        if document_ids is not None:
+            raise DifyInputError(
+                f"Give document_ids or filters, not both: {inputs.show(document_ids)} and {inputs.show(filters)}."
+            )
+        selection = Selection.parse(filters, now)
+        if selection.is_everything:
+            raise DifyInputError(
+                f"filters has no condition: {inputs.show(filters)} would select the whole knowledge base. "
+                'If that is meant, say {"name": "*"}.'
+            )
+        return cls(None, selection, guard)
+
+    @property
+    def tolerated(self) -> frozenset[Outcome]:
+        """The outcomes that fail nothing, since what is deleted after it was selected is no longer meant."""
+        return frozenset() if self.ids is not None else frozenset({Outcome.MISSING})
+
+    def describe(self) -> str:
+        """Say which documents are meant, for the log."""
+        if self.ids is None:
+            return f"the documents selected by {self.selection.describe()}"
+        return f"{len(self.ids)} documents"
+
+    def flow(self, dataset_id: str, progress: Progress) -> Flow[Chosen]:
+        """Find them; :meth:`Guard.check` is left to the caller, who may want to note the ids first."""
+        if self.ids is None:
+            selected = yield from select(dataset_id, self.selection, progress)
+            yield Note(selected.describe(self.selection))
+            return Chosen(tuple(document.id for document in selected.documents), selected.total)
+        if self.guard.max_share is None:
+            return Chosen(self.ids, None)
+        return Chosen(self.ids, (yield from api.get_dataset(dataset_id)).document_count)
+
+
+def _checked(document_ids: object) -> tuple[str, ...]:
+    if document_ids is None:
+        raise DifyInputError("document_ids must be a list or a string, not None. Or give filters that select some.")
+    return inputs.canonical_ids(document_ids)

@@ -1,0 +1,219 @@
+"""The values of filters: what a user wrote, or a template rendered, becomes something to compare documents with."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, timezone
+from typing import TypeAlias
+
+from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.knowledge.inputs import as_text, is_finite, is_storable, pattern, show, without_keys
+from airflow_provider_dify.knowledge.text.hints import why
+
+#: A point in time: an ISO text, an age such as ``90d``, an object, or seconds since the epoch.
+Moment: TypeAlias = str | float | date | datetime | timedelta
+#: A value of metadata; ``None``: there is none.
+MetadataValue: TypeAlias = str | float | None
+
+_AGE = re.compile(r"(\d{1,5})\s*([wdhms])")
+_UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].+)?")
+#: Seconds since the epoch for 2000 and 2100: other numbers are milliseconds, or a date without its dashes.
+_EARLIEST, _LATEST = 946_684_800, 4_102_444_800
+#: The last second that a date can tell.
+_END_OF_TIME = 253_402_300_799
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of time, in seconds since the epoch.
+
+    :param after: Its beginning, which is part of it; ``None``: it has none.
+    :param before: Its end, which is not, so that two spans can follow each other; ``None``: it has none.
+    """
+
+    after: float | None = None
+    before: float | None = None
+
+    def __contains__(self, at: float | None) -> bool:
+        if at is None:
+            return not self
+        return (self.after is None or at >= self.after) and (self.before is None or at < self.before)
+
+    def __bool__(self) -> bool:
+        return self.after is not None or self.before is not None
+
+    def describe(self, what: str) -> list[str]:
+        """Say what it asks for, with its times in UTC."""
+        ends = (("since", self.after), ("before", self.before))
+        return [f"{what} {word} {_utc(at).isoformat(sep=' ')}" for word, at in ends if at is not None]
+
+
+#: A span without ends.
+ALWAYS = Span()
+
+
+def mapping(value: object, parameter: str) -> dict[str, object]:
+    """Return the mapping that a value is, or that a text holds as JSON or as Python prints one.
+
+    :raises DifyInputError: It is none, or a key of it is no text.
+    """
+    found = _parsed(value) if isinstance(value, str) else value
+    if not isinstance(found, Mapping) or not all(isinstance(key, str) for key in found):
+        raise DifyInputError(
+            f"{parameter} must be a mapping such as {{'status': 'archived'}}, or a text that holds one, "
+            f"not {show(value)}.{why(value)}"
+        )
+    return dict(found)
+
+
+def moment(value: object, now: float, parameter: str) -> float:
+    """Return the point in time that a value stands for, in seconds since the epoch.
+
+    :param now: What ages are counted from, in seconds since the epoch.
+    :raises DifyInputError: It stands for none.
+    """
+    try:
+        at = _moment(value.strip() if isinstance(value, str) else value, now)
+    except (ValueError, OverflowError):
+        at = None
+    if at is None:
+        raise DifyInputError(
+            f"{parameter} must be a date or a time such as 2026-01-31 or 2026-01-31T12:00:00+01:00 (UTC where it names "
+            f"no zone), an age such as 90d, 12h, 30m or 2w, or seconds since 1970, not {show(value)}.{why(value)}"
+        )
+    return min(max(0.0, at), _END_OF_TIME)
+
+
+def span(after: object, before: object, now: float, parameter: str) -> Span:
+    """Return the stretch of time between two values, each ``None`` where there is no such end.
+
+    :param parameter: Their name, without ``_after`` and ``_before``.
+    :raises DifyInputError: One of them is no point in time, or nothing is between them.
+    """
+    found = Span(
+        None if after is None else moment(after, now, f"{parameter}_after"),
+        None if before is None else moment(before, now, f"{parameter}_before"),
+    )
+    if found.after is not None and found.before is not None and found.after >= found.before:
+        raise DifyInputError(
+            f"Nothing is between {parameter}_after and {parameter}_before: {show(after)} is not before {show(before)}."
+        )
+    return found
+
+
+def texts(value: object, parameter: str) -> tuple[str, ...]:
+    """Return the texts that a list, or one text, holds; a template may have rendered them as numbers or dates.
+
+    :raises DifyInputError: There is none, or one of them is empty or no text that Dify can store.
+    """
+    items = [as_text(item) for item in _several(value)]
+    found = tuple(item for item in items if isinstance(item, str) and item.strip() and is_storable(item))
+    if not found or len(found) < len(items) or any("{{" in item for item in found):
+        raise DifyInputError(
+            f"{parameter} must be a text that is not empty, or a list of such, not {show(value)}.{why(value)}"
+        )
+    return tuple(pattern(item, parameter) for item in found)
+
+
+def count(value: object, parameter: str) -> int:
+    """Return a whole number of at least 0, which a template may have rendered as a text.
+
+    :raises DifyInputError: It is none.
+    """
+    found = int(value) if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,18}\s*", value) else value
+    if isinstance(found, bool) or not isinstance(found, int) or found < 0:
+        raise DifyInputError(f"{parameter} must be a whole number of at least 0, not {show(value)}.{why(value)}")
+    return found
+
+
+def metadata(value: object, parameter: str) -> dict[str, tuple[MetadataValue, ...]]:
+    """Return the values that each field of metadata may have.
+
+    :raises DifyInputError: There is no field, or a value of another type.
+    """
+    found = mapping(value, parameter)
+    if not found or "" in found:
+        raise DifyInputError(f"{parameter} must name at least one field of metadata, not {show(value)}.")
+    return {name: _metadata_values(wanted, f"{parameter}.{without_keys(name)[:50]}") for name, wanted in found.items()}
+
+
+def is_one_of(found: object, wanted: tuple[MetadataValue, ...]) -> bool:
+    """Whether the value of a document's metadata is one of those that are wanted.
+
+    Dify's list has every value as a text, so a number is looked for by its value.
+    """
+    return any(_is_same(found, one) for one in wanted)
+
+
+def _is_same(found: object, wanted: MetadataValue) -> bool:
+    if found is None or wanted is None:
+        return found is wanted
+    if isinstance(wanted, str):
+        return str(found) == wanted
+    try:
+        return float(str(found)) == wanted
+    except ValueError:
+        return False
+
+
+def _metadata_values(value: object, parameter: str) -> tuple[MetadataValue, ...]:
+    wanted: list[MetadataValue] = []
+    for one in _several(value):
+        item = one if isinstance(one, (int, float)) else as_text(one)
+        if not (item is None or isinstance(item, (str, int, float))) or isinstance(item, bool):
+            break
+        if isinstance(item, (int, float)) and not is_finite(item):
+            break
+        wanted.append(item)
+    else:
+        if wanted:
+            return tuple(wanted)
+    raise DifyInputError(
+        f"{parameter} must be a text, a number, null (has no such value), or a list of such, not {show(value)}."
+    )
+
+
+def _several(value: object) -> list[object]:
+    return list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
+
+
+def _parsed(text: str) -> object:
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            found: object = parse(text.strip())
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            continue
+        return found
+    return None
+
+
+def _moment(value: object, now: float) -> float | None:
+    if isinstance(value, timedelta):
+        return now - value.total_seconds() if value >= timedelta() else None
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp()
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=timezone.utc).timestamp()
+    if isinstance(value, str):
+        return _moment_of_text(value, now)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and _EARLIEST <= value <= _LATEST:
+        return float(value)
+    return None
+
+
+def _moment_of_text(text: str, now: float) -> float | None:
+    if age := _AGE.fullmatch(text):
+        return now - int(age[1]) * _UNITS[age[2]]
+    if _DATE.fullmatch(text):
+        # Python 3.10 does not know the Z.
+        return _moment(datetime.fromisoformat(re.sub("Z$", "+00:00", text)), now)
+    return _moment(float(text), now)
+
+
+def _utc(at: float) -> datetime:
+    return datetime.fromtimestamp(at, timezone.utc)

@@ -1,0 +1,1 @@
+"""Changing the status of documents, and proving that search reflects it."""

@@ -1,0 +1,388 @@
+"""How a change of status is planned, applied, waited for and proven.
+
+Dify's "success" says little: ids that it does not know are passed over, one busy document refuses a whole batch, and
+search follows when a worker gets to it, if the job was not lost. So each document is looked at before and after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from airflow_provider_dify.exceptions import DifyError
+from airflow_provider_dify.knowledge import api, inputs
+from airflow_provider_dify.knowledge.documents import Action
+from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.reading import read_documents
+from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.selection.choice import Choice
+from airflow_provider_dify.knowledge.status.chunks import DisabledChunks
+from airflow_provider_dify.knowledge.status.handover import Handover
+from airflow_provider_dify.knowledge.status.ledger import Ledger
+from airflow_provider_dify.knowledge.status.proof import Look, ProvenBy, SearchProof
+from airflow_provider_dify.knowledge.status.repair import HALFWAY, Repair, why_lost
+from airflow_provider_dify.knowledge.status.report import Outcome, StatusReport
+from airflow_provider_dify.knowledge.status.sender import Pass, Sender
+
+#: So many documents that search has not followed are read, to see whether the worker failed with them.
+_PROBE = 3
+#: Up to so many documents, the last look before the deadline leaves none out.
+_LAST_LOOK = 500
+#: So often what was changed is read back before the end, until no try of it failed and it went as fast as Dify can.
+_MOST_LAST_LOOKS = 5
+#: So often search is asked again at the end for what was proven a while before, until it returns all of it.
+_MOST_ROUNDS = 3
+#: Seconds that reading back may take, and more seconds for each document.
+_LONG_LOOK, _LONG_LOOK_AT_EACH = 2.0, 0.05
+
+
+class StatusChange:
+    """A change of the status of documents, from the first look to the proof.
+
+    All that it knows is in here and not in the generator, so that :meth:`report` is right at any moment, also when
+    the task is killed halfway.
+
+    :param dataset_id: UUID of the knowledge base.
+    :param document_ids: UUIDs: a list, one id, or a string that holds a list (see :func:`inputs.canonical_ids`); or
+        the choice that finds them.
+    :param action: ``enable``, ``disable``, ``archive`` or ``un_archive``.
+    :param batch_size: How many documents one request names at most.
+    :param wait_for_completion: Whether to wait until search follows, and not only for the flags.
+    :param repair: Whether to send documents that search does not reflect when half of the time is gone through the
+        opposite action and back, which queues the job that Dify lost, also if an earlier run changed them. Documents
+        that this run brought in and that search has lost are repaired in any case.
+    :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
+    :param poll_interval: Seconds between two looks while something is awaited; the first looks come sooner.
+    :param tolerate: Names of outcomes that should not fail the change. Where documents are selected by filters, one
+        that is deleted after that is ``missing`` and fails nothing either.
+    :param dry_run: Whether to look and to plan only; what would be changed is ``not_attempted`` in the report.
+    :param keep_chunks: Whether to note the chunks that are disabled in documents which are taken out of search, so that
+        a rollback by the report can disable them again. It takes a read for each of these documents.
+    :param before: Where it goes on from another process: what it has to know from there.
+    :raises DifyInputError: Something of this makes no sense.
+    """
+
+    def __init__(
+        self,
+        dataset_id: object,
+        document_ids: object,
+        action: object,
+        *,
+        batch_size: int = 100,
+        wait_for_completion: bool = True,
+        repair: bool = False,
+        prove_by: object = ProvenBy.SEARCH,
+        poll_interval: float = 10.0,
+        tolerate: Iterable[str] = (),
+        dry_run: bool = False,
+        keep_chunks: bool = False,
+        before: Handover | None = None,
+    ) -> None:
+        self.action = inputs.choice(action, Action, "action")
+        self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
+        #: What finds the documents.
+        self.choice = document_ids if isinstance(document_ids, Choice) else Choice.of(document_ids)
+        self.tolerate = inputs.choices(tolerate, Outcome, "tolerate") | self.choice.tolerated
+        self._batch_size = inputs.whole_number(batch_size, "batch_size")
+        self._waits = Waits(longest=inputs.number(poll_interval, "poll_interval"))
+        self._wait_for_search = inputs.flag(wait_for_completion, "wait_for_completion")
+        self._repair = inputs.flag(repair, "repair")
+        self._prove_by = inputs.choice(prove_by, ProvenBy, "prove_by")
+        self._dry_run = inputs.flag(dry_run, "dry_run")
+        self._keep_chunks = inputs.flag(keep_chunks, "keep_chunks")
+        self._chunks = DisabledChunks(self.dataset_id)
+        self._goes_on = before is not None
+        self._begin_with(self.choice.ids or (), before)
+        self._sender = Sender(self.dataset_id, self._batch_size, self._clears_lock)
+        self._proof = SearchProof(self.dataset_id, None, self._prove_by)
+        self._failures = 0
+        #: The repair of documents that search has lost; ``None`` if none was needed.
+        self._lost: Repair | None = None
+        #: How many looks have proven something.
+        self._proving_looks = 0
+        #: Whether time has passed since what was changed was read back, so that a worker may have undone it.
+        self._looks_old = self._wait_for_search or before is not None
+        #: Whether it got beyond the plan; before that, nobody expects that anything is proven.
+        self._carrying_out = False
+        #: Whether the flow ended because it would have to wait, and shall go on elsewhere.
+        self.handed_over = False
+        self._mended: set[str] = set()
+
+    def _begin_with(self, document_ids: tuple[str, ...], before: Handover | None = None) -> None:
+        #: The documents, in order; none, as long as they are not selected yet.
+        self.document_ids = document_ids
+        self._ledger = Ledger(
+            self.action,
+            document_ids,
+            until_search_follows=self._wait_for_search,
+            sent=before.sent if before else None,
+        )
+
+    def report(self) -> StatusReport:
+        """Return what has become of each document so far; at any moment, whole and consistent."""
+        outcomes = self._ledger.outcomes()
+        notes = self._ledger.notes(in_doubt=self._carrying_out and not self.handed_over)
+        if self._lost:
+            notes |= dict.fromkeys(self._lost.halfway, HALFWAY.format(self.action.value))
+            outcomes |= dict.fromkeys(self._lost.halfway, Outcome.BUSY)
+        repaired = len(self._lost.repaired) if self._lost else 0
+        return StatusReport.build(
+            self.dataset_id,
+            self.action.value,
+            outcomes,
+            notes,
+            dry_run=self._dry_run,
+            repaired=repaired,
+            disabled_chunks=self._chunks.noted,
+        )
+
+    def handover(self) -> Handover:
+        """Return what has to be known where it goes on, as ``document_ids`` and ``before`` of another change."""
+        return self._ledger.handover()
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The name of each document that was seen, by id."""
+        return self._ledger.names
+
+    def flow(self, deadline: Deadline, retries: Retries, *, hand_over: bool = False) -> Flow[StatusReport]:
+        """Carry it out.
+
+        :param deadline: Until when to wait for what is busy, being indexed, or not yet in search.
+        :param retries: How often to try again where Dify fails.
+        :param hand_over: Whether to end where a long wait begins (:attr:`handed_over` tells), so that another process
+            can wait.
+        :return: The report. Every id that was asked for is in exactly one of its lists.
+        :raises DifyGuardError: The documents are more than the guard of the choice allows; nothing was changed.
+        :raises DifyDocumentStatusError: Documents ended in an outcome that is not tolerated.
+        :raises DifyError: Dify could not be asked; the report so far is its ``report``.
+        """
+        try:
+            yield from self._choose(deadline)
+            yield from self._look_first()
+            if self._goes_on or not self._ends_with_the_plan():
+                yield from self._note_chunks(deadline)
+                yield from self._carry_out_and_check(deadline, retries, hand_over=hand_over)
+        except DifyError as error:
+            if self._looks_old and not self._wait_for_search:
+                self._ledger.doubt_changed()
+            error.report = self.report()
+            raise
+        report = self.report()
+        if not self.handed_over:
+            report.raise_for_outcomes(self.tolerate)
+        return report
+
+    def _choose(self, deadline: Deadline) -> Flow[None]:
+        chosen = yield from self.choice.flow(self.dataset_id, Progress(deadline))
+        if self.choice.ids is None:
+            self._begin_with(chosen.ids)
+        self.choice.guard.check(len(chosen.ids), chosen.total)
+
+    def _look_first(self) -> Flow[None]:
+        if not self.document_ids:
+            yield Note(f"There is nothing to {self.action.verb}; nothing was changed.")
+            return
+        if self.action.adds or self._repair:
+            dataset = yield from api.get_dataset(self.dataset_id)
+            self._proof = SearchProof(self.dataset_id, dataset, self._prove_by)
+        yield from self._read(self.document_ids)
+        yield Note(self._ledger.plan())
+        if self._dry_run:
+            yield Note(f"This is a dry run: nothing was changed. {self._preview()}")
+
+    def _note_chunks(self, deadline: Deadline) -> Flow[None]:
+        """Note the disabled chunks of documents before they leave search."""
+        if self._keep_chunks and not self.action.adds:
+            leaving = [i for i in self._ledger.ready() if self._ledger.documents[i].belongs_in_search]
+            yield from self._chunks.note(leaving, Progress(deadline))
+
+    def _ends_with_the_plan(self) -> bool:
+        stoppers = {Outcome.MISSING, Outcome.REFUSED} - self.tolerate
+        return self._dry_run or any(outcome in stoppers for outcome in self._ledger.settled.values())
+
+    def _preview(self) -> str:
+        would = self.report().ids(Outcome.NOT_ATTEMPTED)
+        names = ", ".join(f"'{self.names[document_id]}'" for document_id in would[:3])
+        more = f" and {len(would) - 3:,} more" if len(would) > 3 else ""
+        return f"It would {self.action.verb} {names}{more}." if would else f"There is nothing to {self.action.verb}."
+
+    def _carry_out_and_check(self, deadline: Deadline, retries: Retries, *, hand_over: bool) -> Flow[None]:
+        """Carry it out, and check at the end that all that is good still is."""
+        for last in (*[False] * (_MOST_ROUNDS - 1), True):
+            yield from self._carry_out(deadline, retries, hand_over=hand_over)
+            if self.handed_over:
+                return
+            yield from self._last_look_at_flags(deadline)
+            if not (yield from self._is_lost_since(deadline)):
+                return
+            if last:
+                self._ledger.time_is_up()
+
+    def _carry_out(self, deadline: Deadline, retries: Retries, *, hand_over: bool) -> Flow[None]:
+        self._carrying_out = True
+        progress = Progress(deadline)
+        while True:
+            error, lost = yield from self._push_on(deadline, progress)
+            if lost and hand_over and not deadline.passed:
+                self.handed_over = True
+                return
+            yield from self._bring_back(lost, deadline, retries)
+            if error:
+                yield from self._bear(error, deadline, retries, hand_over=hand_over)
+                if self.handed_over:
+                    return
+                continue
+            if self._ledger.done:
+                return
+            if self._repair and deadline.half_gone and not deadline.passed:
+                yield from self._queue_again(progress)
+            if deadline.passed:
+                self._ledger.time_is_up()
+                return
+            pause = self._pause(deadline, progress)
+            if hand_over and pause.seconds > SHORT:
+                self.handed_over = True
+                return
+            yield pause
+            self._looks_old = True
+            yield from self._read(self._ledger.open)
+
+    def _push_on(self, deadline: Deadline, progress: Progress) -> Flow[tuple[DifyError | None, Sequence[str]]]:
+        """Send what can be sent, and see what has come of what was.
+
+        :return: A failure that is worth another try; and documents that search does not return although the worker is
+            through with them.
+        """
+        result = yield from self._apply(progress)
+        if result.error:
+            return result.error, ()
+        if result.taken and not self._wait_for_search:
+            self._looks_old |= yield from self._read_back(result.taken, deadline)
+        if not result.taken or deadline.passed:  # the worker needs a moment for what was just sent
+            return None, (yield from self._prove(deadline, progress))
+        return None, ()
+
+    def _apply(self, progress: Progress) -> Flow[Pass]:
+        """Send the change for all that is ready for it."""
+        result = Pass()
+        try:
+            yield from self._sender.send(self.action, self._ledger.ready(), self.names, result, progress)
+        finally:
+            self._ledger.write_down(result)
+        if result.taken:
+            self._failures = 0
+            self._waits.restart()
+        return result
+
+    def _bear(self, error: DifyError, deadline: Deadline, retries: Retries, *, hand_over: bool) -> Flow[None]:
+        """After a failure, wait, and look what has become of the documents before anything is sent again."""
+        self._failures += 1
+        try:
+            wait = retries.wait_after(self._failures, error, deadline)
+        except DifyError:
+            yield from self._read(self._ledger.open)  # so that the report is exact
+            if self._ledger.open:
+                raise
+            return  # what failed was carried out all the same, and search may follow it yet
+        if hand_over and wait > SHORT:
+            self.handed_over = True
+            return
+        yield Pause(wait, f"{error.message} Looking at the documents before trying again.")
+        self._looks_old = True
+        yield from self._read(self._ledger.open)
+
+    def _prove(self, deadline: Deadline, progress: Progress) -> Flow[Sequence[str]]:
+        """See which documents search has followed, and whether those that it has not were undone.
+
+        :return: Documents that search does not return although the worker is through with them.
+        """
+        awaited = list(self._ledger.awaited)
+        thorough = deadline.passed and len(awaited) <= _LAST_LOOK
+        look: Look = yield from self._proof.look(awaited, self._ledger.documents, thorough=thorough, progress=progress)
+        self._ledger.proven(look)
+        self._proving_looks += bool(look.followed)
+        self._waits.looked(deadline.elapsed, done=len(look.followed), left=len(self._ledger.awaited))
+        probe = look.behind[:_PROBE]
+        yield from self._read(probe)
+        if deadline.passed or any(map(self._ledger.is_settled, probe)):
+            yield from self._read(self._ledger.awaited)
+        return [i for i in look.lost if not self._ledger.is_settled(i)]
+
+    def _bring_back(self, lost: Sequence[str], deadline: Deadline, retries: Retries) -> Flow[None]:
+        """Repair the documents that search has lost, or only those of them that this run has brought in."""
+        if not lost:
+            return
+        self._lost = self._lost or Repair(self.dataset_id, self.action, self._proof)
+        tried = self._lost.tried
+        to_repair = [i for i in (lost if self._repair else self._ledger.sent_by_us(lost)) if i not in tried]
+        if to_repair and not deadline.passed:
+            yield from self._lost.flow(to_repair, deadline, retries)
+            self._looks_old = True
+        repaired = [i for i in self._lost.repaired if i in set(to_repair)]
+        self._ledger.proven(Look(followed=repaired))
+        self._proving_looks += bool(repaired)
+        back = set(repaired)
+        why = why_lost(self._proof)
+        self._ledger.not_returned({i: self._lost.failed.get(i, why) for i in lost if i not in back})
+
+    def _is_lost_since(self, deadline: Deadline) -> Flow[bool]:
+        """Ask search once more for what it returned a while ago: the jobs of other documents may have lost it."""
+        entered = [i for i in self._ledger.good if self._ledger.documents[i].belongs_in_search]
+        if not self._wait_for_search or self._proving_looks <= 1 or not self.action.adds:
+            return False
+        self._proving_looks = 1
+        look: Look = yield from self._proof.look(
+            entered, self._ledger.documents, thorough=True, progress=Progress(deadline)
+        )
+        self._ledger.await_again([*look.behind, *look.lost])
+        self._ledger.proven(Look(gone=look.gone, empty=look.empty))
+        return not self._ledger.done
+
+    def _queue_again(self, progress: Progress) -> Flow[None]:
+        """Queue the jobs again that Dify seems to have lost: first of one document, and of the rest if that helps."""
+        behind = [document_id for document_id in self._ledger.awaited if document_id not in self._mended]
+        if not behind or not all(map(self._ledger.is_settled, self._mended)):
+            return
+        if not self._mended:
+            behind = behind[:1]
+        back = self.action.opposite
+        yield Note(
+            f"Search has not followed {len(behind)} documents: queueing the job again, by {back.value} and back."
+        )
+        result = Pass()
+        try:
+            yield from self._sender.send(back, behind, self.names, result, progress)
+        finally:
+            # What was sent is on its way back, whatever else happens: it has to be changed again.
+            driven = result.taken + result.unsure
+            self._mended.update(driven)
+            self._ledger.driven_back(driven)
+        if driven:
+            self._waits.restart()
+
+    def _last_look_at_flags(self, deadline: Deadline) -> Flow[None]:
+        """Read back all that is good: a worker that fails undoes a change long after Dify's answer."""
+        for _ in range(_MOST_LAST_LOOKS):
+            if self._looks_old and not self.handed_over:
+                self._looks_old = yield from self._read_back(self._ledger.good, deadline)
+
+    def _read_back(self, ids: list[str], deadline: Deadline) -> Flow[bool]:
+        """Read documents; return whether that took long, so that what was read first may be undone by now."""
+        began, retries = deadline.elapsed, deadline.retries
+        yield from self._read(ids)
+        took_long = deadline.elapsed - began > _LONG_LOOK + _LONG_LOOK_AT_EACH * len(ids)
+        return took_long or deadline.retries > retries
+
+    def _read(self, ids: Iterable[str]) -> Flow[None]:
+        asked = list(ids)
+        if asked:
+            self._ledger.seen(asked, (yield from read_documents(self.dataset_id, asked)))
+
+    def _pause(self, deadline: Deadline, progress: Progress) -> Pause:
+        reason = progress.reason(self._ledger.awaits())
+        return Pause(min(self._waits.next(), deadline.remaining), reason)
+
+    def _clears_lock(self, action: Action) -> bool:
+        # A vector store may refuse a second insert; only in an economy knowledge base is adding twice harmless.
+        return not action.adds or self._proof.economy

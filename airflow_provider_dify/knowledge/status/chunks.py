@@ -1,0 +1,124 @@
+"""Chunks (segments) that a person disabled in a document that is in use.
+
+Dify enables them again with every change that brings their document into search (recording 1.16.0/28), and does not
+know afterwards which ones they were. Whoever promises the former state has to note them first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifyNotFoundError
+from airflow_provider_dify.knowledge import api, inputs
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause, Request
+from airflow_provider_dify.knowledge.progress import Progress
+from airflow_provider_dify.knowledge.status.segments import Segment, segment_page
+
+#: So often, and with such pauses in seconds, a chunk is tried again that Dify is still working on.
+_TRIES, _PAUSE = 5, 2.0
+
+
+class DisabledChunks:
+    """The chunks that were disabled in documents in use, and how they are disabled again.
+
+    :param dataset_id: The knowledge base.
+    :param noted: Ids of disabled chunks, by the id of their document, where they are known already.
+    """
+
+    def __init__(self, dataset_id: str, noted: Mapping[str, Sequence[str]] | None = None) -> None:
+        #: Ids of the chunks by the id of their document; only documents that have some.
+        self.noted: dict[str, tuple[str, ...]] = {i: tuple(ids) for i, ids in (noted or {}).items()}
+        self._dataset_id = dataset_id
+
+    def note(self, document_ids: Sequence[str], progress: Progress) -> Flow[None]:
+        """Note the disabled chunks of documents that are in search: one read for each 100 chunks of a document."""
+        for number, document_id in enumerate(document_ids):
+            segments = yield from _read_all(self._dataset_id, document_id)
+            disabled = tuple(one.id for one in segments if not one.enabled)
+            # Where all are disabled, the worker has not brought the document into search yet.
+            if disabled and len(disabled) < len(segments):
+                self.noted[document_id] = disabled
+            done = number + 1
+            yield from progress.note(lambda: f"Read the chunks of {done} of {len(document_ids)} documents.")  # noqa: B023 - called at once
+        if self.noted:
+            count = sum(map(len, self.noted.values()))
+            yield Note(f"{count} chunks of {len(self.noted)} documents are disabled, and will be again at the end.")
+
+    def restore(self, document_ids: Iterable[str], deadline: Deadline) -> Flow[dict[str, str]]:
+        """Disable the noted chunks of documents that are back in search, and verify it.
+
+        :return: What could not be restored, by the id of the document.
+        """
+        errors: dict[str, str] = {}
+        for document_id in document_ids:
+            wanted = self.noted.get(document_id, ())
+            if not wanted:
+                continue
+            left = yield from self._enabled(document_id, wanted)
+            for segment in left:
+                yield from self._disable(document_id, segment, deadline)
+            there = {one.id: one.enabled for one in (yield from _read_all(self._dataset_id, document_id))}
+            if bad := [i for i in wanted if there.get(i, True)]:
+                shown = ", ".join(bad[:3]) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
+                errors[document_id] = f"{len(bad)} chunks that were disabled could not be disabled again: {shown}."
+        return errors
+
+    def _enabled(self, document_id: str, wanted: Sequence[str]) -> Flow[list[Segment]]:
+        segments = yield from _read_all(self._dataset_id, document_id)
+        return [one for one in segments if one.enabled and one.id in wanted]
+
+    def _disable(self, document_id: str, segment: Segment, deadline: Deadline) -> Flow[None]:
+        for _ in range(_TRIES):
+            try:
+                yield from disable_segment(self._dataset_id, document_id, segment)
+            except DifyNotFoundError:
+                return  # it is named as not restored
+            except DifyError as error:
+                if error.status != 400:
+                    raise
+                # "Segment is indexing, please try again later": its document was brought in a moment ago.
+                yield Pause(min(_PAUSE, deadline.remaining), "")
+            else:
+                return
+
+
+def disable_segment(dataset_id: str, document_id: str, segment: Segment) -> Flow[None]:
+    """Disable one segment. Search stops returning it at once.
+
+    https://docs.dify.ai/api-reference/chunks/update-chunk
+    """
+    body = {"segment": {"content": segment.content, "enabled": False}}
+    yield Request("POST", f"/datasets/{dataset_id}/documents/{document_id}/segments/{segment.id}", json=body)
+
+
+def chunks_from(data: object, parameter: str) -> dict[str, tuple[str, ...]]:
+    """Return the noted chunks that a report holds.
+
+    :raises DifyInputError: It holds something else.
+    """
+    if not isinstance(data, Mapping):
+        raise DifyInputError(f"{parameter} must map ids of documents to ids of chunks, not {inputs.show(data)}.")
+    return {
+        inputs.canonical_id(i, f"An id of {parameter}"): inputs.canonical_ids(ids, f"{parameter}[{inputs.show(i)}]")
+        for i, ids in data.items()
+    }
+
+
+def chunks_to_json(noted: Mapping[str, Sequence[str]]) -> dict[str, JSON]:
+    """Return noted chunks as a part of a report; nothing if there are none."""
+    return {"disabled_chunks": {i: list(ids) for i, ids in noted.items()}} if noted else {}
+
+
+def _read_all(dataset_id: str, document_id: str) -> Flow[list[Segment]]:
+    segments: list[Segment] = []
+    page, number = None, 0
+    try:
+        while page is None or (page.full and len(segments) < page.total):
+            number += 1
+            page = yield from segment_page(dataset_id, document_id, number)
+            segments += page.items
+    except DifyNotFoundError as error:
+        if not api.document_is_missing(error):
+            raise
+        return []
+    return segments

@@ -1,0 +1,281 @@
+"""The books of a change of status: where each document stands, and what that means for its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from airflow_provider_dify.knowledge.documents import Action, Document
+from airflow_provider_dify.knowledge.status.handover import Handover, Sent
+from airflow_provider_dify.knowledge.status.proof import Look
+from airflow_provider_dify.knowledge.status.report import Outcome
+from airflow_provider_dify.knowledge.status.sender import Pass
+
+_GONE = "It was deleted while the change was under way."
+_UNDONE = "Dify took the change, and its worker undid it."
+_UNDONE_SINCE = "It was in the requested state, and is no longer: Dify's worker or somebody else undid it."
+_ANSWER_LOST = "The answer to the change was lost, and Dify could not be asked again: it may not have been changed."
+_HALFWAY = "The repair got stuck halfway: the document is in the opposite state."
+_UNPROVEN = "Dify took the change, and the run ended before it was proven that it stands."
+_UNSEEN = "The run ended before it was seen that search follows."
+
+
+class Ledger:
+    """Where each document of a change stands.
+
+    A document is *open* until its flags are as asked, then *awaited* until search follows, then *settled*.
+
+    :param action: What is to be done.
+    :param ids: The documents, in order.
+    :param until_search_follows: Whether flags that are as asked are not enough.
+    :param sent: What was sent for them before, where the change goes on elsewhere.
+    """
+
+    def __init__(
+        self, action: Action, ids: Iterable[str], *, until_search_follows: bool, sent: Sent | None = None
+    ) -> None:
+        self.open: dict[str, None] = dict.fromkeys(ids)
+        self.awaited: dict[str, None] = {}
+        self.settled: dict[str, Outcome] = {}
+        self.errors: dict[str, str] = {}
+        self.documents: dict[str, Document] = {}
+        self._ids = tuple(self.open)
+        self._action = action
+        self._until_search_follows = until_search_follows
+        self._seen_before = sent is not None
+        self._sent = sent or Sent()
+
+    @property
+    def done(self) -> bool:
+        """Whether every document is settled."""
+        return not self.open and not self.awaited
+
+    @property
+    def changed(self) -> list[str]:
+        """The documents that are settled as changed."""
+        return [document_id for document_id, outcome in self.settled.items() if outcome is Outcome.CHANGED]
+
+    @property
+    def good(self) -> list[str]:
+        """The documents that are settled as in the requested state."""
+        return [document_id for document_id, outcome in self.settled.items() if outcome.good]
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The name of each document that was seen."""
+        return _Names(self.documents)
+
+    def is_settled(self, document_id: str) -> bool:
+        """Whether a document has its outcome."""
+        return document_id in self.settled
+
+    def ready(self) -> list[str]:
+        """Return the documents for which the change can be sent now, those that were busy before last."""
+        ready = [document_id for document_id in self.open if self._can_be_sent(document_id)]
+        return sorted(ready, key=self._sent.busy.__contains__)
+
+    def seen(self, asked: Iterable[str], found: Mapping[str, Document]) -> None:
+        """Write down what Dify shows of documents."""
+        for document_id in asked:
+            document = found.get(document_id)
+            if document is None:
+                known = self._seen_before or document_id in self.documents
+                self._settle(document_id, Outcome.MISSING, _GONE if known else None)
+                continue
+            if not (document.enabled or self._seen_before or document_id in self.documents):
+                self._sent.were_off.add(document_id)
+            self.documents[document_id] = document
+            self._sort(document_id, document)
+            self._sent.unsure.discard(document_id)
+
+    def write_down(self, result: Pass) -> None:
+        """Write down what one pass of changes brought."""
+        sent = self._sent
+        sent.busy.update(result.busy)
+        sent.unsure.update(result.unsure)
+        sent.taken.update(result.taken)
+        sent.busy.difference_update(result.taken)
+        sent.ours.update(i for ids in (result.taken, result.unsure) for i in ids if i not in sent.driven)
+        if self._until_search_follows:
+            for document_id in result.taken:
+                self.documents[document_id] = self._action.applied_to(self.documents[document_id])
+                self._await(document_id)
+
+    def driven_back(self, ids: Iterable[str]) -> None:
+        """Write down that documents were sent through the opposite action: they have to be changed again."""
+        for document_id in ids:
+            self._sent.driven.add(document_id)
+            self._sent.taken.discard(document_id)
+            self.awaited.pop(document_id, None)
+            self.open[document_id] = None
+
+    def proven(self, look: Look) -> None:
+        """Write down what a look at search showed."""
+        for document_id in look.followed:
+            self._settle_good(document_id)
+        for document_id in look.gone:
+            self._settle(document_id, Outcome.MISSING, _GONE)
+        for document_id, why in look.empty.items():
+            self._settle(document_id, Outcome.NOT_SEARCHABLE, why)
+
+    def not_returned(self, why: Mapping[str, str]) -> None:
+        """Write down that search does not return documents although the worker is through with them."""
+        for document_id, text in why.items():
+            self._settle(document_id, Outcome.LAGGING, text)
+
+    def await_again(self, ids: Iterable[str]) -> None:
+        """Write down that search does not reflect documents any more."""
+        for document_id in ids:
+            self.settled.pop(document_id, None)
+            self._await(document_id)
+
+    def sent_by_us(self, ids: Iterable[str]) -> list[str]:
+        """Return those documents that this run has changed."""
+        return [document_id for document_id in ids if document_id in self._sent.ours]
+
+    def doubt_changed(self) -> None:
+        """Write down that what is settled as changed may have been undone since, as nobody can look."""
+        self.errors.update(dict.fromkeys(self.changed, _UNPROVEN))
+
+    def time_is_up(self) -> None:
+        """Give an outcome to all that has none."""
+        for document_id in [*self.awaited]:
+            self._settle(document_id, Outcome.LAGGING)
+        for document_id in [*self.open]:
+            document = self.documents[document_id]
+            if document_id in self._sent.driven:
+                self._settle(document_id, Outcome.BUSY, _HALFWAY)
+            elif document.indexed:
+                self._settle(document_id, Outcome.BUSY)
+            else:
+                self._settle(document_id, Outcome.NOT_READY, f"It is still {document.indexing_status}.")
+
+    def handover(self) -> Handover:
+        """Return what has to go on elsewhere: what is not settled, and what was changed and may be undone meanwhile."""
+        ids = tuple(i for i in self._ids if self.settled.get(i) in (None, Outcome.CHANGED))
+        return Handover(ids, self._sent.of(set(ids)))
+
+    def outcomes(self) -> dict[str, Outcome]:
+        """Return the outcome of each document, or what it would be if the run ended now."""
+        return {document_id: self.settled.get(document_id) or self._so_far(document_id) for document_id in self._ids}
+
+    def notes(self, *, in_doubt: bool) -> dict[str, str]:
+        """Return what there is to say of single documents, for a report made now.
+
+        :param in_doubt: Whether that is the end, so that what is not proven yet stays so.
+        """
+        unseen = dict.fromkeys(self.awaited, _UNSEEN) if in_doubt else {}
+        unproven = dict.fromkeys(self._sent.ours.difference(self.settled), _UNPROVEN) if in_doubt else {}
+        lost = {document_id: _ANSWER_LOST for document_id in self._sent.unsure if document_id in self.open}
+        halfway = {document_id: _HALFWAY for document_id in self._sent.driven if document_id in self.open}
+        return {**self.errors, **unseen, **unproven, **lost, **halfway}
+
+    def _so_far(self, document_id: str) -> Outcome:
+        if document_id in self._sent.driven and document_id in self.open:
+            return Outcome.BUSY
+        if document_id in self._sent.ours:
+            return Outcome.CHANGED
+        return Outcome.UNCHANGED if document_id in self.awaited else Outcome.NOT_ATTEMPTED
+
+    def _can_be_sent(self, document_id: str) -> bool:
+        document = self.documents[document_id]
+        return document.indexed and not self._action.reached(document)
+
+    def _sort(self, document_id: str, document: Document) -> None:
+        """Find out where a document stands, from what Dify shows of it now."""
+        if document_id in self._sent.taken and self._is_undone(document_id, document):
+            self._settle(document_id, Outcome.REVERTED, document.error or _UNDONE)
+        elif document_id in self.settled:
+            self._sort_settled(document_id, document)
+        elif document_id in self.awaited and (document.failed or not self._action.reached(document)):
+            self._settle(document_id, Outcome.REVERTED, document.error or _UNDONE_SINCE)
+        elif harm := self._action.harm(document):
+            self._settle(document_id, Outcome.REFUSED, harm)
+        elif self._action.reached(document):
+            self._sort_reached(document_id, document)
+        elif document.failed or document.paused:
+            self._settle_not_ready(document_id, document)
+        elif document_id in self._sent.unsure and document_id not in self._sent.driven:
+            self._sent.ours.discard(document_id)  # the lost answer was to a change that did not happen
+
+    def _sort_settled(self, document_id: str, document: Document) -> None:
+        """Find out whether a document is still in the requested state."""
+        if not self.settled[document_id].good:
+            return
+        if not self._action.reached(document):
+            self._settle(document_id, Outcome.REVERTED, document.error or _UNDONE_SINCE)
+        elif self._until_search_follows and document.belongs_in_search and not document.indexed:
+            self._settle_not_ready(document_id, document)
+
+    def _sort_reached(self, document_id: str, document: Document) -> None:
+        if document.paused or (document.failed and document.belongs_in_search):
+            self._settle_not_ready(document_id, document)
+        elif document.failed or not self._until_search_follows:
+            self._settle_good(document_id)
+        elif document.indexed:
+            self._await(document_id)
+        # What is still being indexed goes into search at its end, whatever its flags say: it stays open.
+
+    def _is_undone(self, document_id: str, document: Document) -> bool:
+        # A worker that fails while adding switches the document off, also where only archived was to change.
+        archiving = self._action in (Action.ARCHIVE, Action.UN_ARCHIVE)
+        switched = archiving and document.enabled is (document_id in self._sent.were_off)
+        return not self._action.reached(document) or document.failed or switched
+
+    def _await(self, document_id: str) -> None:
+        self.open.pop(document_id, None)
+        self.awaited[document_id] = None
+
+    def _settle_good(self, document_id: str) -> None:
+        self._settle(document_id, Outcome.CHANGED if document_id in self._sent.ours else Outcome.UNCHANGED)
+
+    def _settle_not_ready(self, document_id: str, document: Document) -> None:
+        why = document.error or f"Its indexing is {'paused' if document.paused else document.indexing_status}."
+        self._settle(document_id, Outcome.NOT_READY, why)
+
+    def _settle(self, document_id: str, outcome: Outcome, error: str | None = None) -> None:
+        self.open.pop(document_id, None)
+        self.awaited.pop(document_id, None)
+        self.settled[document_id] = outcome
+        if error:
+            self.errors[document_id] = error
+
+    def plan(self) -> str:
+        """Say what is going to be done."""
+        there = len(self.awaited) + sum(outcome.good for outcome in self.settled.values())
+        ready = len(self.ready())
+        parts = [f"{ready} to {self._action.verb}", f"{there} there already"]
+        if indexing := len(self.open) - ready:
+            parts.append(f"{indexing} still being indexed")
+        parts += [f"{count} {outcome.value}" for outcome, count in self._bad().items()]
+        return f"Of {len(self._ids)} documents: {', '.join(parts)}."
+
+    def awaits(self) -> str:
+        """Say what is being waited for."""
+        busy = [document_id for document_id in self.open if document_id in self._sent.busy]
+        blamed = ", ".join(f"'{self.names[document_id]}'" for document_id in busy[:3])
+        parts = {
+            f"busy ({blamed}{' and others' if len(busy) > 3 else ''})": len(busy),
+            "being indexed": len(self.open) - len(busy),
+            "not yet followed by search": len(self.awaited),
+        }
+        return "Waiting: " + ", ".join(f"{count} {what}" for what, count in parts.items() if count) + "."
+
+    def _bad(self) -> dict[Outcome, int]:
+        outcomes = list(self.settled.values())
+        return {outcome: outcomes.count(outcome) for outcome in Outcome if not outcome.good and outcome in outcomes}
+
+
+class _Names(Mapping[str, str]):
+    """The names of documents by id, without a second copy of them."""
+
+    def __init__(self, documents: Mapping[str, Document]) -> None:
+        self._documents = documents
+
+    def __getitem__(self, document_id: str) -> str:
+        return self._documents[document_id].name
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(self._documents)
+
+    def __len__(self) -> int:
+        return len(self._documents)

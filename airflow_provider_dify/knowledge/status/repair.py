@@ -1,0 +1,160 @@
+"""Bringing documents back that Dify calls available and search does not return.
+
+Dify 1.16.0 loses the keywords of a document if the jobs of several run side by side (recording 1.16.0/21). Taking the
+document out of search and bringing it back writes them again, unless another job runs at the same time. So documents
+are repaired one at a time, each job is waited for before the next one is sent, and no id is named twice in a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airflow_provider_dify.exceptions import DifyDocumentBusyError, DifyError, DifyNotFoundError
+from airflow_provider_dify.knowledge import api
+from airflow_provider_dify.knowledge.documents import Action
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.status.chunks import DisabledChunks
+from airflow_provider_dify.knowledge.status.proof import SearchProof
+from airflow_provider_dify.knowledge.status.segments import until_enabled
+
+#: What it means that search does not return a document, in an economy and in a high-quality knowledge base.
+_LOST = "Dify calls it available, and search does not return it: Dify's worker has lost its keywords."
+_LOST_VECTORS = "Dify calls it available, and search does not return it for its own text: its vectors are missing."
+HALFWAY = "A repair took it out of search and could not bring it back: {} it."
+#: After so many repairs without effect, the others are left alone.
+_MOST_FAILURES = 5
+#: A job is waited for with pauses that grow to so many seconds, and up to so many seconds in all.
+_LONGEST_PAUSE, _PATIENCE = 5.0, 120.0
+#: Seconds before the first repair: of an id that was named twice, the second job may still be at work.
+_SETTLING = 1.0
+
+
+class Repair:
+    """The repair of documents that search has lost.
+
+    All that it knows is in here and not in the generator, so that it is right at any moment.
+
+    :param dataset_id: The knowledge base.
+    :param adding: What brings them into search: ``enable`` or ``un_archive``.
+    :param proof: Tells whether search returns them.
+    """
+
+    def __init__(self, dataset_id: str, adding: Action, proof: SearchProof) -> None:
+        #: The documents that search returns again.
+        self.repaired: list[str] = []
+        #: Why search does not return the others, by id.
+        self.failed: dict[str, str] = {}
+        #: The documents that were taken out of search, and are not back yet.
+        self.halfway: dict[str, None] = {}
+        self._dataset_id = dataset_id
+        self._adding = adding
+        self._proof = proof
+        self._why = why_lost(proof)
+        self._chunks = DisabledChunks(dataset_id)
+
+    @property
+    def tried(self) -> set[str]:
+        """The documents that are not to be repaired again."""
+        return {*self.repaired, *self.failed, *self.halfway}
+
+    def flow(self, lost: Sequence[str], deadline: Deadline, retries: Retries) -> Flow[None]:
+        """Repair documents.
+
+        :param lost: Documents that this run has brought into search, and that search does not return.
+        :raises DifyError: Dify could not be asked.
+        """
+        progress, waits = Progress(deadline), Waits(longest=10.0)
+        left = dict.fromkeys(lost)
+        yield Note(
+            f"Search does not return {len(left)} documents that Dify calls available. Repairing them one at a time: "
+            f"{self._adding.opposite.value}, then {self._adding.value}."
+        )
+        yield Pause(min(_SETTLING, deadline.remaining), "")
+        while left and not deadline.passed:
+            before = len(left) + len(self.halfway)
+            for document_id in [*left]:
+                if deadline.passed or (len(self.failed) >= _MOST_FAILURES and not self.repaired):
+                    break
+                if (yield from self._one(document_id, deadline, retries, progress)):
+                    del left[document_id]
+                    yield from progress.note(lambda: f"Repaired {len(self.repaired)} of {len(lost)} documents.")
+            if len(self.failed) >= _MOST_FAILURES and not self.repaired:
+                break
+            if left and len(left) + len(self.halfway) == before:
+                reason = progress.reason(f"Dify still holds its lock on {len(left)} documents to be repaired.")
+                yield Pause(min(waits.next(), deadline.remaining), reason)
+        for document_id in [*self.halfway]:
+            yield from self._give_back(document_id)
+        self.failed.update(dict.fromkeys((i for i in left if i not in self.halfway), self._why))
+
+    def _one(self, document_id: str, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[bool]:
+        """Go on with one document; return whether it is through, for better or worse."""
+        try:
+            if document_id not in self.halfway:
+                yield from self._chunks.note([document_id], progress)
+                if not (yield from self._send(self._adding.opposite, document_id, deadline, retries)):
+                    return False
+                self.halfway[document_id] = None
+                yield from self._wait(document_id, deadline, enabled=False)
+            if not (yield from self._send(self._adding, document_id, deadline, retries)):
+                return False
+            self.halfway.pop(document_id)
+            yield from self._wait(document_id, deadline, enabled=True)
+            found = yield from self._proof.returns(document_id, progress)
+            not_restored = yield from self._chunks.restore([document_id], deadline)
+        except DifyNotFoundError as error:
+            if not api.document_is_missing(error):
+                raise
+            self.halfway.pop(document_id, None)
+            self.failed[document_id] = "It was deleted while it was being repaired."
+            return True
+        if not_restored:
+            self.failed |= not_restored
+        elif found:
+            self.repaired.append(document_id)
+        else:
+            self.failed[document_id] = self._why
+        return True
+
+    def _send(self, action: Action, document_id: str, deadline: Deadline, retries: Retries) -> Flow[bool]:
+        """Change the status of one document; return ``False`` if Dify holds its lock."""
+        failures = 0
+        while True:
+            try:
+                yield from api.change_status(self._dataset_id, action, [document_id])
+            except DifyDocumentBusyError:
+                return False
+            except DifyError as error:
+                failures += 1
+                wait = retries.wait_after(failures, error, deadline)
+                yield Pause(wait, f"{error.message} Checking the document before trying again.")
+                document = yield from api.get_document(self._dataset_id, document_id)
+                if not action.reached(document):
+                    continue
+            return True
+
+    def _wait(self, document_id: str, deadline: Deadline, *, enabled: bool) -> Flow[None]:
+        """Wait until the worker has changed the segments of a document."""
+        waits, patience = Waits(longest=_LONGEST_PAUSE, first=0.1), deadline.within(_PATIENCE)
+        while True:
+            segments, _ = yield from until_enabled(self._dataset_id, document_id)
+            if any(segment.enabled for segment in segments) is enabled or patience.passed:
+                return
+            yield Pause(min(waits.next(), patience.remaining), "")
+
+    def _give_back(self, document_id: str) -> Flow[None]:
+        """Try once to bring back a document that was taken out, without waiting for search."""
+        try:
+            yield from api.change_status(self._dataset_id, self._adding, [document_id])
+        except DifyDocumentBusyError:
+            self.failed[document_id] = HALFWAY.format(self._adding.value)
+            return
+        del self.halfway[document_id]
+        self.failed[document_id] = self._why
+
+
+def why_lost(proof: SearchProof) -> str:
+    """Say what it means that search does not return a document."""
+    return _LOST if proof.economy else _LOST_VECTORS

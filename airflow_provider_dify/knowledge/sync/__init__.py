@@ -1,0 +1,1 @@
+"""Keeping the documents of a knowledge base in step with a folder."""

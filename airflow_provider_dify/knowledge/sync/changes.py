@@ -1,0 +1,151 @@
+"""Bringing documents back, and taking them out of use: the last steps of a sync, each proven."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from airflow_provider_dify.exceptions import DifyDocumentDeleteError, DifyDocumentStatusError
+from airflow_provider_dify.knowledge.deletion.deletion import Deletion
+from airflow_provider_dify.knowledge.deletion.report import DeleteOutcome, DeleteReport
+from airflow_provider_dify.knowledge.documents import Action
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow
+from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.status.change import StatusChange
+from airflow_provider_dify.knowledge.status.handover import Handover
+from airflow_provider_dify.knowledge.status.proof import ProvenBy
+from airflow_provider_dify.knowledge.status.report import ADVICE, Outcome, StatusReport
+
+#: The outcomes that shall not keep the other documents of a step from theirs.
+_BEARABLE = ("missing", "refused")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is done to some documents.
+
+    :param action: A change of their status; ``None``: they are deleted.
+    :param document_ids: Which.
+    """
+
+    action: Action | None
+    document_ids: tuple[str, ...]
+
+    @property
+    def removes(self) -> bool:
+        """Whether it takes them out of search, so that one that is gone is as good."""
+        return self.action is None or not self.action.adds
+
+
+class Changes:
+    """Changes that are made one after the other. A document that one of them fails with is left out of the later ones.
+
+    :param dataset_id: The knowledge base.
+    :param changes: The changes, in order.
+    :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
+    :param prove_by: What proves that documents have entered search.
+    """
+
+    def __init__(self, dataset_id: str, changes: Sequence[Change], *, poll_interval: float, prove_by: ProvenBy) -> None:
+        self._dataset_id = dataset_id
+        self._left = list(changes)
+        self._poll_interval = poll_interval
+        self._prove_by = prove_by
+        #: How many documents search had lost, and returns again.
+        self.repaired = 0
+        #: What became of documents: what went wrong, or nothing where they are as was asked for.
+        self.results: dict[str, str | None] = {}
+        #: What has to be waited for elsewhere: the action, and what has to be known there.
+        self.waiting: tuple[Action, Handover] | None = None
+
+    @property
+    def bearable(self) -> list[str]:
+        """The outcomes that shall not keep the other documents of a change from theirs, wherever it goes on."""
+        return list(_BEARABLE)
+
+    def flow(self, deadline: Deadline, retries: Retries, *, hand_over: bool = False) -> Flow[None]:
+        """Make them.
+
+        :param deadline: Until when to wait for what is busy or not yet followed by search.
+        :param retries: How often to try again where Dify fails.
+        :param hand_over: Whether to end where a long wait begins; :attr:`waiting` tells.
+        :raises DifyError: Dify could not be asked.
+        """
+        while self._left and not self.waiting:
+            change = self._left[0]
+            ids = tuple(i for i in change.document_ids if self.results.get(i) is None)
+            if ids and change.action is None:
+                yield from self._delete(ids, deadline, retries)
+            elif ids and change.action:
+                yield from self._change_status(change.action, ids, deadline, retries, hand_over=hand_over)
+            if not self.waiting:
+                del self._left[0]
+
+    def waited(self, report: StatusReport) -> None:
+        """Take what became of documents that were waited for elsewhere."""
+        self._take_status(report)
+        del self._left[0]
+
+    def to_json(self) -> JSON:
+        """Return what has to be known where they go on, as plain JSON."""
+        left = [[change.action and change.action.value, list(change.document_ids)] for change in self._left]
+        return {"left": left, "results": dict(self.results)}
+
+    @classmethod
+    def from_json(
+        cls, data: Mapping[str, JSON], dataset_id: str, *, poll_interval: float, prove_by: ProvenBy
+    ) -> Changes:
+        """Return changes that go on where :meth:`to_json` was made."""
+        left = [Change(Action(action) if action else None, tuple(ids)) for action, ids in data["left"]]
+        changes = cls(dataset_id, left, poll_interval=poll_interval, prove_by=prove_by)
+        changes.results.update(data["results"])
+        return changes
+
+    def _change_status(
+        self, action: Action, ids: tuple[str, ...], deadline: Deadline, retries: Retries, *, hand_over: bool
+    ) -> Flow[None]:
+        change = StatusChange(
+            self._dataset_id,
+            ids,
+            action,
+            poll_interval=self._poll_interval,
+            prove_by=self._prove_by,
+            tolerate=_BEARABLE,
+        )
+        try:
+            yield from change.flow(deadline, retries, hand_over=hand_over)
+        except DifyDocumentStatusError:
+            pass  # what went wrong is told document by document
+        finally:
+            self._take_status(change.report())
+        if change.handed_over:
+            self.waiting = action, change.handover()
+
+    def _delete(self, ids: tuple[str, ...], deadline: Deadline, retries: Retries) -> Flow[None]:
+        deletion = Deletion(self._dataset_id, ids, poll_interval=self._poll_interval)
+        try:
+            yield from deletion.flow(deadline, retries)
+        except DifyDocumentDeleteError:
+            pass  # as above
+        finally:
+            self._take_deletion(deletion.report())
+
+    def _take_status(self, report: StatusReport) -> None:
+        change = self._left[0]
+        self.repaired += report.repaired
+        later = {i for other in self._left[1:] for i in other.document_ids}
+        for document_id, outcome in report.outcomes().items():
+            good = outcome.good or (outcome is Outcome.MISSING and change.removes)
+            if not good and outcome is not Outcome.NOT_ATTEMPTED:
+                self.results[document_id] = report.errors.get(document_id) or f"{outcome.value}: {ADVICE[outcome]}"
+            elif good and document_id not in later:
+                self.results[document_id] = report.errors.get(document_id) if outcome.good else None
+
+    def _take_deletion(self, report: DeleteReport) -> None:
+        for outcome in DeleteOutcome:
+            for document_id in report.ids(outcome):
+                if outcome.good:
+                    self.results[document_id] = None
+                elif outcome is not DeleteOutcome.NOT_ATTEMPTED:
+                    error = report.errors.get(document_id)
+                    self.results[document_id] = error or f"It could not be deleted: {outcome.value}."

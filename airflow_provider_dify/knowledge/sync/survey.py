@@ -1,0 +1,124 @@
+"""What a sync sees before it plans: the files of its source, and the documents that it may touch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from airflow_provider_dify.exceptions import DifySourceError
+from airflow_provider_dify.knowledge import api
+from airflow_provider_dify.knowledge.documents import Dataset, Document
+from airflow_provider_dify.knowledge.flow import Flow
+from airflow_provider_dify.knowledge.ingest.contents import Source
+from airflow_provider_dify.knowledge.progress import Progress
+from airflow_provider_dify.knowledge.reading import Pager
+from airflow_provider_dify.knowledge.sync.journal import Journal
+from airflow_provider_dify.knowledge.sync.plan import Planned, Retire, Wanted, digest_of, make_plan
+
+#: Name of the metadata that tells which sync a document belongs to.
+SOURCE_FIELD = "sync_source"
+
+
+def read_files(sources: Collection[Source], progress: Progress) -> Flow[tuple[Wanted, ...]]:
+    """Read files, for the digests of their contents.
+
+    :raises DifySourceError: Not one of them can become a document.
+    """
+    wanted: list[Wanted] = []
+    for source in sources:
+        wanted.append(_wanted(source))
+        yield from progress.note(lambda: f"Read {len(wanted):,} of {len(sources):,} files.")
+    if not any(one.digest for one in wanted):
+        first = f" The first one, '{wanted[0].name}': {wanted[0].problem}" if wanted else ""
+        raise DifySourceError(
+            f"Of the {len(wanted)} files of the source not one can become a document. Nothing was changed: a knowledge "
+            f"base is not emptied because its source is empty or cannot be read.{first}"
+        )
+    return tuple(wanted)
+
+
+def _wanted(source: Source) -> Wanted:
+    if source.problem:
+        return Wanted(source.name, None, source.problem, source.readable)
+    try:
+        return Wanted(source.name, source.digest())
+    except DifySourceError as error:
+        return Wanted(source.name, None, error.message, readable=False)
+
+
+class SyncLook:
+    """The first look of a sync at a knowledge base.
+
+    :param dataset: The knowledge base.
+    :param sync_source: Name of the sync.
+    :param wanted: The files of its source.
+    :param adopt: Whether documents in use that no sync has made are taken over where they have the name of a file.
+    """
+
+    def __init__(self, dataset: Dataset, sync_source: str, wanted: Sequence[Wanted], *, adopt: bool) -> None:
+        self.dataset = dataset
+        #: What an earlier run left, if it broke off.
+        self.journal = Journal.read(dataset, sync_source)
+        #: The highest position that a document has.
+        self.position = 0
+        #: Ids of documents that the sync takes over: a run made them and could not mark them, or it is told to.
+        self.adopted: frozenset[str] = frozenset()
+        #: Documents that came since a run broke off, and that nobody has marked: they may be its own, or not.
+        self.strays: list[Document] = []
+        self._sync_source = sync_source
+        self._wanted = wanted
+        self._names = {one.name for one in wanted}
+        self._adopt = adopt
+        self._documents: list[Document] = []
+        self._ours: set[str] = set()
+
+    def flow(self, progress: Progress) -> Flow[None]:
+        """Look: list the knowledge base once, and keep what is of interest.
+
+        :raises DifyListChangedError: The list kept changing while it was read, and may lack documents.
+        """
+        pager: Pager[Document] = Pager()
+        listed = 0
+        while not pager.done:
+            page = yield from api.document_page(self.dataset.id, pager.page, limit=pager.limit)
+            for document in pager.take(page):
+                self._take(document)
+                listed += 1
+            yield from progress.note(lambda: f"Listed {listed:,} of {pager.total:,} documents.")  # noqa: B023 - called at once
+        candidates: dict[str, list[Document]] = {}
+        for document in self._documents:
+            if document.name in self._names and document.belongs_in_search:
+                candidates.setdefault(document.name, []).append(document)
+        # Of several of one name, nobody can say which one is meant.
+        single = (documents[0] for documents in candidates.values() if len(documents) == 1)
+        self.adopted = frozenset(document.id for document in single if self._may_adopt(document))
+        self._ours |= self.adopted
+
+    def plan(self, retire: Retire) -> tuple[Planned, ...]:
+        """Decide what to do."""
+        unproven = self.journal.unfinished
+        return make_plan(self._wanted, self._documents, self._ours, retire=retire, unproven=unproven)
+
+    @property
+    def in_use(self) -> int:
+        """How many documents the sync has in use."""
+        return sum(document.belongs_in_search for document in self._documents if document.id in self._ours)
+
+    def _take(self, document: Document) -> None:
+        self.position = max(self.position, document.position)
+        owner = document.metadata.get(SOURCE_FIELD)
+        if owner is not None and str(owner) == self._sync_source:
+            self._ours.add(document.id)
+            self._documents.append(document)
+        elif document.name in self._names:
+            self._documents.append(document)
+        elif self._may_be_ours(document):
+            self.strays.append(document)
+
+    def _may_adopt(self, document: Document) -> bool:
+        is_free = document.metadata.get(SOURCE_FIELD) is None
+        return document.id not in self._ours and ((self._adopt and is_free) or self._may_be_ours(document))
+
+    def _may_be_ours(self, document: Document) -> bool:
+        """Whether a run that broke off may have made a document: it came since, and nobody has marked it."""
+        unmarked = document.metadata.get(SOURCE_FIELD) is None and digest_of(document) is None
+        return self.journal.position is not None and document.position > self.journal.position and unmarked

@@ -1,0 +1,432 @@
+"""How a knowledge base is brought in step with a source, however often it is tried.
+
+**Which documents a sync may touch.** Those that bear its name in their metadata (:data:`SOURCE_FIELD`), and no others.
+So several syncs can share a knowledge base, and documents that people made by hand survive. Where a file has the name
+of such a document, the file is refused, as Dify would overwrite the document.
+
+**What is in step.** Each file has one document in use of its name, with its content, which is known by the SHA-256 in
+the document's metadata. Files are read for it in each run: a time of change or an ETag would save that, but neither
+says that a content is the same (a copy keeps times, a store makes ETags by parts), and a wrong guess is never noticed.
+
+**Order.** What is new is brought and indexed first, what is out of date is retired last, so that no content is out of
+search in between but the one that is replaced while Dify indexes it again. Dify cannot change a name alone (400, "Data
+source or Process rule is required"), so a document is renamed by sending the same content under the new name: it keeps
+its id, and is indexed again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from airflow_provider_dify.exceptions import DifyError, DifyInputError
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
+from airflow_provider_dify.knowledge.ingest.arrival import Arrival
+from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions, Source
+from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD, Delivery
+from airflow_provider_dify.knowledge.ingest.namesakes import Decision, Verb
+from airflow_provider_dify.knowledge.ingest.put import Item, Putting
+from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
+from airflow_provider_dify.knowledge.ingest.target import check_latest_rule, check_replacing, read_target
+from airflow_provider_dify.knowledge.metadata.fields import check_fields, check_own_values, kinds_of
+from airflow_provider_dify.knowledge.progress import Progress
+from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.selection.guards import Guard
+from airflow_provider_dify.knowledge.status.proof import ProvenBy
+from airflow_provider_dify.knowledge.sync import journal as sync_journal
+from airflow_provider_dify.knowledge.sync.changes import Change, Changes
+from airflow_provider_dify.knowledge.sync.plan import Move, Planned, Retire, table
+from airflow_provider_dify.knowledge.sync.report import DONE, SyncEntry, SyncOutcome, SyncReport
+from airflow_provider_dify.knowledge.sync.survey import SOURCE_FIELD, SyncLook, read_files
+
+#: What to do instead of replacing contents.
+_NEW_INSTEAD = "disable these documents first: the sync then makes new ones beside them."
+#: How it goes on elsewhere: what is waited for there.
+INDEXING, STATUS = "indexing", "status"
+#: So many characters of a digest are kept to tell in another process that it is the same.
+_DIGEST_KEPT = 8
+
+
+class Sync:
+    """A sync of a knowledge base with a source, from the first look to the proof.
+
+    All that it knows is in here and not in the generator, so that :meth:`report` is right at any moment, also when the
+    task is killed halfway.
+
+    :param dataset_id: UUID of the knowledge base.
+    :param sources: The files; their names are those of the documents.
+    :param sync_source: Name of the sync, which its documents bear.
+    :param retire: What becomes of documents whose files are gone: ``archive``, ``disable``, ``delete`` or ``keep``.
+    :param adopt: Whether documents in use that no sync has made are taken over where they have the name of a file.
+    :param guard: How many documents may be retired; a share is of those of the sync that are in use.
+    :param options: How Dify should treat the documents.
+    :param metadata: More values for the metadata of each document.
+    :param max_active: How many documents may be in indexing at a time before another one is sent.
+    :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
+    :param stall_timeout: Seconds in which no document moves, after which the wait is given up; ``None``: never.
+    :param dry_run: Whether to look and to plan only; what would be done is ``not_attempted`` in the report.
+    :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
+    :param before: Where it goes on from another process: what :meth:`state` gave there.
+    :raises DifyInputError: Something of this makes no sense, or two files would become one document.
+    """
+
+    def __init__(
+        self,
+        dataset_id: object,
+        sources: Sequence[Source],
+        *,
+        sync_source: object,
+        retire: object = Retire.ARCHIVE,
+        adopt: bool = False,
+        guard: Guard | None = None,
+        options: DocumentOptions | None = None,
+        metadata: object = None,
+        max_active: int = 20,
+        poll_interval: float = 10.0,
+        stall_timeout: float | None = None,
+        dry_run: bool = False,
+        prove_by: object = ProvenBy.SEARCH,
+        before: Mapping[str, JSON] | None = None,
+    ) -> None:
+        self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
+        self.sync_source = _checked_name(sync_source)
+        self._retire = inputs.choice(retire, Retire, "retire")
+        self._adopt = inputs.flag(adopt, "adopt")
+        self._guard = guard or Guard()
+        self._options = DocumentOptions.checked(options)
+        self._dry_run = inputs.flag(dry_run, "dry_run")
+        self._sources = _by_name(sources)
+        self._entries: list[SyncEntry] = []
+        self._items: dict[int, Item] = {}
+        self._poll_interval = inputs.number(poll_interval, "poll_interval")
+        self._metadata = check_own_values(metadata, {HASH_FIELD: "the digests", SOURCE_FIELD: "the name of the sync"})
+        self._delivery = Delivery(
+            self.dataset_id,
+            hash_field=HASH_FIELD,
+            values={**self._metadata, SOURCE_FIELD: self.sync_source},
+            max_active=max_active,
+            poll_interval=poll_interval,
+            stall_timeout=stall_timeout,
+        )
+        self._prove_by = inputs.choice(prove_by, ProvenBy, "prove_by")
+        self._arrival = Arrival(self.dataset_id, self._prove_by, poll_interval=self._poll_interval)
+        #: Documents that were seen in search by an earlier part of this run.
+        self._arrived = False
+        self._changes = self._changes_of(())
+        self._journal: tuple[str, ...] = ()
+        #: Why documents that were indexed are not as they should be, by id.
+        self._wrong: dict[str, tuple[IngestOutcome, str]] = {}
+        self._goes_on = before is not None
+        #: Whether each document that was made bears the name of the sync.
+        self._marked = True
+        self._no_more_waiting: str | None = None
+        self._repaired_before = 0
+        #: What it waits for, where it ended because it would have to, and shall go on elsewhere.
+        self.waiting: str | None = None
+        if before is not None:
+            self._restore(before)
+
+    def report(self) -> SyncReport:
+        """Return what has become of each file and document so far; at any moment, whole and consistent."""
+        bad = {**self._delivery.errors, **self._arrival.ended, **self._delivery.watch.ended, **self._wrong}
+        entries = tuple(self._so_far(entry, self._items.get(number), bad) for number, entry in enumerate(self._entries))
+        return SyncReport(self.dataset_id, self.sync_source, entries, self._dry_run, self._repaired())
+
+    @property
+    def active(self) -> list[str]:
+        """The documents that are being indexed."""
+        return list(self._delivery.watch.active)
+
+    @property
+    def changes(self) -> Changes:
+        """What is brought back or retired."""
+        return self._changes
+
+    def flow(self, deadline: Deadline, retries: Retries, *, hand_over: bool = False) -> Flow[SyncReport]:
+        """Carry it out.
+
+        :param deadline: Until when to wait for what is being indexed, busy, or not yet followed by search.
+        :param retries: How often to try again where Dify fails.
+        :param hand_over: Whether to end where a long wait begins (:attr:`waiting` tells), so that another process can
+            wait.
+        :return: The report; see :meth:`SyncReport.raise_for_outcomes`.
+        :raises DifySourceError: Not one file can become a document; nothing was changed.
+        :raises DifyGuardError: More documents would be retired than the guard allows; nothing was changed.
+        :raises DifyError: Dify could not be asked; the report so far is its ``report``.
+        """
+        progress = Progress(deadline)
+        try:
+            if not self._goes_on:
+                yield from self._begin(deadline, retries, progress)
+            if not self._dry_run:
+                yield from self._index(deadline, progress, hand_over=hand_over)
+                yield from self._arrive(deadline, retries, progress)
+                yield from self._change(deadline, retries, hand_over=hand_over)
+                yield from self._check_kept(deadline, retries, progress)
+                yield from self._end()
+        except DifyError as error:
+            error.report = self.report()
+            raise
+        return self.report()
+
+    def state(self) -> dict[str, JSON]:
+        """Return what has to be known where it goes on, as ``before`` of another sync: plain JSON, nothing secret."""
+        entries, expected = self.report().entries, self._delivery.expected
+        digests = [expected.get(entry.document_id or "") for entry in entries]
+        return {
+            "dataset_id": self.dataset_id,
+            "entries": [[entry.outcome.value, entry.to_json()] for entry in entries],
+            "digests": [digest and digest[:_DIGEST_KEPT] for digest in digests],
+            "active": self.active,
+            "changes": self._changes.to_json(),
+            "journal": list(self._journal),
+            "marked": self._marked,
+            "arrived": self._arrived,
+            "repaired": self._repaired(),
+        }
+
+    def indexing_ended(self, why: str) -> None:
+        """Take it that documents that are not indexed are waited for no longer.
+
+        :param why: Why.
+        """
+        self._no_more_waiting = why
+
+    def _restore(self, before: Mapping[str, JSON]) -> None:
+        self._entries = [SyncEntry.from_json(entry, outcome) for outcome, entry in before["entries"]]
+        self._delivery.watch.active.update(dict.fromkeys(before["active"], "waiting"))
+        good = (
+            (e.document_id, d) for e, d in zip(self._entries, before.get("digests", ()), strict=False) if e.outcome.good
+        )
+        self._delivery.expected.update({i: digest for i, digest in good if i is not None and digest is not None})
+        self._changes = Changes.from_json(
+            before["changes"], self.dataset_id, poll_interval=self._poll_interval, prove_by=self._prove_by
+        )
+        self._arrived, self._repaired_before = before["arrived"], before["repaired"]
+        self._journal = tuple(before["journal"])
+        self._marked = before["marked"]
+
+    def _begin(self, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[None]:
+        """Look, plan, and send."""
+        wanted = yield from read_files(self._sources.values(), progress)
+        dataset, options = yield from read_target(self.dataset_id, self._options)
+        look = SyncLook(dataset, self.sync_source, wanted, adopt=self._adopt)
+        yield from look.flow(progress)
+        plan = look.plan(self._retire)
+        unreadable = {one.name for one in wanted if not one.readable}
+        self._entries = [_entry(planned, readable=planned.name not in unreadable) for planned in plan]
+        yield from self._tell(plan, look)
+        retiring = sum(one.move is Move.RETIRE and one.document.belongs_in_search for one in plan if one.document)
+        self._guard.check(retiring, look.in_use, what="to be retired")
+        yield from self._check_target(plan, dataset, options)
+        if look.adopted or any(planned.move.sends for planned in plan):
+            own = {SOURCE_FIELD: "", HASH_FIELD: ""}
+            yield from check_fields(self.dataset_id, kinds_of([self._metadata, own]))
+        if self._dry_run:
+            yield Note("This is a dry run: nothing was changed.")
+            return
+        putting = Putting(dataset, options, retries, deadline)
+        yield from self._prepare(plan, look, putting)
+        yield from self._delivery.flow([item for item in self._items.values() if not item.outcome], putting, progress)
+        self._marked = not self._delivery.errors
+
+    def _check_target(self, plan: Sequence[Planned], dataset: Dataset, options: DocumentOptions) -> Flow[None]:
+        """See that the knowledge base can do what was planned."""
+        replaced = [one.document.name for one in plan if one.document and one.replaces]
+        check_replacing(dataset, replaced, _NEW_INSTEAD)
+        if any(one.move.sends for one in plan):
+            yield from check_latest_rule(dataset, options)
+
+    def _tell(self, plan: Sequence[Planned], look: SyncLook) -> Flow[None]:
+        yield Note(f"Plan of sync '{self.sync_source}' for dataset {self.dataset_id}:\n{table(plan)}")
+        if strays := look.strays:
+            names = ", ".join(f"'{document.name}' ({document.id})" for document in strays[:5])
+            text = (
+                f"{len(strays)} documents were created since a run of this sync broke off, and nothing says by whom. "
+                f"They stay: {names}{' and others' if len(strays) > 5 else ''}."
+            )
+            yield Note(text, logging.WARNING)
+
+    def _prepare(self, plan: Sequence[Planned], look: SyncLook, putting: Putting) -> Flow[None]:
+        """Make sure that a run that breaks off can be taken up, and that Dify overwrites nothing."""
+        for planned in plan:
+            if planned.document and (planned.move is Move.KEEP or planned.document.id in look.adopted):
+                self._delivery.there(planned.document)
+        yield from self._delivery.mark(putting)
+        changes = list(_changes(plan, self._retire, look))
+        self._changes = self._changes_of(changes)
+        self._journal = look.journal.field_ids
+        if changes or any(planned.move is Move.CREATE for planned in plan):
+            yield from self._begin_journal(look, changes)
+        blocked = yield from self._clear(plan, putting)
+        for number, planned in enumerate(plan):
+            if planned.move.sends:
+                self._items[number] = item = _item(planned, self._sources[planned.name])
+                if why := next((blocked[i] for i in planned.clear if i in blocked), None):
+                    item.end(IngestOutcome.FAILED, why)
+
+    def _begin_journal(self, look: SyncLook, changes: Sequence[Change]) -> Flow[None]:
+        restores = any(change.action and change.action.adds for change in changes)
+        field_id = yield from sync_journal.begin(look.dataset, self.sync_source, look.position, restores=restores)
+        old = [one for one in self._journal if one != field_id]
+        self._journal = (*self._journal, *([] if field_id in self._journal else [field_id]))
+        yield from sync_journal.end(self.dataset_id, old)
+        self._journal = (field_id,)
+
+    def _clear(self, plan: Sequence[Planned], putting: Putting) -> Flow[dict[str, str]]:
+        """Switch off archived documents whose names are needed; return what went wrong, by id."""
+        ids = tuple(i for planned in plan for i in planned.clear)
+        clearing = self._changes_of([Change(Action.DISABLE, ids)])
+        yield from clearing.flow(putting.deadline, putting.retries)
+        why = "Document {} has this name. It is archived, Dify would overwrite it, and it could not be disabled: {}"
+        return {i: why.format(i, error) for i, error in clearing.results.items() if error}
+
+    def _index(self, deadline: Deadline, progress: Progress, *, hand_over: bool) -> Flow[None]:
+        """Wait until what was sent is indexed, and look whether it is as it should be."""
+        watch = self._delivery.watch
+        if watch.active and self._goes_on:
+            yield from watch.look(deadline)
+        if not hand_over:
+            yield from watch.until_below(1, deadline, progress)
+        if self._no_more_waiting:
+            watch.time_is_up(self._no_more_waiting)
+        elif not hand_over or deadline.passed:
+            watch.time_is_up()
+        names = {entry.document_id: entry.name for entry in self.report().entries if entry.move.sends}
+        for document in watch.through.values():
+            if (error := _wrong(document, names.get(document.id, document.name))) is not None:
+                self._wrong[document.id] = IngestOutcome.FAILED, error
+        self.waiting = INDEXING if watch.active else None
+
+    def _arrive(self, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[None]:
+        """Prove that search returns what was sent, before anything is retired."""
+        if self.waiting or self._arrived:
+            return
+        brought = self.report().ids(SyncOutcome.CREATED, SyncOutcome.UPDATED, SyncOutcome.RENAMED)
+        yield from self._arrival.flow(brought, deadline, retries, progress, in_use=brought)
+        self._arrived = True
+
+    def _check_kept(self, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[None]:
+        """Check at the end that what was good before is still there, in use, and returned by search."""
+        if self.waiting:
+            return
+        report = self.report()
+        ids = report.ids(SyncOutcome.KEPT)
+        yield from self._arrival.flow((), deadline, retries, progress, kept=ids, in_use=ids)
+
+    def _repaired(self) -> int:
+        return self._repaired_before + self._arrival.repaired + self._changes.repaired
+
+    def _changes_of(self, changes: Sequence[Change]) -> Changes:
+        return Changes(self.dataset_id, changes, poll_interval=self._poll_interval, prove_by=self._prove_by)
+
+    def _change(self, deadline: Deadline, retries: Retries, *, hand_over: bool) -> Flow[None]:
+        """Bring back and retire; not before all that is new is with Dify."""
+        if self.waiting or any(e.move.sends and e.outcome is SyncOutcome.NOT_ATTEMPTED for e in self.report().entries):
+            return
+        yield from self._changes.flow(deadline, retries, hand_over=hand_over)
+        self.waiting = STATUS if self._changes.waiting else None
+
+    def _end(self) -> Flow[None]:
+        """Check the metadata, and take the journal away, unless the next run has something to take up."""
+        if self.waiting:
+            return
+        if self._delivery.acted or self._goes_on or self._changes.results:
+            yield from self._delivery.prove()
+        self._marked = self._marked and not self._delivery.errors
+        if not self._journal:
+            return
+        entries = self.report().entries
+        open_end = any(entry.outcome is SyncOutcome.NOT_ATTEMPTED for entry in entries)
+        if self._marked and not open_end and not any(self._changes.results.values()):
+            yield from sync_journal.end(self.dataset_id, self._journal)
+            self._journal = ()
+
+    def _so_far(self, entry: SyncEntry, item: Item | None, bad: Mapping[str, tuple[IngestOutcome, str]]) -> SyncEntry:
+        if item and item.outcome:
+            document_id = item.document_id or entry.document_id
+            entry = replace(
+                entry, outcome=_outcome(entry.move, item.outcome), document_id=document_id, error=item.error
+            )
+        document_id, results = entry.document_id or "", self._changes.results
+        if document_id in bad and entry.outcome.good:
+            outcome, error = bad[document_id]
+            return replace(entry, outcome=SyncOutcome(outcome.value), error=error)
+        if found := results.get(document_id):
+            return replace(entry, outcome=SyncOutcome.FAILED, error=found)
+        if document_id in results and entry.move in (Move.RETIRE, Move.RESTORE):
+            return replace(entry, outcome=DONE[entry.move], error=None)
+        return entry
+
+
+def _checked_name(value: object) -> str:
+    name = inputs.text(value, "sync_source", "a name, a text that is not empty")
+    if inputs.without_keys(name) != name:  # it becomes metadata of documents
+        raise DifyInputError(
+            f"sync_source holds a password, or what looks like an API key: {inputs.show(name)}. Give another name."
+        )
+    return name.strip()
+
+
+def _by_name(sources: Sequence[Source]) -> dict[str, Source]:
+    found: dict[str, Source] = {}
+    for source in sources:
+        if (other := found.setdefault(source.name, source)) is not source:
+            raise DifyInputError(
+                f"{other.place} and {source.place} would both become the document {inputs.show(source.name)}. Rename "
+                "one of them, or exclude it."
+            )
+    return found
+
+
+def _entry(planned: Planned, *, readable: bool) -> SyncEntry:
+    document, move = planned.document, planned.move
+    ended = DONE[move] if readable or move is not Move.HOLD else SyncOutcome.UNREADABLE
+    return SyncEntry(
+        move,
+        planned.name,
+        ended if move in (Move.KEEP, Move.LEAVE, Move.REFUSE, Move.HOLD) else SyncOutcome.NOT_ATTEMPTED,
+        document.id if document else None,
+        document.name if document and move is Move.RENAME else None,
+        planned.why if move in (Move.REFUSE, Move.HOLD) else None,
+    )
+
+
+def _item(planned: Planned, source: Source) -> Item:
+    document = planned.document
+    # What has failed is replaced as it is created: Dify updates it no more.
+    verb = Verb.UPDATE if planned.replaces else Verb.CREATE
+    known = {one.id: one for one in (*planned.namesakes, *([document] if document else []))}
+    return Item(source, list(known.values()), Decision(verb, planned.name, document))
+
+
+def _changes(plan: Sequence[Planned], retire: Retire, look: SyncLook) -> Iterator[Change]:
+    """What is done when all contents are there: documents are brought back, then others are retired."""
+    back = [one.document for one in plan if one.move is Move.RESTORE and one.document]
+    # Where a run that brought documents back broke off, search may not have followed it.
+    unproven = [one.document for one in plan if one.move is Move.KEEP and one.document and look.journal.restores]
+    off = [one.document for one in plan if one.move is Move.RETIRE and one.document]
+    enable = [d for d in back if not d.enabled] + [d for d in unproven if d.indexed]
+    steps = [(Action.UN_ARCHIVE, [d for d in back if d.archived]), (Action.ENABLE, enable), (retire.action, off)]
+    for action, documents in steps:
+        if documents:
+            yield Change(action, tuple(document.id for document in documents))
+
+
+def _outcome(move: Move, outcome: IngestOutcome) -> SyncOutcome:
+    if outcome is IngestOutcome.UPDATED and move is Move.RENAME:
+        return SyncOutcome.RENAMED
+    # What is in the way was seen before: this one came meanwhile, and the next run may deal with it.
+    return SyncOutcome.FAILED if outcome is IngestOutcome.REFUSED else SyncOutcome(outcome.value)
+
+
+def _wrong(document: Document, name: str) -> str | None:
+    """What is wrong with a document that has been indexed, by its name and flags."""
+    if document.name != name:
+        return f"Read back from Dify, its name is {inputs.show(document.name)}."
+    if not document.belongs_in_search:
+        return "It was archived or switched off while it was being indexed."
+    return None

@@ -1,0 +1,1 @@
+"""What people write: names, hints for slips, masked secrets, packed ids."""

@@ -1,0 +1,84 @@
+"""One task of every kind, each on one document, for what all of them have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_dify.operators.deleting import DifyDocumentDeleteOperator
+from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
+from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
+from airflow_provider_dify.operators.listing import DifyListDocumentsOperator
+from airflow_provider_dify.operators.metadata import DifyDocumentMetadataOperator
+from airflow_provider_dify.operators.retrieval import DifyRetrievalCheckOperator
+from airflow_provider_dify.operators.sync import DifySyncOperator
+from airflow_provider_dify.sensors.documents import DifyDocumentIndexingSensor
+from airflow_provider_dify.testing import Document
+
+#: A task for a document; further arguments go to the task.
+Make = Callable[..., Any]
+
+
+def status(page: Document, **kwargs: Any) -> Any:
+    return DifyDocumentStatusOperator(
+        task_id="change", dataset_id=page.dataset.id, document_ids=page.id, action="archive", **kwargs
+    )
+
+
+def metadata(page: Document, **kwargs: Any) -> Any:
+    return DifyDocumentMetadataOperator(
+        task_id="change", dataset_id=page.dataset.id, document_ids=[page.id], values={"team": "support"}, **kwargs
+    )
+
+
+def delete(page: Document, **kwargs: Any) -> Any:
+    return DifyDocumentDeleteOperator(task_id="change", dataset_id=page.dataset.id, document_ids=[page.id], **kwargs)
+
+
+def ingest(page: Document, **kwargs: Any) -> Any:
+    """Beside the document comes another one, of this file."""
+    source = {"name": "tasks.md", "path": str(Path(__file__))}
+    return DifyDocumentIngestOperator(
+        task_id="change",
+        dataset_id=page.dataset.id,
+        indexing="wait",
+        indexing_technique="economy",
+        **{"source": source, **kwargs},
+    )
+
+
+def sync(page: Document, **kwargs: Any) -> Any:
+    """Beside the document comes another one, of this project's README."""
+    return DifySyncOperator(
+        task_id="change",
+        dataset_id=page.dataset.id,
+        source=str(Path(__file__).parents[3]),
+        include="README.md",
+        indexing_technique="economy",
+        **kwargs,
+    )
+
+
+def listing(page: Document, **kwargs: Any) -> Any:
+    return DifyListDocumentsOperator(task_id="change", dataset_id=page.dataset.id, **kwargs)
+
+
+def check(page: Document, **kwargs: Any) -> Any:
+    return DifyRetrievalCheckOperator(
+        task_id="change",
+        dataset_id=page.dataset.id,
+        queries=["anything"],
+        expect=[page.id],
+        on_failure="report",
+        **kwargs,
+    )
+
+
+def sensor(page: Document, **kwargs: Any) -> Any:
+    return DifyDocumentIndexingSensor(task_id="change", dataset_id=page.dataset.id, document_ids=[page.id], **kwargs)
+
+
+CHANGING: tuple[Make, ...] = (status, metadata, delete, ingest, sync)
+READING: tuple[Make, ...] = (listing, check, sensor)
+EVERY = CHANGING + READING
