@@ -26,8 +26,8 @@ from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.proof import Look, SearchProof
 from airflow_provider_dify.knowledge.status.repair import Repair
 from airflow_provider_dify.testing import MEASURED_1_16_0, Dataset, Document, FakeDify, VirtualClock
-from airflow_provider_dify.testing.api import Call, answer
-from airflow_provider_dify.testing.front import ROUTES
+from airflow_provider_dify.testing.api.call import Call, answer
+from airflow_provider_dify.testing.api.routes import ROUTES
 from benchmarks.sizes import Case, Sizes
 from benchmarks.table import Bound, Line, Section
 from benchmarks.timing import progress

@@ -6,13 +6,13 @@ Nothing in here imports Airflow. Starlette and uvicorn, from the extra ``testing
 
 from __future__ import annotations
 
-from airflow_provider_dify.testing.clock import Clock, SystemClock, VirtualClock
-from airflow_provider_dify.testing.costs import MEASURED, MEASURED_1_16_0, Costs
-from airflow_provider_dify.testing.documents import Chunk, Document
 from airflow_provider_dify.testing.fake import FakeDify
-from airflow_provider_dify.testing.faults import Fault, Faults
-from airflow_provider_dify.testing.front import RequestRecord
-from airflow_provider_dify.testing.world import Dataset
+from airflow_provider_dify.testing.model.chunks import Chunk
+from airflow_provider_dify.testing.model.clock import Clock, SystemClock, VirtualClock
+from airflow_provider_dify.testing.model.documents import Dataset, Document
+from airflow_provider_dify.testing.web.costs import MEASURED, MEASURED_1_16_0, Costs
+from airflow_provider_dify.testing.web.faults import Fault, Faults
+from airflow_provider_dify.testing.web.front import RequestRecord
 
 __all__ = [
     "MEASURED",

@@ -7,19 +7,20 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dify.testing.clock import Clock, VirtualClock
-from airflow_provider_dify.testing.costs import Costs
-from airflow_provider_dify.testing.documents import Document
-from airflow_provider_dify.testing.faults import Faults
-from airflow_provider_dify.testing.front import Front, RequestRecord
-from airflow_provider_dify.testing.searching import search
-from airflow_provider_dify.testing.worker import USUAL_JOBS, Broker, LostKeywords, Worker
-from airflow_provider_dify.testing.world import Dataset, LockRace, World
+from airflow_provider_dify.testing.api.searching import search
+from airflow_provider_dify.testing.model.clock import Clock, VirtualClock
+from airflow_provider_dify.testing.model.documents import Dataset, Document
+from airflow_provider_dify.testing.web.costs import Costs
+from airflow_provider_dify.testing.web.faults import Faults
+from airflow_provider_dify.testing.web.front import Front, RequestRecord
+from airflow_provider_dify.testing.work.broker import Broker
+from airflow_provider_dify.testing.work.worker import USUAL_JOBS, LockRace, LostKeywords, Worker
+from airflow_provider_dify.testing.work.world import World
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from airflow_provider_dify.testing.server import Server
+    from airflow_provider_dify.testing.web.server import Server
 
 
 class FakeDify:
@@ -47,7 +48,7 @@ class FakeDify:
     :param jobs: How many jobs its worker runs side by side; ``None``: 4, as in Dify's Docker image.
     :param lost_keywords: How often a job in an economy knowledge base loses what it writes, as happens in Dify 1.16.0
         if jobs overlap: ``never``; ``always``, which is a broken server; or a share of the jobs that overlap, above 0
-        and up to 1. See :class:`~airflow_provider_dify.testing.worker.Worker`.
+        and up to 1. See :class:`~airflow_provider_dify.testing.work.worker.Worker`.
     """
 
     def __init__(
@@ -62,7 +63,6 @@ class FakeDify:
         lost_keywords: LostKeywords = "never",
     ) -> None:
         self.clock: Clock = VirtualClock() if clock is None else clock
-        self.version = version
         self.world = World(
             self.clock,
             version=version,
@@ -73,8 +73,6 @@ class FakeDify:
         )
         self.faults = Faults()
         self.front = Front(self.world, self.faults, costs)
-        #: As behind Dify's own nginx, which opens a connection of its own for each request.
-        self.new_connection_per_request = False
         self.api_key = self.add_key()
         #: A key of an app: it is answered like one that does not exist.
         self.app_key = "app-" + self.world.new_id().replace("-", "")[:24]
@@ -92,11 +90,11 @@ class FakeDify:
     def start(self) -> None:
         """Listen; after :meth:`stop` on the same port again. Needs the extra ``testing``."""
         try:
-            from airflow_provider_dify.testing.server import Server
+            from airflow_provider_dify.testing.web.server import Server
         except ImportError as error:
             text = f"{error}. A FakeDify needs the extra: pip install 'airflow-provider-dify[testing]'"
             raise ImportError(text) from error
-        self._server = Server(self, self._server)
+        self._server = Server(self.front, self._server)
         self._server.start()
 
     def stop(self) -> None:
@@ -114,6 +112,24 @@ class FakeDify:
     def base_url(self) -> str:
         """``http://127.0.0.1:<port>/v1``."""
         return f"http://127.0.0.1:{self._running.port}/v1"
+
+    @property
+    def version(self) -> str:
+        """What it says it is."""
+        return self.front.version
+
+    @version.setter
+    def version(self, version: str) -> None:
+        self.front.version = version
+
+    @property
+    def new_connection_per_request(self) -> bool:
+        """Whether it is behind Dify's own nginx, which opens a connection of its own for each request."""
+        return self.front.new_connection_per_request
+
+    @new_connection_per_request.setter
+    def new_connection_per_request(self, new: bool) -> None:
+        self.front.new_connection_per_request = new
 
     @property
     def requests(self) -> list[RequestRecord]:
@@ -184,7 +200,7 @@ class FakeDify:
         """
         with self.world.guard:
             self.world.tick()
-            return Document(self.world.rows[document_id])
+            return self.world.document(document_id)
 
     def add_key(self, *, dataset: Dataset | None = None, key: str | None = None) -> str:
         """Make a Knowledge API key.

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
-from airflow_provider_dify.testing.faults import Kind
+from airflow_provider_dify.testing.web.faults import Kind
 from tests.testing.conftest import Client
 from tests.waiting import until
 

@@ -9,7 +9,8 @@ from email.utils import parsedate_to_datetime
 import pytest
 import requests
 
-from airflow_provider_dify.testing import Dataset, FakeDify, Fault, server
+from airflow_provider_dify.testing import Dataset, FakeDify, Fault
+from airflow_provider_dify.testing.web import server
 from tests.testing.conftest import Client
 
 

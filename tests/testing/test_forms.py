@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_dify.testing import Dataset, FakeDify
-from airflow_provider_dify.testing.cutting import Rule
+from airflow_provider_dify.testing.text.cutting import Rule
 from tests.testing.conftest import Client
 from tests.testing.test_keywords import create, retrieve
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_dify.testing import Dataset, Document, FakeDify
-from airflow_provider_dify.testing.keywords import keywords
+from airflow_provider_dify.testing.text.keywords import keywords
 from tests.testing.conftest import Client
 
 Start = Callable[..., FakeDify]

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dify.testing import MEASURED, MEASURED_1_16_0, Clock, Costs, FakeDify, SystemClock, VirtualClock
-from airflow_provider_dify.testing.costs import interpolate
+from airflow_provider_dify.testing.web.costs import interpolate
 from tests.testing.conftest import Client
 
 Start = Callable[..., FakeDify]

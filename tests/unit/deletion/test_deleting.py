@@ -109,7 +109,7 @@ def test_what_is_archived_never_comes_back_into_search(dify: FakeDify, kb: Datas
     found: list[str] = []
 
     def look() -> None:
-        found.extend(row.name for row in dify.world.rows.values() if row.searchable)
+        found.extend(one.name for one in dify.world.documents if one.in_search)
 
     assert isinstance(dify.clock, VirtualClock)
     dify.clock.on_advance(look)

@@ -137,7 +137,7 @@ def test_a_turn_that_does_not_come_by_the_deadline_is_a_failure(dify: FakeDify) 
 
 
 def test_an_idle_connection_is_not_used_again(dify: FakeDify, monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow_provider_dify.testing import server
+    from airflow_provider_dify.testing.web import server
 
     assert 1 < opening.KEEP_ALIVE < server.KEEP_ALIVE
     monkeypatch.setattr(opening, "KEEP_ALIVE", 0.1)

@@ -1,0 +1,171 @@
+"""The Knowledge API: which request goes where, who may make it, and what it answers.
+
+Endpoints: https://docs.dify.ai/api-reference
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from airflow_provider_dify.testing.api.replies import (
+    ApiError,
+    InternalError,
+    Json,
+    NotFoundError,
+    Reply,
+    bad_request,
+    page_not_found,
+    redirect,
+)
+from airflow_provider_dify.testing.model.documents import Dataset
+from airflow_provider_dify.testing.text.uploads import Form
+from airflow_provider_dify.testing.work.world import World
+
+UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+
+
+@dataclass
+class Call:
+    """One request, as far as it has been understood.
+
+    :param form: What a form brings; its body is empty then.
+    :param new_connection: Whether it is the first one on its TCP connection, as Dify's own server sees it.
+    """
+
+    world: World
+    method: str
+    path: str
+    query_string: str
+    headers: Mapping[str, str]
+    body: bytes
+    base: str
+    new_connection: bool
+    form: Form = field(default_factory=Form)
+    #: The parts of the path.
+    parts: dict[str, str] = field(default_factory=dict)
+    found: Dataset | None = None
+
+    @property
+    def dataset(self) -> Dataset:
+        """The knowledge base in the path, which exists and may be used."""
+        if self.found is None:
+            raise NotFoundError("Dataset not found.")
+        return self.found
+
+    def query(self) -> dict[str, str]:
+        """The query; of a parameter that is there twice Dify takes the first."""
+        pairs = parse_qsl(self.query_string, keep_blank_values=True)
+        return dict(reversed(pairs))
+
+    def json(self) -> Any:
+        """The JSON of the body, whatever it is."""
+        content_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type != "application/json":
+            text = "Did not attempt to load JSON data because the request Content-Type was not 'application/json'."
+            raise ApiError(415, "unsupported_media_type", text)
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            raise bad_request() from None
+
+    def json_object(self) -> Json:
+        """The JSON of the body, where Dify takes for granted that it is an object."""
+        body = self.json()
+        if not isinstance(body, dict):
+            raise InternalError
+        return body
+
+
+Handler = Callable[[Call], Reply]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A path, and what answers each method."""
+
+    pattern: re.Pattern[str]
+    handlers: Mapping[str, Handler]
+
+
+def route(path: str, **handlers: Handler) -> Route:
+    """A route: ``{batch}`` and ``{action}`` are any name, the other parts in braces are UUIDs."""
+    names = dict.fromkeys(("dataset", "document", "field", "segment"), UUID)
+    pattern = re.sub(r"\{(\w+)\}", lambda name: f"(?P<{name[1]}>{names.get(name[1], '[^/]+')})", path)
+    return Route(re.compile("/v1" + pattern), {method.upper(): handler for method, handler in handlers.items()})
+
+
+def answer(call: Call, routes: list[Route]) -> Reply:
+    """Answer a request as Dify does, errors included."""
+    call.world.tick()
+    try:
+        return _dispatch(call, routes)
+    except ApiError as error:
+        return error.reply()
+
+
+def _dispatch(call: Call, routes: list[Route]) -> Reply:
+    for one in routes:
+        match = one.pattern.fullmatch(call.path)
+        if match is None:
+            continue
+        call.parts = match.groupdict()
+        if call.method == "OPTIONS":
+            allowed = ", ".join([*one.handlers, "OPTIONS"])
+            return Reply(200, content_type="text/html; charset=utf-8", headers={"Allow": allowed})
+        handler = one.handlers.get(call.method)
+        if handler is None:
+            raise ApiError(405, "method_not_allowed", "The method is not allowed for the requested URL.")
+        _authorise(call, _key(call))
+        return handler(call)
+    merged = re.sub("/{2,}", "/", call.path)
+    if merged != call.path and any(one.pattern.fullmatch(merged) for one in routes):
+        return redirect(call.base + merged)
+    return page_not_found()
+
+
+def _key(call: Call) -> str:
+    """The API key of a request, which must come as ``Authorization: Bearer …``."""
+    header = call.headers.get("authorization", "").strip()
+    scheme, space, key = header.partition(" ")
+    if not space:
+        text = "Authorization header must be provided and start with 'Bearer'"
+        raise ApiError(401, "unauthorized", text)
+    if scheme.lower() != "bearer":
+        raise ApiError(401, "unauthorized", "Authorization scheme must be 'Bearer'")
+    return key.strip()
+
+
+def _authorise(call: Call, key: str) -> None:
+    """Check the key, then the knowledge base of the path, in Dify's order."""
+    if key not in call.world.keys:
+        raise ApiError(401, "unauthorized", "Access token is invalid")
+    bound_to = call.world.keys[key]
+    name = call.parts.get("dataset")
+    if name is None:
+        if bound_to is not None:
+            # Read in Dify's source, not recorded; so is the text.
+            raise ApiError(403, "forbidden", "The API key is bound to one knowledge base.")
+        return
+    dataset = call.world.datasets.get(name.lower())
+    if dataset is None:
+        raise NotFoundError("Dataset not found." + _suggestion(call))
+    if bound_to not in (None, dataset):
+        raise ApiError(403, "forbidden", "The API key is bound to another knowledge base.")
+    if not dataset.api_enabled:
+        raise ApiError(403, "forbidden", "Dataset api access is not enabled.")
+    call.found = dataset
+
+
+def _suggestion(call: Call) -> str:
+    """What Dify's framework appends to a 404 where other routes look much like the path."""
+    if not call.path.endswith("/document/create-by-text"):
+        return ""
+    similar = "/v1/datasets/<uuid:dataset_id>/document/"
+    names = ("create-by-text", "create_by_text", "create-by-file")
+    likely = " or ".join(similar + name for name in names)
+    return f" You have requested this URI [{call.path}] but did you mean {likely} ?"

@@ -1,0 +1,137 @@
+"""The endpoints that read: knowledge bases, documents, segments, the state of indexing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TypeVar
+
+from airflow_provider_dify.testing.api import shapes
+from airflow_provider_dify.testing.api.call import Call
+from airflow_provider_dify.testing.api.replies import (
+    ApiError,
+    Complaint,
+    InternalError,
+    Json,
+    NotFoundError,
+    Reply,
+    invalid,
+)
+from airflow_provider_dify.testing.model.documents import Dataset
+from airflow_provider_dify.testing.model.rows import Row
+
+T = TypeVar("T")
+
+PAGE_SIZE = 20
+LARGEST_PAGE = 100
+#: More than PostgreSQL can count.
+LARGEST_OFFSET = 2**63 - 1
+
+_INTEGER = re.compile(r"\s*[+-]?\d+\s*")
+_FILTERS = {"enabled": "available", "active": "available"}
+_STATES = {"available", "disabled", "archived", "queuing", "indexing", "paused", "error"}
+
+
+def paging(call: Call, model: str) -> tuple[int, int]:
+    """``page`` and ``limit`` as they were asked for.
+
+    :raises InvalidParamError: where one is no integer.
+    """
+    query = call.query()
+    text = "Input should be a valid integer, unable to parse string as an integer"
+    wrong = [name for name in ("page", "limit") if name in query and not _INTEGER.fullmatch(query[name])]
+    if wrong:
+        complaints = [Complaint(name, text, "int_parsing", query[name]) for name in wrong]
+        raise invalid(call.world.version, model, *complaints)
+    return int(query.get("page", 1)), int(query.get("limit", PAGE_SIZE))
+
+
+def page_of(rows: Sequence[T], page: int, limit: int) -> tuple[list[T], Json]:
+    """One page of ``rows``, and what the answer says about it.
+
+    At most 100 whatever is asked; ``has_more`` compares with what was asked: wrong where that was more than 100, and
+    on an exactly full last page.
+    """
+    size = min(limit, LARGEST_PAGE) if limit >= 1 else PAGE_SIZE
+    start = (max(page, 1) - 1) * size
+    if start > LARGEST_OFFSET:
+        raise InternalError
+    shown = list(rows[start : start + size])
+    return shown, {"has_more": len(shown) == limit, "limit": limit, "total": len(rows), "page": page}
+
+
+def list_datasets(call: Call) -> Reply:
+    """``GET /datasets``, the newest first."""
+    page, limit = paging(call, "DatasetListQuery")
+    keyword = call.query().get("keyword", "").lower()
+    datasets = [one for one in call.world.datasets.values() if keyword in one.name.lower()]
+    shown, about = page_of(datasets[::-1], page, limit)
+    return Reply(200, {"data": [shapes.dataset_json(one) for one in shown], **about}, cost="dataset", size=len(shown))
+
+
+def get_dataset(call: Call) -> Reply:
+    """``GET /datasets/{dataset_id}``."""
+    return Reply(200, shapes.dataset_json(call.dataset, single=True), cost="dataset")
+
+
+def list_documents(call: Call) -> Reply:
+    """``GET /datasets/{dataset_id}/documents``."""
+    page, limit = paging(call, "DocumentListQuery")
+    query = call.query()
+    found = _matching(call.dataset, query.get("status", ""), query.get("keyword", ""))
+    shown, about = page_of(found, page, limit)
+    data = [shapes.listed_document(one) for one in shown]
+    return Reply(200, {"data": data, **about}, cost="page", size=len(shown))
+
+
+def _matching(dataset: Dataset, status: str, keyword: str) -> list[Row]:
+    """Documents by state and name. A state that Dify does not know is ignored: everything comes back."""
+    wanted = _FILTERS.get(status.lower(), status.lower())
+    state = wanted if wanted in _STATES else None
+    if state is None and not keyword:
+        return dataset.in_order()
+    # A look into the name is faster than a pattern, and most keywords have no wildcards.
+    pattern = like(keyword) if re.search(r"[%_\\]", keyword) else None
+
+    def keep(document: Row) -> bool:
+        named = keyword in document.name if pattern is None else pattern.search(document.name) is not None
+        return named and (state is None or document.display_status == state)
+
+    return dataset.filtered((state, keyword), keep)
+
+
+def like(keyword: str) -> re.Pattern[str]:
+    r"""SQL's LIKE for a part of a name: ``%`` stands for any text, ``_`` for any character; case matters.
+
+    A character behind ``\`` stands for itself. That is PostgreSQL's rule, and was not recorded.
+    """
+    wildcards = {"%": ".*", "_": "."}
+    # Dify puts the % behind it, which so may be the character that stands for itself.
+    parts = re.findall(r"\\.|.", f"{keyword}%", re.DOTALL)
+    return re.compile("".join(wildcards.get(part) or re.escape(part[-1]) for part in parts) + r"\Z", re.DOTALL)
+
+
+def _document(call: Call) -> Row:
+    document = call.dataset.get(call.parts["document"].lower())
+    if document is None:
+        raise NotFoundError("Document not found.")
+    return document
+
+
+def get_document(call: Call) -> Reply:
+    """``GET /datasets/{dataset_id}/documents/{document_id}``."""
+    document = _document(call)
+    metadata = call.query().get("metadata", "all")
+    if metadata not in ("all", "only", "without"):
+        raise ApiError(400, "invalid_metadata", f"Invalid metadata value: {metadata}", cost="document")
+    return Reply(200, shapes.single_document(document, metadata), cost="document")
+
+
+def indexing_status(call: Call) -> Reply:
+    """``GET /datasets/{dataset_id}/documents/{batch}/indexing-status``."""
+    batch = call.parts["batch"]
+    documents = [one for one in call.dataset.in_order() if one.batch == batch]
+    if not documents:
+        raise NotFoundError("Documents not found.")
+    data = [shapes.indexing_state(one) for one in documents]
+    return Reply(200, {"data": data}, cost="indexing", size=len(data))

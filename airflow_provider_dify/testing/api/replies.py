@@ -1,0 +1,174 @@
+"""Answers in the shapes of a real Dify: errors, pages, and what they look like on the wire."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+
+HTML = "text/html; charset=utf-8"
+_PAGE = "<!doctype html>\n<html lang=en>\n<title>{title}</title>\n<h1>{heading}</h1>\n<p>{text}\n"
+_NOT_FOUND = (
+    "The requested URL was not found on the server. If you entered the URL manually please check your spelling and "
+    "try again.</p>"
+)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer, and what it costs the server.
+
+    :param body: A mapping or list becomes JSON, a text goes out as it is.
+    :param cost: Name of a field of :class:`~airflow_provider_dify.testing.web.costs.Costs`.
+    :param size: Ids or rows, which the cost depends on.
+    :param refused_jobs: Jobs that a broker which is down refused, each after a while.
+    :param proxied: It comes from something in front of Dify, and so lacks Dify's own headers.
+    :param cut: Only the first half of the body goes out.
+    """
+
+    status: int
+    body: Json | list[Any] | str = ""
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    cost: str = "other"
+    size: int = 0
+    refused_jobs: int = 0
+    proxied: bool = False
+    cut: bool = False
+
+    def encoded(self) -> bytes:
+        """The body on the wire: compact JSON with a line break at its end, as Dify writes it."""
+        if isinstance(self.body, str):
+            whole = self.body.encode()
+        else:
+            whole = json.dumps(self.body, separators=(",", ":")).encode() + b"\n"
+        return whole[: len(whole) // 2] if self.cut else whole
+
+
+class ApiError(Exception):
+    """An error that Dify answers with.
+
+    :param status: HTTP status.
+    :param code: Dify's code.
+    :param message: Dify's text.
+    """
+
+    def __init__(self, status: int, code: str, message: str, *, cost: str = "other", size: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.cost = cost
+        self.size = size
+
+    def reply(self) -> Reply:
+        """The answer."""
+        headers = {"WWW-Authenticate": 'Bearer realm="api"'} if self.status == 401 else {}
+        body = error_body(self.status, self.code, self.message)
+        return Reply(self.status, body, headers=headers, cost=self.cost, size=self.size)
+
+
+class InvalidParamError(ApiError):
+    """400 ``invalid_param``."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(400, "invalid_param", message)
+
+
+class NotFoundError(ApiError):
+    """404 as JSON: what was asked for is not there."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(404, "not_found", message)
+
+
+class InternalError(ApiError):
+    """500: something that Dify did not think of."""
+
+    def __init__(self, *, cost: str = "other", size: int = 0) -> None:
+        super().__init__(500, "unknown", "Internal Server Error", cost=cost, size=size)
+
+
+def error_body(status: int, code: str, message: str) -> Json:
+    """The body of every error."""
+    return {"code": code, "message": message, "status": status}
+
+
+def bad_request() -> ApiError:
+    """400: the body is no JSON."""
+    text = "The browser (or proxy) sent a request that this server could not understand."
+    return ApiError(400, "bad_request", text)
+
+
+def page_not_found() -> Reply:
+    """404 as a page: no such route."""
+    body = _PAGE.format(title="404 Not Found", heading="Not Found", text=_NOT_FOUND)
+    return Reply(404, body, content_type=HTML)
+
+
+def redirect(url: str) -> Reply:
+    """308 to the same path without double slashes."""
+    text = (
+        f'You should be redirected automatically to the target URL: <a href="{url}">{url}</a>. If not, click the link.'
+    )
+    body = _PAGE.format(title="Redirecting...", heading="Redirecting...", text=text)
+    return Reply(308, body, content_type=HTML, headers={"Location": url})
+
+
+def proxy_page(status: int) -> str:
+    """A page as nginx sends it."""
+    reasons = {
+        200: "Welcome",
+        404: "Not Found",
+        413: "Request Entity Too Large",
+        502: "Bad Gateway",
+        503: "Down",
+        504: "Gateway Time-out",
+    }
+    title = f"{status} {reasons.get(status, 'Error')}"
+    return (
+        f"<html>\n<head><title>{title}</title></head>\n<body>\n<center><h1>{title}</h1></center>\n"
+        "<hr><center>nginx/1.22.1</center>\n</body>\n</html>\n"
+    )
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """One thing that pydantic has against a request: where, what, and the value it saw."""
+
+    where: str
+    text: str
+    kind: str
+    value: object
+
+    def written(self, pydantic: str) -> str:
+        """The text, with a link to that version of pydantic."""
+        value = repr(self.value)
+        if len(value) > 50:
+            value = f"{value[:25]}...{value[-24:]}"
+        seen = f"[type={self.kind}, input_value={value}, input_type={type(self.value).__name__}]"
+        link = f"https://errors.pydantic.dev/{pydantic}/v/{self.kind}"
+        where = f"{self.where}\n" if self.where else ""
+        return f"{where}  {self.text} {seen}\n    For further information visit {link}"
+
+
+def invalid(version: str, model: str, *complaints: Complaint) -> InvalidParamError:
+    """400 in the words of pydantic, which Dify of that ``version`` hands through."""
+    pydantic = "2.11" if version.startswith("1.12.") else "2.12"
+    many = "error" if len(complaints) == 1 else "errors"
+    texts = "\n".join(complaint.written(pydantic) for complaint in complaints)
+    return InvalidParamError(f"{len(complaints)} validation {many} for {model}\n{texts}")
+
+
+def missing(where: str, body: object) -> Complaint:
+    """A field that is required and not there."""
+    return Complaint(where, "Field required", "missing", body)
+
+
+def http_date(at: float) -> str:
+    """Seconds since 1970 as HTTP writes a date."""
+    return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(at))

@@ -1,0 +1,56 @@
+"""Every endpoint, and what answers it."""
+
+from __future__ import annotations
+
+from airflow_provider_dify.testing.api import (
+    bases,
+    creating,
+    metadata,
+    reading,
+    searching,
+    segments,
+    status,
+    writing,
+)
+from airflow_provider_dify.testing.api.call import Route, route
+
+ROUTES: list[Route] = [
+    route("/datasets", get=reading.list_datasets, post=bases.create_dataset),
+    route("/datasets/{dataset}", get=reading.get_dataset, patch=bases.update_dataset, delete=bases.delete_dataset),
+    route("/datasets/tags", get=bases.list_tags, post=bases.create_tag),
+    route("/datasets/{dataset}/pipeline/datasource-plugins", get=bases.pipeline_plugins),
+    route("/workspaces/current/models/model-types/text-embedding", get=bases.embedding_models),
+    route("/info", get=bases.only_for_apps),
+    route("/meta", get=bases.only_for_apps),
+    route("/datasets/{dataset}/retrieve", post=searching.retrieve),
+    route("/datasets/{dataset}/hit-testing", post=searching.retrieve),
+    route("/datasets/{dataset}/document/create-by-text", post=creating.create_by_text),
+    route("/datasets/{dataset}/document/create_by_text", post=creating.create_by_text),
+    route("/datasets/{dataset}/document/create-by-file", post=creating.create_by_file),
+    route("/datasets/{dataset}/document/create_by_file", post=creating.create_by_file),
+    route("/datasets/{dataset}/documents", get=reading.list_documents),
+    route("/datasets/{dataset}/documents/status/{action}", patch=status.change_status),
+    route("/datasets/{dataset}/documents/{batch}/indexing-status", get=reading.indexing_status),
+    route(
+        "/datasets/{dataset}/documents/{document}",
+        get=reading.get_document,
+        patch=creating.update_by_file,
+        delete=writing.delete_document,
+    ),
+    route("/datasets/{dataset}/documents/{document}/update-by-text", post=creating.update_by_text),
+    route("/datasets/{dataset}/documents/{document}/update_by_text", post=creating.update_by_text),
+    route("/datasets/{dataset}/documents/{document}/update-by-file", post=creating.update_by_file),
+    route("/datasets/{dataset}/documents/{document}/update_by_file", post=creating.update_by_file),
+    route("/datasets/{dataset}/documents/{document}/segments", get=segments.list_segments, post=segments.add_segments),
+    route(
+        "/datasets/{dataset}/documents/{document}/segments/{segment}",
+        get=segments.get_segment,
+        post=segments.update_segment,
+        delete=segments.delete_segment,
+    ),
+    route("/datasets/{dataset}/documents/metadata", post=metadata.assign),
+    route("/datasets/{dataset}/metadata", get=metadata.list_fields, post=metadata.create_field),
+    route("/datasets/{dataset}/metadata/{field}", patch=metadata.rename_field, delete=metadata.delete_field),
+    route("/datasets/{dataset}/metadata/built-in", get=metadata.built_in_fields),
+    route("/datasets/{dataset}/metadata/built-in/{action}", post=metadata.switch_built_in),
+]

@@ -1,0 +1,295 @@
+"""The JSON of knowledge bases, documents, segments and search results, field by field as recorded."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from airflow_provider_dify.testing.api.replies import Json
+from airflow_provider_dify.testing.model.documents import Dataset
+from airflow_provider_dify.testing.model.fields import BUILT_IN
+from airflow_provider_dify.testing.model.rows import RUNNING, Row, Segment, derived_id
+
+#: What only a knowledge base whose documents are elsewhere has, filled in.
+_EXTERNAL: Json = {
+    "external_knowledge_info": dict.fromkeys(
+        f"external_knowledge_{field}" for field in ("id", "api_id", "api_name", "api_endpoint")
+    ),
+    "external_retrieval_model": {"top_k": 2, "score_threshold": 0.0, "score_threshold_enabled": None},
+}
+
+
+def whole(at: float | None) -> int | None:
+    """A time as Dify writes it: whole seconds since 1970."""
+    return None if at is None else round(at)
+
+
+def dataset_json(dataset: Dataset, *, created: bool = False, single: bool = False) -> Json:
+    """A knowledge base, as https://docs.dify.ai/api-reference has it.
+
+    :param created: As in the answer to its creation, where some fields are empty yet.
+    :param single: As answered for one, where ``search_method`` is what economy datasets really do.
+    """
+    world, number = dataset.world, len(dataset)
+    economy = not dataset.has_vectors
+    body = {
+        "id": dataset.id,
+        "name": dataset.name,
+        "description": dataset.description,
+        "provider": dataset.provider,
+        "permission": "only_me",
+        "data_source_type": "upload_file" if number else None,
+        "indexing_technique": dataset.indexing_technique,
+        "app_count": 0,
+        "document_count": number,
+        "word_count": sum(one.word_count or 0 for one in dataset.in_order()),
+        **_origin(dataset),
+        "embedding_model": None if economy else "text-embedding-3-small",
+        "embedding_model_provider": None if economy else "langgenius/openai/openai",
+        "embedding_available": None if created else dataset.embedding_available,
+        "retrieval_model_dict": dataset.retrieval_model
+        or _retrieval_model("keyword_search" if single and economy else "semantic_search"),
+        "summary_index_setting": dict.fromkeys(("enable", "model_name", "model_provider_name", "summary_prompt")),
+        "tags": [],
+        "doc_form": dataset.doc_form,
+        **_EXTERNAL,
+        "doc_metadata": _dataset_fields(dataset),
+        "built_in_field_enabled": dataset.fields.built_in,
+        "pipeline_id": None,
+        "runtime_mode": dataset.runtime_mode,
+        "chunk_structure": None,
+        "icon_info": dict.fromkeys(("icon_type", "icon", "icon_background", "icon_url")),
+        "is_published": False,
+        "total_documents": number,
+        "total_available_documents": dataset.available(),
+        "enable_api": dataset.api_enabled,
+        "is_multimodal": False,
+    }
+    # New in 1.16.0 (file 20).
+    return body | {"maintainer": world.user_id} if world.is_recent else body
+
+
+def _origin(dataset: Dataset) -> Json:
+    """Who made it, and when."""
+    user, at = dataset.world.user_id, whole(dataset.created_at)
+    return {"created_by": user, "author_name": "admin", "created_at": at, "updated_by": user, "updated_at": at}
+
+
+def _dataset_fields(dataset: Dataset) -> list[Json]:
+    own = BUILT_IN if dataset.fields.built_in else {}
+    fields: list[Json] = [{"id": one.id, "name": one.name, "type": one.type} for one in dataset.fields.all()]
+    return fields + [{"id": "built-in", "name": name, "type": kind} for name, kind in own.items()]
+
+
+def _retrieval_model(search_method: str) -> Json:
+    return {
+        "search_method": search_method,
+        "reranking_enable": False,
+        "reranking_mode": None,
+        "reranking_model": {"reranking_provider_name": "", "reranking_model_name": ""},
+        "weights": None,
+        "top_k": 2,
+        "score_threshold_enabled": False,
+        "score_threshold": None,
+    }
+
+
+def _upload_file(document: Row) -> Json:
+    file = document.file
+    return {
+        "id": derived_id(document, f"file {document.uploads}"),
+        "name": document.name if file is None else file.name,
+        "size": len(document.content),
+        "extension": "txt" if file is None else file.extension,
+        "mime_type": "text/plain" if file is None else file.mime_type,
+        "created_by": document.dataset.world.user_id,
+        "created_at": document.uploaded_at,
+    }
+
+
+def _common(document: Row) -> Json:
+    """What the list and the single document have in common."""
+    world = document.dataset.world
+    return {
+        "id": document.id,
+        "position": document.position,
+        "data_source_type": "upload_file",
+        "dataset_process_rule_id": document.cut_by.id,
+        "name": document.name,
+        "created_from": document.created_from,
+        "created_by": world.user_id,
+        "created_at": whole(document.created_at),
+        "tokens": document.tokens,
+        "indexing_status": document.indexing_status,
+        "error": document.error,
+        "enabled": document.enabled,
+        "disabled_at": whole(document.disabled_at),
+        "disabled_by": None if document.disabled_at is None else world.user_id,
+        "archived": document.archived,
+        "display_status": document.display_status,
+        "hit_count": document.hit_count,
+        "doc_form": document.dataset.doc_form,
+        "summary_index_status": None,
+        "need_summary": False,
+    }
+
+
+def listed_document(document: Row) -> Json:
+    """A document as the list has it, and the answer to a creation."""
+    file = _upload_file(document)
+    return _common(document) | {
+        "data_source_info": {"upload_file_id": file["id"]},
+        "data_source_detail_dict": {"upload_file": file},
+        "word_count": document.word_count,
+        "doc_metadata": _texts(document.dataset.fields.details(document)),
+    }
+
+
+def _texts(details: list[Json] | None) -> list[Json] | None:
+    """Metadata as the list has them: every value is a text there."""
+    if details is None:
+        return None
+    return [{**one, "value": None if one["value"] is None else str(one["value"])} for one in details]
+
+
+def single_document(document: Row, metadata: str) -> Json:
+    """One document.
+
+    :param metadata: ``all``, ``only`` or ``without``.
+    """
+    extra: Json = {"doc_type": None, "doc_metadata": document.dataset.fields.details(document)}
+    if metadata == "only":
+        return {"id": document.id, **extra}
+    number, rule, latest = len(document.visible), document.cut_by, document.dataset.rule or document.cut_by
+    body = _common(document) | {
+        "data_source_info": {"upload_file": _upload_file(document)},
+        "dataset_process_rule": {"mode": latest.mode, "rules": dict(latest.rules)},
+        "document_process_rule": {
+            "id": rule.id,
+            "dataset_id": document.dataset.id,
+            "mode": rule.mode,
+            "rules": dict(rule.rules),
+        },
+        "completed_at": whole(document.completed_at),
+        "updated_at": whole(document.updated_at),
+        "indexing_latency": None if document.completed_at is None else 0.02,
+        "segment_count": number,
+        "average_segment_length": len(document.text) // number if number else 0,
+        "doc_language": "English",
+    }
+    return body if metadata == "without" else body | extra
+
+
+def indexing_state(document: Row) -> Json:
+    """How far the indexing of a document has come; completed segments are counted at the end only."""
+    total, completed = len(document.visible), document.indexing_status == "completed"
+    marks = document.marks
+    started = marks.get(RUNNING[0], document.completed_at)
+    return {
+        "id": document.id,
+        "indexing_status": "paused" if document.paused and not completed else document.indexing_status,
+        "processing_started_at": whole(started),
+        "parsing_completed_at": whole(marks.get("cleaning", document.completed_at)),
+        "cleaning_completed_at": whole(marks.get("splitting", document.completed_at)),
+        "splitting_completed_at": whole(marks.get("indexing", document.completed_at)),
+        "completed_at": whole(document.completed_at),
+        "paused_at": whole(document.updated_at) if document.paused else None,
+        "error": document.error,
+        "stopped_at": whole(document.updated_at) if document.indexing_status == "error" else None,
+        "completed_segments": total if completed else 0,
+        "total_segments": total,
+    }
+
+
+def segment_json(document: Row, segment: Segment, *, found: bool = False) -> Json:
+    """One segment. Its ``enabled`` does not prove that search finds it; before indexing ends it means nothing.
+
+    :param found: As a search shows it.
+    """
+    indexed, text = document.indexed, segment.content
+    segments = document.visible
+    enabled = segment.enabled if indexed else True
+    at = whole(document.completed_at or document.created_at)
+    user = document.dataset.world.user_id
+    return {
+        "id": derived_id(document, f"segment {segment.key}"),
+        "position": segments.index(segment) + 1 if segment in segments else 1,
+        "document_id": document.id,
+        "content": text,
+        "sign_content": text,
+        "answer": None,
+        "word_count": len(text),
+        "tokens": 0,
+        "keywords": _keywords(document, segment, found=found),
+        "index_node_id": derived_id(document, f"node {segment.key}"),
+        "index_node_hash": hashlib.sha256(text.encode()).hexdigest(),
+        "hit_count": 0,
+        "enabled": enabled,
+        "disabled_at": None if enabled else whole(document.updated_at),
+        "disabled_by": user if segment.by_hand else None,
+        "status": "completed" if indexed else "indexing",
+        "created_by": user,
+        "created_at": at,
+        "updated_at": at,
+        "updated_by": None,
+        "indexing_at": at,
+        "completed_at": at if indexed else None,
+        "error": None,
+        "stopped_at": None,
+        "child_chunks": _children(document, segment),
+        "attachments": [],
+        "summary": None,
+    }
+
+
+def _keywords(document: Row, segment: Segment, *, found: bool) -> list[str] | None:
+    """Vectors need none, but those that somebody gave are shown."""
+    if document.dataset.has_vectors and segment.given is None:
+        return [] if found else None
+    return list(segment.keywords)
+
+
+def _children(document: Row, segment: Segment) -> list[Json]:
+    at, key = whole(document.created_at), segment.key
+    return [
+        {
+            "id": derived_id(document, f"child {key}.{index}"),
+            "segment_id": derived_id(document, f"segment {key}"),
+            "content": text,
+            "position": index + 1,
+            "word_count": len(text),
+            "type": "automatic",
+            "created_at": at,
+            "updated_at": at,
+        }
+        for index, text in enumerate(document.children(segment))
+    ]
+
+
+def record_json(document: Row, one: Segment, score: float, found: tuple[tuple[int, float], ...]) -> Json:
+    """One find of a search.
+
+    :param found: Numbers and scores of the child chunks.
+    """
+    left_out = {"updated_at", "updated_by", "child_chunks", "attachments", "summary"}
+    shown = segment_json(document, one, found=True)
+    parts = [(shown["child_chunks"][index], value) for index, value in found]
+    nodes = [{key: child[key] for key in ("id", "content", "position")} | {"score": value} for child, value in parts]
+    segment = {key: value for key, value in shown.items() if key not in left_out}
+    segment["document"] = {
+        "id": document.id,
+        "data_source_type": "upload_file",
+        "name": document.name,
+        "doc_type": None,
+        "doc_metadata": document.metadata,
+    }
+    legacy = document.dataset.world.version.startswith("1.12.")
+    none: Any = None if legacy else []
+    return {
+        "segment": segment,
+        "child_chunks": nodes or none,
+        "score": score,
+        "tsne_position": None,
+        "files": none,
+        "summary": None,
+    }

@@ -1,0 +1,1 @@
+"""What a Dify holds: knowledge bases, documents, segments, metadata, and what search goes through."""

@@ -1,0 +1,106 @@
+"""What search goes through, by its words: so that a large knowledge base is not read from end to end for each query."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
+
+from airflow_provider_dify.testing.model.rows import Row, Segment, derived_id
+
+
+class Entry(NamedTuple):
+    """A segment, or one of its child chunks.
+
+    :param own: Whether the text of its document makes it, and nobody added it by hand.
+    :param child: Number of the child chunk; ``None``: it is the segment itself.
+    :param node: Its id in the index.
+    :param vector: How often it has each word; empty in an economy knowledge base.
+    :param length: Of the vector.
+    """
+
+    document: Row
+    segment: Segment
+    own: bool
+    child: int | None
+    node: str
+    vector: Counter[str]
+    length: float
+
+    @property
+    def held(self) -> bool:
+        """Whether the index holds it now. A segment that does not exist yet is not held either."""
+        return self.segment.in_index and (not self.own or self.document.is_split)
+
+
+class Index:
+    """Everything that may be found in a knowledge base, and where each word is.
+
+    :param documents: In the order in which Dify lists them.
+    :param vectors: Whether search goes by vectors, not by keywords.
+    """
+
+    def __init__(self, documents: Iterable[Row], *, vectors: bool) -> None:
+        self.entries: list[Entry] = []
+        self._places: dict[str, list[int]] = {}
+        self._spellings: dict[str, list[str]] | None = None
+        for document in documents:
+            for own, segments in ((True, document.own), (False, document.added)):
+                for segment in segments:
+                    if vectors:
+                        self._add_texts(document, segment, own=own)
+                    else:
+                        entry = Entry(document, segment, own, None, _node(document, segment), Counter(), 0.0)
+                        self._add(entry, set(segment.keywords))
+
+    def having(self, words: Collection[str]) -> Iterator[Entry]:
+        """The entries that have one of these words, in the order of the documents."""
+        places = {place for word in words for place in self._places.get(word, ())}
+        return (self.entries[place] for place in sorted(places))
+
+    def ranked(self, words: Collection[str], *, any_case: bool) -> Iterator[Entry]:
+        """The entries that the index holds, those that have most of these words first, and then by their ids.
+
+        :param any_case: Whether ``Word`` and ``word`` are the same.
+        """
+        counts: Counter[int] = Counter()
+        for found in self._in_any_case(words) if any_case else [self._places.get(word, ()) for word in words]:
+            counts.update(found)
+        groups: dict[int, list[int]] = {}
+        for place, number in counts.items():
+            groups.setdefault(number, []).append(place)
+        for number in sorted(groups, reverse=True):
+            held = [entry for entry in (self.entries[place] for place in groups[number]) if entry.held]
+            yield from sorted(held, key=lambda entry: entry.node)
+
+    def _in_any_case(self, words: Collection[str]) -> Iterator[set[int]]:
+        if self._spellings is None:
+            self._spellings = {}
+            for word in self._places:
+                self._spellings.setdefault(word.lower(), []).append(word)
+        for word in {word.lower() for word in words}:
+            yield {place for spelling in self._spellings.get(word, ()) for place in self._places[spelling]}
+
+    def _add_texts(self, document: Row, segment: Segment, *, own: bool) -> None:
+        children = document.children(segment)
+        for number, text in enumerate(children or [segment.content]):
+            vector = vector_of(text)
+            length = math.sqrt(sum(count * count for count in vector.values()))
+            child = number if children else None
+            self._add(Entry(document, segment, own, child, _node(document, segment), vector, length), vector)
+
+    def _add(self, entry: Entry, words: Collection[str]) -> None:
+        for word in words:
+            self._places.setdefault(word, []).append(len(self.entries))
+        self.entries.append(entry)
+
+
+def _node(document: Row, segment: Segment) -> str:
+    return derived_id(document, f"node {segment.key}")
+
+
+def vector_of(text: str) -> Counter[str]:
+    """A bag of words, as the embedding model of the recordings made it."""
+    return Counter(re.findall(r"\w+", text.lower()))

@@ -1,0 +1,118 @@
+"""One installation of Dify: its version, its time, its lock, its ids, and what is due."""
+
+from __future__ import annotations
+
+import heapq
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import Any, Protocol
+
+from airflow_provider_dify.testing.model.clock import Clock, VirtualClock
+from airflow_provider_dify.testing.text.cutting import Rule
+
+#: Called with the wall clock, in seconds since 1970, at which it was due.
+Event = Callable[[float], None]
+#: Called with the same, the monotonic clock first.
+Act = Callable[[float, float], None]
+
+
+class Machine(Protocol):
+    """Something that works by itself, step by step."""
+
+    def next_due(self) -> float | None:
+        """When its next step ends, by the monotonic clock; ``None``: nothing is at work."""
+
+    def step(self, due: float, at: float) -> None:
+        """End the step that is due at ``due``; ``at`` is the wall clock of it."""
+
+
+class Site:
+    """What knowledge bases and workers have in common. Whoever touches them holds the ``guard``.
+
+    :param clock: Time; nothing happens in here but when somebody asks what has become due.
+    :param seed: For everything that is left to chance.
+    """
+
+    def __init__(self, clock: Clock, *, version: str, seed: int) -> None:
+        self.clock = clock
+        self.version = version
+        self.random = random.Random(seed)
+        self.guard = threading.RLock()
+        self.user_id = self.new_id()
+        self._machines: list[Machine] = []
+        self._events: list[tuple[float, int, Event]] = []
+        self._count = count()
+        self._ticking = False
+        if isinstance(clock, VirtualClock):
+            clock.on_advance(self.tick)
+
+    @property
+    def is_recent(self) -> bool:
+        """Whether this Dify has what 1.16.0 brought."""
+        return [int(part) for part in self.version.split(".")[:2]] >= [1, 16]
+
+    def new_id(self) -> str:
+        """A UUID, the same ones in the same order for the same seed."""
+        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+
+    def new_rule(self, given: Mapping[str, Any]) -> Rule:
+        """The rule that a request brings, as a row of its own."""
+        return Rule.of(self.new_id(), given)
+
+    def new_batch(self) -> str:
+        """Name of a batch: the time, and digits at random."""
+        now = time.strftime("%Y%m%d%H%M%S", time.gmtime(self.clock.time()))
+        return f"{now}{self.random.randrange(10**6):06}"
+
+    def run(self, machine: Machine) -> None:
+        """Let a machine work from now on."""
+        self._machines.append(machine)
+
+    def schedule(self, after: float, event: Event) -> None:
+        """Let something happen in ``after`` seconds."""
+        with self.guard:
+            heapq.heappush(self._events, (self.clock.monotonic() + after, next(self._count), event))
+            self.tick()
+
+    def next_due(self) -> float | None:
+        """When something happens next, by the monotonic clock; ``None``: nothing will by itself."""
+        return min((due for due, _ in self._due()), default=None)
+
+    def tick(self) -> None:
+        """Let happen what is due by now, in its order."""
+        with self.guard:
+            if self._ticking:
+                return
+            self._ticking = True
+            try:
+                self._run_due(self.clock.monotonic())
+            finally:
+                self._ticking = False
+
+    def settle(self) -> None:
+        """Let time pass until nothing more happens by itself."""
+        self.tick()
+        while (due := self.next_due()) is not None:
+            self.clock.advance(max(0.0, due - self.clock.monotonic()))
+            self.tick()
+
+    def _due(self) -> list[tuple[float, Act]]:
+        """What happens next of each kind, and when; events come before what machines do at the same moment."""
+        found: list[tuple[float, Act]] = [(self._events[0][0], self._run_event)] if self._events else []
+        steps = [(machine.next_due(), machine.step) for machine in self._machines]
+        return found + [(due, step) for due, step in steps if due is not None]
+
+    def _run_event(self, due: float, at: float) -> None:
+        del due
+        heapq.heappop(self._events)[2](at)
+
+    def _run_due(self, now: float) -> None:
+        offset = self.clock.time() - now
+        # Times are sums of many parts; a job that is due at the same moment must not miss it by a rounding.
+        while (found := self._due()) and (first := min(found, key=lambda one: one[0]))[0] <= now + 1e-9:
+            due, act = first
+            act(due, due + offset)

@@ -1,0 +1,1 @@
+"""What texts and files become: their encodings, segments and keywords. It knows no Dify."""

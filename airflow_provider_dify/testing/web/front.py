@@ -1,0 +1,177 @@
+"""What stands between the socket and the API: the record of requests, faults, and the time that things take."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from airflow_provider_dify.testing.api.call import Call, answer
+from airflow_provider_dify.testing.api.replies import HTML, Reply, error_body, http_date, proxy_page
+from airflow_provider_dify.testing.api.routes import ROUTES
+from airflow_provider_dify.testing.model.clock import VirtualClock
+from airflow_provider_dify.testing.web.costs import Costs
+from airflow_provider_dify.testing.web.faults import Fault, Faults
+from airflow_provider_dify.testing.work.world import World
+
+PLAN_LIMIT = "Sorry, you have reached the knowledge base request rate limit of your subscription."
+_CODES = {
+    429: ("too_many_requests", "Too many requests."),
+    500: ("unknown", "Internal Server Error"),
+    502: ("bad_gateway", "Bad gateway."),
+    503: ("service_unavailable", "The service is unavailable for now."),
+    504: ("gateway_timeout", "The gateway timed out."),
+}
+#: Kinds of faults with which the request is carried out all the same.
+_CARRIED_OUT = ("hang_after", "reset_after", "status_after", "page_after", "truncated")
+
+
+@dataclass
+class RequestRecord:
+    """One request as it arrived, and how it ended.
+
+    :param query: The parameters; of one that is there twice, the first.
+    :param json: The body, where it is JSON; of a form its field ``data``.
+    :param files: Names of the files that came with it.
+    :param connection: Number of the TCP connection, from 1.
+    :param at: When it arrived, by the clock's ``monotonic()``.
+    :param status: HTTP status of the answer; ``None``: it got none.
+    """
+
+    method: str
+    path: str
+    query: dict[str, str]
+    json: Any
+    headers: dict[str, str]
+    connection: int
+    at: float
+    status: int | None = None
+    files: tuple[str, ...] = ()
+
+    @property
+    def changes(self) -> bool:
+        """Whether it asks for a change; a search does not, although it is a ``POST``."""
+        return self.method != "GET" and not self.path.endswith("/retrieve")
+
+
+@dataclass(frozen=True)
+class Silence:
+    """No answer.
+
+    :param reset: The connection is reset; otherwise it stays open, silent.
+    """
+
+    reset: bool
+
+
+class Front:
+    """Takes requests one at a time, as one API process does.
+
+    :param costs: What the calls cost; ``None``: no time passes.
+    """
+
+    def __init__(self, world: World, faults: Faults, costs: Costs | None) -> None:
+        self.world = world
+        self.faults = faults
+        self.costs = costs
+        self.requests: list[RequestRecord] = []
+        #: What the headers of its answers say.
+        self.version = world.version
+        #: As behind Dify's own nginx, which opens a connection of its own for each request.
+        self.new_connection_per_request = False
+        #: One request at a time; the lock belongs to the event loop of the server that runs.
+        self.turn = asyncio.Lock()
+
+    async def handle(self, call: Call, connection: int) -> Reply | Silence:
+        """Answer a request, or not."""
+        record = _record(call, connection, self.world.clock.monotonic())
+        self.requests.append(record)
+        delay, fault = self.faults.take(call.method, call.path)
+        await self._pass_time(delay)
+        outcome = await self._outcome(call, fault)
+        record.status = outcome.status if isinstance(outcome, Reply) else None
+        return outcome
+
+    async def _outcome(self, call: Call, fault: Fault | None) -> Reply | Silence:
+        if fault is not None and fault.kind not in _CARRIED_OUT:
+            return self._instead(call, fault)
+        async with self.turn:
+            with self.world.guard:
+                reply = answer(call, ROUTES)
+            if self.costs is not None:
+                seconds = self.costs.of_reply(
+                    reply.cost, reply.size, refused_jobs=reply.refused_jobs, new_connection=call.new_connection
+                )
+                await self._pass_time(seconds)
+        if fault is None:
+            return reply
+        await self._pass_time(fault.answer_after)
+        if fault.kind in ("hang_after", "reset_after"):
+            return Silence(reset=fault.kind == "reset_after")
+        if fault.kind == "page_after":
+            return self._page(fault, 504)
+        return replace(reply, cut=True) if fault.kind == "truncated" else self._error(fault, 500)
+
+    def _instead(self, call: Call, fault: Fault) -> Reply | Silence:
+        """What is answered to a request that is not carried out."""
+        if fault.kind in ("reset_before", "hang"):
+            return Silence(reset=fault.kind == "reset_before")
+        if fault.kind == "plan_limit":
+            text = fault.body if isinstance(fault.body, str) else PLAN_LIMIT
+            return self._error(replace(fault, body=error_body(403, "forbidden", text)), 403)
+        if fault.kind == "echo_key":
+            text = f"Cannot handle a request with Authorization: {call.headers.get('authorization', '')}"
+            return self._error(replace(fault, body=error_body(fault.status or 400, "bad_request", text)), 400)
+        if fault.kind == "redirect":
+            url = fault.body if isinstance(fault.body, str) else call.base
+            headers = {"Location": url, **self._headers(fault)}
+            return Reply(fault.status or 302, content_type=HTML, headers=headers, proxied=True)
+        if fault.kind == "page":
+            return self._page(fault, 502)
+        return self._error(fault, 500)
+
+    def _page(self, fault: Fault, default: int) -> Reply:
+        code = fault.status or default
+        text = fault.body if isinstance(fault.body, str) else proxy_page(code)
+        return Reply(code, text, content_type=HTML, headers=self._headers(fault), proxied=True)
+
+    def _error(self, fault: Fault, default: int) -> Reply:
+        code = fault.status or default
+        body = fault.body
+        if body is None:
+            body = error_body(code, *_CODES.get(code, ("error", "Something went wrong.")))
+        content_type = "text/plain; charset=utf-8" if isinstance(body, str) else "application/json"
+        sent = body if isinstance(body, str) else dict(body)
+        return Reply(code, sent, content_type=content_type, headers=self._headers(fault))
+
+    def _headers(self, fault: Fault) -> dict[str, str]:
+        headers = dict(fault.headers or {})
+        after = fault.retry_after
+        if isinstance(after, str):
+            headers["Retry-After"] = after
+        elif after is not None and fault.retry_after_as == "date":
+            headers["Retry-After"] = http_date(self.world.clock.time() + after)
+        elif after is not None:
+            headers["Retry-After"] = f"{after:g}"
+        return headers
+
+    async def _pass_time(self, seconds: float) -> None:
+        clock = self.world.clock
+        if seconds <= 0:
+            return
+        if isinstance(clock, VirtualClock):
+            clock.advance(seconds)
+        else:
+            await asyncio.sleep(seconds)
+
+
+def _record(call: Call, connection: int, at: float) -> RequestRecord:
+    try:
+        text = call.body or call.form.fields.get("data")
+        body = json.loads(text) if text else None
+    except ValueError:
+        body = None
+    files = tuple(one.name for one in call.form.files)
+    headers = dict(call.headers)
+    return RequestRecord(call.method, call.path, call.query(), body, headers, connection, at, files=files)

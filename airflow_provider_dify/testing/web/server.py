@@ -1,0 +1,210 @@
+"""The simulator's socket: uvicorn's HTTP/1.1 in a thread, and a list of connections that can be cut.
+
+Only imported when a server starts: Starlette and uvicorn come with the extra ``testing``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+from starlette.formparsers import MultiPartException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from airflow_provider_dify.testing.api.call import Call
+from airflow_provider_dify.testing.api.replies import Reply
+from airflow_provider_dify.testing.text.uploads import Form, Upload
+from airflow_provider_dify.testing.web.front import Front
+
+#: Seconds of silence after which Dify's server closes a connection. Real ones: the client's socket lives in real time.
+KEEP_ALIVE = 2
+#: Bytes that a field of a form may have which is no file; Dify sets no limit.
+LARGEST_FIELD = 100 * 1024 * 1024
+#: Connections that one API process of Dify takes; further ones wait until one is free.
+MOST_CONNECTIONS = 10
+
+
+@dataclass
+class Connection:
+    """One TCP connection.
+
+    :param number: From 1, in the order they came.
+    :param requests: How many requests came over it.
+    """
+
+    number: int
+    transport: asyncio.Transport
+    requests: int = 0
+
+
+class Connections:
+    """Who is connected."""
+
+    def __init__(self, accepted: int) -> None:
+        self.accepted = accepted
+        self.open: dict[tuple[str, int], Connection] = {}
+        self._waiting: deque[asyncio.Transport] = deque()
+
+    def opened(self, transport: asyncio.Transport) -> None:
+        """Note a new connection; it has to wait where there are too many."""
+        self.accepted += 1
+        if len(self.open) >= MOST_CONNECTIONS:
+            self._waiting.append(transport)
+            # A little later: Python 3.10 and 3.11 begin to read after this, whether paused or not.
+            asyncio.get_running_loop().call_soon(self._hold, transport)
+        self.open[transport.get_extra_info("peername")[:2]] = Connection(self.accepted, transport)
+
+    def _hold(self, transport: asyncio.Transport) -> None:
+        if transport in self._waiting:
+            transport.pause_reading()
+
+    def closed(self, transport: asyncio.Transport) -> None:
+        """Note the end of a connection; the next one in the line gets its turn."""
+        for peer, connection in list(self.open.items()):
+            if connection.transport is transport:
+                del self.open[peer]
+        if transport in self._waiting:
+            self._waiting.remove(transport)
+        elif self._waiting:
+            self._waiting.popleft().resume_reading()
+
+
+class _Protocol(H11Protocol):
+    """Uvicorn's protocol, with its connections known."""
+
+    peers: Connections
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        # asyncio leaves this out on a socket that was made elsewhere, and each answer would wait 40 ms for an ACK.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().connection_made(transport)
+        self.peers.opened(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.peers.closed(self.transport)
+        super().connection_lost(exc)
+
+
+class Server:
+    """Serves a Dify on a free port of 127.0.0.1.
+
+    :param before: The server that it replaces, which has stopped: it takes over its port and its count.
+    """
+
+    def __init__(self, front: Front, before: Server | None = None) -> None:
+        self._front = front
+        self.connections: Connections = Connections(accepted=before.connections.accepted if before else 0)
+        self._socket = socket.create_server(("127.0.0.1", before.port if before else 0))
+        self.port: int = self._socket.getsockname()[1]
+        self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True, name="fake-dify")
+
+    def start(self) -> None:
+        """Serve, in a thread of its own."""
+        self._thread.start()
+        self._ready.wait()
+
+    def stop(self) -> None:
+        """Close every connection and end the thread."""
+        if self._loop is not None and self._stopping is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        self._front.turn = asyncio.Lock()
+        config = Config(
+            self._app, interface="asgi3", log_config=None, lifespan="off", ws="none", proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE, access_log=False, server_header=False, date_header=False,
+        )  # fmt: skip
+        config.load()
+        state = ServerState()
+
+        def protocol() -> _Protocol:
+            made = _Protocol(config, state, {})
+            made.peers = self.connections
+            return made
+
+        server = await self._loop.create_server(protocol, sock=self._socket)
+        self._ready.set()
+        await self._stopping.wait()
+        server.close()
+        for connection in list(self.connections.open.values()):
+            connection.transport.abort()
+        # One turn for the transports to say goodbye.
+        await asyncio.sleep(0)
+
+    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        form = await _form(request) if _is_form(request) else Form()
+        body = b"" if _is_form(request) else await request.body()
+        connection = self.connections.open[(scope["client"][0], scope["client"][1])]
+        connection.requests += 1
+        front = self._front
+        call = Call(
+            world=front.world,
+            method=request.method,
+            path=scope["path"],
+            query_string=scope["query_string"].decode("latin-1"),
+            headers={name.lower(): value for name, value in request.headers.items()},
+            body=body,
+            form=form,
+            base=f"http://{request.headers.get('host', '')}",
+            new_connection=connection.requests == 1 or front.new_connection_per_request,
+        )
+        outcome = await front.handle(call, connection.number)
+        if isinstance(outcome, Reply):
+            await _response(outcome, front.version)(scope, receive, send)
+            return
+        if outcome.reset:
+            _reset(connection.transport)
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+def _is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
+
+
+async def _form(request: Request) -> Form:
+    """Read a form piece by piece: files are kept on disk while they come in. One that cannot be read holds nothing."""
+    fields: dict[str, str] = {}
+    files: list[Upload] = []
+    try:
+        async with request.form(max_part_size=LARGEST_FIELD) as parts:
+            for name, value in parts.multi_items():
+                if isinstance(value, str):
+                    fields.setdefault(name, value)
+                else:
+                    content = await value.read()
+                    # A form cannot write a quotation mark into a name, and Dify's framework puts it back.
+                    file_name = (value.filename or "").replace("%22", '"')
+                    files.append(Upload(name, file_name, content, value.content_type or ""))
+    except MultiPartException:
+        return Form()
+    return Form(fields, tuple(files))
+
+
+def _response(reply: Reply, version: str) -> Response:
+    own = {} if reply.proxied else {"X-Version": version, "X-Env": "PRODUCTION"}
+    headers = {"Content-Type": reply.content_type, **reply.headers, **own}
+    return Response(reply.encoded(), status_code=reply.status, headers=headers)
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Cut a connection so that the client sees a reset, not an orderly end."""
+    linger = struct.pack("ii", 1, 0)
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    transport.abort()
