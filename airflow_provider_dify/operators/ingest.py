@@ -209,7 +209,7 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
             before=before,
         )
 
-    def _sources(self) -> list[Source]:
+    def _sources(self) -> Sequence[Source]:
         return resolve(
             self.source,
             max_file_size=self.max_file_size,
