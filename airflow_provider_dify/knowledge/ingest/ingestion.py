@@ -15,7 +15,6 @@ from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import Dataset, Document
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
-from airflow_provider_dify.knowledge.indexing.watch import NOT_IN_TIME, stalled
 from airflow_provider_dify.knowledge.ingest.arrival import Arrival
 from airflow_provider_dify.knowledge.ingest.contents import LONGEST_NAME, DocumentOptions, Source
 from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD, Delivery
@@ -23,6 +22,7 @@ from airflow_provider_dify.knowledge.ingest.namesakes import IfExists, Verb, bas
 from airflow_provider_dify.knowledge.ingest.put import Item, Putting
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome, IngestReport
 from airflow_provider_dify.knowledge.ingest.target import check_latest_rule, check_replacing, read_target
+from airflow_provider_dify.knowledge.ingest.watch import NOT_IN_TIME, stalled
 from airflow_provider_dify.knowledge.metadata.fields import (
     BUILT_IN,
     check_fields,

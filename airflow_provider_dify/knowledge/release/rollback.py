@@ -19,8 +19,9 @@ from airflow_provider_dify.knowledge.release.manifest import flags_from, pack_fl
 from airflow_provider_dify.knowledge.release.options import Tolerable
 from airflow_provider_dify.knowledge.release.rollback_report import RollbackOutcome, RollbackReport
 from airflow_provider_dify.knowledge.release.switch import Switch, flags_of
+from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries
-from airflow_provider_dify.knowledge.status.chunks import DisabledChunks, chunks_from, chunks_to_json
+from airflow_provider_dify.knowledge.status.chunks import DisabledChunks, chunks_from
 from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.knowledge.text.packing import pack_ids, unpack_ids
 
@@ -77,7 +78,7 @@ class Former:
             "flags": pack_flags(self.flags),
             "action": self.action and self.action.value,
             "changed": pack_ids(self.changed),
-            **chunks_to_json(self.chunks),
+            "disabled_chunks": {i: list(ids) for i, ids in self.chunks.items()},
         }
 
     @classmethod
@@ -89,7 +90,7 @@ class Former:
             unpack_flags(data["flags"]),
             data["action"] and Action(data["action"]),
             unpack_ids(data["changed"]),
-            chunks_from(data.get("disabled_chunks", {}), "disabled_chunks"),
+            chunks_from(data["disabled_chunks"], "disabled_chunks"),
         )
 
     @property
@@ -160,7 +161,7 @@ class Rollback:
             "found": pack_flags(self._found),
             "tolerate": sorted(one.value for one in self._tolerated),
             "options": self.options.to_json(),
-            **chunks_to_json(self._chunks.noted),
+            "disabled_chunks": self._chunks.to_json(),
         }
 
     @classmethod
@@ -172,15 +173,20 @@ class Rollback:
             options=StatusOptions.from_json(data["options"]),
             found=unpack_flags(data["found"]),
         )
-        rollback._chunks.noted.update(chunks_from(data.get("disabled_chunks", {}), "disabled_chunks"))
+        rollback._chunks.noted.update(chunks_from(data["disabled_chunks"], "disabled_chunks"))
         return rollback
 
     def report(self) -> RollbackReport:
         """Return what has become of each document so far; at any moment, whole and consistent."""
         now = {**self._flags, **(self._switch.flags() if self._switch else {})}
         outcomes = {document_id: self._outcome(document_id, now) for document_id in self.former.ids}
-        return RollbackReport.build(
-            self.dataset_id, self.former.source, outcomes, self._found, self._errors, self._chunks.noted
+        return RollbackReport(
+            self.dataset_id,
+            self.former.source,
+            **by_name(outcomes),
+            previous=dict(self._found),
+            errors=dict(self._errors),
+            disabled_chunks=dict(self._chunks.noted),
         )
 
     def _outcome(self, document_id: str, now: Mapping[str, Flags]) -> RollbackOutcome:
@@ -218,11 +224,11 @@ class Rollback:
         except DifyError as error:
             yield from self._look_at_what_is_left()
             if isinstance(error, DifyDocumentStatusError):
-                self.report().raise_for_outcomes(tolerated=self._harmless())
+                self.report().raise_for_outcomes(self._harmless())
             error.report = self.report()
             raise
         report = self.report()
-        report.raise_for_outcomes(tolerated=self._harmless())
+        report.raise_for_outcomes(self._harmless())
         return report
 
     def _look_first(self) -> Flow[None]:
@@ -236,9 +242,7 @@ class Rollback:
             f"and {len(self._missing)} are gone."
         )
         if RollbackOutcome.MISSING not in self._harmless():
-            self.report().raise_for_outcomes(
-                tolerated=frozenset(RollbackOutcome) - {RollbackOutcome.MISSING}, final=True
-            )
+            self.report().raise_for_outcomes(frozenset(RollbackOutcome) - {RollbackOutcome.MISSING}, final=True)
 
     def _harmless(self) -> frozenset[RollbackOutcome]:
         """The outcomes that fail nothing: what was not in search is no loss."""

@@ -77,7 +77,7 @@ class Choice:
 
     @property
     def tolerates_missing(self) -> bool:
-        """Whether a missing document fails nothing: what is deleted after it was selected is no longer meant."""
+        """Whether a missing document is no failure: what is deleted after it was selected is no longer meant."""
         return self.ids is None
 
     def describe(self) -> str:

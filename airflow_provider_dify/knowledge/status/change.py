@@ -16,9 +16,10 @@ from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Leave, Note, Pause
 from airflow_provider_dify.knowledge.progress import Progress, Waits
 from airflow_provider_dify.knowledge.reading import read_documents
+from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.selection.choice import Choice
-from airflow_provider_dify.knowledge.status.chunks import DisabledChunks, chunks_from, chunks_to_json
+from airflow_provider_dify.knowledge.status.chunks import DisabledChunks, chunks_from
 from airflow_provider_dify.knowledge.status.handover import Handover
 from airflow_provider_dify.knowledge.status.ledger import Ledger
 from airflow_provider_dify.knowledge.status.options import StatusOptions
@@ -105,7 +106,7 @@ class StatusChange:
             "action": self.action.value,
             "options": {**self.options.to_json(), "tolerate": sorted(one.value for one in self.tolerate)},
             "documents": self._ledger.handover().to_json(),
-            **chunks_to_json(self._chunks.noted),
+            "disabled_chunks": self._chunks.to_json(),
         }
 
     @classmethod
@@ -114,7 +115,7 @@ class StatusChange:
         before = Handover.from_json(data["documents"])
         options = StatusOptions.from_json(data["options"])
         change = cls(data["dataset_id"], Choice(before.document_ids), data["action"], options, before=before)
-        change._chunks.noted.update(chunks_from(data.get("disabled_chunks", {}), "disabled_chunks"))
+        change._chunks.noted.update(chunks_from(data["disabled_chunks"], "disabled_chunks"))
         return change
 
     def report(self) -> StatusReport:
@@ -125,14 +126,14 @@ class StatusChange:
             notes |= dict.fromkeys(self._lost.halfway, HALFWAY.format(self.action.value))
             outcomes |= dict.fromkeys(self._lost.halfway, Outcome.BUSY)
         repaired = len(self._lost.repaired) if self._lost else 0
-        return StatusReport.build(
+        return StatusReport(
             self.dataset_id,
             self.action.value,
-            outcomes,
-            notes,
+            **by_name(outcomes),
+            errors=notes,
             dry_run=self.options.dry_run,
             repaired=repaired,
-            disabled_chunks=self._chunks.noted,
+            disabled_chunks=dict(self._chunks.noted),
         )
 
     @property

@@ -32,7 +32,6 @@ from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
-from airflow_provider_dify.knowledge.indexing.watch import NOT_IN_TIME, stalled
 from airflow_provider_dify.knowledge.ingest.arrival import Arrival
 from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions, Source
 from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD, Delivery
@@ -40,6 +39,7 @@ from airflow_provider_dify.knowledge.ingest.namesakes import Decision, Verb
 from airflow_provider_dify.knowledge.ingest.put import Item, Putting
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
 from airflow_provider_dify.knowledge.ingest.target import check_latest_rule, check_replacing, read_target
+from airflow_provider_dify.knowledge.ingest.watch import NOT_IN_TIME, stalled
 from airflow_provider_dify.knowledge.metadata.fields import check_fields, check_own_values, kinds_of
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.retries import Retries
