@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyDocumentStatusFailed
-from airflow_provider_dify.knowledge.report import FINAL, NO_NAMES, DocumentReport, ReportOutcome, by_name, some_of
+from airflow_provider_dify.knowledge.report import FINAL, NO_NAMES, DocumentReport, ReportOutcome, some_of
 
 _LOST = (
     "search does not reflect it: Dify's worker is down, is slow, or has lost the job or the keywords. Dify 1.16.0 "
@@ -79,25 +79,6 @@ class StatusReport(DocumentReport[Outcome]):
     def outcomes(self) -> dict[str, Outcome]:
         """Return how each document ended, by id."""
         return {document_id: outcome for outcome in Outcome for document_id in self.ids(outcome)}
-
-    def continued_by(self, later: StatusReport, order: Iterable[str]) -> StatusReport:
-        """Return the whole report where some of the documents went on elsewhere.
-
-        :param later: What became of those.
-        :param order: All documents, in the order they were asked for.
-        """
-        later_outcomes = later.outcomes()
-        outcomes = {**self.outcomes(), **later_outcomes}
-        kept = {i: text for i, text in self.errors.items() if i not in later_outcomes}
-        return StatusReport(
-            self.dataset_id,
-            self.action,
-            **by_name({i: outcomes[i] for i in order}),
-            errors={**kept, **later.errors},
-            repaired=self.repaired + later.repaired,
-            disabled_chunks={**self.disabled_chunks, **later.disabled_chunks},
-            dry_run=self.dry_run,
-        )
 
     def attention(
         self, names: Mapping[str, str] = NO_NAMES, tolerate: Collection[Outcome] = (), limit: int = 20
