@@ -91,11 +91,11 @@ def error_in(request: Request, response: Response, *, reads_work: bool = False) 
     """
     if response.status == 204 or _is_204_as_body(request, response):
         return None
+    if request.enough is not None and _is_stream(response):
+        return None
     payload = _json_object(response)
     if reads_work and _is_blocked(request, response, payload):
         return _blocked(request, response, payload)
-    if request.enough is not None and _is_stream(response):
-        return None
     if payload is None or 300 <= response.status < 400:
         return _page_error(request, response)
     if response.status < 300:
