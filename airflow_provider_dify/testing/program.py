@@ -26,14 +26,14 @@ REMEMBERED = 1000
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until it is told to stop; return the exit code."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    commands = parser()
+    options = commands.parse_args(arguments)
     if not _is_loopback(options.host) and options.key is None:
-        parser.error(f"--host {options.host} can be reached from other machines: choose a key with --key")
+        commands.error(f"--host {options.host} can be reached from other machines: choose a key with --key")
     try:
         dify = _made(options)
     except ValueError as error:
-        parser.error(str(error))
+        commands.error(str(error))
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
@@ -51,30 +51,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """What the command takes."""
+    made = argparse.ArgumentParser(
         prog="python -m airflow_provider_dify.testing",
         description="A Dify for tests, in real time, which any process can use. It keeps everything in memory.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    add = parser.add_argument
-    add("--host", default="127.0.0.1", help=f"where to listen; {ANYWHERE}: for other machines too, which needs --key")
-    add("--port", type=_port, default=PORT, help="0: a free one")
-    add("--version", choices=VERSIONS, default=VERSIONS[0], help="the Dify that it answers like")
-    add("--seed", choices=("demo", "none"), default="demo", help="what it holds at the beginning")
-    add("--key", type=_key, help="an API key of your own; default: one that is the same at every start")
-    add("--jobs", type=int, help="jobs that its worker runs side by side; default: 4")
+    add = made.add_argument
+    add(
+        "--host",
+        default="127.0.0.1",
+        help=f"where to listen; {ANYWHERE}: for other machines too, which needs --key (default: %(default)s)",
+    )
+    add("--port", type=_port, default=PORT, help="0: a free one (default: %(default)s)")
+    add("--version", choices=VERSIONS, default=VERSIONS[0], help="the Dify that it answers like (default: %(default)s)")
+    add(
+        "--seed", choices=("demo", "none"), default="demo", help="what it holds at the beginning (default: %(default)s)"
+    )
+    add("--key", type=_key, help="an API key of your own (default: one that is the same at every start)")
+    add("--jobs", type=int, help="jobs that its worker runs side by side (default: 4)")
     add(
         "--lost-keywords",
         type=_share,
         default="never",
         metavar="SHARE",
-        help="how often jobs that overlap lose keywords, as in Dify 1.16.0: never, always, or above 0 and up to 1",
+        help="how often jobs that overlap lose keywords, as in Dify 1.16.0: never, always, or above 0 and up to 1 "
+        "(default: %(default)s)",
     )
-    add("--lock-race", choices=("measured", "always", "never"), default="measured", help="how often a lock stays")
+    add(
+        "--lock-race",
+        choices=("measured", "always", "never"),
+        default="measured",
+        help="how often a job leaves its lock behind (default: %(default)s)",
+    )
     add("--measured", action="store_true", help="answer as slowly as the Dify that was measured")
     add("--quiet", action="store_true", help="do not print a line for each request")
-    return parser
+    return made
 
 
 def _made(options: argparse.Namespace) -> FakeDify:
