@@ -69,7 +69,7 @@ RETRY_FAILED = Fact("Failed documents can be indexed again by a call", (1, 17, 0
 REPLACING_HANGS = Fact("Replacing the content of a document in place hangs for good", (1, 12, 0), (1, 13, 0))
 METADATA_SILENT = Fact("Metadata for unknown documents is dropped without an error", (1, 12, 0), (1, 13, 0))
 NEW_DOCUMENT_500 = Fact("Reading a document right after its creation can fail with a 500", (1, 15, 0), (1, 16, 0))
-KEYWORDS_LOST = Fact("In economy, workers side by side lose each other's keywords", (1, 16, 0))
+KEYWORDS_LOST = Fact("In economy, parallel jobs of the worker lose each other's keywords", (1, 16, 0))
 
 #: What Dify can do, since when.
 ABILITIES = (CHANGE_STATUS, FILTER_BY_STATUS, FIRST_TEXT_WITHOUT_RULE, RETRY_FAILED)

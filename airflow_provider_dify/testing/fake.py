@@ -168,6 +168,15 @@ class FakeDify:
         self.front.new_connection_per_request = new
 
     @property
+    def admits_other_processes(self) -> bool:
+        """Whether clients of other processes are answered although the clock is virtual: somebody moves it for them."""
+        return self.front.admits_other_processes
+
+    @admits_other_processes.setter
+    def admits_other_processes(self, admitted: bool) -> None:
+        self.front.admits_other_processes = admitted
+
+    @property
     def requests(self) -> list[RequestRecord]:
         """Every request so far, in the order of arrival."""
         return self.front.requests

@@ -45,13 +45,15 @@ def _pip(words: list[str]) -> None:
     action, *packages = words
     assert action == "install"
     for package in packages:
-        if package.startswith("dist/"):  # what `make build` has left there
-            wheel = f"dist/airflow_provider_dify-{version('airflow-provider-dify')}-py3-none-any.whl"
-            assert fnmatchcase(wheel, package), package
-            continue
-        match = re.fullmatch(r"(?P<name>[a-z-]+)(?:\[(?P<extra>[a-z]+)\])?", package)
+        match = re.fullmatch(r"(?P<name>[^\[\]]+)(?:\[(?P<extra>[a-z]+)\])?", package)
         assert match, package
-        assert match["name"] == "airflow-provider-dify", package
+        if match["name"].startswith("dist/"):  # built by `make build`
+            wheel = f"dist/airflow_provider_dify-{version('airflow-provider-dify')}-py3-none-any.whl"
+            assert fnmatchcase(wheel, match["name"]), package
+            # A shell takes brackets behind a star for a part of the pattern.
+            assert not (match["extra"] and "*" in match["name"]), package
+        else:
+            assert match["name"] == "airflow-provider-dify", package
         extras = metadata("airflow-provider-dify").get_all("Provides-Extra") or []
         assert match["extra"] is None or match["extra"] in extras, package
 

@@ -109,6 +109,8 @@ def test_what_the_events_on_the_page_of_assets_say(dify: FakeDify, tmp_path: Pat
         "pip install airflow-provider-difi",
         "pip install 'airflow-provider-dify[test]'",
         "pip install dist/airflow-provider-dify-*.whl",
+        "pip install 'dist/airflow_provider_dify-*.whl[testing]'",
+        "pip install 'dist/airflow_provider_dify-0.1.0-py3-none-any.whl[test]'",
         "make everything",
         "rm -rf /",
         "airflow connections ad x",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
 from collections.abc import Iterator
 
 import pytest
 
-from airflow_provider_dify import exceptions
+from airflow_provider_dify import __version__, exceptions
 from airflow_provider_dify.get_provider_info import CONN_FIELDS, get_provider_info
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import versions
@@ -96,16 +97,26 @@ def test_files_that_are_named_are_there(page: str) -> None:
     assert {name for name in named if not any((place / name).exists() for place in places)} == set()
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])  # Sphinx looks after the others
-def test_links_into_the_repository_lead_somewhere(page: str) -> None:
-    links = set(re.findall(r"\]\((?!https:)([^)#]+)", TEXTS[page]))
-    assert links
-    assert {link for link in links if not (ROOT / link).exists()} == set()
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "example_dags").glob("*.py")))
+def test_each_example_has_a_section_with_its_graph(name: str) -> None:
+    (section,) = (part for part in TEXTS["docs/examples.md"].split("\n## ") if f"(../example_dags/{name}.py)" in part)
+    assert f"{{image}} images/graphs/{name}.svg" in section
+    assert "](docs/examples.md)" in TEXTS["README.md"]
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "example_dags").glob("*.py")))
-def test_each_example_is_in_the_readme(name: str) -> None:
-    assert f"example_dags/{name}" in TEXTS["README.md"]
+def test_the_benchmark_begins_with_its_conclusion() -> None:
+    lines = json.loads((ROOT / "docs" / "benchmarks" / "results.json").read_text())["lines"]
+    measured = {line["key"]: line["value"] for line in lines}
+    slow, fast = measured["provider_reads_by_row"], measured["provider"]
+    least, most = (100 * measured[key] for key in ("provider_reads_by_row_to_bare", "provider_to_bare"))
+    page = " ".join(TEXTS["docs/benchmark.md"].split())
+    assert f"In short: this provider archives {slow:.0f} to {fast:.0f} documents per second" in page
+    assert f"{least:.0f} to {most:.0f} % of the speed of bare calls" in page
+    assert f"at {measured['wait_memory']:.0f} kB each" in page
+
+
+def test_the_readme_has_the_version() -> None:
+    assert f"Version {__version__}" in TEXTS["README.md"]
 
 
 def test_each_setting_of_the_connection_is_in_the_table() -> None:

@@ -84,6 +84,8 @@ class Front:
         self.faults = faults
         self.costs = costs
         self.requests: list[RequestRecord] = []
+        #: Whether it answers clients of other processes although its clock is virtual.
+        self.admits_other_processes = False
         #: How many of them are kept.
         self.remembered = sys.maxsize
         #: Called with each of them once it is answered.
@@ -103,7 +105,7 @@ class Front:
         record = _record(call, connection, self.world.clock.monotonic())
         self.requests.append(record)
         del self.requests[: -self.remembered]
-        if foreign and isinstance(self.world.clock, VirtualClock):
+        if foreign and not self.admits_other_processes and isinstance(self.world.clock, VirtualClock):
             outcome: Reply | Silence = Reply(400, error_body(400, "virtual_clock", STANDS_STILL), proxied=True)
         else:
             delay, fault = self.faults.take(call.method, call.path)
