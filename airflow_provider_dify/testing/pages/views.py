@@ -28,12 +28,12 @@ _KINDS = {"economy": "economy", "high_quality": "high quality", None: "not decid
 
 def find_page(world: World, path: str, query_string: str) -> tuple[int, Html] | None:
     """The HTTP status and the page at a path; ``None``: it is not the path of a page."""
-    world.tick()
-    if path == "/":
-        return 200, _all(world)
     match = _PATH.fullmatch(path)
-    if match is None:
+    if match is None and path != "/":
         return None
+    world.tick()
+    if match is None:
+        return 200, _all(world)
     dataset = world.datasets.get(match["dataset"].lower())
     if dataset is None:
         return 404, _missing(world, "knowledge base")
@@ -53,6 +53,7 @@ def _page(site: Site, title: str, *content: Content) -> Html:
         "head",
         void("meta", charset="utf-8"),
         void("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        void("link", rel="icon", href="data:,"),  # else a browser asks for one
         tag("title", f"{title} - built-in Dify"),
         tag("style", Html(STYLE)),
     )
