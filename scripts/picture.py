@@ -1,6 +1,7 @@
 """Make a picture (SVG) of text that a program has printed to a terminal, colours included.
 
-    make demo | .venv/bin/python scripts/picture.py docs/images/demo.svg --title "make demo"
+    make demo | .venv/bin/python scripts/picture.py docs/images/demo.svg --title "make demo" --first Before \\
+        --last "missing  " --skip "Waiting|in batches|Of \\d|Search returns|left search|tolerated|:01   0"
 
 `--first` and `--last` name the lines to begin and to end with, by a part of their text; `--skip` drops lines that match
 a regular expression.

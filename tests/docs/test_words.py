@@ -46,7 +46,7 @@ INSTEAD = {
 LATER = {"docs/benchmarks/results.md", "docs/architecture.md", "CONTRIBUTING.md"}
 PAGES = [page for page in [*pages(), ROOT / "CHANGELOG.md"] if str(page.relative_to(ROOT)) not in LATER]
 #: Folders whose comments and docstrings keep to the glossary.
-FOLDERS = ("example_dags",)
+FOLDERS = ("example_dags", "docs/_ext", "tests/docs")
 FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
