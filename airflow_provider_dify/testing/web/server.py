@@ -21,12 +21,25 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from airflow_provider_dify.testing.api.call import Call
-from airflow_provider_dify.testing.api.replies import Reply
+from airflow_provider_dify.testing.api.replies import Reply, Stream
+from airflow_provider_dify.testing.model.clock import VirtualClock
+from airflow_provider_dify.testing.pages.views import find_page
 from airflow_provider_dify.testing.text.uploads import Form, Upload
-from airflow_provider_dify.testing.web.front import Front
+from airflow_provider_dify.testing.web.front import Front, Silence
+from airflow_provider_dify.testing.web.peers import is_foreign
+from airflow_provider_dify.testing.web.waiting import Gone
+from airflow_provider_dify.testing.work.world import World
 
 #: Seconds of silence after which Dify's server closes a connection. Real ones: the client's socket lives in real time.
 KEEP_ALIVE = 2
+EVENTS = "text/event-stream; charset=utf-8"
+#: Nothing on a page runs, or comes from elsewhere.
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+    "form-action 'self'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
 #: Bytes that a field of a form may have which is no file; Dify sets no limit.
 LARGEST_FIELD = 100 * 1024 * 1024
 #: Connections that one API process of Dify takes; further ones wait until one is free.
@@ -39,11 +52,13 @@ class Connection:
 
     :param number: From 1, in the order they came.
     :param requests: How many requests came over it.
+    :param foreign: Whether its client lives in another process; ``None``: nobody has asked yet.
     """
 
     number: int
     transport: asyncio.Transport
     requests: int = 0
+    foreign: bool | None = None
 
 
 class Connections:
@@ -94,16 +109,36 @@ class _Protocol(H11Protocol):
         super().connection_lost(exc)
 
 
-class Server:
-    """Serves a Dify on a free port of 127.0.0.1.
+class Client:
+    """Who waits for an answer."""
 
-    :param before: The server that it replaces, which has stopped: it takes over its port and its count.
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._gone: Gone | None = None
+
+    def gone(self) -> Gone:
+        """Ends when the client has gone."""
+        if self._gone is None:
+            self._gone = asyncio.ensure_future(self._wait())
+        return self._gone
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+class Server:
+    """Serves a Dify.
+
+    :param port: 0: a free one.
+    :param accepted: How many connections the server that it replaces has accepted.
+    :raises OSError: if it cannot listen there.
     """
 
-    def __init__(self, front: Front, before: Server | None = None) -> None:
+    def __init__(self, front: Front, host: str = "127.0.0.1", port: int = 0, accepted: int = 0) -> None:
         self._front = front
-        self.connections: Connections = Connections(accepted=before.connections.accepted if before else 0)
-        self._socket = socket.create_server(("127.0.0.1", before.port if before else 0))
+        self.connections: Connections = Connections(accepted)
+        self._socket = socket.create_server((host, port))
         self.port: int = self._socket.getsockname()[1]
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -141,13 +176,24 @@ class Server:
         self._ready.set()
         await self._stopping.wait()
         server.close()
-        for connection in list(self.connections.open.values()):
-            connection.transport.abort()
+        self._abort_all()
         # One turn for the transports to say goodbye.
         await asyncio.sleep(0)
 
+    def _is_foreign(self, connection: Connection) -> bool:
+        """Whether a request comes from another process. It only matters to a virtual clock."""
+        if not isinstance(self._front.world.clock, VirtualClock):
+            return False
+        if connection.foreign is None:
+            _, port = connection.transport.get_extra_info("peername")
+            connection.foreign = is_foreign(port, self.port)
+        return connection.foreign
+
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
+        if request.method == "GET" and (page := _page(self._front.world, scope)):
+            await page(scope, receive, send)
+            return
         form = await _form(request) if _is_form(request) else Form()
         body = b"" if _is_form(request) else await request.body()
         connection = self.connections.open[(scope["client"][0], scope["client"][1])]
@@ -164,14 +210,44 @@ class Server:
             base=f"http://{request.headers.get('host', '')}",
             new_connection=connection.requests == 1 or front.new_connection_per_request,
         )
-        outcome = await front.handle(call, connection.number)
+        client = Client(receive)
+        foreign = self._is_foreign(connection)
+        outcome = await front.handle(call, connection.number, client.gone, foreign=foreign)
         if isinstance(outcome, Reply):
             await _response(outcome, front.version)(scope, receive, send)
             return
-        if outcome.reset:
+        if isinstance(outcome, Stream):
+            await self._stream(outcome, client, send)
+        mute = isinstance(outcome, Stream) and outcome.ending == "mute" and outcome.ended
+        if isinstance(outcome, Stream) and outcome.ending == "cut":
+            connection.transport.abort()
+        elif isinstance(outcome, Silence) and outcome.reset:
             _reset(connection.transport)
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        if mute or isinstance(outcome, Silence):
+            await client.gone()
+
+    async def _stream(self, stream: Stream, client: Client, send: Send) -> None:
+        """Send what a stream brings; an orderly end is sent, too."""
+        own = {"Content-Type": EVENTS, **stream.headers, "X-Version": self._front.version, "X-Env": "PRODUCTION"}
+        headers = [(name.lower().encode(), value.encode()) for name, value in own.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+        async def write(text: str) -> None:
+            await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+
+        await write("")
+        await self._front.waiting.through(stream, write, client.gone())
+        if stream.ended and stream.ending == "clean":
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def cut_connections(self) -> None:
+        """Cut every connection, and go on listening."""
+        if self._loop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._abort_all)
+
+    def _abort_all(self) -> None:
+        for connection in list(self.connections.open.values()):
+            connection.transport.abort()
 
 
 def _is_form(request: Request) -> bool:
@@ -195,6 +271,15 @@ async def _form(request: Request) -> Form:
     except MultiPartException:
         return Form()
     return Form(fields, tuple(files))
+
+
+def _page(world: World, scope: Scope) -> Response | None:
+    """A page that shows what is there; ``None``: it is a request for the API, whatever that makes of it."""
+    with world.guard:
+        found = find_page(world, scope["path"], scope["query_string"].decode("latin-1"))
+    if found is None:
+        return None
+    return Response(found[1], status_code=found[0], media_type="text/html", headers=PAGE_HEADERS)
 
 
 def _response(reply: Reply, version: str) -> Response:
