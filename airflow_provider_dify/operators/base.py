@@ -14,6 +14,7 @@ from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.get_provider_info import DEFAULT_CONN_ID
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.links.console import DifyDocumentLink, DifyKnowledgeBaseLink, console_links
+from airflow_provider_dify.operators.parameters import Parameters
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator as _Task
@@ -42,11 +43,17 @@ _GUARDS: Mapping[str, Callable[[Any, str], object]] = {
 }
 
 
-class KnowledgeBaseTask(_Task):
+class KnowledgeBaseTask(Parameters, _Task):
     """What every task on a knowledge base shows Airflow; a mixin for its operators and sensors.
 
     There are links to Dify's console while it runs, its report in XCom, what it changed in the events of the assets
     among its ``outlets``, and lineage for OpenLineage. Only a report that XCom does not take fails the task.
+
+    :param dataset_id: UUID of the knowledge base.
+    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
+        more request, and a key that may list knowledge bases.
+    :param deferrable: Whether to wait in the triggerer instead of on the worker.
+    :param dify_conn_id: Id of the Airflow Connection.
     """
 
     dify_conn_id: str

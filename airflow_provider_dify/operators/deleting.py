@@ -32,23 +32,10 @@ class DifyDocumentDeleteOperator(ConversationTask, BaseOperator):
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/delete-document
 
-    :param dataset_id: UUID of the knowledge base. (templated)
-    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
-        more request, and a key that may list knowledge bases. (templated)
-    :param document_ids: UUIDs of the documents: a list, one id, the output of another task, or a string that renders to
-        a JSON list or to ids separated by commas or white space. (templated)
-    :param filters: Instead of ids, what the documents have to be, such as ``{"status": "archived", "updated_before":
-        "90d"}``: at least one parameter of :meth:`DifyHook.list_documents`, or a text that renders to such a mapping.
-        They are selected once, when the task begins; a retry selects anew, what is left. (templated)
-    :param max_documents: Fail, and delete nothing, where more documents than this are meant. (templated)
-    :param max_share: Fail, and delete nothing, where more than this part of all documents is meant, such as ``0.1``.
-        ``auto``: one half of what there is for filters, any for ids; ``None``: any. (templated)
     :param dry_run: Whether to look and to plan only: nothing is deleted, and what would be is ``not_attempted`` in the
-        report, which then has ``"dry_run": true``. (templated)
+        report, which then has ``"dry_run": true``.
     :param timeout: Seconds to wait for archived documents on which Dify holds its lock. That can last 600 s.
-        (templated)
     :param poll_interval: Seconds between two tries while waiting; the first ones come sooner.
-    :param dify_conn_id: Id of the Airflow Connection. (templated)
     :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, a list of ids for each outcome
         (``deleted``, ``missing``, ``busy``, ``failed``, ``not_attempted``), and ``errors`` by id.
     :raises DifyInputError: What was asked for makes no sense; nothing was sent.
@@ -62,6 +49,13 @@ class DifyDocumentDeleteOperator(ConversationTask, BaseOperator):
         "_dry_run", "timeout",
     )  # fmt: skip
     ui_color = "#ffd6d6"
+    described_by = (Choice,)
+    document_ids: Any
+    filters: Any
+    max_documents: Any
+    max_share: Any
+    poll_interval: float
+    _dry_run: bool
     if_killed = "What was deleted so far stays deleted:"
 
     def __init__(
@@ -80,16 +74,7 @@ class DifyDocumentDeleteOperator(ConversationTask, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.dataset_id = dataset_id
-        self.dataset_name = dataset_name
-        self.document_ids = document_ids
-        self.filters = filters
-        self.max_documents = max_documents
-        self.max_share = max_share
-        self._dry_run = dry_run  # without the underscore, it is a method of every operator
-        self.timeout = timeout
-        self.poll_interval = poll_interval
-        self.dify_conn_id = dify_conn_id
+        self.take(locals())
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the documents, and return the report."""
@@ -116,9 +101,5 @@ class DifyDocumentDeleteOperator(ConversationTask, BaseOperator):
 
     def publish(self, report: DeleteReport, names: Mapping[str, str], context: Context) -> None:
         """Show a report in the log, and leave it for what comes after the task."""
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)
-        dry_run = " (a dry run: nothing was changed)" if report.dry_run else ""
-        self.log.info("Result of the deletion%s: %s.", dry_run, counts or "no documents")
-        for line in report.attention(names):
-            self.log.warning("%s", line)
+        self.show("the deletion", report, names)
         self.publish_report(context, report.to_json(), action="delete", changed=report.deleted)

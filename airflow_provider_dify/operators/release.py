@@ -54,45 +54,18 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
 
-    :param dataset_id: UUID of the knowledge base. (templated)
-    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
-        more request, and a key that may list knowledge bases. (templated)
     :param document_ids: The new documents: UUIDs as a list or a string, or the return value of a
-        ``DifyDocumentIngestOperator``. (templated)
+        ``DifyDocumentIngestOperator``.
     :param replaces: What they replace. UUIDs; filters, such as ``{"metadata": {"source": "handbook"}}``, which never
         select a new document; the return value of a ``DifyDocumentIngestOperator``; an empty list for nothing; or
         ``previous_release``: what an earlier release of the same ``channel`` brought, and search still finds, by the
         metadata of the documents themselves. Not needed where ``document_ids`` is the return value of a
-        ``DifyDocumentIngestOperator``. (templated)
-    :param retire: What becomes of the old ones: ``archive``, ``disable`` or ``delete``. (templated)
+        ``DifyDocumentIngestOperator``.
     :param channel: What this is a release of; the DAG and the task by default. A mapped task that replaces the
-        ``previous_release`` needs one for each instance. (templated)
-    :param release: Name of the release, the same in each try; the run by default. (templated)
-    :param queries: What search has to bring before old documents leave, as for ``DifyRetrievalCheckOperator``. The
-        old documents are still found then. (templated)
-    :param until: ``retire``: all of it. ``enable``: only bring the new ones in; another task with the same channel and
-        release goes on from there.
-    :param max_documents: Fail, and change nothing, where more documents than this are to be replaced. (templated)
+        ``previous_release`` needs one for each instance.
+    :param release: Name of the release, the same in each try; the run by default.
+    :param max_documents: Fail, and change nothing, where more documents than this are to be replaced.
     :param max_share: Fail, and change nothing, where more than this part of all documents is to be replaced.
-        (templated)
-    :param tolerate: ``("missing",)``: old documents that are not there fail nothing. Those that filters select do not.
-        (templated)
-    :param dry_run: Whether to look and to plan only. (templated)
-    :param timeout: Seconds for all of it, waiting for the indexing included; there is as much again to undo it. Dify's
-        lock on a document can last 600 s. An ``execution_timeout`` of the task should leave room for both.
-        (templated)
-    :param stall_timeout: Seconds in which no indexing moves, after which it fails; ``None``: never.
-    :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
-    :param batch_size: How many documents one request names at most.
-    :param repair: Whether to queue again, by the opposite action and back, the jobs that Dify seems to have lost when
-        half of the time is gone.
-    :param prove_by: What proves that documents have entered search. ``search``: search returned them; documents that
-        Dify calls available and that it does not return are taken out and brought back once, one at a time. A search
-        shows up among Dify's recent queries, costs an embedding in a high-quality knowledge base, and counts against
-        the request limit of Dify Cloud. ``segments``: only that their segments are enabled, which Dify also shows for
-        documents whose keywords it has lost.
-    :param deferrable: Whether to wait in the triggerer instead of on the worker.
-    :param dify_conn_id: Id of the Airflow Connection. (templated)
     :return: The manifest as plain JSON: ``dataset_id``, ``release``, ``state`` (``released``; or ``enabled``,
         ``not_begun``, ``releasing``, ``undone``, ``partly_undone``, ``partly_deleted``), ``step``, ``retire``,
         ``counts``, lists of ids (``new``, ``old``, ``enabled``, ``retired``, ``deleted``, ``missing``, ``not_undone``),
@@ -112,8 +85,16 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
     )  # fmt: skip
     template_fields_renderers = {"queries": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#d6e4ff"
+    described_by = (ReleaseOptions,)
     if_killed = "What was changed so far stays as it is; a retry continues from there:"
     undoes = True
+    document_ids: Any
+    replaces: Any
+    channel: str
+    release: str
+    _dry_run: bool
+    max_documents: int | None
+    max_share: float | None
 
     def __init__(
         self,
@@ -142,27 +123,7 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.dataset_id = dataset_id
-        self.dataset_name = dataset_name
-        self.document_ids = document_ids
-        self.replaces = replaces
-        self.retire = retire
-        self.channel = channel
-        self.release = release
-        self.queries = queries
-        self.until = until
-        self.max_documents = max_documents
-        self.max_share = max_share
-        self.tolerate = tolerate
-        self._dry_run = dry_run  # without the underscore, it is a method of every operator
-        self.timeout = timeout
-        self.stall_timeout = stall_timeout
-        self.poll_interval = poll_interval
-        self.batch_size = batch_size
-        self.repair = repair
-        self.prove_by = prove_by
-        self.deferrable = deferrable
-        self.dify_conn_id = dify_conn_id
+        self.take(locals())
         self._own_channel = channel != _CHANNEL
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -196,18 +157,7 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
             max_documents=self.max_documents,
             max_share=self.max_share,
         )
-        options = ReleaseOptions(
-            retire=self.retire,
-            until=self.until,
-            queries=self.queries,
-            tolerate=self.tolerate,
-            dry_run=self._dry_run,
-            stall_timeout=self.stall_timeout,
-            batch_size=self.batch_size,
-            poll_interval=self.poll_interval,
-            repair=self.repair,
-            prove_by=self.prove_by,
-        )
+        options = self.options(ReleaseOptions)
         version = Version.of(self.channel, self.release, replacement.new)
 
         def keep() -> None:

@@ -35,21 +35,12 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
     .. seealso:: https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
 
     :param manifest: What is to be taken back: the return value (or XCom ``report``) of a ``DifyReleaseOperator``, a
-        ``DifyRollbackOperator``, or a ``DifyDocumentStatusOperator``, as a mapping or a string. (templated)
+        ``DifyRollbackOperator``, or a ``DifyDocumentStatusOperator``, as a mapping or a string.
     :param allow_empty: Whether the task is skipped where there is no manifest, since what was to be taken back did not
         run. For a task that runs when another one before it has failed.
-    :param tolerate: ``("missing",)``: documents that are gone fail nothing. (templated)
+    :param tolerate: ``("missing",)``: documents that are gone fail nothing.
     :param timeout: Seconds to wait for documents that are busy or not yet in step with search. Dify's lock can last
-        600 s. (templated)
-    :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
-    :param batch_size: How many documents one request names at most.
-    :param prove_by: What proves that documents have entered search. ``search``: search returned them; documents that
-        Dify calls available and that it does not return are taken out and brought back once, one at a time. A search
-        shows up among Dify's recent queries, costs an embedding in a high-quality knowledge base, and counts against
-        the request limit of Dify Cloud. ``segments``: only that their segments are enabled, which Dify also shows for
-        documents whose keywords it has lost.
-    :param deferrable: Whether to wait in the triggerer instead of on the worker.
-    :param dify_conn_id: Id of the Airflow Connection. (templated)
+        600 s.
     :return: The report as plain JSON: ``dataset_id``, ``source`` (what was taken back), ``counts`` by outcome, a list
         of ids for each outcome (``restored``, ``unchanged``, ``missing``, ``failed``, ``not_attempted``), ``previous``
         (the flags before the rollback), and ``errors`` by id.
@@ -62,6 +53,13 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
     template_fields: Sequence[str] = ("dify_conn_id", "manifest", "tolerate", "timeout")
     template_fields_renderers = {"manifest": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#ffe8cc"
+    described_by = (StatusOptions,)
+    manifest: Any
+    allow_empty: bool
+    tolerate: Any
+    batch_size: int
+    poll_interval: float
+    prove_by: str
     if_killed = "What was changed so far stays as it is; a retry continues from there:"
 
     def __init__(
@@ -79,15 +77,7 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.manifest = manifest
-        self.allow_empty = allow_empty
-        self.tolerate = tolerate
-        self.timeout = timeout
-        self.poll_interval = poll_interval
-        self.batch_size = batch_size
-        self.prove_by = prove_by
-        self.deferrable = deferrable
-        self.dify_conn_id = dify_conn_id
+        self.take(locals())
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Carry out the rollback, and return the report."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_dify.events import REPORT_KEY
@@ -105,6 +106,20 @@ class ConversationTask(KnowledgeBaseTask):
     def publish(self, report: Any, names: Mapping[str, str], context: Context) -> None:
         """Show a report in the log, and leave it for what comes after the task."""
         raise NotImplementedError
+
+    def show(self, what: str, report: Any, names: Mapping[str, str] = MappingProxyType({}), tolerate: Any = ()) -> None:
+        """Show a report in the log.
+
+        :param what: What the report is of.
+        :param names: The names of documents, by id, as far as they are known.
+        :param tolerate: Outcomes that fail nothing.
+        """
+        dry_run = " (a dry run: nothing was changed)" if getattr(report, "dry_run", False) else ""
+        self.log.info("Result of %s%s: %s.", what, dry_run, report.describe())
+        for line in report.tolerated(tolerate, names):
+            self.log.info("%s", line)
+        for line in report.attention(names, tolerate):
+            self.log.warning("%s", line)
 
     def judge(self, report: Any) -> None:
         """Raise if a report that a conversation returned is not good enough."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import answers, inputs
@@ -17,6 +17,9 @@ from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.documents import Dataset
 from airflow_provider_dify.knowledge.flow import JSON, Content, Flow, Request, Upload
 from airflow_provider_dify.knowledge.text.hints import why
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 #: Of a longer name Dify keeps the beginning, and the document would not be found by its name again.
 LONGEST_NAME = 200
@@ -81,11 +84,11 @@ class DocumentForm(str, Enum):
 class DocumentOptions:
     """How Dify should treat a document.
 
-    :param indexing_technique: ``economy`` or ``high_quality``; ``None``: as the knowledge base has it.
-    :param process_rule: How its text is cleaned and cut, as Dify's API takes it; ``None``: by the latest rule of the
-        knowledge base.
-    :param doc_form: ``text_model``, ``hierarchical_model`` or ``qa_model``; ``None``: as the knowledge base has it.
-    :param doc_language: Language of its text, such as ``English``; ``None``: Dify's default.
+    :param indexing_technique: ``economy`` or ``high_quality``; needed for the first documents of a knowledge base.
+    :param process_rule: How Dify cleans and cuts the text, as its API takes it; by default, the latest rule of the
+        knowledge base. One with parent-child chunks needs a ``parent_mode`` in it.
+    :param doc_form: ``text_model``, ``hierarchical_model`` or ``qa_model``; the knowledge base's own by default.
+    :param doc_language: Language of the text, such as ``English``; Dify's default if it is ``None``.
     :raises DifyInputError: One of them makes no sense.
     """
 
@@ -110,7 +113,7 @@ class DocumentOptions:
             raise DifyInputError(f"doc_language must be a text, not {inputs.show(language)}.")
 
     @classmethod
-    def checked(cls, value: object) -> DocumentOptions:
+    def checked(cls, value: object) -> Self:
         """Return the options that somebody gave, or the usual ones for ``None``.
 
         :raises DifyInputError: It is something else.
@@ -118,7 +121,7 @@ class DocumentOptions:
         if value is None:
             return cls()
         if not isinstance(value, cls):
-            raise DifyInputError(f"options must be DocumentOptions, not {inputs.show(value)}.")
+            raise DifyInputError(f"options must be {cls.__name__}, not {inputs.show(value)}.")
         return value
 
     def for_dataset(self, dataset: Dataset) -> DocumentOptions:
