@@ -75,7 +75,7 @@ def _parts(text: str) -> Iterator[tuple[str, str, str]]:
     """Take the fields of a docstring apart: what it is, its name, and its text in one line."""
     plain = inspect.cleandoc(text)
     marks = list(_FIELD.finditer(plain))
-    for mark, end in zip(marks, [*(one.start() for one in marks[1:]), len(plain)], strict=True):
+    for mark, end in zip(marks, [*(one.start() for one in marks[1:]), len(plain)], strict=False):
         yield mark[1], mark[2] or "", " ".join(plain[mark.end() : end].split())
 
 
