@@ -4,3 +4,5 @@ Airflow imports this package while its own configuration is still being loaded, 
 """
 
 __version__ = "0.1.0"
+#: XCom key of a task's report; it is there also if the task failed.
+REPORT_KEY = "report"

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from glob import escape
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_dify.encodings import check_encoding
 from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
 from airflow_provider_dify.files import FileSource
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.ingest.contents import LONGEST_NAME
+from airflow_provider_dify.knowledge.ingest.options import HIDDEN, FolderOptions
 from airflow_provider_dify.knowledge.inputs import show, without_keys
 from airflow_provider_dify.knowledge.text.hints import why
-from airflow_provider_dify.patterns import HIDDEN, fits, fits_all_in, patterns
-from airflow_provider_dify.sources import ReadOptions, leads_out
+from airflow_provider_dify.patterns import fits, fits_all_in, patterns
+from airflow_provider_dify.sources import leads_out
 from airflow_provider_dify.storage import is_local, to_path, unreadable
 
 __all__ = ["HIDDEN", "SEPARATOR", "FolderOptions", "list_folder", "patterns"]
@@ -26,26 +27,6 @@ SEPARATOR = "__"
 #: A longer path is not repeated in what is said about it.
 _LONG = 60
 _LONGEST_PATH = 1000
-
-
-@dataclass(frozen=True, kw_only=True)
-class FolderOptions(ReadOptions):
-    """Which files of a folder are read, and how.
-
-    :param recursive: Whether folders below count.
-    :param include: Only files whose path below the source fits one of these patterns, such as ``["*.md", "*.pdf"]``; a
-        star also stands for slashes. A file that no longer fits counts as gone.
-    :param name_prefix: What the name of each document begins with, so that syncs with files of the same names can share
-        a knowledge base.
-    """
-
-    recursive: bool = False
-    include: Iterable[str] | str = "*"
-    name_prefix: str = ""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        inputs.settle(self, recursive=inputs.flag, include=patterns, name_prefix=_prefix)
 
 
 def _prefix(value: object, parameter: str) -> str:
@@ -71,19 +52,23 @@ def list_folder(source: object, options: FolderOptions | None = None) -> list[Fi
     :raises DifySourceError: It is missing or empty, it or a folder below cannot be listed, or a link leads nowhere.
     """
     how = options or FolderOptions()
+    prefix = _prefix(how.name_prefix, "name_prefix")
+    encoding = check_encoding(how.encoding)
+    limit = how.max_file_size
+    most = None if limit is None else inputs.whole_number(limit, "max_file_size")
     tree = _Tree(
         _root(source),
-        tuple(how.include),
-        tuple(how.exclude),
-        recursive=how.recursive,
-        follow_links=how.follow_links,
+        patterns(how.include, "include"),
+        patterns(how.exclude, "exclude"),
+        recursive=inputs.flag(how.recursive, "recursive"),
+        follow_links=inputs.flag(how.follow_links, "follow_links"),
     )
     files = [
         FileSource(
             path,
-            how.name_prefix + below.replace("/", SEPARATOR),
-            max_size=how.max_file_size,
-            encoding=how.encoding,
+            prefix + below.replace("/", SEPARATOR),
+            max_size=most,
+            encoding=encoding,
             name_advice=_advice(below),
         )
         for below, path in tree.files()

@@ -7,18 +7,18 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_dify.encodings import UTF_8, check_encoding
+from airflow_provider_dify.encodings import check_encoding
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.files import MAX_FILE_SIZE, FileSource, TextSource
+from airflow_provider_dify.files import FileSource, TextSource
 from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.ingest.options import MAX_FILE_SIZE, ReadOptions
 from airflow_provider_dify.knowledge.inputs import show, whole_number
 from airflow_provider_dify.knowledge.text.hints import why
-from airflow_provider_dify.patterns import HIDDEN, fits, path_below, patterns
+from airflow_provider_dify.patterns import fits, path_below, patterns
 from airflow_provider_dify.storage import is_local, to_path
 
 __all__ = ["MAX_FILE_SIZE", "FileSource", "ReadOptions", "Source", "TextSource", "resolve"]
@@ -27,34 +27,6 @@ _MAGIC = re.compile(r"[*?\[]")
 _OTHER_NAME = 'Give it another one, {"path": ..., "name": ...}, or leave it out (exclude).'
 
 Source = TextSource | FileSource
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReadOptions:
-    """Which files are read, and how.
-
-    :param max_file_size: Bytes above which a file is not even tried; ``None``: no limit of our own.
-    :param exclude: No files of a folder or a pattern whose path below it fits one of these patterns; a star also stands
-        for slashes. By default what is hidden, or left there by macOS, Windows or Office.
-    :param encoding: Encoding of files of text (``.txt``, ``.md``, ``.html``, ``.csv`` and the like), which are sent as
-        UTF-8: its name, such as ``gb18030``; ``detect``: find it out; ``None``: send them unchecked, as they are. What
-        is UTF-8, or UTF-16, or begins with a mark of these, is understood in any case.
-    :param follow_links: Whether links in a folder or a pattern may lead out of it.
-    """
-
-    max_file_size: int | None = MAX_FILE_SIZE
-    exclude: Iterable[str] | str = HIDDEN
-    encoding: str | None = UTF_8
-    follow_links: bool = False
-
-    def __post_init__(self) -> None:
-        inputs.settle(
-            self,
-            max_file_size=inputs.or_none(whole_number),
-            exclude=patterns,
-            encoding=lambda value, _: check_encoding(value),
-            follow_links=inputs.flag,
-        )
 
 
 def resolve(
@@ -108,10 +80,12 @@ class _Resolver:
     """
 
     def __init__(self, options: ReadOptions) -> None:
-        self.unwanted = tuple(options.exclude)
+        self.unwanted = patterns(options.exclude, "exclude")
         #: How many files did not count.
         self.left_out = 0
-        self._options = options
+        self._max_size = None if options.max_file_size is None else whole_number(options.max_file_size, "max_file_size")
+        self._encoding = check_encoding(options.encoding)
+        self._follow_links = inputs.flag(options.follow_links, "follow_links")
 
     def one(self, given: object, parameter: str) -> Iterator[Source]:
         """Give the contents that an item stands for."""
@@ -169,7 +143,7 @@ class _Resolver:
             if fits(path_below(folder, path), self.unwanted):
                 self.left_out += 1
                 continue
-            outside = not self._options.follow_links and leads_out(folder, path)
+            outside = not self._follow_links and leads_out(folder, path)
             why = "It is a link that leads out of the source: set follow_links=True, or leave it out (exclude)."
             yield self._file(path, problem=why if outside else None)
 
@@ -177,8 +151,8 @@ class _Resolver:
         return FileSource(
             path,
             name,
-            max_size=self._options.max_file_size,
-            encoding=self._options.encoding,
+            max_size=self._max_size,
+            encoding=self._encoding,
             name_advice=_OTHER_NAME,
             **why,
         )

@@ -8,10 +8,10 @@ from airflow_provider_dify.hooks.deletion import DeletionVerbs
 from airflow_provider_dify.hooks.selection import Filters
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import ActionName, Document
-from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT, IndexingReport, IndexingWait
+from airflow_provider_dify.knowledge.indexing.wait import IndexingReport, IndexingWait
 from airflow_provider_dify.knowledge.selection.guards import AUTO
 from airflow_provider_dify.knowledge.status.change import StatusChange
-from airflow_provider_dify.knowledge.status.options import StatusOptions
+from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT, StatusOptions
 from airflow_provider_dify.knowledge.status.report import StatusReport
 
 

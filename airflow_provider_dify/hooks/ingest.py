@@ -6,9 +6,9 @@ from typing import Any
 
 from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.knowledge.ingest.ingestion import Ingestion
-from airflow_provider_dify.knowledge.ingest.options import IngestOptions
+from airflow_provider_dify.knowledge.ingest.options import IngestOptions, ReadOptions
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome, IngestReport
-from airflow_provider_dify.sources import ReadOptions, resolve
+from airflow_provider_dify.sources import resolve
 
 
 class IngestVerbs(FlowHook):

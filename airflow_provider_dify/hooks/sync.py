@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_dify.folders import FolderOptions, list_folder
+from airflow_provider_dify.folders import list_folder
 from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.ingest.options import FolderOptions
 from airflow_provider_dify.knowledge.sync.options import SyncOptions
 from airflow_provider_dify.knowledge.sync.report import SyncOutcome, SyncReport
 from airflow_provider_dify.knowledge.sync.sync import Sync

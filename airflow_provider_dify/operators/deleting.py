@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_dify.knowledge.deletion.deletion import Deletion
-from airflow_provider_dify.knowledge.deletion.report import DeleteReport
-from airflow_provider_dify.knowledge.selection.choice import Choice
-from airflow_provider_dify.knowledge.selection.guards import AUTO
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
-from airflow_provider_dify.operators.running import ConversationTask
-from airflow_provider_dify.transport import clock as clocks
+from airflow_provider_dify.operators.running import DocumentsTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_dify.knowledge.deletion.deletion import Deletion
+    from airflow_provider_dify.knowledge.deletion.report import DeleteReport
 
-class DifyDocumentDeleteOperator(ConversationTask, BaseOperator):
+
+class DifyDocumentDeleteOperator(DocumentsTask, BaseOperator):
     """Delete documents for good; when the task is green they are gone.
 
     Archived documents are deleted too, which Dify does not do by itself: such a one is switched off where it is on, so
@@ -49,11 +47,6 @@ class DifyDocumentDeleteOperator(ConversationTask, BaseOperator):
         "_dry_run", "timeout",
     )  # fmt: skip
     ui_color = "#ffd6d6"
-    described_by = (Choice,)
-    document_ids: Any
-    filters: Any
-    max_documents: Any
-    max_share: Any
     poll_interval: float
     _dry_run: bool
     if_killed = "What was deleted so far stays deleted:"
@@ -66,7 +59,7 @@ class DifyDocumentDeleteOperator(ConversationTask, BaseOperator):
         document_ids: Iterable[str] | str | None = None,
         filters: Mapping[str, Any] | str | None = None,
         max_documents: int | None = None,
-        max_share: float | str | None = AUTO,
+        max_share: float | str | None = "auto",
         dry_run: bool = False,
         timeout: float = 900.0,
         poll_interval: float = 10.0,
@@ -90,14 +83,9 @@ class DifyDocumentDeleteOperator(ConversationTask, BaseOperator):
         return self.converse(context, deletion, deletion.choice.ids)
 
     def _deletion(self, dataset_id: str) -> Deletion:
-        choice = Choice.of(
-            self.document_ids,
-            self.filters,
-            now=clocks.clock.time(),
-            max_documents=self.max_documents,
-            max_share=self.max_share,
-        )
-        return Deletion(dataset_id, choice, poll_interval=self.poll_interval, dry_run=self._dry_run)
+        from airflow_provider_dify.knowledge.deletion.deletion import Deletion
+
+        return Deletion(dataset_id, self.choice(), poll_interval=self.poll_interval, dry_run=self._dry_run)
 
     def publish(self, report: DeleteReport, names: Mapping[str, str], context: Context) -> None:
         """Show a report in the log, and leave it for what comes after the task."""

@@ -7,21 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.selection.choice import Choice
-from airflow_provider_dify.knowledge.selection.guards import AUTO
-from airflow_provider_dify.knowledge.status.change import StatusChange
 from airflow_provider_dify.knowledge.status.options import StatusOptions
-from airflow_provider_dify.knowledge.status.report import Outcome, StatusReport
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
-from airflow_provider_dify.operators.running import ConversationTask
-from airflow_provider_dify.transport import clock as clocks
+from airflow_provider_dify.operators.running import DocumentsTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_dify.knowledge.status.change import StatusChange
+    from airflow_provider_dify.knowledge.status.report import StatusReport
 
-class DifyDocumentStatusOperator(ConversationTask, BaseOperator):
+
+class DifyDocumentStatusOperator(DocumentsTask, BaseOperator):
     """Enable, disable, archive or un-archive documents; when the task is green they are so, and search follows.
 
     Each document is looked at first: what is in the wanted state already is left alone, and where a document is
@@ -51,12 +48,8 @@ class DifyDocumentStatusOperator(ConversationTask, BaseOperator):
         "_dry_run", "tolerate", "timeout",
     )  # fmt: skip
     ui_color = "#d6e4ff"
-    described_by = (Choice, StatusOptions)
+    described_by = (StatusOptions,)
     action: str
-    filters: Any
-    document_ids: Any
-    max_documents: Any
-    max_share: Any
     tolerate: Any
     batch_size: int
     wait_for_completion: bool
@@ -71,7 +64,7 @@ class DifyDocumentStatusOperator(ConversationTask, BaseOperator):
         filters: Mapping[str, Any] | str | None = None,
         action: str,
         max_documents: int | None = None,
-        max_share: float | str | None = AUTO,
+        max_share: float | str | None = "auto",
         dry_run: bool = False,
         dify_conn_id: str = DEFAULT_CONN_ID,
         batch_size: int = 100,
@@ -106,6 +99,8 @@ class DifyDocumentStatusOperator(ConversationTask, BaseOperator):
 
     def read_report(self, plain: dict[str, Any]) -> StatusReport:
         """Return the report that a trigger fired."""
+        from airflow_provider_dify.knowledge.status.report import StatusReport
+
         return StatusReport.from_json(plain)
 
     def ids_of(self, report: StatusReport) -> Sequence[str]:
@@ -113,17 +108,15 @@ class DifyDocumentStatusOperator(ConversationTask, BaseOperator):
         return tuple(report.outcomes())
 
     def _status_change(self, dataset_id: str) -> StatusChange:
-        choice = Choice.of(
-            self.document_ids,
-            self.filters,
-            now=clocks.clock.time(),
-            max_documents=self.max_documents,
-            max_share=self.max_share,
-        )
-        return StatusChange(dataset_id, choice, self.action, self.options(StatusOptions))
+        from airflow_provider_dify.knowledge.status.change import StatusChange
+
+        return StatusChange(dataset_id, self.choice(), self.action, self.options(StatusOptions))
 
     def publish(self, report: StatusReport, names: Mapping[str, str], context: Context) -> None:
         """Show a report in the log, and leave it for what comes after the task."""
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.status.report import Outcome
+
         tolerate = inputs.choices(self.tolerate, Outcome, "tolerate")
         # What was selected by filters, and deleted after that, is no longer meant.
         missing = set() if self.filters is None else {Outcome.MISSING}

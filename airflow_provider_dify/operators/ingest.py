@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_dify.encodings import UTF_8
-from airflow_provider_dify.events import named
-from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
-from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD
-from airflow_provider_dify.knowledge.ingest.ingestion import Ingestion
-from airflow_provider_dify.knowledge.ingest.options import IngestOptions
-from airflow_provider_dify.knowledge.ingest.report import IngestOutcome, IngestReport
+from airflow_provider_dify.knowledge.ingest.options import (
+    HASH_FIELD,
+    HIDDEN,
+    MAX_FILE_SIZE,
+    UTF_8,
+    IngestOptions,
+    ReadOptions,
+)
+from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
 from airflow_provider_dify.operators.running import StagedTask
-from airflow_provider_dify.patterns import HIDDEN
-from airflow_provider_dify.sources import MAX_FILE_SIZE, ReadOptions, resolve
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_dify.knowledge.ingest.ingestion import Ingestion
+    from airflow_provider_dify.knowledge.ingest.report import IngestReport
 
 
 class Indexing(str, Enum):
@@ -138,9 +140,16 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
 
     def judge(self, report: IngestReport) -> None:
         """Raise if an input ended in an outcome that is not tolerated."""
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
+
         report.raise_for_outcomes(inputs.choices(self.tolerate, IngestOutcome, "tolerate"))
 
     def _ingestion(self, dataset_id: str, before: Mapping[str, Any] | None = None) -> Ingestion:
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.ingest.ingestion import Ingestion
+        from airflow_provider_dify.sources import resolve
+
         inputs.choice(self.indexing, Indexing, "indexing")
         options = self.options(IngestOptions)
         sources = [] if before else resolve(self.source, self.options(ReadOptions), allow_empty=self.allow_empty)
@@ -149,6 +158,9 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
 
     def publish(self, report: IngestReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
         """Show a report in the log, and leave it for what comes after the task."""
+        from airflow_provider_dify.events import named
+        from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
+
         self.show("the ingestion", report)
         self.publish_report(
             context,

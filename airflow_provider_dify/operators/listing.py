@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_dify.exceptions import DifyGuardError
-from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.progress import Progress
-from airflow_provider_dify.knowledge.selection.guards import Guard
-from airflow_provider_dify.knowledge.selection.select import Selection, select
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
-from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -74,6 +69,12 @@ class DifyListDocumentsOperator(KnowledgeBaseTask, BaseOperator):
 
     def execute(self, context: Context) -> list[str] | list[list[str]]:
         """Select the documents, and return their ids."""
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.progress import Progress
+        from airflow_provider_dify.knowledge.selection.guards import Guard
+        from airflow_provider_dify.knowledge.selection.select import Selection, select
+        from airflow_provider_dify.transport import clock as clocks
+
         selection = Selection.parse({} if self.filters is None else self.filters, clocks.clock.time())
         size = None if self.batches_of is None else inputs.whole_number(self.batches_of, "batches_of")
         guard = Guard(self.max_documents)

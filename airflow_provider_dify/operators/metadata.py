@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.metadata.fields import Value
-from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome, MetadataReport
-from airflow_provider_dify.knowledge.metadata.update import BATCH_SIZE, MetadataChange
-from airflow_provider_dify.knowledge.selection.choice import Choice
 from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
-from airflow_provider_dify.operators.running import ConversationTask
+from airflow_provider_dify.operators.running import ConversationTask, DocumentsTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_dify.knowledge.metadata.fields import Value
+    from airflow_provider_dify.knowledge.metadata.report import MetadataReport
+    from airflow_provider_dify.knowledge.metadata.update import MetadataChange
 
 
 class DifyDocumentMetadataOperator(ConversationTask, BaseOperator):
@@ -50,7 +49,7 @@ class DifyDocumentMetadataOperator(ConversationTask, BaseOperator):
     )  # fmt: skip
     template_fields_renderers = {"values": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#d6e4ff"
-    described_by = (Choice, StatusOptions)
+    described_by = (DocumentsTask, StatusOptions)
     document_ids: Any
     values: Any
     clear: Any
@@ -66,7 +65,7 @@ class DifyDocumentMetadataOperator(ConversationTask, BaseOperator):
         values: Mapping[str, Value] | str | None = None,
         clear: Iterable[str] | str | None = None,
         dify_conn_id: str = DEFAULT_CONN_ID,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int = 50,
         timeout: float = 300.0,
         tolerate: Iterable[str] = (),
         **kwargs: Any,
@@ -88,6 +87,8 @@ class DifyDocumentMetadataOperator(ConversationTask, BaseOperator):
         return self.converse(context, change, tuple(change.values))
 
     def _change(self, dataset_id: str) -> MetadataChange:
+        from airflow_provider_dify.knowledge.metadata.update import MetadataChange
+
         return MetadataChange.same_for_all(
             dataset_id,
             self.document_ids,
@@ -99,6 +100,9 @@ class DifyDocumentMetadataOperator(ConversationTask, BaseOperator):
 
     def publish(self, report: MetadataReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
         """Show a report in the log, and leave it for what comes after the task."""
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome
+
         tolerate = inputs.choices(self.tolerate, MetadataOutcome, "tolerate")
         self.show("the change of metadata", report, tolerate=tolerate)
         self.publish_report(context, report.to_json(), action="metadata", changed=report.changed)

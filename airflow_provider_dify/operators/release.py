@@ -7,20 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_dify.events import REPORT_KEY, as_event
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
-from airflow_provider_dify.knowledge.release.journal import Version
-from airflow_provider_dify.knowledge.release.manifest import Manifest, ReleaseState, attention
 from airflow_provider_dify.knowledge.release.options import ReleaseOptions
-from airflow_provider_dify.knowledge.release.release import Release
-from airflow_provider_dify.knowledge.release.replacement import PREVIOUS_RELEASE, Replacement
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
+from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY
 from airflow_provider_dify.operators.running import ConversationTask
-from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_dify.knowledge.release.manifest import Manifest
+    from airflow_provider_dify.knowledge.release.release import Release
 
 #: Key of the manifest in Airflow's store for the state of a task.
 _STORE_KEY = "airflow-provider-dify/release"
@@ -145,6 +142,11 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
         return self.in_knowledge_base(lambda dataset_id: self._release_in(dataset_id, context))
 
     def _release_in(self, dataset_id: str, context: Context) -> Release:
+        from airflow_provider_dify.knowledge.release.journal import Version
+        from airflow_provider_dify.knowledge.release.release import Release
+        from airflow_provider_dify.knowledge.release.replacement import PREVIOUS_RELEASE, Replacement
+        from airflow_provider_dify.transport import clock as clocks
+
         if self.replaces == PREVIOUS_RELEASE and not self._own_channel and _map_index(context) >= 0:
             raise DifyInputError(
                 "channel must be given where a mapped task replaces the previous_release: each instance needs one of "
@@ -171,6 +173,8 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
 
     def _kept(self, context: Context) -> Manifest | None:
         """Return the manifest of an earlier try, where Airflow has a place that outlives one (3.3 and newer)."""
+        from airflow_provider_dify.knowledge.release.manifest import Manifest
+
         store = context.get("task_state_store")
         kept = store.get(_STORE_KEY) if store is not None else None
         return Manifest.from_json(kept) if isinstance(kept, dict) else None
@@ -187,6 +191,9 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
 
     def publish(self, report: Manifest, names: Mapping[str, str], context: Context) -> None:
         """Show a manifest in the log, and leave it for what comes after the task."""
+        from airflow_provider_dify.events import as_event
+        from airflow_provider_dify.knowledge.release.manifest import attention
+
         self.log.info("Result of the release: %s.", report.describe())
         for line in attention(report.errors, names):
             self.log.warning("%s", line)
@@ -197,11 +204,13 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
     @staticmethod
     def _store(manifest: Manifest, context: Context) -> None:
         store = context.get("task_state_store")
-        if store is not None and manifest.state is not ReleaseState.NOT_BEGUN:
+        if store is not None and manifest.state.value != "not_begun":
             store.set(_STORE_KEY, manifest.to_json())
 
     def read_report(self, plain: dict[str, Any]) -> Manifest:
         """Return the manifest that a trigger fired."""
+        from airflow_provider_dify.knowledge.release.manifest import Manifest
+
         return Manifest.from_json(plain)
 
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
-from airflow_provider_dify.knowledge.retrieval.report import RetrievalReport
 from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
 from airflow_provider_dify.operators.running import ConversationTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
+    from airflow_provider_dify.knowledge.retrieval.report import RetrievalReport
 
 
 class OnFailure(str, Enum):
@@ -110,6 +110,8 @@ class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask the queries, and return the report."""
+        from airflow_provider_dify.knowledge import inputs
+
         self.on_failure = inputs.choice(self.on_failure, OnFailure, "on_failure").value
         self.timeout = inputs.number_or_zero(self.timeout, "timeout")
         check = self.in_knowledge_base(self._check)
@@ -122,6 +124,8 @@ class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
             report.raise_for_failures()
 
     def _check(self, dataset_id: str) -> RetrievalCheck:
+        from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
+
         return RetrievalCheck(
             dataset_id,
             self.queries,

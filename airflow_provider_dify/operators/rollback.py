@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, conf
 
-from airflow_provider_dify.events import as_event
-from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.release.manifest import attention
-from airflow_provider_dify.knowledge.release.rollback import Rollback
-from airflow_provider_dify.knowledge.release.rollback_report import RollbackReport
 from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
 from airflow_provider_dify.operators.running import ConversationTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_dify.knowledge.release.rollback_report import RollbackReport
 
 
 class DifyRollbackOperator(ConversationTask, BaseOperator):
@@ -82,6 +79,9 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Carry out the rollback, and return the report."""
         self.read_guards()
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.release.rollback import Rollback
+
         if inputs.flag(self.allow_empty, "allow_empty") and self.manifest in (None, "", "None"):
             raise AirflowSkipException("There is no manifest: what was to be taken back has not run.")
         options = StatusOptions(
@@ -99,10 +99,15 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
 
     def read_report(self, plain: dict[str, Any]) -> RollbackReport:
         """Return the report that a trigger fired."""
+        from airflow_provider_dify.knowledge.release.rollback_report import RollbackReport
+
         return RollbackReport.from_json(plain)
 
     def publish(self, report: RollbackReport, names: Mapping[str, str], context: Context) -> None:
         """Show a report in the log, and leave it for what comes after the task."""
+        from airflow_provider_dify.events import as_event
+        from airflow_provider_dify.knowledge.release.manifest import attention
+
         self.log.info("Result of the rollback: %s.", report.describe())
         for line in attention(report.errors, names):
             self.log.warning("%s", line)

@@ -7,16 +7,16 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_dify.events import REPORT_KEY
+from airflow_provider_dify import REPORT_KEY
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.operators.base import KnowledgeBaseTask
-from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_dify.knowledge.conversation import Conversation, Movable
     from airflow_provider_dify.knowledge.flow import JSON
+    from airflow_provider_dify.knowledge.selection.choice import Choice
 
 #: Under this key a task leaves what it knows while it waits in the triggerer.
 _STATE_KEY = "dify_state"
@@ -54,6 +54,7 @@ class ConversationTask(KnowledgeBaseTask):
         :return: The report as plain JSON.
         """
         from airflow_provider_dify.knowledge.flow import Deadline
+        from airflow_provider_dify.transport import clock as clocks
 
         began = clocks.clock.time() if started is None else started
         left = False
@@ -147,6 +148,8 @@ class ConversationTask(KnowledgeBaseTask):
         return until_long_wait(flow, conversation.leaves_at) if self.deferrable else flow
 
     def _leave(self, conversation: Conversation[Any], context: Context, began: float) -> None:
+        from airflow_provider_dify.transport import clock as clocks
+
         movable = self.waits_for(conversation, context)
         left = max(0.0, began + self.timeout - clocks.clock.time())
         self.log.info("The triggerer continues, for up to %.0f s.", left)
@@ -178,6 +181,34 @@ def hand_over(task: Any, movable: Movable[Any], began: float, seconds: float) ->
         method_name="execute_complete",
         timeout=timedelta(seconds=min(seconds, LONGEST_DEFERRAL)),
     )
+
+
+class DocumentsTask(ConversationTask):
+    """A task on documents that are given by their ids, or selected by filters.
+
+    :param document_ids: UUIDs of the documents: a list, one id, the output of another task, or a string that renders to
+        a JSON list or to ids separated by commas or white space.
+    :param filters: Instead of ids, what the documents have to be, such as ``{"status": "available", "created_before":
+        "90d"}``: at least one parameter of :meth:`DifyHook.list_documents`, or a text that renders to such a mapping.
+        They are selected once, when the task begins. A retry selects again: it finds only documents that still fit, and
+        its report is about these.
+    :param max_documents: Fail, and change nothing, if more documents than this are meant.
+    :param max_share: Fail, and change nothing, if more than this part of all documents is meant, such as ``0.1``.
+        ``auto``: one half for filters, any for ids; ``None``: any.
+    """
+
+    document_ids: Any
+    filters: Any
+    max_documents: Any
+    max_share: Any
+
+    def choice(self) -> Choice:
+        """Return which documents are meant."""
+        from airflow_provider_dify.knowledge.selection.choice import Choice
+        from airflow_provider_dify.transport import clock as clocks
+
+        now, most, share = clocks.clock.time(), self.max_documents, self.max_share
+        return Choice.of(self.document_ids, self.filters, now=now, max_documents=most, max_share=share)
 
 
 class StagedTask(ConversationTask):

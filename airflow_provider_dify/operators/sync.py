@@ -7,21 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_dify.encodings import UTF_8
-from airflow_provider_dify.folders import HIDDEN, FolderOptions, list_folder
-from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
-from airflow_provider_dify.knowledge.ingest.contents import Source
-from airflow_provider_dify.knowledge.sync.options import SyncOptions
-from airflow_provider_dify.knowledge.sync.plan import MAX_SHARE
-from airflow_provider_dify.knowledge.sync.report import SyncOutcome, SyncReport
-from airflow_provider_dify.knowledge.sync.sync import Sync
+from airflow_provider_dify.knowledge.ingest.options import HIDDEN, MAX_FILE_SIZE, UTF_8, FolderOptions
+from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT
+from airflow_provider_dify.knowledge.sync.options import MAX_SHARE, SyncOptions
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
 from airflow_provider_dify.operators.running import StagedTask
-from airflow_provider_dify.sources import MAX_FILE_SIZE
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_dify.knowledge.ingest.contents import Source
+    from airflow_provider_dify.knowledge.sync.report import SyncReport
+    from airflow_provider_dify.knowledge.sync.sync import Sync
 
 
 class DifySyncOperator(StagedTask, BaseOperator):
@@ -150,16 +147,25 @@ class DifySyncOperator(StagedTask, BaseOperator):
 
     def judge(self, report: SyncReport) -> None:
         """Raise if something ended in an outcome that is not tolerated."""
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.sync.report import SyncOutcome
+
         report.raise_for_outcomes(inputs.choices(self.tolerate, SyncOutcome, "tolerate"))
 
     def _files(self) -> Sequence[Source]:
+        from airflow_provider_dify.folders import list_folder
+
         return list_folder(self.source, self.options(FolderOptions))
 
     def _place(self) -> str:
         """The source for people, without the secrets of its URL: it is in the log, and in the documents' metadata."""
+        from airflow_provider_dify.knowledge import inputs
+
         return inputs.without_keys(str(self.source))
 
     def _sync(self, dataset_id: object, files: Sequence[Source], before: Mapping[str, Any] | None = None) -> Sync:
+        from airflow_provider_dify.knowledge.sync.sync import Sync
+
         name = self._place().rstrip("/") if self.sync_source is None else self.sync_source
         return Sync(dataset_id, files, self.options(SyncOptions), sync_source=name, before=before)
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
-from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.flow import JSON
-from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
-from airflow_provider_dify.knowledge.status.options import ProofOptions, StatusOptions
-from airflow_provider_dify.knowledge.status.proof import ProvenBy
+from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT, ProofOptions, StatusOptions
 
 
 class Retire(str, Enum):
@@ -60,7 +57,7 @@ class ReleaseOptions(ProofOptions):
 
     retire: str = Retire.ARCHIVE.value
     until: str = Until.RETIRE.value
-    queries: JSON = None
+    queries: Any = None
     tolerate: Iterable[str] = ()
     dry_run: bool = False
     stall_timeout: float | None = STALL_TIMEOUT
@@ -70,6 +67,9 @@ class ReleaseOptions(ProofOptions):
     timeout: float = 1800.0
 
     def __post_init__(self) -> None:
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.status.proof import ProvenBy
+
         inputs.settle(
             self,
             retire=inputs.one_of(Retire),

@@ -33,15 +33,6 @@ class Choice:
     :param ids: Their ids; ``None`` if they are selected.
     :param selection: What selects them otherwise.
     :param guard: How many they may be.
-    :param document_ids: UUIDs of the documents: a list, one id, the output of another task, or a string that renders to
-        a JSON list or to ids separated by commas or white space.
-    :param filters: Instead of ids, what the documents have to be, such as ``{"status": "available", "created_before":
-        "90d"}``: at least one parameter of :meth:`DifyHook.list_documents`, or a text that renders to such a mapping.
-        They are selected once, when the task begins. A retry selects again: it finds only documents that still fit, and
-        its report is about these.
-    :param max_documents: Fail, and change nothing, if more documents than this are meant.
-    :param max_share: Fail, and change nothing, if more than this part of all documents is meant, such as ``0.1``.
-        ``auto``: one half for filters, any for ids; ``None``: any.
     """
 
     ids: tuple[str, ...] | None

@@ -1,4 +1,4 @@
-"""How the status of documents is changed."""
+"""How the status of documents is changed. It loads next to nothing, as every DAG file loads it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.flow import JSON
-from airflow_provider_dify.knowledge.status.proof import ProvenBy
-from airflow_provider_dify.knowledge.status.report import Outcome
-
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from airflow_provider_dify.knowledge.flow import JSON
+
+#: Seconds without any progress of the indexing after which a wait fails unless told otherwise.
+STALL_TIMEOUT = 1800.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class ProofOptions:
         documents whose keywords it has lost.
     """
 
-    prove_by: str = ProvenBy.SEARCH.value
+    prove_by: str = "search"
 
     def to_json(self) -> dict[str, JSON]:
         """Return them as plain JSON."""
@@ -70,6 +70,10 @@ class StatusOptions(ProofOptions):
     timeout: float = 900.0
 
     def __post_init__(self) -> None:
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.status.proof import ProvenBy
+        from airflow_provider_dify.knowledge.status.report import Outcome
+
         inputs.settle(
             self,
             batch_size=inputs.whole_number,

@@ -1,15 +1,18 @@
-"""How a knowledge base is kept in step with a source."""
+"""How a knowledge base is kept in step with a source. It loads next to nothing, as every DAG file loads it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.ingest.options import DeliveryOptions
-from airflow_provider_dify.knowledge.selection.guards import Guard
-from airflow_provider_dify.knowledge.sync.plan import MAX_SHARE, Retire
-from airflow_provider_dify.knowledge.sync.report import SyncOutcome
+
+if TYPE_CHECKING:
+    from airflow_provider_dify.knowledge.selection.guards import Guard
+
+#: So large a part of a sync's documents in use may be retired, unless told otherwise.
+MAX_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class SyncOptions(DeliveryOptions):
     :param tolerate: Outcomes that should not fail the task, such as ``("invalid",)``.
     """
 
-    retire: str = Retire.ARCHIVE.value
+    retire: str = "archive"
     adopt: bool = False
     max_documents: int | None = None
     max_share: float | None = MAX_SHARE
@@ -36,6 +39,10 @@ class SyncOptions(DeliveryOptions):
     tolerate: Iterable[str] = ()
 
     def __post_init__(self) -> None:
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.sync.plan import Retire
+        from airflow_provider_dify.knowledge.sync.report import SyncOutcome
+
         super().__post_init__()
         inputs.settle(
             self,
@@ -44,9 +51,11 @@ class SyncOptions(DeliveryOptions):
             dry_run=inputs.flag,
             tolerate=inputs.some_of(SyncOutcome),
         )
-        Guard(self.max_documents, self.max_share)
+        _ = self.guard  # which checks its limits
 
     @property
     def guard(self) -> Guard:
         """How many documents may be retired."""
+        from airflow_provider_dify.knowledge.selection.guards import Guard
+
         return Guard(self.max_documents, self.max_share)

@@ -33,9 +33,10 @@ from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
 from airflow_provider_dify.knowledge.ingest.arrival import Arrival
-from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions, Source
-from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD, Delivery
+from airflow_provider_dify.knowledge.ingest.contents import Source
+from airflow_provider_dify.knowledge.ingest.delivery import Delivery
 from airflow_provider_dify.knowledge.ingest.namesakes import Decision, Verb
+from airflow_provider_dify.knowledge.ingest.options import HASH_FIELD, DocumentOptions
 from airflow_provider_dify.knowledge.ingest.put import Item, Putting
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
 from airflow_provider_dify.knowledge.ingest.target import check_latest_rule, check_replacing, read_target

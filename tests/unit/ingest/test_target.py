@@ -18,9 +18,8 @@ from airflow_provider_dify.exceptions import (
 )
 from airflow_provider_dify.knowledge.documents import Dataset as KnowledgeBase
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
-from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
 from airflow_provider_dify.knowledge.ingest.ingestion import Ingestion
-from airflow_provider_dify.knowledge.ingest.options import IngestOptions
+from airflow_provider_dify.knowledge.ingest.options import DocumentOptions, IngestOptions
 from airflow_provider_dify.knowledge.retries import Retries, retrying
 from airflow_provider_dify.knowledge.sync.options import SyncOptions
 from airflow_provider_dify.knowledge.sync.sync import Sync

@@ -17,7 +17,7 @@ from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.folders import list_folder
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.documents import Document
-from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD
+from airflow_provider_dify.knowledge.ingest.options import HASH_FIELD
 from airflow_provider_dify.knowledge.sync.options import SyncOptions
 from airflow_provider_dify.knowledge.sync.plan import Move, Planned, Retire, Wanted, make_plan
 from airflow_provider_dify.knowledge.sync.survey import SOURCE_FIELD
