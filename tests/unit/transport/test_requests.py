@@ -16,7 +16,7 @@ from airflow_provider_dify.exceptions import (
     DifyTransportError,
 )
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.testing import Dataset, FakeDify, Fault
+from airflow_provider_dify.testing import Dataset, FakeDify, Fault, VirtualClock
 from airflow_provider_dify.transport.settings import USER_AGENT
 from tests.unit.conftest import CONN_ID, Change, Connect, patches
 
@@ -170,7 +170,7 @@ class TestTestConnection:
         assert text.startswith("Dify 1.16.0 answered: the key is accepted, and may not list all knowledge bases")
 
     def test_says_the_version(self, monkeypatch: pytest.MonkeyPatch, connect: Connect) -> None:
-        with FakeDify(version="1.12.1") as old:
+        with FakeDify(clock=VirtualClock(), version="1.12.1") as old:
             assert "Dify 1.12.1 answered" in connect(host=old.base_url, password=old.api_key).test_connection()[1]
             worked, text = connect(host=old.base_url).test_connection()
             assert not worked
