@@ -6,3 +6,5 @@ Airflow imports this package while its own configuration is still being loaded, 
 __version__ = "0.1.0"
 #: XCom key of a task's report; it is there also if the task failed.
 REPORT_KEY = "report"
+#: Id of the Airflow Connection unless told otherwise.
+DEFAULT_CONN_ID = "dify_default"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from airflow_provider_dify import REPORT_KEY
+from airflow_provider_dify import DEFAULT_CONN_ID, REPORT_KEY
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.get_provider_info import DEFAULT_CONN_ID
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import JSON

@@ -10,7 +10,6 @@ from typing import Any
 from airflow_provider_dify import __version__
 
 #: Id of the connection unless another one is named.
-DEFAULT_CONN_ID = "dify_default"
 
 #: Fields of the form that go into the extras of the connection: label, help, JSON type, and HTML widget's type.
 CONN_FIELDS: dict[str, dict[str, Any]] = {

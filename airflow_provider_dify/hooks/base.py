@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from airflow.providers.common.compat.sdk import BaseHook
 
+from airflow_provider_dify import DEFAULT_CONN_ID
 from airflow_provider_dify.exceptions import DifyError
-from airflow_provider_dify.get_provider_info import DEFAULT_CONN_ID
 from airflow_provider_dify.hooks.connection import advised, fetching, settings_from
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.bases.agents import telling_agents

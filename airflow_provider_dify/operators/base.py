@@ -7,9 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from airflow_provider_dify import REPORT_KEY
-from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.get_provider_info import DEFAULT_CONN_ID
+from airflow_provider_dify import DEFAULT_CONN_ID, REPORT_KEY
 from airflow_provider_dify.links.console import DifyDocumentLink, DifyKnowledgeBaseLink, console_links
 from airflow_provider_dify.operators.parameters import Parameters
 
@@ -90,6 +88,7 @@ class KnowledgeBaseTask(Parameters, _Task):
         if self.dataset_name is None:
             return make(self.dataset_id)
         if self.dataset_id is not None:
+            from airflow_provider_dify.exceptions import DifyInputError
             from airflow_provider_dify.knowledge import inputs
 
             raise DifyInputError(

@@ -8,12 +8,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_dify import REPORT_KEY
-from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.operators.base import KnowledgeBaseTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_dify.exceptions import DifyError
     from airflow_provider_dify.knowledge.conversation import Conversation, Movable
     from airflow_provider_dify.knowledge.flow import JSON
     from airflow_provider_dify.knowledge.selection.choice import Choice
@@ -232,6 +232,8 @@ class StagedTask(ConversationTask):
         :param event: What the trigger fired.
         :param make: Makes the conversation from what was kept.
         """
+        from airflow_provider_dify.exceptions import DifyError
+
         self.read_guards()
         report, _, error = read_event(event)
         instance = context["ti"]
@@ -256,6 +258,8 @@ def read_event(
 
     :raises DifyError: It fired something else.
     """
+    from airflow_provider_dify.exceptions import DifyError
+
     if not isinstance(event, dict) or not {"report", "names", "error", "started"} <= event.keys():
         raise DifyError(f"The trigger fired {event!r}, which this {who} does not know. Clear the task to retry.")
     return event["report"], event["names"], DifyError.from_json(event["error"]) if event["error"] else None
