@@ -84,7 +84,6 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_dify.operators.release",
                     "airflow_provider_dify.operators.retrieval",
                     "airflow_provider_dify.operators.rollback",
-                    "airflow_provider_dify.operators.switching",
                     "airflow_provider_dify.operators.sync",
                 ],
             }

@@ -18,8 +18,8 @@ from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
 from airflow_provider_dify.knowledge.ingest.arrival import Arrival
 from airflow_provider_dify.knowledge.ingest.contents import LONGEST_NAME, Source
 from airflow_provider_dify.knowledge.ingest.delivery import Delivery
-from airflow_provider_dify.knowledge.ingest.namesakes import IfExists, Verb, base_name, decide, keyword_of, stem_of
-from airflow_provider_dify.knowledge.ingest.options import DocumentOptions, IngestOptions
+from airflow_provider_dify.knowledge.ingest.namesakes import Verb, base_name, decide, keyword_of, stem_of
+from airflow_provider_dify.knowledge.ingest.options import DocumentOptions, IfExists, IngestOptions
 from airflow_provider_dify.knowledge.ingest.put import Item, Putting
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome, IngestReport
 from airflow_provider_dify.knowledge.ingest.target import check_latest_rule, check_replacing, read_target
