@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from airflow_provider_dify import DEFAULT_CONN_ID, REPORT_KEY
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.get_provider_info import DEFAULT_CONN_ID
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import JSON
 
 #: An event names the changed documents up to so many; beyond that, the report has them.
 MAX_IDS = 1000
-#: XCom key of a task's report; it is there also when the task failed.
-REPORT_KEY = "report"
 _ACTIONS = frozenset(action.value for action in Action)
 _TASK = ("dag_id", "task_id", "run_id", "map_index")
 

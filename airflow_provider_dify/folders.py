@@ -8,17 +8,19 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_dify.encodings import UTF_8, check_encoding
+from airflow_provider_dify.encodings import check_encoding
 from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
-from airflow_provider_dify.files import MAX_FILE_SIZE, FileSource
+from airflow_provider_dify.files import FileSource
+from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.ingest.contents import LONGEST_NAME
-from airflow_provider_dify.knowledge.inputs import as_text, flag, is_storable, show, whole_number, without_keys
+from airflow_provider_dify.knowledge.ingest.options import HIDDEN, FolderOptions
+from airflow_provider_dify.knowledge.inputs import show, without_keys
 from airflow_provider_dify.knowledge.text.hints import why
-from airflow_provider_dify.patterns import HIDDEN, fits, fits_all_in, patterns
+from airflow_provider_dify.patterns import fits, fits_all_in, patterns
 from airflow_provider_dify.sources import leads_out
 from airflow_provider_dify.storage import is_local, to_path, unreadable
 
-__all__ = ["HIDDEN", "SEPARATOR", "list_folder", "patterns"]
+__all__ = ["HIDDEN", "SEPARATOR", "FolderOptions", "list_folder", "patterns"]
 
 #: What stands between the folders of a path in the name of a document: Dify takes no slash there.
 SEPARATOR = "__"
@@ -27,56 +29,46 @@ _LONG = 60
 _LONGEST_PATH = 1000
 
 
-def list_folder(
-    source: object,
-    *,
-    recursive: bool = False,
-    include: object = "*",
-    exclude: object = HIDDEN,
-    name_prefix: str = "",
-    max_file_size: int | None = MAX_FILE_SIZE,
-    encoding: object = UTF_8,
-    follow_links: bool = False,
-) -> list[FileSource]:
+def _prefix(value: object, parameter: str) -> str:
+    prefix = inputs.as_text(value)
+    if not isinstance(prefix, str) or not inputs.is_storable(prefix):
+        raise DifyInputError(f"{parameter} must be a text, not {show(value)}.{why(value)}")
+    if len(prefix) >= LONGEST_NAME:
+        raise DifyInputError(
+            f"{parameter} has {len(prefix):,} characters, {show(prefix)}; Dify keeps {LONGEST_NAME} of a name."
+        )
+    return prefix
+
+
+def list_folder(source: object, options: FolderOptions | None = None) -> list[FileSource]:
     """Return the files of a folder, in the order of their names.
 
     A file in a folder below is called by its path, ``guide/setup.md`` is ``guide__setup.md``. What is no folder counts
     as a file, also where it cannot be read: its :attr:`FileSource.problem` says so.
 
     :param source: A path, an URL that ``ObjectStoragePath`` opens, or a path object.
-    :param recursive: Whether folders below count.
-    :param include: Only files whose path below the source fits one of these patterns, such as ``*.md``. A star also
-        stands for slashes.
-    :param exclude: No files whose path below the source fits one of these, what is hidden unless said otherwise.
-    :param name_prefix: What the name of each document begins with.
-    :param max_file_size: Bytes above which a file cannot become a document; ``None``: no limit.
-    :param encoding: Encoding of files of text; ``detect``: find it out; ``None``: send them as they are.
-    :param follow_links: Whether links may lead out of the source.
+    :param options: Which files are read, and how.
     :raises DifyInputError: Something of this makes no sense, or a link leads out of the source.
     :raises DifySourceError: It is missing or empty, it or a folder below cannot be listed, or a link leads nowhere.
     """
-    prefix = as_text(name_prefix)
-    if not isinstance(prefix, str) or not is_storable(prefix):
-        raise DifyInputError(f"name_prefix must be a text, not {show(name_prefix)}.{why(name_prefix)}")
-    if len(prefix) >= LONGEST_NAME:
-        raise DifyInputError(
-            f"name_prefix has {len(prefix):,} characters, {show(prefix)}; Dify keeps {LONGEST_NAME} of a name."
-        )
-    most = None if max_file_size is None else whole_number(max_file_size, "max_file_size")
+    how = options or FolderOptions()
+    prefix = _prefix(how.name_prefix, "name_prefix")
+    encoding = check_encoding(how.encoding)
+    limit = how.max_file_size
+    most = None if limit is None else inputs.whole_number(limit, "max_file_size")
     tree = _Tree(
         _root(source),
-        patterns(include, "include"),
-        patterns(exclude, "exclude"),
-        recursive=flag(recursive, "recursive"),
-        follow_links=flag(follow_links, "follow_links"),
+        patterns(how.include, "include"),
+        patterns(how.exclude, "exclude"),
+        recursive=inputs.flag(how.recursive, "recursive"),
+        follow_links=inputs.flag(how.follow_links, "follow_links"),
     )
-    checked = check_encoding(encoding)
     files = [
         FileSource(
             path,
             prefix + below.replace("/", SEPARATOR),
             max_size=most,
-            encoding=checked,
+            encoding=encoding,
             name_advice=_advice(below),
         )
         for below, path in tree.files()
@@ -92,7 +84,7 @@ def _advice(below: str) -> str:
 
 
 def _root(given: object) -> Any:
-    source = as_text(given)
+    source = inputs.as_text(given)
     if isinstance(source, str) and source.strip():
         root = to_path(source.strip())
     elif isinstance(source, os.PathLike) or hasattr(source, "iterdir"):

@@ -9,11 +9,6 @@ from typing import Any
 
 from airflow_provider_dify import __version__
 
-#: Id of the connection unless another one is named.
-DEFAULT_CONN_ID = "dify_default"
-#: The same for the connection of an app, whose key opens nothing else.
-DEFAULT_APP_CONN_ID = "dify_app"
-
 #: Fields of the form that go into the extras of the connection: label, help, JSON type, and HTML widget's type.
 CONN_FIELDS: dict[str, dict[str, Any]] = {
     "verify": {
@@ -88,7 +83,6 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_dify.operators.release",
                     "airflow_provider_dify.operators.retrieval",
                     "airflow_provider_dify.operators.rollback",
-                    "airflow_provider_dify.operators.switching",
                     "airflow_provider_dify.operators.sync",
                 ],
             }

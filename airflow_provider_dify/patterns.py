@@ -13,15 +13,6 @@ from airflow_provider_dify.knowledge.text.hints import why
 from airflow_provider_dify.knowledge.text.names import canonical
 from airflow_provider_dify.storage import is_local
 
-#: What is in a folder without being content: files and folders whose names begin with a dot (``.git``, ``.DS_Store``,
-#: ``._page.md`` of macOS, ``.~lock.page.odt#`` of LibreOffice), and what Windows and Office leave.
-HIDDEN = (
-    ".*", "*/.*",
-    "[Tt]humbs.db", "*/[Tt]humbs.db",
-    "[Dd]esktop.ini", "*/[Dd]esktop.ini",
-    "~$*", "*/~$*",
-)  # fmt: skip
-
 
 def patterns(value: object, parameter: str) -> tuple[str, ...]:
     """Return the patterns that a user gave: one, a list, or a text that renders to a list.

@@ -11,16 +11,17 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_dify.encodings import UTF_8, check_encoding
+from airflow_provider_dify.encodings import check_encoding
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.files import MAX_FILE_SIZE, FileSource, TextSource
+from airflow_provider_dify.files import FileSource, TextSource
 from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.ingest.options import MAX_FILE_SIZE, ReadOptions
 from airflow_provider_dify.knowledge.inputs import show, whole_number
 from airflow_provider_dify.knowledge.text.hints import why
-from airflow_provider_dify.patterns import HIDDEN, fits, path_below, patterns
+from airflow_provider_dify.patterns import fits, path_below, patterns
 from airflow_provider_dify.storage import is_local, to_path
 
-__all__ = ["MAX_FILE_SIZE", "FileSource", "Source", "TextSource", "resolve"]
+__all__ = ["MAX_FILE_SIZE", "FileSource", "ReadOptions", "Source", "TextSource", "resolve"]
 
 _MAGIC = re.compile(r"[*?\[]")
 _OTHER_NAME = 'Give it another one, {"path": ..., "name": ...}, or leave it out (exclude).'
@@ -29,33 +30,18 @@ Source = TextSource | FileSource
 
 
 def resolve(
-    source: object,
-    *,
-    max_file_size: int | None = MAX_FILE_SIZE,
-    allow_empty: bool = True,
-    parameter: str = "source",
-    exclude: object = HIDDEN,
-    encoding: object = UTF_8,
-    follow_links: bool = False,
+    source: object, options: ReadOptions | None = None, *, allow_empty: bool = True, parameter: str = "source"
 ) -> list[Source]:
     """Return the contents that a source stands for, files of a folder or a pattern in the order of their names.
 
     :param source: One or a list of: a path or an URL as ``ObjectStoragePath`` takes it, of a file, of a folder (its
         files, not those in folders below), or with wildcards (``**`` for folders below); a path object;
         ``{"name": ..., "text": ...}``; ``{"path": ..., "name": ...}``. A string may also hold such a list as JSON.
-    :param max_file_size: Bytes above which a file is not even tried; ``None``: no limit.
+    :param options: Which files are read, and how.
     :param allow_empty: Whether there may be nothing in the source, or in one of the list.
-    :param exclude: No files of a folder or a pattern whose path below it fits one of these, hidden ones by default.
-    :param encoding: Encoding of files of text; ``detect``: find it out; ``None``: send them as they are.
-    :param follow_links: Whether links in a folder or a pattern may lead out of it.
     :raises DifyInputError: Something of this is none of that, or there is nothing in it.
     """
-    resolver = _Resolver(
-        None if max_file_size is None else whole_number(max_file_size, "max_file_size"),
-        patterns(exclude, "exclude"),
-        check_encoding(encoding),
-        follow_links=inputs.flag(follow_links, "follow_links"),
-    )
+    resolver = _Resolver(options or ReadOptions())
     items = _items(source)
     found = [list(resolver.one(item, f"{parameter}[{number}]")) for number, item in enumerate(items)]
     if not allow_empty:
@@ -90,21 +76,16 @@ def _items(given: object) -> list[object]:
 class _Resolver:
     """Finds the contents that each item of a source stands for.
 
-    :param max_size: Bytes above which a file is not even tried.
-    :param unwanted: Patterns of files in folders that do not count.
-    :param encoding: Encoding of files of text.
-    :param follow_links: Whether links in folders may lead out of them.
+    :param options: Which files are read, and how.
     """
 
-    def __init__(
-        self, max_size: int | None, unwanted: tuple[str, ...], encoding: str | None, *, follow_links: bool
-    ) -> None:
-        self.unwanted = unwanted
+    def __init__(self, options: ReadOptions) -> None:
+        self.unwanted = patterns(options.exclude, "exclude")
         #: How many files did not count.
         self.left_out = 0
-        self._max_size = max_size
-        self._encoding = encoding
-        self._follow_links = follow_links
+        self._max_size = None if options.max_file_size is None else whole_number(options.max_file_size, "max_file_size")
+        self._encoding = check_encoding(options.encoding)
+        self._follow_links = inputs.flag(options.follow_links, "follow_links")
 
     def one(self, given: object, parameter: str) -> Iterator[Source]:
         """Give the contents that an item stands for."""
@@ -167,7 +148,14 @@ class _Resolver:
             yield self._file(path, problem=why if outside else None)
 
     def _file(self, path: Any, name: str | None = None, **why: Any) -> FileSource:
-        return FileSource(path, name, max_size=self._max_size, encoding=self._encoding, name_advice=_OTHER_NAME, **why)
+        return FileSource(
+            path,
+            name,
+            max_size=self._max_size,
+            encoding=self._encoding,
+            name_advice=_OTHER_NAME,
+            **why,
+        )
 
 
 def leads_out(folder: Any, path: Any) -> bool:

@@ -54,12 +54,12 @@ def published_client_on_unknown_id(target: Target) -> str:
 def provider(target: Target, *, wait_for_completion: bool) -> None:
     """Archive with this provider, from the Airflow connection on; it raises where a document is not as asked."""
     from airflow_provider_dify.hooks.dify import DifyHook
+    from airflow_provider_dify.knowledge.status.options import StatusOptions
 
     os.environ.update(connection(target))
     with DifyHook(CONNECTION_ID) as hook:
-        hook.change_document_status(
-            target.dataset_id, target.document_ids, "archive", wait_for_completion=wait_for_completion
-        )
+        options = StatusOptions(wait_for_completion=wait_for_completion)
+        hook.change_document_status(target.dataset_id, target.document_ids, "archive", options)
 
 
 def connection(target: Target) -> dict[str, str]:

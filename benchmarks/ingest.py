@@ -85,11 +85,11 @@ def _measure(files: int, root: Path) -> _Run:
 
 def _ingest(target: Target, source: Path) -> None:
     from airflow_provider_dify.hooks.dify import DifyHook
-    from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
+    from airflow_provider_dify.knowledge.ingest.options import IngestOptions
 
     with DifyHook(clients.CONNECTION_ID) as hook:
-        options = DocumentOptions(indexing_technique="economy")
-        hook.ingest_documents(target.dataset_id, source, options=options, max_active=200, poll_interval=1.0)
+        options = IngestOptions(indexing_technique="economy", max_active=200, poll_interval=1.0)
+        hook.ingest_documents(target.dataset_id, source, options)
 
 
 if __name__ == "__main__":

@@ -75,11 +75,11 @@ def _measure(files: int, root: Path) -> _Run:
 
 def _sync(target: Target, source: Path) -> None:
     from airflow_provider_dify.hooks.dify import DifyHook
-    from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
+    from airflow_provider_dify.knowledge.sync.options import SyncOptions
 
     with DifyHook(clients.CONNECTION_ID) as hook:
-        options = DocumentOptions(indexing_technique="economy")
-        hook.sync_documents(target.dataset_id, source, options=options, max_active=200, poll_interval=1.0)
+        options = SyncOptions(indexing_technique="economy", max_active=200, poll_interval=1.0)
+        hook.sync_documents(target.dataset_id, source, options)
 
 
 if __name__ == "__main__":

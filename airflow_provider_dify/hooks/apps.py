@@ -49,7 +49,6 @@ class AppVerbs(FlowHook):
         user: str,
         files: Mapping[str, str] | None = None,
         workflow_id: str | None = None,
-        timeout: float = 3600.0,
         options: RunOptions | None = None,
     ) -> RunReport:
         """Run a workflow and wait for its end. If this user has a run in the log of the app already, that one counts.
@@ -61,8 +60,7 @@ class AppVerbs(FlowHook):
             gives the result of the same run.
         :param files: Inputs that are files, by name: the path of each.
         :param workflow_id: Which published version to run; by default, the latest.
-        :param timeout: Seconds to wait for the end of the run, which is then stopped.
-        :param options: How to wait, and which outcomes should not raise.
+        :param options: How to wait, for how long, and which outcomes should not raise.
         :return: How the run ended, and what it returned.
         :raises DifyInputError: The inputs are not what the app asks for. Nothing was started.
         :raises DifyRunError: The run did not end well.
@@ -70,7 +68,7 @@ class AppVerbs(FlowHook):
         """
         chosen = {name: [_local(path)] for name, path in (files or {}).items()}
         run = WorkflowRun(single_try(user), RunRequest(inputs or {}, chosen, workflow_id), options=options)
-        deadline = self.deadline(timeout)
+        deadline = self.deadline(run.options.timeout)
         self.run(run.flow(deadline), deadline)
         report = run.report()
         report.raise_for_outcomes(run.tolerated)

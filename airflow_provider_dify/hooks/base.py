@@ -7,11 +7,12 @@ from typing import TypeVar
 
 from airflow.providers.common.compat.sdk import BaseHook
 
+from airflow_provider_dify import DEFAULT_CONN_ID
 from airflow_provider_dify.exceptions import DifyError
-from airflow_provider_dify.get_provider_info import DEFAULT_CONN_ID
 from airflow_provider_dify.hooks.connection import advised, fetching, settings_from
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.bases.agents import telling_agents
+from airflow_provider_dify.knowledge.conversation import Conversation
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
 from airflow_provider_dify.knowledge.reading import HasId, Pager
 from airflow_provider_dify.knowledge.retries import Retries, retrying
@@ -107,6 +108,12 @@ class FlowHook(BaseHook):
     def deadline(seconds: float) -> Deadline:
         """Return a deadline that is so many seconds away."""
         return Deadline(seconds, clocks.clock.monotonic)
+
+    def _converse(self, conversation: Conversation[T], seconds: float) -> T:
+        """Run a conversation to its end, and return its report."""
+        deadline = self.deadline(seconds)
+        self.run(conversation.flow(deadline, self.retries), deadline)
+        return conversation.report()
 
     def _pages(self, read: Callable[[int, int], Flow[api.Page[I]]]) -> Iterator[I]:
         pager: Pager[I] = Pager()

@@ -50,5 +50,4 @@ class DeletionVerbs(SelectionVerbs):
         """
         choice = self._choice(document_ids, filters, max_documents, max_share)
         deletion = Deletion(dataset_id, choice, poll_interval=poll_interval, dry_run=dry_run)
-        deadline = self.deadline(inputs.number(timeout, "timeout"))
-        return self.run(deletion.flow(deadline, self.retries), deadline)
+        return self._converse(deletion, inputs.number(timeout, "timeout"))

@@ -8,10 +8,10 @@ from airflow_provider_dify.hooks.deletion import DeletionVerbs
 from airflow_provider_dify.hooks.selection import Filters
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import ActionName, Document
-from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT, IndexingReport, IndexingWait
+from airflow_provider_dify.knowledge.indexing.wait import IndexingReport, IndexingWait
 from airflow_provider_dify.knowledge.selection.guards import AUTO
 from airflow_provider_dify.knowledge.status.change import StatusChange
-from airflow_provider_dify.knowledge.status.options import StatusOptions
+from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT, StatusOptions
 from airflow_provider_dify.knowledge.status.report import StatusReport
 
 
@@ -23,64 +23,33 @@ class DocumentVerbs(DeletionVerbs):
         dataset_id: str,
         document_ids: Iterable[str] | str | None,
         action: ActionName,
+        options: StatusOptions | None = None,
         *,
         filters: Filters | None = None,
         max_documents: int | None = None,
         max_share: float | str | None = AUTO,
-        dry_run: bool = False,
-        batch_size: int = 100,
-        wait_for_completion: bool = True,
-        repair: bool = False,
-        prove_by: str = "search",
-        keep_chunks: bool = False,
-        timeout: float = 900.0,
-        poll_interval: float = 10.0,
-        tolerate: Iterable[str] = (),
     ) -> StatusReport:
         """Change the status of documents, and prove that they are in the state that was asked for.
 
         https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
 
         :param dataset_id: UUID of the knowledge base.
-        :param document_ids: UUIDs of the documents; ``None`` where there are filters.
+        :param document_ids: UUIDs of the documents; ``None`` if there are filters.
         :param action: ``enable``, ``disable``, ``archive`` or ``un_archive``.
+        :param options: How it is done.
         :param filters: Instead of ids, what the documents have to be; see :meth:`select_documents`. At least one.
-        :param max_documents: Change nothing where more documents than this are meant.
-        :param max_share: Change nothing where more than this part of the knowledge base is meant, such as ``0.1``;
+        :param max_documents: Change nothing if more documents than this are meant.
+        :param max_share: Change nothing if more than this part of the knowledge base is meant, such as ``0.1``;
             ``auto``: one half for what filters select, any for ids; ``None``: any.
-        :param dry_run: Whether to look and to plan only; what would be changed is ``not_attempted`` in the report.
-        :param batch_size: How many documents one request names at most.
-        :param wait_for_completion: Whether to wait until search follows, and not only for the flags.
-        :param repair: Whether to queue again, by the opposite action and back, the jobs that Dify seems to have
-            lost when half of the time is gone.
-        :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
-        :param keep_chunks: Whether to note the disabled chunks of documents that leave search, for a rollback.
-        :param timeout: Seconds to wait for documents that are busy, being indexed, or not yet in step with search.
-        :param poll_interval: Seconds between two looks while waiting.
-        :param tolerate: Outcomes that should not raise, such as ``missing``.
         :return: What became of each document.
         :raises DifyInputError: What was asked for makes no sense; nothing was sent.
         :raises DifyGuardError: More documents are meant than a limit allows; nothing was changed.
         :raises DifyDocumentStatusError: Documents ended in an outcome that is not tolerated.
         :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
         """
-        change = StatusChange(
-            dataset_id,
-            self._choice(document_ids, filters, max_documents, max_share),
-            action,
-            StatusOptions(
-                batch_size=batch_size,
-                wait_for_completion=wait_for_completion,
-                repair=repair,
-                prove_by=prove_by,
-                keep_chunks=keep_chunks,
-                poll_interval=poll_interval,
-                tolerate=tolerate,
-                dry_run=dry_run,
-            ),
-        )
-        deadline = self.deadline(inputs.number(timeout, "timeout"))
-        return self.run(change.flow(deadline, self.retries), deadline)
+        options = options or StatusOptions()
+        choice = self._choice(document_ids, filters, max_documents, max_share)
+        return self._converse(StatusChange(dataset_id, choice, action, options), options.timeout)
 
     def wait_until_indexed(
         self,
@@ -121,8 +90,7 @@ class DocumentVerbs(DeletionVerbs):
             prove_by=prove_by,
             poll_interval=poll_interval,
         )
-        deadline = self.deadline(inputs.number(timeout, "timeout"))
-        return self.run(wait.flow(deadline, self.retries), deadline)
+        return self._converse(wait, inputs.number(timeout, "timeout"))
 
     def get_document(self, dataset_id: str, document_id: str) -> Document:
         """Read one document.

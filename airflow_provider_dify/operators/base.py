@@ -7,19 +7,16 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from airflow_provider_dify import assets, events
-from airflow_provider_dify.assets import Activity
-from airflow_provider_dify.events import REPORT_KEY
-from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.get_provider_info import DEFAULT_CONN_ID
-from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify import DEFAULT_CONN_ID, REPORT_KEY
 from airflow_provider_dify.links.console import DifyDocumentLink, DifyKnowledgeBaseLink, console_links
+from airflow_provider_dify.operators.parameters import Parameters
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator as _Task
     from airflow.providers.common.compat.sdk import BaseOperatorLink, Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
+    from airflow_provider_dify.assets import Activity
     from airflow_provider_dify.hooks.dify import DifyHook
     from airflow_provider_dify.knowledge.flow import JSON
 else:
@@ -32,21 +29,19 @@ __all__ = ["DEFAULT_CONN_ID", "REPORT_KEY", "KnowledgeBaseTask"]
 
 #: Stands for a knowledge base that is still to be found.
 _ANY_ID = "00000000-0000-4000-8000-000000000000"
-#: How each number and switch is read that may be a text, as a template renders it.
-_GUARDS: Mapping[str, Callable[[Any, str], object]] = {
-    "timeout": inputs.number,
-    "_dry_run": inputs.flag,
-    "poll_interval": inputs.number,
-    "stall_timeout": lambda value, name: None if value is None else inputs.number(value, name),
-    "batch_size": inputs.whole_number,
-}
 
 
-class KnowledgeBaseTask(_Task):
+class KnowledgeBaseTask(Parameters, _Task):
     """What every task on a knowledge base shows Airflow; a mixin for its operators and sensors.
 
     There are links to Dify's console while it runs, its report in XCom, what it changed in the events of the assets
     among its ``outlets``, and lineage for OpenLineage. Only a report that XCom does not take fails the task.
+
+    :param dataset_id: UUID of the knowledge base.
+    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
+        more request, and a key that may list knowledge bases.
+    :param deferrable: Whether to wait in the triggerer instead of on the worker.
+    :param dify_conn_id: Id of the Airflow Connection.
     """
 
     dify_conn_id: str
@@ -69,8 +64,17 @@ class KnowledgeBaseTask(_Task):
 
         :raises DifyInputError: One of them makes no sense.
         """
-        for name in vars(self).keys() & _GUARDS.keys():
-            setattr(self, name, _GUARDS[name](getattr(self, name), name.removeprefix("_")))
+        from airflow_provider_dify.knowledge import inputs
+
+        readers: dict[str, Callable[[Any, str], object]] = {
+            "timeout": inputs.number,
+            "_dry_run": inputs.flag,
+            "poll_interval": inputs.number,
+            "stall_timeout": inputs.or_none(inputs.number),
+            "batch_size": inputs.whole_number,
+        }
+        for name in vars(self).keys() & readers.keys():
+            setattr(self, name, readers[name](getattr(self, name), name.removeprefix("_")))
 
     def in_knowledge_base(self, make: Callable[[Any], S]) -> S:
         """Return what is made for the id of the task's knowledge base, which may be given by its name.
@@ -84,6 +88,9 @@ class KnowledgeBaseTask(_Task):
         if self.dataset_name is None:
             return make(self.dataset_id)
         if self.dataset_id is not None:
+            from airflow_provider_dify.exceptions import DifyInputError
+            from airflow_provider_dify.knowledge import inputs
+
             raise DifyInputError(
                 f"Give dataset_id or dataset_name, not both: {inputs.show(self.dataset_id)} and "
                 f"{inputs.show(self.dataset_name)}."
@@ -111,9 +118,11 @@ class KnowledgeBaseTask(_Task):
 
     def show_links(self, context: Context, hook: DifyHook, dataset_id: str, document_ids: Sequence[str]) -> None:
         """Show the links to a knowledge base and, where it is only one, to a document; a failure is no failure."""
+        from airflow_provider_dify.assets import Activity, host_of
+
         try:
             settings = hook.settings
-            self._activity = self._activity or Activity(assets.host_of(settings.base_url), dataset_id, self.writes)
+            self._activity = self._activity or Activity(host_of(settings.base_url), dataset_id, self.writes)
             for key, link in console_links(settings, dataset_id, document_ids).items():
                 context["ti"].xcom_push(key=key, value=link)
         except Exception as error:  # noqa: BLE001 - what is wrong with the connection is said when it is used
@@ -142,6 +151,8 @@ class KnowledgeBaseTask(_Task):
         if self._activity is not None:
             self._activity = replace(self._activity, action=action or "", counts=report["counts"], files=files)
         if changed is not None:
+            from airflow_provider_dify import events
+
             extra = events.event_extra(report, action=action, changed=changed, dify_conn_id=self.dify_conn_id)
             self.attach_to_events(context, report["dataset_id"], {**extra, **(more or {})})
 
@@ -157,6 +168,8 @@ class KnowledgeBaseTask(_Task):
         """
         if not self.outlets:
             return
+        from airflow_provider_dify import events
+
         try:
             self._attach(context, dataset_id, {**extra, **events.origin(context, dataset_id)})
         except Exception as error:  # noqa: BLE001 - the documents are changed, whatever the events say
@@ -180,6 +193,8 @@ class KnowledgeBaseTask(_Task):
     def _attach_to_alias(self, alias: str, accessor: Any, dataset_id: str, extra: Mapping[str, JSON]) -> None:
         if extra.get("changed") == []:
             return
+        from airflow_provider_dify import assets, events
+
         if hasattr(accessor, "dataset_alias_events"):  # Airflow 2
             extra = events.as_text_and_numbers(extra)
         if alias in self._alias_extras:  # its event goes out at the end

@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_dify.knowledge.deletion.deletion import Deletion
-from airflow_provider_dify.knowledge.deletion.report import DeleteReport
-from airflow_provider_dify.knowledge.selection.choice import Choice
-from airflow_provider_dify.knowledge.selection.guards import AUTO
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
-from airflow_provider_dify.operators.running import ConversationTask
-from airflow_provider_dify.transport import clock as clocks
+from airflow_provider_dify.operators.running import DocumentsTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_dify.knowledge.deletion.deletion import Deletion
+    from airflow_provider_dify.knowledge.deletion.report import DeleteReport
 
-class DifyDocumentDeleteOperator(ConversationTask, BaseOperator):
+
+class DifyDocumentDeleteOperator(DocumentsTask, BaseOperator):
     """Delete documents for good; when the task is green they are gone.
 
     Archived documents are deleted too, which Dify does not do by itself: such a one is switched off where it is on, so
@@ -32,23 +30,10 @@ class DifyDocumentDeleteOperator(ConversationTask, BaseOperator):
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/delete-document
 
-    :param dataset_id: UUID of the knowledge base. (templated)
-    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
-        more request, and a key that may list knowledge bases. (templated)
-    :param document_ids: UUIDs of the documents: a list, one id, the output of another task, or a string that renders to
-        a JSON list or to ids separated by commas or white space. (templated)
-    :param filters: Instead of ids, what the documents have to be, such as ``{"status": "archived", "updated_before":
-        "90d"}``: at least one parameter of :meth:`DifyHook.list_documents`, or a text that renders to such a mapping.
-        They are selected once, when the task begins; a retry selects anew, what is left. (templated)
-    :param max_documents: Fail, and delete nothing, where more documents than this are meant. (templated)
-    :param max_share: Fail, and delete nothing, where more than this part of all documents is meant, such as ``0.1``.
-        ``auto``: one half of what there is for filters, any for ids; ``None``: any. (templated)
     :param dry_run: Whether to look and to plan only: nothing is deleted, and what would be is ``not_attempted`` in the
-        report, which then has ``"dry_run": true``. (templated)
+        report, which then has ``"dry_run": true``.
     :param timeout: Seconds to wait for archived documents on which Dify holds its lock. That can last 600 s.
-        (templated)
     :param poll_interval: Seconds between two tries while waiting; the first ones come sooner.
-    :param dify_conn_id: Id of the Airflow Connection. (templated)
     :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, a list of ids for each outcome
         (``deleted``, ``missing``, ``busy``, ``failed``, ``not_attempted``), and ``errors`` by id.
     :raises DifyInputError: What was asked for makes no sense; nothing was sent.
@@ -62,6 +47,8 @@ class DifyDocumentDeleteOperator(ConversationTask, BaseOperator):
         "_dry_run", "timeout",
     )  # fmt: skip
     ui_color = "#ffd6d6"
+    poll_interval: float
+    _dry_run: bool
     if_killed = "What was deleted so far stays deleted:"
 
     def __init__(
@@ -72,7 +59,7 @@ class DifyDocumentDeleteOperator(ConversationTask, BaseOperator):
         document_ids: Iterable[str] | str | None = None,
         filters: Mapping[str, Any] | str | None = None,
         max_documents: int | None = None,
-        max_share: float | str | None = AUTO,
+        max_share: float | str | None = "auto",
         dry_run: bool = False,
         timeout: float = 900.0,
         poll_interval: float = 10.0,
@@ -80,16 +67,7 @@ class DifyDocumentDeleteOperator(ConversationTask, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.dataset_id = dataset_id
-        self.dataset_name = dataset_name
-        self.document_ids = document_ids
-        self.filters = filters
-        self.max_documents = max_documents
-        self.max_share = max_share
-        self._dry_run = dry_run  # without the underscore, it is a method of every operator
-        self.timeout = timeout
-        self.poll_interval = poll_interval
-        self.dify_conn_id = dify_conn_id
+        self.take(locals())
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the documents, and return the report."""
@@ -105,20 +83,11 @@ class DifyDocumentDeleteOperator(ConversationTask, BaseOperator):
         return self.converse(context, deletion, deletion.choice.ids)
 
     def _deletion(self, dataset_id: str) -> Deletion:
-        choice = Choice.of(
-            self.document_ids,
-            self.filters,
-            now=clocks.clock.time(),
-            max_documents=self.max_documents,
-            max_share=self.max_share,
-        )
-        return Deletion(dataset_id, choice, poll_interval=self.poll_interval, dry_run=self._dry_run)
+        from airflow_provider_dify.knowledge.deletion.deletion import Deletion
+
+        return Deletion(dataset_id, self.choice(), poll_interval=self.poll_interval, dry_run=self._dry_run)
 
     def publish(self, report: DeleteReport, names: Mapping[str, str], context: Context) -> None:
         """Show a report in the log, and leave it for what comes after the task."""
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)
-        dry_run = " (a dry run: nothing was changed)" if report.dry_run else ""
-        self.log.info("Result of the deletion%s: %s.", dry_run, counts or "no documents")
-        for line in report.attention(names):
-            self.log.warning("%s", line)
+        self.show("the deletion", report, names)
         self.publish_report(context, report.to_json(), action="delete", changed=report.deleted)

@@ -7,21 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.selection.choice import Choice
-from airflow_provider_dify.knowledge.selection.guards import AUTO
-from airflow_provider_dify.knowledge.status.change import StatusChange
 from airflow_provider_dify.knowledge.status.options import StatusOptions
-from airflow_provider_dify.knowledge.status.report import Outcome, StatusReport
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
-from airflow_provider_dify.operators.running import ConversationTask
-from airflow_provider_dify.transport import clock as clocks
+from airflow_provider_dify.operators.running import DocumentsTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_dify.knowledge.status.change import StatusChange
+    from airflow_provider_dify.knowledge.status.report import StatusReport
 
-class DifyDocumentStatusOperator(ConversationTask, BaseOperator):
+
+class DifyDocumentStatusOperator(DocumentsTask, BaseOperator):
     """Enable, disable, archive or un-archive documents; when the task is green they are so, and search follows.
 
     Each document is looked at first: what is in the wanted state already is left alone, and where a document is
@@ -34,41 +31,7 @@ class DifyDocumentStatusOperator(ConversationTask, BaseOperator):
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
 
-    :param dataset_id: UUID of the knowledge base. (templated)
-    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
-        more request, and a key that may list knowledge bases. (templated)
-    :param document_ids: UUIDs of the documents: a list, one id, the output of another task, or a string that renders to
-        a JSON list or to ids separated by commas or white space. (templated)
-    :param filters: Instead of ids, what the documents have to be, such as ``{"status": "available", "created_before":
-        "90d"}``: at least one parameter of :meth:`DifyHook.list_documents`, or a text that renders to such a mapping.
-        They are selected once, when the task begins. A retry selects anew: where the change itself takes documents out
-        of the selection (archiving what is ``available``), it finds only those that were not changed before, and its
-        report is about these. (templated)
-    :param action: ``enable``, ``disable``, ``archive`` or ``un_archive``. (templated)
-    :param max_documents: Fail, and change nothing, where more documents than this are meant. (templated)
-    :param max_share: Fail, and change nothing, where more than this part of all documents is meant, such as ``0.1``.
-        ``auto``: one half of what there is for filters, any for ids; ``None``: any. (templated)
-    :param dry_run: Whether to look and to plan only: nothing is changed, and what would be is ``not_attempted`` in the
-        report, which then has ``"dry_run": true``. (templated)
-    :param dify_conn_id: Id of the Airflow Connection. (templated)
-    :param batch_size: How many documents one request names at most.
-    :param wait_for_completion: Whether to wait until search follows, and not only for the flags.
-    :param repair: Whether documents that search still does not follow when half of the time is gone are driven through
-        the opposite action and back, which queues again the job that Dify lost.
-    :param prove_by: What proves that documents have entered search. ``search``: search returned them; documents that
-        Dify calls available and that it does not return are taken out and brought back once, one at a time. A search
-        shows up among Dify's recent queries, costs an embedding in a high-quality knowledge base, and counts against
-        the request limit of Dify Cloud. ``segments``: only that their segments are enabled, which Dify also shows for
-        documents whose keywords it has lost.
-    :param keep_chunks: Whether to note the chunks that a person disabled in documents which leave search. Dify enables
-        them when it brings the document back; ``DifyRollbackOperator`` disables them again by the report. It takes one
-        read for each of these documents.
-    :param timeout: Seconds to wait for documents that are busy, being indexed, or not yet in step with search. Dify's
-        lock on a document can last 600 s. (templated)
-    :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
-    :param tolerate: Outcomes that should not fail the task, such as ``("missing",)``. Where filters select the
-        documents, one that is deleted after that is ``missing`` and fails nothing. (templated)
-    :param deferrable: Whether to wait in the triggerer instead of on the worker.
+    :param action: ``enable``, ``disable``, ``archive`` or ``un_archive``.
     :return: The report as plain JSON: ``dataset_id``, ``action``, ``counts`` by outcome, a list of ids for each outcome
         (``changed``, ``unchanged``, ``missing``, ``refused``, ``not_ready``, ``busy``, ``reverted``, ``lagging``,
         ``not_attempted``, ``not_searchable``), ``errors`` by id, ``repaired`` (how many documents search had lost and
@@ -85,6 +48,12 @@ class DifyDocumentStatusOperator(ConversationTask, BaseOperator):
         "_dry_run", "tolerate", "timeout",
     )  # fmt: skip
     ui_color = "#d6e4ff"
+    described_by = (StatusOptions,)
+    action: str
+    tolerate: Any
+    batch_size: int
+    wait_for_completion: bool
+    _dry_run: bool
 
     def __init__(
         self,
@@ -95,7 +64,7 @@ class DifyDocumentStatusOperator(ConversationTask, BaseOperator):
         filters: Mapping[str, Any] | str | None = None,
         action: str,
         max_documents: int | None = None,
-        max_share: float | str | None = AUTO,
+        max_share: float | str | None = "auto",
         dry_run: bool = False,
         dify_conn_id: str = DEFAULT_CONN_ID,
         batch_size: int = 100,
@@ -110,24 +79,7 @@ class DifyDocumentStatusOperator(ConversationTask, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.dataset_id = dataset_id
-        self.dataset_name = dataset_name
-        self.document_ids = document_ids
-        self.filters = filters
-        self.action = action
-        self.max_documents = max_documents
-        self.max_share = max_share
-        self._dry_run = dry_run  # without the underscore, it is a method of every operator
-        self.dify_conn_id = dify_conn_id
-        self.batch_size = batch_size
-        self.wait_for_completion = wait_for_completion
-        self.repair = repair
-        self.prove_by = prove_by
-        self.keep_chunks = keep_chunks
-        self.timeout = timeout
-        self.poll_interval = poll_interval
-        self.tolerate = tolerate
-        self.deferrable = deferrable
+        self.take(locals())
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the documents, and return the report."""
@@ -147,6 +99,8 @@ class DifyDocumentStatusOperator(ConversationTask, BaseOperator):
 
     def read_report(self, plain: dict[str, Any]) -> StatusReport:
         """Return the report that a trigger fired."""
+        from airflow_provider_dify.knowledge.status.report import StatusReport
+
         return StatusReport.from_json(plain)
 
     def ids_of(self, report: StatusReport) -> Sequence[str]:
@@ -154,38 +108,17 @@ class DifyDocumentStatusOperator(ConversationTask, BaseOperator):
         return tuple(report.outcomes())
 
     def _status_change(self, dataset_id: str) -> StatusChange:
-        choice = Choice.of(
-            self.document_ids,
-            self.filters,
-            now=clocks.clock.time(),
-            max_documents=self.max_documents,
-            max_share=self.max_share,
-        )
-        options = StatusOptions(
-            batch_size=self.batch_size,
-            wait_for_completion=self.wait_for_completion,
-            repair=self.repair,
-            prove_by=self.prove_by,
-            keep_chunks=self.keep_chunks,
-            poll_interval=self.poll_interval,
-            tolerate=self.tolerate,
-            dry_run=self._dry_run,
-        )
-        return StatusChange(dataset_id, choice, self.action, options)
+        from airflow_provider_dify.knowledge.status.change import StatusChange
 
-    def _tolerated(self) -> frozenset[Outcome]:
-        tolerate = inputs.choices(self.tolerate, Outcome, "tolerate")
-        # What was selected by filters, and deleted after that, is no longer meant.
-        return tolerate if self.filters is None else tolerate | {Outcome.MISSING}
+        return StatusChange(dataset_id, self.choice(), self.action, self.options(StatusOptions))
 
     def publish(self, report: StatusReport, names: Mapping[str, str], context: Context) -> None:
         """Show a report in the log, and leave it for what comes after the task."""
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)
-        dry_run = " (a dry run: nothing was changed)" if report.dry_run else ""
-        self.log.info("Result of %s%s: %s.", report.action, dry_run, counts or "no documents")
-        tolerate = self._tolerated()
-        for line in report.tolerated(tolerate, names):
-            self.log.info("%s", line)
-        for line in report.attention(names, tolerate):
-            self.log.warning("%s", line)
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.status.report import Outcome
+
+        tolerate = inputs.choices(self.tolerate, Outcome, "tolerate")
+        # What was selected by filters, and deleted after that, is no longer meant.
+        missing = set() if self.filters is None else {Outcome.MISSING}
+        self.show(report.action, report, names, tolerate | missing)
         self.publish_report(context, report.to_json(), action=report.action, changed=report.changed)

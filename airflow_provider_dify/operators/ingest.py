@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_dify.encodings import UTF_8
-from airflow_provider_dify.events import named
-from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
-from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions, Source
-from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD
-from airflow_provider_dify.knowledge.ingest.ingestion import Ingestion
-from airflow_provider_dify.knowledge.ingest.report import IngestOutcome, IngestReport
+from airflow_provider_dify.knowledge.ingest.options import (
+    HASH_FIELD,
+    HIDDEN,
+    MAX_FILE_SIZE,
+    UTF_8,
+    IngestOptions,
+    ReadOptions,
+)
+from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
 from airflow_provider_dify.operators.running import StagedTask
-from airflow_provider_dify.patterns import HIDDEN
-from airflow_provider_dify.sources import MAX_FILE_SIZE, resolve
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_dify.knowledge.ingest.ingestion import Ingestion
+    from airflow_provider_dify.knowledge.ingest.report import IngestReport
 
 
 class Indexing(str, Enum):
@@ -48,50 +50,16 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/create-document-by-file
 
-    :param dataset_id: UUID of the knowledge base. (templated)
-    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
-        more request, and a key that may list knowledge bases. (templated)
     :param source: What becomes documents, one or a list of: a path or an URL (``s3://``, ``gs://``, ``file://``: what
         ``ObjectStoragePath`` opens) of a file, of a folder (its files, not those in folders below), or with wildcards
         (``**`` for folders below); a path object; ``{"name": ..., "text": ...}``; ``{"path": ..., "name": ...}``. A
         string may also hold such a list as JSON. Airflow renders Jinja in all of its texts: for one with braces of its
-        own, write ``literal(text)`` (from ``airflow.sdk``). (templated)
-    :param if_exists: What to do where there is a document of the same name. ``update``: replace the content of the one
-        in use, if it differs. ``skip``: leave it, whatever it holds (but one that a
-        killed try left without its metadata gets it). ``fail``: refuse the input. ``new_version``: make
-        another document, called like ``report (3f2a91c0).md`` by its content, beside the old one. ``for_release``: the
-        same, and where that document is there and out of use, as after a release that was rolled back, it is taken as
-        it is; ``new_version`` refuses that. (templated)
+        own, write ``literal(text)`` (from ``airflow.sdk``).
     :param indexing: ``wait`` for it on the worker, ``defer`` the waiting to the triggerer, or ``none``. ``None``: as
         ``deferrable`` says.
     :param deferrable: Whether to wait in the triggerer instead of on the worker, unless ``indexing`` says otherwise.
-    :param process_rule: How Dify cleans and cuts the text, as its API takes it; by default, the latest rule of the
-        knowledge base. One with parent-child chunks needs a ``parent_mode`` in it. (templated)
-    :param doc_form: ``text_model``, ``hierarchical_model`` or ``qa_model``; the knowledge base's own by default.
-    :param doc_language: Language of the text, such as ``English``.
-    :param indexing_technique: ``economy`` or ``high_quality``; needed for the first documents of a knowledge base.
-    :param metadata: Values for the metadata of each document; fields that there are not yet are created. (templated)
-    :param hash_field: Name of the metadata that keeps a content's SHA-256; ``None``: keep none, and send always.
-    :param max_active: How many documents may be in indexing at a time before another one is sent.
-    :param max_file_size: Bytes above which a file is not even tried; ``None``: no limit of our own.
-    :param exclude: No files of a folder or a pattern whose path below it fits one of these patterns; a star also stands
-        for slashes. By default what is hidden, or left there by macOS, Windows or Office. (templated)
-    :param encoding: Encoding of files of text (``.txt``, ``.md``, ``.html``, ``.csv`` and the like), which are sent as
-        UTF-8: its name, such as ``gb18030``; ``detect``: find it out; ``None``: send them unchecked, as they are. What
-        is UTF-8, or UTF-16, or begins with a mark of these, is understood in any case. (templated)
-    :param follow_links: Whether links in a folder or a pattern may lead out of it.
     :param allow_empty: Whether it is no failure where a source, or one of several, holds nothing, as an empty folder
         does, or a pattern that fits no file.
-    :param timeout: Seconds for all of it, waiting for the indexing included. (templated)
-    :param poll_interval: Seconds between two looks at the indexing; the first looks come sooner.
-    :param stall_timeout: Seconds in which no document moves a step, after which waiting is given up; ``None``: never.
-    :param prove_by: What proves that documents have entered search. ``search``: search returned them; documents that
-        Dify calls available and that it does not return are taken out and brought back once, one at a time. A search
-        shows up among Dify's recent queries, costs an embedding in a high-quality knowledge base, and counts against
-        the request limit of Dify Cloud. ``segments``: only that their segments are enabled, which Dify also shows for
-        documents whose keywords it has lost.
-    :param tolerate: Outcomes that should not fail the task, such as ``("invalid",)``. (templated)
-    :param dify_conn_id: Id of the Airflow Connection. (templated)
     :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, ``document_ids`` of what ended well,
         ``old_document_ids`` for which these stand, and ``documents`` with ``name``, ``source``, ``outcome``
         (``created``, ``updated``, ``skipped``, ``refused``, ``invalid``, ``unreadable``, ``failed``, ``not_indexed``,
@@ -110,6 +78,11 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
         "encoding", "tolerate", "timeout",
     )  # fmt: skip
     ui_color = "#d6e4ff"
+    described_by = (ReadOptions, IngestOptions)
+    source: Any
+    indexing: str
+    allow_empty: bool
+    tolerate: Any
     if_killed = "What is with Dify already stays there:"
 
     def __init__(
@@ -142,29 +115,8 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.dataset_id = dataset_id
-        self.dataset_name = dataset_name
-        self.source = source
-        self.if_exists = if_exists
+        self.take(locals())
         self.indexing = ("defer" if deferrable else "wait") if indexing is None else indexing
-        self.process_rule = process_rule
-        self.doc_form = doc_form
-        self.doc_language = doc_language
-        self.indexing_technique = indexing_technique
-        self.metadata = metadata
-        self.hash_field = hash_field
-        self.max_active = max_active
-        self.max_file_size = max_file_size
-        self.exclude = exclude
-        self.encoding = encoding
-        self.follow_links = follow_links
-        self.allow_empty = allow_empty
-        self.timeout = timeout
-        self.poll_interval = poll_interval
-        self.stall_timeout = stall_timeout
-        self.prove_by = prove_by
-        self.tolerate = tolerate
-        self.dify_conn_id = dify_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ingest the contents, and return the report."""
@@ -188,51 +140,28 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
 
     def judge(self, report: IngestReport) -> None:
         """Raise if an input ended in an outcome that is not tolerated."""
-        report.raise_for_outcomes(self._tolerated())
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
+
+        report.raise_for_outcomes(inputs.choices(self.tolerate, IngestOutcome, "tolerate"))
 
     def _ingestion(self, dataset_id: str, before: Mapping[str, Any] | None = None) -> Ingestion:
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.ingest.ingestion import Ingestion
+        from airflow_provider_dify.sources import resolve
+
         inputs.choice(self.indexing, Indexing, "indexing")
-        self._tolerated()
-        sources = [] if before else self._sources()
-        return Ingestion(
-            dataset_id,
-            sources,
-            if_exists=self.if_exists,
-            options=self._options(),
-            metadata=self.metadata,
-            hash_field=self.hash_field,
-            max_active=self.max_active,
-            poll_interval=self.poll_interval,
-            stall_timeout=self.stall_timeout,
-            prove_by=self.prove_by,
-            wait=self.indexing != Indexing.NONE.value,
-            before=before,
-        )
-
-    def _sources(self) -> Sequence[Source]:
-        return resolve(
-            self.source,
-            max_file_size=self.max_file_size,
-            allow_empty=self.allow_empty,
-            exclude=self.exclude,
-            encoding=self.encoding,
-            follow_links=self.follow_links,
-        )
-
-    def _options(self) -> DocumentOptions:
-        # A rule that a template renders is a text.
-        rule: Any = inputs.literal(self.process_rule)
-        return DocumentOptions(self.indexing_technique, rule, self.doc_form, self.doc_language)
-
-    def _tolerated(self) -> frozenset[IngestOutcome]:
-        return inputs.choices(self.tolerate, IngestOutcome, "tolerate")
+        options = self.options(IngestOptions)
+        sources = [] if before else resolve(self.source, self.options(ReadOptions), allow_empty=self.allow_empty)
+        wait = self.indexing != Indexing.NONE.value
+        return Ingestion(dataset_id, sources, options, wait=wait, before=before)
 
     def publish(self, report: IngestReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
         """Show a report in the log, and leave it for what comes after the task."""
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)
-        self.log.info("Result of the ingestion: %s.", counts or "nothing")
-        for line in report.attention():
-            self.log.warning("%s", line)
+        from airflow_provider_dify.events import named
+        from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
+
+        self.show("the ingestion", report)
         self.publish_report(
             context,
             report.to_json(),

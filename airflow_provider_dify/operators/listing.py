@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_dify.exceptions import DifyGuardError
-from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.progress import Progress
-from airflow_provider_dify.knowledge.selection.guards import Guard
-from airflow_provider_dify.knowledge.selection.select import Selection, select
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
-from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -36,17 +31,13 @@ class DifyListDocumentsOperator(KnowledgeBaseTask, BaseOperator):
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/list-documents
 
-    :param dataset_id: UUID of the knowledge base. (templated)
-    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
-        more request, and a key that may list knowledge bases. (templated)
     :param filters: What the documents have to be: parameters of :meth:`DifyHook.list_documents`, such as ``{"status":
         "archived", "metadata": {"team": "support"}}``, or a text that renders to such a mapping. ``None``, or an empty
-        one: every document. (templated)
+        one: every document.
     :param batches_of: Return lists of at most so many ids each. Airflow expands over 1,024 of them unless its
         ``[core] max_map_length`` says otherwise.
-    :param max_documents: Fail where more documents than this fit. (templated)
+    :param max_documents: Fail where more documents than this fit.
     :param fail_if_empty: Whether to fail where no document fits; otherwise the list is empty.
-    :param dify_conn_id: Id of the Airflow Connection. (templated)
     :return: A list of ids or, with ``batches_of``, a list of such lists.
     :raises DifyInputError: What was asked for makes no sense; nothing was sent.
     :raises DifyGuardError: More documents fit than ``max_documents``, or none does and ``fail_if_empty`` is set.
@@ -55,6 +46,10 @@ class DifyListDocumentsOperator(KnowledgeBaseTask, BaseOperator):
 
     template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "dataset_name", "filters", "max_documents")
     ui_color = "#d6e4ff"
+    filters: Any
+    batches_of: int | None
+    max_documents: int | None
+    fail_if_empty: bool
     writes = False
 
     def __init__(
@@ -70,16 +65,16 @@ class DifyListDocumentsOperator(KnowledgeBaseTask, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.dataset_id = dataset_id
-        self.dataset_name = dataset_name
-        self.filters = filters
-        self.batches_of = batches_of
-        self.max_documents = max_documents
-        self.fail_if_empty = fail_if_empty
-        self.dify_conn_id = dify_conn_id
+        self.take(locals())
 
     def execute(self, context: Context) -> list[str] | list[list[str]]:
         """Select the documents, and return their ids."""
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.progress import Progress
+        from airflow_provider_dify.knowledge.selection.guards import Guard
+        from airflow_provider_dify.knowledge.selection.select import Selection, select
+        from airflow_provider_dify.transport import clock as clocks
+
         selection = Selection.parse({} if self.filters is None else self.filters, clocks.clock.time())
         size = None if self.batches_of is None else inputs.whole_number(self.batches_of, "batches_of")
         guard = Guard(self.max_documents)

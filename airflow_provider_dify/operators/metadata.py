@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.metadata.fields import Value
-from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome, MetadataReport
-from airflow_provider_dify.knowledge.metadata.update import BATCH_SIZE, MetadataChange
+from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
-from airflow_provider_dify.operators.running import ConversationTask
+from airflow_provider_dify.operators.running import ConversationTask, DocumentsTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_dify.knowledge.metadata.fields import Value
+    from airflow_provider_dify.knowledge.metadata.report import MetadataReport
+    from airflow_provider_dify.knowledge.metadata.update import MetadataChange
 
 
 class DifyDocumentMetadataOperator(ConversationTask, BaseOperator):
@@ -28,19 +29,11 @@ class DifyDocumentMetadataOperator(ConversationTask, BaseOperator):
 
     .. seealso:: https://docs.dify.ai/api-reference/metadata/update-document-metadata-in-batch
 
-    :param dataset_id: UUID of the knowledge base. (templated)
-    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
-        more request, and a key that may list knowledge bases. (templated)
-    :param document_ids: UUIDs of the documents: a list, one id, the output of another task, or a string that renders to
-        a JSON list or to ids separated by commas or white space. (templated)
     :param values: The values by the name of their field, or a string that renders to a JSON object: text, numbers, or
         datetimes with a time zone, which Dify keeps in whole seconds. A rendered template is text, unless the DAG has
-        ``render_template_as_native_obj=True``. (templated)
-    :param clear: Names of fields whose values are taken away. (templated)
-    :param dify_conn_id: Id of the Airflow Connection. (templated)
-    :param batch_size: How many documents one request names at most.
-    :param timeout: Seconds to wait for documents whose metadata somebody else is changing. (templated)
-    :param tolerate: Outcomes that should not fail the task, such as ``("missing",)``. (templated)
+        ``render_template_as_native_obj=True``.
+    :param clear: Names of fields whose values are taken away.
+    :param timeout: Seconds to wait for documents whose metadata somebody else is changing.
     :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, a list of ids for each outcome
         (``changed``, ``unchanged``, ``missing``, ``failed``, ``not_attempted``), ``created_fields``, and ``errors`` by
         id.
@@ -56,6 +49,12 @@ class DifyDocumentMetadataOperator(ConversationTask, BaseOperator):
     )  # fmt: skip
     template_fields_renderers = {"values": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#d6e4ff"
+    described_by = (DocumentsTask, StatusOptions)
+    document_ids: Any
+    values: Any
+    clear: Any
+    batch_size: int
+    tolerate: Any
 
     def __init__(
         self,
@@ -66,21 +65,13 @@ class DifyDocumentMetadataOperator(ConversationTask, BaseOperator):
         values: Mapping[str, Value] | str | None = None,
         clear: Iterable[str] | str | None = None,
         dify_conn_id: str = DEFAULT_CONN_ID,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int = 50,
         timeout: float = 300.0,
         tolerate: Iterable[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.dataset_id = dataset_id
-        self.dataset_name = dataset_name
-        self.document_ids = document_ids
-        self.values = values
-        self.clear = clear
-        self.dify_conn_id = dify_conn_id
-        self.batch_size = batch_size
-        self.timeout = timeout
-        self.tolerate = tolerate
+        self.take(locals())
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the metadata, and return the report."""
@@ -96,6 +87,8 @@ class DifyDocumentMetadataOperator(ConversationTask, BaseOperator):
         return self.converse(context, change, tuple(change.values))
 
     def _change(self, dataset_id: str) -> MetadataChange:
+        from airflow_provider_dify.knowledge.metadata.update import MetadataChange
+
         return MetadataChange.same_for_all(
             dataset_id,
             self.document_ids,
@@ -107,11 +100,9 @@ class DifyDocumentMetadataOperator(ConversationTask, BaseOperator):
 
     def publish(self, report: MetadataReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
         """Show a report in the log, and leave it for what comes after the task."""
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)
-        self.log.info("Result of the change of metadata: %s.", counts)
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome
+
         tolerate = inputs.choices(self.tolerate, MetadataOutcome, "tolerate")
-        for line in report.tolerated(tolerate):
-            self.log.info("%s", line)
-        for line in report.attention(tolerate=tolerate):
-            self.log.warning("%s", line)
+        self.show("the change of metadata", report, tolerate=tolerate)
         self.publish_report(context, report.to_json(), action="metadata", changed=report.changed)

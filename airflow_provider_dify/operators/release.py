@@ -7,20 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_dify.events import REPORT_KEY, as_event
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
-from airflow_provider_dify.knowledge.release.journal import Version
-from airflow_provider_dify.knowledge.release.manifest import Manifest, ReleaseState, attention
 from airflow_provider_dify.knowledge.release.options import ReleaseOptions
-from airflow_provider_dify.knowledge.release.release import Release
-from airflow_provider_dify.knowledge.release.replacement import PREVIOUS_RELEASE, Replacement
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
+from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT
+from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY
 from airflow_provider_dify.operators.running import ConversationTask
-from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_dify.knowledge.release.manifest import Manifest
+    from airflow_provider_dify.knowledge.release.release import Release
 
 #: Key of the manifest in Airflow's store for the state of a task.
 _STORE_KEY = "airflow-provider-dify/release"
@@ -54,45 +51,18 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
 
-    :param dataset_id: UUID of the knowledge base. (templated)
-    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
-        more request, and a key that may list knowledge bases. (templated)
     :param document_ids: The new documents: UUIDs as a list or a string, or the return value of a
-        ``DifyDocumentIngestOperator``. (templated)
+        ``DifyDocumentIngestOperator``.
     :param replaces: What they replace. UUIDs; filters, such as ``{"metadata": {"source": "handbook"}}``, which never
         select a new document; the return value of a ``DifyDocumentIngestOperator``; an empty list for nothing; or
         ``previous_release``: what an earlier release of the same ``channel`` brought, and search still finds, by the
         metadata of the documents themselves. Not needed where ``document_ids`` is the return value of a
-        ``DifyDocumentIngestOperator``. (templated)
-    :param retire: What becomes of the old ones: ``archive``, ``disable`` or ``delete``. (templated)
+        ``DifyDocumentIngestOperator``.
     :param channel: What this is a release of; the DAG and the task by default. A mapped task that replaces the
-        ``previous_release`` needs one for each instance. (templated)
-    :param release: Name of the release, the same in each try; the run by default. (templated)
-    :param queries: What search has to bring before old documents leave, as for ``DifyRetrievalCheckOperator``. The
-        old documents are still found then. (templated)
-    :param until: ``retire``: all of it. ``enable``: only bring the new ones in; another task with the same channel and
-        release goes on from there.
-    :param max_documents: Fail, and change nothing, where more documents than this are to be replaced. (templated)
+        ``previous_release`` needs one for each instance.
+    :param release: Name of the release, the same in each try; the run by default.
+    :param max_documents: Fail, and change nothing, where more documents than this are to be replaced.
     :param max_share: Fail, and change nothing, where more than this part of all documents is to be replaced.
-        (templated)
-    :param tolerate: ``("missing",)``: old documents that are not there fail nothing. Those that filters select do not.
-        (templated)
-    :param dry_run: Whether to look and to plan only. (templated)
-    :param timeout: Seconds for all of it, waiting for the indexing included; there is as much again to undo it. Dify's
-        lock on a document can last 600 s. An ``execution_timeout`` of the task should leave room for both.
-        (templated)
-    :param stall_timeout: Seconds in which no indexing moves, after which it fails; ``None``: never.
-    :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
-    :param batch_size: How many documents one request names at most.
-    :param repair: Whether to queue again, by the opposite action and back, the jobs that Dify seems to have lost when
-        half of the time is gone.
-    :param prove_by: What proves that documents have entered search. ``search``: search returned them; documents that
-        Dify calls available and that it does not return are taken out and brought back once, one at a time. A search
-        shows up among Dify's recent queries, costs an embedding in a high-quality knowledge base, and counts against
-        the request limit of Dify Cloud. ``segments``: only that their segments are enabled, which Dify also shows for
-        documents whose keywords it has lost.
-    :param deferrable: Whether to wait in the triggerer instead of on the worker.
-    :param dify_conn_id: Id of the Airflow Connection. (templated)
     :return: The manifest as plain JSON: ``dataset_id``, ``release``, ``state`` (``released``; or ``enabled``,
         ``not_begun``, ``releasing``, ``undone``, ``partly_undone``, ``partly_deleted``), ``step``, ``retire``,
         ``counts``, lists of ids (``new``, ``old``, ``enabled``, ``retired``, ``deleted``, ``missing``, ``not_undone``),
@@ -112,8 +82,16 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
     )  # fmt: skip
     template_fields_renderers = {"queries": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#d6e4ff"
+    described_by = (ReleaseOptions,)
     if_killed = "What was changed so far stays as it is; a retry continues from there:"
     undoes = True
+    document_ids: Any
+    replaces: Any
+    channel: str
+    release: str
+    _dry_run: bool
+    max_documents: int | None
+    max_share: float | None
 
     def __init__(
         self,
@@ -142,27 +120,7 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.dataset_id = dataset_id
-        self.dataset_name = dataset_name
-        self.document_ids = document_ids
-        self.replaces = replaces
-        self.retire = retire
-        self.channel = channel
-        self.release = release
-        self.queries = queries
-        self.until = until
-        self.max_documents = max_documents
-        self.max_share = max_share
-        self.tolerate = tolerate
-        self._dry_run = dry_run  # without the underscore, it is a method of every operator
-        self.timeout = timeout
-        self.stall_timeout = stall_timeout
-        self.poll_interval = poll_interval
-        self.batch_size = batch_size
-        self.repair = repair
-        self.prove_by = prove_by
-        self.deferrable = deferrable
-        self.dify_conn_id = dify_conn_id
+        self.take(locals())
         self._own_channel = channel != _CHANNEL
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -184,6 +142,11 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
         return self.in_knowledge_base(lambda dataset_id: self._release_in(dataset_id, context))
 
     def _release_in(self, dataset_id: str, context: Context) -> Release:
+        from airflow_provider_dify.knowledge.release.journal import Version
+        from airflow_provider_dify.knowledge.release.release import Release
+        from airflow_provider_dify.knowledge.release.replacement import PREVIOUS_RELEASE, Replacement
+        from airflow_provider_dify.transport import clock as clocks
+
         if self.replaces == PREVIOUS_RELEASE and not self._own_channel and _map_index(context) >= 0:
             raise DifyInputError(
                 "channel must be given where a mapped task replaces the previous_release: each instance needs one of "
@@ -196,18 +159,7 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
             max_documents=self.max_documents,
             max_share=self.max_share,
         )
-        options = ReleaseOptions(
-            retire=self.retire,
-            until=self.until,
-            queries=self.queries,
-            tolerate=self.tolerate,
-            dry_run=self._dry_run,
-            stall_timeout=self.stall_timeout,
-            batch_size=self.batch_size,
-            poll_interval=self.poll_interval,
-            repair=self.repair,
-            prove_by=self.prove_by,
-        )
+        options = self.options(ReleaseOptions)
         version = Version.of(self.channel, self.release, replacement.new)
 
         def keep() -> None:
@@ -221,6 +173,8 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
 
     def _kept(self, context: Context) -> Manifest | None:
         """Return the manifest of an earlier try, where Airflow has a place that outlives one (3.3 and newer)."""
+        from airflow_provider_dify.knowledge.release.manifest import Manifest
+
         store = context.get("task_state_store")
         kept = store.get(_STORE_KEY) if store is not None else None
         return Manifest.from_json(kept) if isinstance(kept, dict) else None
@@ -237,6 +191,9 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
 
     def publish(self, report: Manifest, names: Mapping[str, str], context: Context) -> None:
         """Show a manifest in the log, and leave it for what comes after the task."""
+        from airflow_provider_dify.events import as_event
+        from airflow_provider_dify.knowledge.release.manifest import attention
+
         self.log.info("Result of the release: %s.", report.describe())
         for line in attention(report.errors, names):
             self.log.warning("%s", line)
@@ -247,11 +204,13 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
     @staticmethod
     def _store(manifest: Manifest, context: Context) -> None:
         store = context.get("task_state_store")
-        if store is not None and manifest.state is not ReleaseState.NOT_BEGUN:
+        if store is not None and manifest.state.value != "not_begun":
             store.set(_STORE_KEY, manifest.to_json())
 
     def read_report(self, plain: dict[str, Any]) -> Manifest:
         """Return the manifest that a trigger fired."""
+        from airflow_provider_dify.knowledge.release.manifest import Manifest
+
         return Manifest.from_json(plain)
 
 

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
-from airflow_provider_dify.knowledge.retrieval.report import RetrievalReport
+from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
 from airflow_provider_dify.operators.running import ConversationTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
+    from airflow_provider_dify.knowledge.retrieval.report import RetrievalReport
 
 
 class OnFailure(str, Enum):
@@ -47,23 +48,18 @@ class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
             ],
         )
 
-    :param dataset_id: UUID of the knowledge base. (templated)
-    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
-        more request, and a key that may list knowledge bases. (templated)
     :param queries: What to ask: a list of texts of at most 250 characters, or of mappings with ``query`` and any of
         ``expect``, ``expect_not``, ``top_k`` and ``min_score``; or a string that renders to such a list. An expectation
         is an id, or a mapping with any of ``id``, ``name`` (a pattern such as ``guide*``) and ``metadata`` (values by
         name), all of which have to fit, and ``first``: it has to be among so many first documents. There may be a list
-        of them: all of ``expect`` have to be found, none of ``expect_not``. (templated)
-    :param expect: What queries shall bring that do not say it themselves. (templated)
+        of them: all of ``expect`` have to be found, none of ``expect_not``.
+    :param expect: What queries shall bring that do not say it themselves.
     :param top_k: How many segments each query asks for, at most 100. Several can be of one document.
     :param min_score: What has a lower score, from 0 to 1, counts as not found. An economy knowledge base has
         no scores.
     :param search_method: ``keyword_search``, ``semantic_search``, ``full_text_search`` or ``hybrid_search``; ``None``:
-        the knowledge base's own. (templated)
-    :param dify_conn_id: Id of the Airflow Connection. (templated)
+        the knowledge base's own.
     :param timeout: Seconds in which queries that fail are asked again, as search may lag behind a change; 0: ask once.
-        (templated)
     :param poll_interval: Seconds between two looks; the first looks come sooner.
     :param on_failure: ``fail``: the task fails; ``report``: it stays green, and what follows reads the report.
     :return: The report as plain JSON: ``dataset_id``, ``passed``, ``counts`` (``passed`` and ``failed``),
@@ -81,6 +77,14 @@ class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
     )  # fmt: skip
     template_fields_renderers = {"queries": "json", "expect": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#d6e4ff"
+    described_by = (StatusOptions,)
+    queries: Any
+    expect: Any
+    top_k: int
+    min_score: float | None
+    search_method: str | None
+    poll_interval: float
+    on_failure: str
     writes = False
     # The timeout is for search to catch up: a failed request is sent again even if it is 0.
     limits_retries = False
@@ -102,20 +106,12 @@ class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.dataset_id = dataset_id
-        self.dataset_name = dataset_name
-        self.queries = queries
-        self.expect = expect
-        self.top_k = top_k
-        self.min_score = min_score
-        self.search_method = search_method
-        self.dify_conn_id = dify_conn_id
-        self.timeout = timeout
-        self.poll_interval = poll_interval
-        self.on_failure = on_failure
+        self.take(locals())
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask the queries, and return the report."""
+        from airflow_provider_dify.knowledge import inputs
+
         self.on_failure = inputs.choice(self.on_failure, OnFailure, "on_failure").value
         self.timeout = inputs.number_or_zero(self.timeout, "timeout")
         check = self.in_knowledge_base(self._check)
@@ -128,6 +124,8 @@ class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
             report.raise_for_failures()
 
     def _check(self, dataset_id: str) -> RetrievalCheck:
+        from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
+
         return RetrievalCheck(
             dataset_id,
             self.queries,

@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, conf
 
-from airflow_provider_dify.events import as_event
-from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.release.manifest import attention
-from airflow_provider_dify.knowledge.release.rollback import Rollback
-from airflow_provider_dify.knowledge.release.rollback_report import RollbackReport
 from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
 from airflow_provider_dify.operators.running import ConversationTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_dify.knowledge.release.rollback_report import RollbackReport
 
 
 class DifyRollbackOperator(ConversationTask, BaseOperator):
@@ -35,21 +32,12 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
     .. seealso:: https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
 
     :param manifest: What is to be taken back: the return value (or XCom ``report``) of a ``DifyReleaseOperator``, a
-        ``DifyRollbackOperator``, or a ``DifyDocumentStatusOperator``, as a mapping or a string. (templated)
+        ``DifyRollbackOperator``, or a ``DifyDocumentStatusOperator``, as a mapping or a string.
     :param allow_empty: Whether the task is skipped where there is no manifest, since what was to be taken back did not
         run. For a task that runs when another one before it has failed.
-    :param tolerate: ``("missing",)``: documents that are gone fail nothing. (templated)
+    :param tolerate: ``("missing",)``: documents that are gone fail nothing.
     :param timeout: Seconds to wait for documents that are busy or not yet in step with search. Dify's lock can last
-        600 s. (templated)
-    :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
-    :param batch_size: How many documents one request names at most.
-    :param prove_by: What proves that documents have entered search. ``search``: search returned them; documents that
-        Dify calls available and that it does not return are taken out and brought back once, one at a time. A search
-        shows up among Dify's recent queries, costs an embedding in a high-quality knowledge base, and counts against
-        the request limit of Dify Cloud. ``segments``: only that their segments are enabled, which Dify also shows for
-        documents whose keywords it has lost.
-    :param deferrable: Whether to wait in the triggerer instead of on the worker.
-    :param dify_conn_id: Id of the Airflow Connection. (templated)
+        600 s.
     :return: The report as plain JSON: ``dataset_id``, ``source`` (what was taken back), ``counts`` by outcome, a list
         of ids for each outcome (``restored``, ``unchanged``, ``missing``, ``failed``, ``not_attempted``), ``previous``
         (the flags before the rollback), and ``errors`` by id.
@@ -62,6 +50,13 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
     template_fields: Sequence[str] = ("dify_conn_id", "manifest", "tolerate", "timeout")
     template_fields_renderers = {"manifest": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#ffe8cc"
+    described_by = (StatusOptions,)
+    manifest: Any
+    allow_empty: bool
+    tolerate: Any
+    batch_size: int
+    poll_interval: float
+    prove_by: str
     if_killed = "What was changed so far stays as it is; a retry continues from there:"
 
     def __init__(
@@ -79,19 +74,14 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.manifest = manifest
-        self.allow_empty = allow_empty
-        self.tolerate = tolerate
-        self.timeout = timeout
-        self.poll_interval = poll_interval
-        self.batch_size = batch_size
-        self.prove_by = prove_by
-        self.deferrable = deferrable
-        self.dify_conn_id = dify_conn_id
+        self.take(locals())
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Carry out the rollback, and return the report."""
         self.read_guards()
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.release.rollback import Rollback
+
         if inputs.flag(self.allow_empty, "allow_empty") and self.manifest in (None, "", "None"):
             raise AirflowSkipException("There is no manifest: what was to be taken back has not run.")
         options = StatusOptions(
@@ -109,10 +99,15 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
 
     def read_report(self, plain: dict[str, Any]) -> RollbackReport:
         """Return the report that a trigger fired."""
+        from airflow_provider_dify.knowledge.release.rollback_report import RollbackReport
+
         return RollbackReport.from_json(plain)
 
     def publish(self, report: RollbackReport, names: Mapping[str, str], context: Context) -> None:
         """Show a report in the log, and leave it for what comes after the task."""
+        from airflow_provider_dify.events import as_event
+        from airflow_provider_dify.knowledge.release.manifest import attention
+
         self.log.info("Result of the rollback: %s.", report.describe())
         for line in attention(report.errors, names):
             self.log.warning("%s", line)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_dify.events import REPORT_KEY
-from airflow_provider_dify.exceptions import DifyError
+from airflow_provider_dify import REPORT_KEY
 from airflow_provider_dify.operators.base import KnowledgeBaseTask
-from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_dify.exceptions import DifyError
     from airflow_provider_dify.hooks.dify import DifyHook
     from airflow_provider_dify.knowledge.conversation import Conversation, Movable
     from airflow_provider_dify.knowledge.flow import JSON
+    from airflow_provider_dify.knowledge.selection.choice import Choice
 
 #: Under this key a task leaves what it knows while it waits in the triggerer.
 _STATE_KEY = "dify_state"
@@ -56,6 +57,7 @@ class ConversationTask(KnowledgeBaseTask):
         :return: The report as plain JSON.
         """
         from airflow_provider_dify.knowledge.flow import Deadline
+        from airflow_provider_dify.transport import clock as clocks
 
         began = clocks.clock.time() if started is None else started
         left = False
@@ -107,6 +109,7 @@ class ConversationTask(KnowledgeBaseTask):
 
     def _stop_in_dify(self, conversation: Conversation[Any], hook: DifyHook) -> None:
         """Stop what goes on in Dify without this task."""
+        from airflow_provider_dify.exceptions import DifyError
         from airflow_provider_dify.knowledge.conversation import Stoppable
 
         if not isinstance(conversation, Stoppable):
@@ -119,6 +122,20 @@ class ConversationTask(KnowledgeBaseTask):
     def publish(self, report: Any, names: Mapping[str, str], context: Context) -> None:
         """Show a report in the log, and leave it for what comes after the task."""
         raise NotImplementedError
+
+    def show(self, what: str, report: Any, names: Mapping[str, str] = MappingProxyType({}), tolerate: Any = ()) -> None:
+        """Show a report in the log.
+
+        :param what: What the report is of.
+        :param names: The names of documents, by id, as far as they are known.
+        :param tolerate: Outcomes that fail nothing.
+        """
+        dry_run = " (a dry run: nothing was changed)" if getattr(report, "dry_run", False) else ""
+        self.log.info("Result of %s%s: %s.", what, dry_run, report.describe())
+        for line in report.tolerated(tolerate, names):
+            self.log.info("%s", line)
+        for line in report.attention(names, tolerate):
+            self.log.warning("%s", line)
 
     def judge(self, report: Any) -> None:
         """Raise if a report that a conversation returned is not good enough."""
@@ -151,6 +168,8 @@ class ConversationTask(KnowledgeBaseTask):
         return until_long_wait(flow, conversation.leaves_at) if self.deferrable else flow
 
     def _leave(self, conversation: Conversation[Any], context: Context, began: float) -> None:
+        from airflow_provider_dify.transport import clock as clocks
+
         movable = self.waits_for(conversation, context)
         left = max(0.0, began + self.timeout - clocks.clock.time())
         self.log.info("The triggerer continues, for up to %.0f s.", left)
@@ -184,6 +203,34 @@ def hand_over(task: Any, movable: Movable[Any], began: float, seconds: float) ->
     )
 
 
+class DocumentsTask(ConversationTask):
+    """A task on documents that are given by their ids, or selected by filters.
+
+    :param document_ids: UUIDs of the documents: a list, one id, the output of another task, or a string that renders to
+        a JSON list or to ids separated by commas or white space.
+    :param filters: Instead of ids, what the documents have to be, such as ``{"status": "available", "created_before":
+        "90d"}``: at least one parameter of :meth:`DifyHook.list_documents`, or a text that renders to such a mapping.
+        They are selected once, when the task begins. A retry selects again: it finds only documents that still fit, and
+        its report is about these.
+    :param max_documents: Fail, and change nothing, if more documents than this are meant.
+    :param max_share: Fail, and change nothing, if more than this part of all documents is meant, such as ``0.1``.
+        ``auto``: one half for filters, any for ids; ``None``: any.
+    """
+
+    document_ids: Any
+    filters: Any
+    max_documents: Any
+    max_share: Any
+
+    def choice(self) -> Choice:
+        """Return which documents are meant."""
+        from airflow_provider_dify.knowledge.selection.choice import Choice
+        from airflow_provider_dify.transport import clock as clocks
+
+        now, most, share = clocks.clock.time(), self.max_documents, self.max_share
+        return Choice.of(self.document_ids, self.filters, now=now, max_documents=most, max_share=share)
+
+
 class StagedTask(ConversationTask):
     """A task that only waits in the triggerer, and continues on a worker: what it knows is too much for a trigger.
 
@@ -205,6 +252,8 @@ class StagedTask(ConversationTask):
         :param event: What the trigger fired.
         :param make: Makes the conversation from what was kept.
         """
+        from airflow_provider_dify.exceptions import DifyError
+
         self.read_guards()
         report, _, error = read_event(event)
         instance = context["ti"]
@@ -229,6 +278,8 @@ def read_event(
 
     :raises DifyError: It fired something else.
     """
+    from airflow_provider_dify.exceptions import DifyError
+
     if not isinstance(event, dict) or not {"report", "names", "error", "started"} <= event.keys():
         raise DifyError(f"The trigger fired {event!r}, which this {who} does not know. Clear the task to retry.")
     return event["report"], event["names"], DifyError.from_json(event["error"]) if event["error"] else None

@@ -7,21 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_dify.encodings import UTF_8
-from airflow_provider_dify.folders import HIDDEN, list_folder
-from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
-from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions, Source
-from airflow_provider_dify.knowledge.selection.guards import Guard
-from airflow_provider_dify.knowledge.sync.plan import MAX_SHARE
-from airflow_provider_dify.knowledge.sync.report import SyncOutcome, SyncReport
-from airflow_provider_dify.knowledge.sync.sync import Sync
+from airflow_provider_dify.knowledge.ingest.options import HIDDEN, MAX_FILE_SIZE, UTF_8, FolderOptions
+from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT
+from airflow_provider_dify.knowledge.sync.options import MAX_SHARE, SyncOptions
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
 from airflow_provider_dify.operators.running import StagedTask
-from airflow_provider_dify.sources import MAX_FILE_SIZE
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_dify.knowledge.ingest.contents import Source
+    from airflow_provider_dify.knowledge.sync.report import SyncReport
+    from airflow_provider_dify.knowledge.sync.sync import Sync
 
 
 class DifySyncOperator(StagedTask, BaseOperator):
@@ -55,56 +52,13 @@ class DifySyncOperator(StagedTask, BaseOperator):
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/create-document-by-file
 
-    :param dataset_id: UUID of the knowledge base. (templated)
-    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
-        more request, and a key that may list knowledge bases. (templated)
     :param source: The folder: a path, an URL (``s3://``, ``gs://``, ``file://``: what ``ObjectStoragePath`` opens), or
-        a path object. (templated)
+        a path object.
     :param sync_source: Name of the sync, which its documents bear; by default the source as it is written. Give one
-        where the source may move, such as a folder with a date in its path. (templated)
-    :param recursive: Whether folders below count.
-    :param include: Only files whose path below the source fits one of these patterns, such as ``["*.md", "*.pdf"]``; a
-        star also stands for slashes. A file that no longer fits counts as gone. (templated)
-    :param exclude: No files whose path below the source fits one of these; by default what is hidden. (templated)
-    :param name_prefix: What the name of each document begins with, so that syncs with files of the same names can share
-        a knowledge base. (templated)
-    :param retire: What becomes of documents whose files are gone: ``archive``, ``disable``, ``delete``, or ``keep`` for
-        nothing. (templated)
-    :param adopt: Whether documents in use that no sync has made are taken over where they have the name of a file:
-        once, where the folder was brought in by other means before.
-    :param max_documents: Fail, and change nothing, where more documents than this would be retired. (templated)
-    :param max_share: Fail, and change nothing, where more than this part of the sync's documents in use would be
-        retired; ``None``: any. Contents that change are not counted: they are in the source, and can be brought back.
-        (templated)
-    :param dry_run: Whether to look and to plan only: nothing is changed, and what would be is ``not_attempted`` in the
-        report, which then has ``"dry_run": true``. (templated)
-    :param process_rule: How Dify cleans and cuts the text, as its API takes it; by default, the latest rule of the
-        knowledge base. One with parent-child chunks needs a ``parent_mode`` in it. (templated)
-    :param doc_form: ``text_model``, ``hierarchical_model`` or ``qa_model``; the knowledge base's own by default.
-    :param doc_language: Language of the text, such as ``English``.
-    :param indexing_technique: ``economy`` or ``high_quality``; needed for the first documents of a knowledge base.
+        where the source may move, such as a folder with a date in its path.
+    :param exclude: No files whose path below the source fits one of these; by default what is hidden.
     :param metadata: More values for the metadata of each document; fields that there are not yet are created.
-        (templated)
-    :param max_active: How many documents may be in indexing at a time before another one is sent.
-    :param max_file_size: Bytes above which a file is not even tried; ``None``: no limit of our own.
-    :param encoding: Encoding of files of text (``.txt``, ``.md``, ``.html``, ``.csv`` and the like), which are sent as
-        UTF-8: its name, such as ``gb18030``; ``detect``: find it out; ``None``: send them unchecked, as they are. What
-        is UTF-8, or UTF-16, or begins with a mark of these, is understood in any case. (templated)
     :param follow_links: Whether links may lead out of the source. Otherwise one that does fails the task.
-    :param timeout: Seconds for all of it, all waiting included. Dify's lock on a document can last 600 s.
-        (templated)
-    :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
-    :param stall_timeout: Seconds in which no document moves, after which the wait for indexing is given up; ``None``:
-        never.
-    :param prove_by: What proves that documents have entered search. ``search``: search returned them; documents that
-        Dify calls available and that it does not return are taken out and brought back once, one at a time. A search
-        shows up among Dify's recent queries, costs an embedding in a high-quality knowledge base, and counts against
-        the request limit of Dify Cloud. ``segments``: only that their segments are enabled, which Dify also shows for
-        documents whose keywords it has lost.
-    :param tolerate: Outcomes that should not fail the task, such as ``("invalid",)``. (templated)
-    :param deferrable: Whether to wait in the triggerer instead of on the worker, for indexing and for search to follow.
-        Deletions are made on the worker.
-    :param dify_conn_id: Id of the Airflow Connection. (templated)
     :return: The report as plain JSON: ``dataset_id``, ``sync_source``, ``counts`` by outcome, ``changed`` (whether the
         knowledge base is another one than before), and for each outcome (``created``, ``updated``, ``renamed``,
         ``restored``, ``retired``, ``kept``, ``left``, ``refused``, ``invalid``, ``unreadable``, ``failed``,
@@ -126,6 +80,12 @@ class DifySyncOperator(StagedTask, BaseOperator):
         "timeout",
     )  # fmt: skip
     ui_color = "#d6e4ff"
+    described_by = (FolderOptions, SyncOptions)
+    source: Any
+    sync_source: str | None
+    retire: str
+    tolerate: Any
+    _dry_run: bool
     if_killed = "What was changed so far stays; run the task again to continue from there:"
 
     def __init__(
@@ -163,40 +123,11 @@ class DifySyncOperator(StagedTask, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.dataset_id = dataset_id
-        self.dataset_name = dataset_name
-        self.source = source
-        self.sync_source = sync_source
-        self.recursive = recursive
-        self.include = include
-        self.exclude = exclude
-        self.name_prefix = name_prefix
-        self.retire = retire
-        self.adopt = adopt
-        self.max_documents = max_documents
-        self.max_share = max_share
-        self._dry_run = dry_run  # without the underscore, it is a method of every operator
-        self.process_rule = process_rule
-        self.doc_form = doc_form
-        self.doc_language = doc_language
-        self.indexing_technique = indexing_technique
-        self.metadata = metadata
-        self.max_active = max_active
-        self.max_file_size = max_file_size
-        self.encoding = encoding
-        self.follow_links = follow_links
-        self.timeout = timeout
-        self.poll_interval = poll_interval
-        self.stall_timeout = stall_timeout
-        self.prove_by = prove_by
-        self.tolerate = tolerate
-        self.deferrable = deferrable
-        self.dify_conn_id = dify_conn_id
+        self.take(locals())
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Bring the knowledge base in step, and return the report."""
         self.read_guards()
-        self._tolerated()
         sync = self.in_knowledge_base(lambda dataset_id: self._sync(dataset_id, self._files()))
         self.log.info(
             "%sBringing Dify dataset %s in step with %s; documents whose files are gone: %s.",
@@ -216,56 +147,31 @@ class DifySyncOperator(StagedTask, BaseOperator):
 
     def judge(self, report: SyncReport) -> None:
         """Raise if something ended in an outcome that is not tolerated."""
-        report.raise_for_outcomes(self._tolerated())
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.sync.report import SyncOutcome
 
-    def _files(self) -> list[Source]:
-        return list(
-            list_folder(
-                self.source,
-                recursive=self.recursive,
-                include=self.include,
-                exclude=self.exclude,
-                name_prefix=self.name_prefix,
-                max_file_size=self.max_file_size,
-                encoding=self.encoding,
-                follow_links=self.follow_links,
-            )
-        )
+        report.raise_for_outcomes(inputs.choices(self.tolerate, SyncOutcome, "tolerate"))
+
+    def _files(self) -> Sequence[Source]:
+        from airflow_provider_dify.folders import list_folder
+
+        return list_folder(self.source, self.options(FolderOptions))
 
     def _place(self) -> str:
         """The source for people, without the secrets of its URL: it is in the log, and in the documents' metadata."""
+        from airflow_provider_dify.knowledge import inputs
+
         return inputs.without_keys(str(self.source))
 
     def _sync(self, dataset_id: object, files: Sequence[Source], before: Mapping[str, Any] | None = None) -> Sync:
-        # A rule that a template renders is a text.
-        rule: Any = inputs.literal(self.process_rule)
-        return Sync(
-            dataset_id,
-            files,
-            sync_source=self._place().rstrip("/") if self.sync_source is None else self.sync_source,
-            retire=self.retire,
-            adopt=self.adopt,
-            guard=Guard(self.max_documents, self.max_share),
-            options=DocumentOptions(self.indexing_technique, rule, self.doc_form, self.doc_language),
-            metadata=self.metadata,
-            max_active=self.max_active,
-            poll_interval=self.poll_interval,
-            stall_timeout=self.stall_timeout,
-            dry_run=self._dry_run,
-            prove_by=self.prove_by,
-            before=before,
-        )
+        from airflow_provider_dify.knowledge.sync.sync import Sync
 
-    def _tolerated(self) -> frozenset[SyncOutcome]:
-        return inputs.choices(self.tolerate, SyncOutcome, "tolerate")
+        name = self._place().rstrip("/") if self.sync_source is None else self.sync_source
+        return Sync(dataset_id, files, self.options(SyncOptions), sync_source=name, before=before)
 
     def publish(self, report: SyncReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
         """Show a report in the log, and leave it for what comes after the task."""
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)
-        dry_run = " (a dry run: nothing was changed)" if report.dry_run else ""
-        self.log.info("Result of the sync%s: %s.", dry_run, counts or "nothing")
-        for line in report.attention():
-            self.log.warning("%s", line)
+        self.show("the sync", report)
         # The folder stands for its files, of which there may be many.
         files = [self._place()]
         self.publish_report(context, report.to_json(), action="sync", changed=report.changed_ids, files=files)

@@ -17,7 +17,8 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_dify.exceptions import DifyError, DifyIndexingTimeout
 from airflow_provider_dify.knowledge.flow import Deadline
-from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT, IndexingWait, require_one
+from airflow_provider_dify.knowledge.indexing.wait import IndexingWait, require_one
+from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT, ProofOptions
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 from airflow_provider_dify.operators.running import hand_over, patience, read_event
 from airflow_provider_dify.transport import clock as clocks
@@ -63,13 +64,9 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/get-document-indexing-status
 
-    :param dataset_id: UUID of the knowledge base. (templated)
-    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
-        more request, and a key that may list knowledge bases. (templated)
-    :param batch: The batch that Dify answered the creation of the documents with, a text of 20 digits. (templated)
+    :param batch: The batch that Dify answered the creation of the documents with, a text of 20 digits.
     :param document_ids: UUIDs of the documents, instead of a batch: a list, one id, the output of another task, or a
-        string that renders to a JSON list or to ids separated by commas or white space. (templated)
-    :param dify_conn_id: Id of the Airflow Connection. (templated)
+        string that renders to a JSON list or to ids separated by commas or white space.
     :param stall_timeout: Seconds without any movement after which it fails; ``None``: never.
     :param prove_by: What proves, when all are indexed, that those in use have entered search. ``search``: search
         returned them. A search shows up among Dify's recent queries, costs an embedding in a high-quality knowledge
@@ -88,6 +85,11 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
 
     template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "dataset_name", "batch", "document_ids")
     ui_color = "#d6e4ff"
+    described_by = (ProofOptions,)
+    batch: Any
+    document_ids: Any
+    stall_timeout: float | None
+    prove_by: str
     writes = False
 
     def __init__(

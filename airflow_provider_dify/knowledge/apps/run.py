@@ -8,7 +8,7 @@ queue is not in the log, so an empty log proves nothing (file 41).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -90,14 +90,14 @@ class WorkflowRun:
         return {
             **{name: getattr(self, name) for name in _KEPT},
             "try": self._tries.user,
-            "options": {**asdict(self.options), "tolerate": list(self.options.tolerate)},
+            "options": self.options.to_json(),
             "alive_at": self._alive_at,
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> WorkflowRun:
         """Return a conversation that continues where :meth:`to_json` was called. Its report is without outputs."""
-        run = cls(Tries(data["try"]), None, options=RunOptions(**data["options"]))
+        run = cls(Tries(data["try"]), None, options=RunOptions.from_json(data["options"]))
         for name in _KEPT:
             setattr(run, name, data[name])
         run._alive_at = data["alive_at"]

@@ -26,13 +26,12 @@ from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pau
 from airflow_provider_dify.knowledge.progress import Progress, Waits
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT
 from airflow_provider_dify.knowledge.status.proof import ProvenBy, SearchProof
 from airflow_provider_dify.knowledge.status.repair import why_lost
 from airflow_provider_dify.knowledge.text.hints import why
 from airflow_provider_dify.knowledge.text.packing import pack_ids, unpack_ids
 
-#: Seconds without any movement after which a wait fails unless told otherwise.
-STALL_TIMEOUT = 1800.0
 #: So many documents that a list shows as splitting are read by themselves, as the list does not count segments. Dify
 #: splits only a few at a time.
 _MOST_CLOSE_LOOKS = 20

@@ -6,17 +6,13 @@ has to be looked up first. Reference: https://docs.dify.ai/api-reference
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import dataclass
 from typing import Protocol
 
-from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.knowledge import answers, inputs
+from airflow_provider_dify.knowledge import answers
 from airflow_provider_dify.knowledge.api import read_answer
-from airflow_provider_dify.knowledge.documents import Dataset
 from airflow_provider_dify.knowledge.flow import JSON, Content, Flow, Request, Upload
-from airflow_provider_dify.knowledge.text.hints import why
+from airflow_provider_dify.knowledge.ingest.options import DocumentOptions
 
 #: Of a longer name Dify keeps the beginning, and the document would not be found by its name again.
 LONGEST_NAME = 200
@@ -58,124 +54,6 @@ class Source(Content, Protocol):
 
         :raises DifySourceError: It cannot be read.
         """
-
-
-class IndexingTechnique(str, Enum):
-    """How a knowledge base finds its documents."""
-
-    #: By keywords.
-    ECONOMY = "economy"
-    #: By vectors.
-    HIGH_QUALITY = "high_quality"
-
-
-class DocumentForm(str, Enum):
-    """How a document is cut into segments."""
-
-    TEXT = "text_model"
-    HIERARCHICAL = "hierarchical_model"
-    QUESTIONS = "qa_model"
-
-
-@dataclass(frozen=True)
-class DocumentOptions:
-    """How Dify should treat a document.
-
-    :param indexing_technique: ``economy`` or ``high_quality``; ``None``: as the knowledge base has it.
-    :param process_rule: How its text is cleaned and cut, as Dify's API takes it; ``None``: by the latest rule of the
-        knowledge base.
-    :param doc_form: ``text_model``, ``hierarchical_model`` or ``qa_model``; ``None``: as the knowledge base has it.
-    :param doc_language: Language of its text, such as ``English``; ``None``: Dify's default.
-    :raises DifyInputError: One of them makes no sense.
-    """
-
-    indexing_technique: str | None = None
-    process_rule: Mapping[str, JSON] | None = None
-    doc_form: str | None = None
-    doc_language: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.indexing_technique is not None:
-            inputs.choice(self.indexing_technique, IndexingTechnique, "indexing_technique")
-        if self.doc_form is not None:
-            inputs.choice(self.doc_form, DocumentForm, "doc_form")
-        rule = self.process_rule
-        if not isinstance(rule, Mapping | None) or not inputs.is_json(rule and dict(rule)):
-            raise DifyInputError(
-                'process_rule must be a mapping such as {"mode": "automatic"}, or a text that holds one, '
-                f"not {inputs.show(rule)}.{why(rule)}"
-            )
-        language = self.doc_language
-        if language is not None and not (isinstance(language, str) and inputs.is_storable(language)):
-            raise DifyInputError(f"doc_language must be a text, not {inputs.show(language)}.")
-
-    @classmethod
-    def checked(cls, value: object) -> DocumentOptions:
-        """Return the options that somebody gave, or the usual ones for ``None``.
-
-        :raises DifyInputError: It is something else.
-        """
-        if value is None:
-            return cls()
-        if not isinstance(value, cls):
-            raise DifyInputError(f"options must be DocumentOptions, not {inputs.show(value)}.")
-        return value
-
-    def for_dataset(self, dataset: Dataset) -> DocumentOptions:
-        """Fill in what the knowledge base decides.
-
-        :raises DifyInputError: The knowledge base has no indexing technique yet and none is given, or it would refuse
-            such documents, or make nothing of them.
-        """
-        technique = self.indexing_technique or dataset.indexing_technique
-        if not technique:
-            raise DifyInputError(
-                f"Dataset {dataset.id} has no documents yet, and so no indexing technique: give indexing_technique, "
-                "'economy' or 'high_quality'."
-            )
-        if self.doc_form and dataset.doc_form and self.doc_form != dataset.doc_form:
-            raise DifyInputError(
-                f"Dataset {dataset.id} has the form '{dataset.doc_form}', and takes no documents with doc_form="
-                f"{inputs.show(self.doc_form)}. Leave doc_form out, or give another dataset_id."
-            )
-        # Dify takes a form that is left out for text_model, whatever the knowledge base has (1.16.0, file 27).
-        form = self.doc_form or dataset.doc_form
-        if form == DocumentForm.HIERARCHICAL.value:
-            self._check_hierarchical(dataset)
-        return replace(self, indexing_technique=technique, doc_form=form)
-
-    def _check_hierarchical(self, dataset: Dataset) -> None:
-        """Check that the rule makes parent chunks: without them, Dify completes documents that nobody can find."""
-        if self.process_rule is None and dataset.ever_used:
-            return
-        if not makes_parents(self.process_rule):
-            given = inputs.show((self.process_rule or {}).get("mode")) if self.process_rule else "none"
-            raise DifyInputError(
-                f"process_rule must have a parent_mode for dataset {dataset.id}, which has parent-child chunks: Dify "
-                "makes no chunks without one, and search finds nothing. Give {'mode': 'hierarchical', 'rules': "
-                "{'parent_mode': 'paragraph', ...}}"
-                f"{', or leave process_rule out' if dataset.ever_used else ''}; its mode is {given}."
-            )
-
-    def for_first_document(self, dataset: Dataset) -> DocumentOptions:
-        """Return the options for the first document that a knowledge base ever gets, which has no rule to go by.
-
-        Dify then wants a rule with a file (by its source), and before 1.16.0 with a text too. A text without one gets
-        this rule from 1.16.0 on (file 27).
-        """
-        if self.process_rule is not None or dataset.ever_used:
-            return self
-        return replace(self, process_rule={"mode": "automatic"})
-
-    def to_json(self) -> dict[str, JSON]:
-        """Return it as Dify's API takes it."""
-        return {name: value for name, value in vars(self).items() if value is not None}
-
-
-def makes_parents(rule: Mapping[str, JSON] | None) -> bool:
-    """Whether a process rule makes parent chunks. Without them, those below have nowhere to go (1.16.0, file 22)."""
-    rules = (rule or {}).get("rules")
-    return isinstance(rules, Mapping) and bool(rules.get("parent_mode"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,6 @@ from airflow_provider_dify.knowledge.metadata.update import set_values
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import read_documents
 
-#: Name of the metadata that tells the content of a document by its SHA-256.
-HASH_FIELD = "content_sha256"
 #: So many documents get their metadata in one go; a run that is killed has to send so many again.
 _MARKED_AT_ONCE = 50
 #: Seconds in which the digest of an old content has to be gone: the others shall not wait for it until the end.

@@ -16,9 +16,10 @@ from airflow_provider_dify.knowledge.documents import Dataset, Document
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
 from airflow_provider_dify.knowledge.ingest.arrival import Arrival
-from airflow_provider_dify.knowledge.ingest.contents import LONGEST_NAME, DocumentOptions, Source
-from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD, Delivery
-from airflow_provider_dify.knowledge.ingest.namesakes import IfExists, Verb, base_name, decide, keyword_of, stem_of
+from airflow_provider_dify.knowledge.ingest.contents import LONGEST_NAME, Source
+from airflow_provider_dify.knowledge.ingest.delivery import Delivery
+from airflow_provider_dify.knowledge.ingest.namesakes import Verb, base_name, decide, keyword_of, stem_of
+from airflow_provider_dify.knowledge.ingest.options import DocumentOptions, IfExists, IngestOptions
 from airflow_provider_dify.knowledge.ingest.put import Item, Putting
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome, IngestReport
 from airflow_provider_dify.knowledge.ingest.target import check_latest_rule, check_replacing, read_target
@@ -44,16 +45,7 @@ class Ingestion:
 
     :param dataset_id: UUID of the knowledge base.
     :param sources: The contents, in order.
-    :param if_exists: What to do where there is a document of the same name: ``update``, ``skip``, ``fail``,
-        ``new_version`` or ``for_release``.
-    :param options: How Dify should treat the documents.
-    :param metadata: Values for the metadata of each document.
-    :param hash_field: Name of the metadata that keeps the digest of a document's content, by which an unchanged one is
-        known; ``None``: keep none.
-    :param max_active: How many documents may be in indexing at a time before another one is sent.
-    :param poll_interval: Seconds between two looks at the indexing; the first looks come sooner.
-    :param stall_timeout: Seconds in which no document moves, after which the wait is given up; ``None``: never.
-    :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
+    :param options: How it is done.
     :param wait: Whether to wait until all documents are indexed, and to prove that search returns them.
     :param before: Where it stood when its task left its worker: what :meth:`state` returned.
     :raises DifyInputError: Something of this makes no sense.
@@ -63,41 +55,33 @@ class Ingestion:
         self,
         dataset_id: object,
         sources: Sequence[Source],
+        options: IngestOptions | None = None,
         *,
-        if_exists: object = IfExists.UPDATE,
-        options: DocumentOptions | None = None,
-        metadata: object = None,
-        hash_field: object = HASH_FIELD,
-        max_active: int = 20,
-        poll_interval: float = 10.0,
-        stall_timeout: float | None = None,
-        prove_by: object = ProvenBy.SEARCH,
         wait: bool = True,
         before: Mapping[str, JSON] | None = None,
     ) -> None:
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
+        self._options = IngestOptions.checked(options)
         #: What happens to a document of the same name.
-        self.if_exists = inputs.choice(if_exists, IfExists, "if_exists")
-        self._options = DocumentOptions.checked(options)
+        self.if_exists = IfExists(self._options.if_exists)
+        hash_field = self._options.hash_field
         self._hash_field = None if hash_field is None else check_name(hash_field, "hash_field")
         reserved = {self._hash_field: "the digests (hash_field)"} if self._hash_field else {}
-        self._metadata = check_own_values(metadata, reserved)
+        self._metadata = check_own_values(self._options.metadata, reserved)
         self._items = [Item(source) for source in sources]
         self._delivery = Delivery(
             self.dataset_id,
             hash_field=self._hash_field,
             values=self._metadata,
-            max_active=max_active,
-            poll_interval=poll_interval,
-            stall_timeout=stall_timeout,
+            max_active=self._options.max_active,
+            poll_interval=self._options.poll_interval,
+            stall_timeout=self._options.stall_timeout,
         )
         #: The documents that are being indexed.
         self.watch = self._delivery.watch
-        self._prove_by = inputs.choice(prove_by, ProvenBy, "prove_by")
-        pause = inputs.number(poll_interval, "poll_interval")
-        self._arrival = Arrival(self.dataset_id, self._prove_by, poll_interval=pause)
+        by = ProvenBy(self._options.prove_by)
+        self._arrival = Arrival(self.dataset_id, by, poll_interval=self._options.poll_interval)
         self._wait = wait
-        self._poll_interval, self._stall_timeout = pause, stall_timeout
         self._no_more_waiting: str | None = None
         self._awaits_indexing = False
         self._before: IngestReport | None = None
@@ -120,8 +104,8 @@ class Ingestion:
         return IndexingWait(
             self.dataset_id,
             document_ids=list(self.watch.active),
-            stall_timeout=self._stall_timeout,
-            poll_interval=self._poll_interval,
+            stall_timeout=self._options.stall_timeout,
+            poll_interval=self._options.poll_interval,
         )
 
     def state(self) -> dict[str, JSON]:
@@ -139,7 +123,7 @@ class Ingestion:
         :raises DifyError: Nothing is known of the documents: Dify could not be asked.
         """
         if isinstance(error, DifyIndexingStalled):
-            self._no_more_waiting = stalled(self._stall_timeout or 0.0)
+            self._no_more_waiting = stalled(self._options.stall_timeout or 0.0)
         elif isinstance(error, DifyIndexingTimeout):
             self._no_more_waiting = NOT_IN_TIME
         elif error and not isinstance(error, DifyIndexingError):

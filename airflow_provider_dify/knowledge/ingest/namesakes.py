@@ -14,37 +14,10 @@ from pathlib import PurePosixPath
 
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.ingest.contents import Source
+from airflow_provider_dify.knowledge.ingest.options import IfExists
 
 #: So many characters of the digest tell the versions of a document apart.
 _DIGEST_SHOWN = 8
-
-
-class IfExists(str, Enum):
-    """What shall happen where there is a document of the same name."""
-
-    #: Replace the content of the one that is in use, where it differs.
-    UPDATE = "update"
-    #: Leave it as it is.
-    SKIP = "skip"
-    #: Refuse.
-    FAIL = "fail"
-    #: Make another document, whose name tells its content, and leave the old one as it is.
-    NEW_VERSION = "new_version"
-    #: The same, but where that other document is there and out of use, take it as it is: a release brings it back.
-    FOR_RELEASE = "for_release"
-
-    def describe(self) -> str:
-        """Say what happens to a document of the same name, for the log."""
-        return _SAID[self]
-
-
-_SAID = {
-    IfExists.UPDATE: "gets the new content, where it differs",
-    IfExists.SKIP: "is left as it is",
-    IfExists.FAIL: "stands in the way, and the content is refused",
-    IfExists.NEW_VERSION: "stays, and a new version is made beside it",
-    IfExists.FOR_RELEASE: "stays, and a new version is made beside it, unless there is one, in use or not",
-}
 
 
 class Verb(Enum):

@@ -18,8 +18,9 @@ from airflow_provider_dify.knowledge.documents import Dataset, Document
 from airflow_provider_dify.knowledge.errors import may_be_carried_out
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause
 from airflow_provider_dify.knowledge.ingest import contents
-from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions, Source, Taken
+from airflow_provider_dify.knowledge.ingest.contents import Source, Taken
 from airflow_provider_dify.knowledge.ingest.namesakes import Decision, Verb, keyword_of
+from airflow_provider_dify.knowledge.ingest.options import DocumentOptions
 from airflow_provider_dify.knowledge.ingest.report import Ingested, IngestOutcome
 from airflow_provider_dify.knowledge.progress import Waits
 from airflow_provider_dify.knowledge.reading import Pager

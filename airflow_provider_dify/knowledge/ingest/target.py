@@ -8,7 +8,7 @@ from airflow_provider_dify.exceptions import DifyInputError, DifyKnowledgeBaseFa
 from airflow_provider_dify.knowledge import api, inputs, versions
 from airflow_provider_dify.knowledge.documents import Dataset
 from airflow_provider_dify.knowledge.flow import Flow, Note
-from airflow_provider_dify.knowledge.ingest.contents import DocumentForm, DocumentOptions, makes_parents
+from airflow_provider_dify.knowledge.ingest.options import DocumentForm, DocumentOptions, makes_parents
 
 
 def read_target(dataset_id: str, options: DocumentOptions) -> Flow[tuple[Dataset, DocumentOptions]]:

@@ -30,7 +30,7 @@ class Chosen:
 class Choice:
     """Which documents are meant, and how many that may be.
 
-    :param ids: Their ids; ``None`` where they are selected.
+    :param ids: Their ids; ``None`` if they are selected.
     :param selection: What selects them otherwise.
     :param guard: How many they may be.
     """

@@ -11,11 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from airflow_provider_dify.knowledge.documents import Action, Document
-from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD
-
-#: Unless told otherwise, no run retires more than this part of the documents of a sync that are in use: a source that
-#: is half there, such as one of two disks, shall not take half of a knowledge base with it.
-MAX_SHARE = 0.5
+from airflow_provider_dify.knowledge.ingest.options import HASH_FIELD
 
 
 class Retire(str, Enum):

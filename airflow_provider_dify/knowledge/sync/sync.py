@@ -33,9 +33,10 @@ from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
 from airflow_provider_dify.knowledge.ingest.arrival import Arrival
-from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions, Source
-from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD, Delivery
+from airflow_provider_dify.knowledge.ingest.contents import Source
+from airflow_provider_dify.knowledge.ingest.delivery import Delivery
 from airflow_provider_dify.knowledge.ingest.namesakes import Decision, Verb
+from airflow_provider_dify.knowledge.ingest.options import HASH_FIELD, DocumentOptions
 from airflow_provider_dify.knowledge.ingest.put import Item, Putting
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
 from airflow_provider_dify.knowledge.ingest.target import check_latest_rule, check_replacing, read_target
@@ -43,12 +44,12 @@ from airflow_provider_dify.knowledge.ingest.watch import NOT_IN_TIME, stalled
 from airflow_provider_dify.knowledge.metadata.fields import check_fields, check_own_values, kinds_of
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.retries import Retries
-from airflow_provider_dify.knowledge.selection.guards import Guard
 from airflow_provider_dify.knowledge.status.change import StatusChange
 from airflow_provider_dify.knowledge.status.proof import ProvenBy
 from airflow_provider_dify.knowledge.status.report import StatusReport
 from airflow_provider_dify.knowledge.sync import journal as sync_journal
 from airflow_provider_dify.knowledge.sync.changes import Change, Changes
+from airflow_provider_dify.knowledge.sync.options import SyncOptions
 from airflow_provider_dify.knowledge.sync.plan import Move, Planned, Retire, table
 from airflow_provider_dify.knowledge.sync.report import DONE, SyncEntry, SyncOutcome, SyncReport
 from airflow_provider_dify.knowledge.sync.survey import SOURCE_FIELD, SyncLook, read_files
@@ -68,16 +69,7 @@ class Sync:
     :param dataset_id: UUID of the knowledge base.
     :param sources: The files; their names are those of the documents.
     :param sync_source: Name of the sync, which its documents bear.
-    :param retire: What becomes of documents whose files are gone: ``archive``, ``disable``, ``delete`` or ``keep``.
-    :param adopt: Whether documents in use that no sync has made are taken over where they have the name of a file.
-    :param guard: How many documents may be retired; a share is of those of the sync that are in use.
-    :param options: How Dify should treat the documents.
-    :param metadata: More values for the metadata of each document.
-    :param max_active: How many documents may be in indexing at a time before another one is sent.
-    :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
-    :param stall_timeout: Seconds in which no document moves, after which the wait is given up; ``None``: never.
-    :param dry_run: Whether to look and to plan only; what would be done is ``not_attempted`` in the report.
-    :param prove_by: What proves that documents have entered search: ``search``, or only their ``segments``.
+    :param options: How it is done.
     :param before: Where it goes on from another process: what :meth:`state` gave there.
     :raises DifyInputError: Something of this makes no sense, or two files would become one document.
     """
@@ -86,43 +78,30 @@ class Sync:
         self,
         dataset_id: object,
         sources: Sequence[Source],
+        options: SyncOptions | None = None,
         *,
         sync_source: object,
-        retire: object = Retire.ARCHIVE,
-        adopt: bool = False,
-        guard: Guard | None = None,
-        options: DocumentOptions | None = None,
-        metadata: object = None,
-        max_active: int = 20,
-        poll_interval: float = 10.0,
-        stall_timeout: float | None = None,
-        dry_run: bool = False,
-        prove_by: object = ProvenBy.SEARCH,
         before: Mapping[str, JSON] | None = None,
     ) -> None:
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
         self.sync_source = _checked_name(sync_source)
-        self._retire = inputs.choice(retire, Retire, "retire")
-        self._adopt = inputs.flag(adopt, "adopt")
-        self._guard = guard or Guard()
-        self._options = DocumentOptions.checked(options)
-        self._dry_run = inputs.flag(dry_run, "dry_run")
+        self._options = SyncOptions.checked(options)
+        self._retire = Retire(self._options.retire)
         self._sources = _by_name(sources)
         self._entries: list[SyncEntry] = []
         self._items: dict[int, Item] = {}
-        self._poll_interval = inputs.number(poll_interval, "poll_interval")
-        self._stall_timeout = stall_timeout
-        self._metadata = check_own_values(metadata, {HASH_FIELD: "the digests", SOURCE_FIELD: "the name of the sync"})
+        own = {HASH_FIELD: "the digests", SOURCE_FIELD: "the name of the sync"}
+        self._metadata = check_own_values(self._options.metadata, own)
         self._delivery = Delivery(
             self.dataset_id,
             hash_field=HASH_FIELD,
             values={**self._metadata, SOURCE_FIELD: self.sync_source},
-            max_active=max_active,
-            poll_interval=poll_interval,
-            stall_timeout=stall_timeout,
+            max_active=self._options.max_active,
+            poll_interval=self._options.poll_interval,
+            stall_timeout=self._options.stall_timeout,
         )
-        self._prove_by = inputs.choice(prove_by, ProvenBy, "prove_by")
-        self._arrival = Arrival(self.dataset_id, self._prove_by, poll_interval=self._poll_interval)
+        self._prove_by = ProvenBy(self._options.prove_by)
+        self._arrival = Arrival(self.dataset_id, self._prove_by, poll_interval=self._options.poll_interval)
         #: Documents that were seen in search by an earlier part of this run.
         self._arrived = False
         self._changes = self._changes_of(())
@@ -142,7 +121,7 @@ class Sync:
         """Return what has become of each file and document so far; at any moment, whole and consistent."""
         bad = {**self._delivery.errors, **self._arrival.ended, **self._delivery.watch.ended, **self._wrong}
         entries = tuple(self._so_far(entry, self._items.get(number), bad) for number, entry in enumerate(self._entries))
-        return SyncReport(self.dataset_id, self.sync_source, entries, self._dry_run, self._repaired())
+        return SyncReport(self.dataset_id, self.sync_source, entries, self._options.dry_run, self._repaired())
 
     @property
     def names(self) -> dict[str, str]:
@@ -161,8 +140,8 @@ class Sync:
         return IndexingWait(
             self.dataset_id,
             document_ids=self._active,
-            stall_timeout=self._stall_timeout,
-            poll_interval=self._poll_interval,
+            stall_timeout=self._options.stall_timeout,
+            poll_interval=self._options.poll_interval,
         )
 
     def take(self, report: Mapping[str, JSON], error: DifyError | None) -> None:
@@ -178,7 +157,7 @@ class Sync:
         else:
             known = isinstance(error, (DifyIndexingError, DifyIndexingTimeout))
             if isinstance(error, DifyIndexingStalled):
-                self._no_more_waiting = stalled(self._stall_timeout or 0.0)
+                self._no_more_waiting = stalled(self._options.stall_timeout or 0.0)
             elif isinstance(error, DifyIndexingTimeout):
                 self._no_more_waiting = NOT_IN_TIME
         if error and not known:
@@ -204,7 +183,7 @@ class Sync:
         try:
             if not self._goes_on:
                 yield from self._begin(deadline, retries, progress)
-            if not self._dry_run:
+            if not self._options.dry_run:
                 yield from self._index(deadline, progress)
                 yield from self._arrive(deadline, retries, progress)
                 yield from self._change(deadline, retries)
@@ -239,7 +218,7 @@ class Sync:
         )
         self._delivery.expected.update({i: digest for i, digest in good if i is not None and digest is not None})
         self._changes = Changes.from_json(
-            before["changes"], self.dataset_id, poll_interval=self._poll_interval, prove_by=self._prove_by
+            before["changes"], self.dataset_id, poll_interval=self._options.poll_interval, prove_by=self._prove_by
         )
         self._arrived, self._repaired_before = before["arrived"], before["repaired"]
         self._journal = tuple(before["journal"])
@@ -249,19 +228,19 @@ class Sync:
         """Look, plan, and send."""
         wanted = yield from read_files(self._sources.values(), progress)
         dataset, options = yield from read_target(self.dataset_id, self._options)
-        look = SyncLook(dataset, self.sync_source, wanted, adopt=self._adopt)
+        look = SyncLook(dataset, self.sync_source, wanted, adopt=self._options.adopt)
         yield from look.flow(progress)
         plan = look.plan(self._retire)
         unreadable = {one.name for one in wanted if not one.readable}
         self._entries = [_entry(planned, readable=planned.name not in unreadable) for planned in plan]
         yield from self._tell(plan, look)
         retiring = sum(one.move is Move.RETIRE and one.document.belongs_in_search for one in plan if one.document)
-        self._guard.check(retiring, look.in_use, what="to be retired")
+        self._options.guard.check(retiring, look.in_use, what="to be retired")
         yield from self._check_target(plan, dataset, options)
         if look.adopted or any(planned.move.sends for planned in plan):
             own = {SOURCE_FIELD: "", HASH_FIELD: ""}
             yield from check_fields(self.dataset_id, kinds_of([self._metadata, own]))
-        if self._dry_run:
+        if self._options.dry_run:
             yield Note("This is a dry run: nothing was changed.")
             return
         putting = Putting(dataset, options, retries, deadline)
@@ -353,7 +332,7 @@ class Sync:
         return self._repaired_before + self._arrival.repaired + self._changes.repaired
 
     def _changes_of(self, changes: Sequence[Change]) -> Changes:
-        return Changes(self.dataset_id, changes, poll_interval=self._poll_interval, prove_by=self._prove_by)
+        return Changes(self.dataset_id, changes, poll_interval=self._options.poll_interval, prove_by=self._prove_by)
 
     def _change(self, deadline: Deadline, retries: Retries) -> Flow[None]:
         """Bring back and retire; not before all that is new is with Dify."""

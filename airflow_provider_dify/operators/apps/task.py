@@ -6,12 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dify import assets, events
-from airflow_provider_dify.assets import Activity
-from airflow_provider_dify.events import REPORT_KEY
-from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.text.hints import why
+from airflow_provider_dify import REPORT_KEY
 from airflow_provider_dify.links.console import DifyAppLink, app_link
 from airflow_provider_dify.operators.running import ConversationTask
 
@@ -19,8 +14,6 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperatorLink, Context
 
     from airflow_provider_dify.hooks.dify import DifyHook
-    from airflow_provider_dify.knowledge.apps.requesting import AppFile
-    from airflow_provider_dify.knowledge.apps.tries import Tries
     from airflow_provider_dify.knowledge.flow import JSON
     from airflow_provider_dify.transport.settings import Settings
 
@@ -43,12 +36,14 @@ class AppTask(ConversationTask):
 
     def show_links(self, context: Context, hook: DifyHook, dataset_id: str, document_ids: Sequence[str]) -> None:  # noqa: ARG002 - as called
         """Take the host of the Dify. Which app it is, only its first answer tells."""
+        from airflow_provider_dify import assets
+
         try:
             host = assets.host_of(hook.settings.base_url)
         except Exception as error:  # noqa: BLE001 - what is wrong with the connection is said when it is used
             self.log.debug("There is no link to Dify's console: %s", error)
             return
-        self._activity = self._activity or Activity(host, "", writes=False)
+        self._activity = self._activity or assets.Activity(host, "", writes=False)
         self._settings = hook.settings
 
     def show_app(self, context: Context, app_id: str) -> None:
@@ -81,6 +76,8 @@ class AppTask(ConversationTask):
     def _attach_run(self, context: Context, extra: dict[str, JSON]) -> None:
         from airflow.providers.common.compat.sdk import AssetAlias
 
+        from airflow_provider_dify import events
+
         try:
             more = {**extra, **events.origin(context, "")}
             for outlet in self.outlets:
@@ -92,63 +89,11 @@ class AppTask(ConversationTask):
             self.log.warning("The events of the task's outlets do not say what was run: %r", error)
 
     def _attach_app(self, alias: str, accessor: Any, extra: dict[str, JSON]) -> None:
+        from airflow_provider_dify import assets, events
+
         if alias in self._alias_extras or self._activity is None or not self._activity.app_id:
             return
         if hasattr(accessor, "dataset_alias_events"):  # Airflow 2
             extra = events.as_text_and_numbers(extra)
         self._alias_extras = {**self._alias_extras, alias: extra}
         accessor.add(assets.app(self._activity.host, self._activity.app_id), extra=extra)
-
-
-def named(value: object, parameter: str) -> dict[str, Any]:
-    """Return values by name, which a template may have rendered as a text.
-
-    :raises DifyInputError: They are none.
-    """
-    found = inputs.literal(value)
-    if found is None or found == "":
-        return {}
-    if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
-        raise DifyInputError(f"{parameter} must be a mapping by name, not {inputs.show(value)}.{why(value)}")
-    return dict(found)
-
-
-def files_of(chosen: Mapping[str, Any]) -> dict[str, list[AppFile]]:
-    """Return files by the name of their input: paths, URLs, or lists of them.
-
-    :raises DifyInputError: One of them cannot be a file.
-    """
-    return {name: [_file(name, one) for one in _listed(value)] for name, value in chosen.items()}
-
-
-def tries_in(context: Context, prefix: str) -> Tries:
-    """Return the names of the tries of a task in Dify."""
-    from airflow_provider_dify.knowledge.apps.tries import tries_of
-
-    task = context["ti"]
-    place = getattr(task, "map_index", -1)
-    return tries_of(prefix, task.dag_id, task.task_id, task.run_id, -1 if place is None else place, task.try_number)
-
-
-def _listed(value: Any) -> list[Any]:
-    found = inputs.literal(value)
-    if isinstance(found, (list, tuple)):
-        if not found:
-            raise DifyInputError("files has an empty list. Leave the input out if it has no file.")
-        return list(found)
-    return [found]
-
-
-def _file(name: str, value: Any) -> AppFile:
-    from airflow_provider_dify.files import FileSource
-    from airflow_provider_dify.knowledge.apps.requesting import LocalFile, RemoteFile
-    from airflow_provider_dify.storage import to_path
-
-    if isinstance(value, str) and value.lower().startswith(("http://", "https://")):
-        return RemoteFile(value)
-    if not hasattr(value, "open") and (not isinstance(value, str) or not value.strip()):
-        raise DifyInputError(f"files['{name}'] is no path and no URL: {inputs.show(value)}.{why(value)}")
-    source = FileSource(to_path(value) if isinstance(value, str) else value, max_size=None)
-    if source.problem:
-        raise DifyInputError(f"files['{name}']: {source.place}: {source.problem}")
-    return LocalFile(source.name, source)

@@ -8,24 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_dify.exceptions import DifyError, DifyRunFailed
-from airflow_provider_dify.get_provider_info import DEFAULT_APP_CONN_ID
-from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.apps.options import Rerun, RunOptions
-from airflow_provider_dify.knowledge.apps.report import RunOutcome, RunReport
-from airflow_provider_dify.operators.apps.memory import Memory, forget, memory_of
-from airflow_provider_dify.operators.apps.outputs import Expectation, check_expectation, problem_of, write
-from airflow_provider_dify.operators.apps.task import AppTask, files_of, named, tries_in
+from airflow_provider_dify import DEFAULT_APP_CONN_ID
+from airflow_provider_dify.knowledge.apps.options import RunOptions
+from airflow_provider_dify.operators.apps.task import AppTask
 from airflow_provider_dify.operators.running import read_event
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_dify.knowledge.apps.report import RunOutcome, RunReport
     from airflow_provider_dify.knowledge.apps.run import WorkflowRun
     from airflow_provider_dify.knowledge.flow import JSON
+    from airflow_provider_dify.operators.apps.memory import Memory
+    from airflow_provider_dify.operators.apps.outputs import Expectation
 
-#: Only these have outputs that count.
-_WITH_OUTPUTS = (RunOutcome.SUCCEEDED, RunOutcome.PARTIAL)
+#: Only runs that ended so have outputs that count.
+_WITH_OUTPUTS = ("succeeded", "partial-succeeded")
 #: What OpenLineage learns of a run.
 _FACET = ("run_id", "total_tokens", "total_steps", "elapsed_time")
 
@@ -51,27 +49,17 @@ class DifyWorkflowRunOperator(AppTask, BaseOperator):
         )
 
     :param inputs: The inputs of the app by name, or a string that renders to a JSON object. They are checked against
-        what the app asks for before anything is started. (templated)
+        what the app asks for before anything is started.
     :param files: Inputs that are files, by name: a path, an URL of a storage that Airflow opens, or a list of these.
-        They are uploaded. Dify itself fetches ``http://`` and ``https://`` URLs. (templated)
-    :param workflow_id: Which published version to run; by default, the latest. (templated)
-    :param dify_conn_id: Id of the Airflow Connection, whose password is the key of the app. (templated)
+        They are uploaded. Dify itself fetches ``http://`` and ``https://`` URLs.
+    :param workflow_id: Which published version to run; by default, the latest.
+    :param dify_conn_id: Id of the Airflow Connection, whose password is the key of the app.
     :param user: What begins the name under which Dify shows the run, followed by DAG id, task id, run id, map index and
-        try number. Give each Airflow that uses the app its own: they would take each other's runs. (templated)
-    :param deferrable: Whether to wait in the triggerer instead of on the worker.
-    :param timeout: Seconds to wait for the end of the run, which is then stopped. (templated)
-    :param poll_interval: Seconds between two checks; the first checks come sooner. (templated)
-    :param stall_timeout: Seconds without a sign of life after which a run counts as ``stalled``; ``None``: never.
-        (templated)
-    :param appear_timeout: Seconds to wait for a run to appear in the log of the app, if the answer to its start was
-        lost. (templated)
-    :param rerun: When a retry starts another run: ``failed`` (if the earlier one failed or was stopped), ``always``,
-        ``never``, or ``unknown`` (also if nobody knows whether there is one, or if it is stalled). (templated)
-    :param tolerate: Outcomes that should not fail the task, such as ``("partial-succeeded",)``. (templated)
+        try number. Give each Airflow that uses the app its own: they would take each other's runs.
     :param expect: What the outputs have to be: a JSON schema, or a function that gets them and returns ``False`` or
         raises if they are not.
     :param output_path: Where to write the outputs as JSON, for outputs that are too large for XCom: a path or an URL of
-        a storage. If it ends in a slash, the file is named by the run. (templated)
+        a storage. If it ends in a slash, the file is named by the run.
     :return: ``outputs`` (``None`` with ``output_path``), ``outcome``, ``run_id``, ``task_id`` (of Dify), ``user``,
         ``app_id``, ``workflow_id``, ``elapsed_time`` in seconds, ``total_tokens``, ``total_steps``, ``joined`` (whether
         an earlier try had started it), ``error``, ``output_path`` and ``link``. If the task fails, it is in XCom under
@@ -90,6 +78,17 @@ class DifyWorkflowRunOperator(AppTask, BaseOperator):
     template_fields_renderers = {"inputs": "json", "files": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#e3d6ff"
     if_killed = "The run is stopped:"
+    described_by = (RunOptions,)
+    inputs: Any
+    files: Any
+    workflow_id: str | None
+    poll_interval: float
+    stall_timeout: float | None
+    appear_timeout: float
+    rerun: str
+    tolerate: Any
+    expect: Expectation | None
+    output_path: str | None
     _written: str | None = None
 
     def __init__(
@@ -101,7 +100,7 @@ class DifyWorkflowRunOperator(AppTask, BaseOperator):
         dify_conn_id: str = DEFAULT_APP_CONN_ID,
         user: str = "airflow",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        timeout: float = 3600.0,
+        timeout: float = RunOptions.timeout,
         poll_interval: float = RunOptions.poll_interval,
         stall_timeout: float | None = RunOptions.stall_timeout,
         appear_timeout: float = RunOptions.appear_timeout,
@@ -112,23 +111,12 @@ class DifyWorkflowRunOperator(AppTask, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.inputs = inputs
-        self.files = files
-        self.workflow_id = workflow_id
-        self.dify_conn_id = dify_conn_id
-        self.user = user
-        self.deferrable = deferrable
-        self.timeout = timeout
-        self.poll_interval = poll_interval
-        self.stall_timeout = stall_timeout
-        self.appear_timeout = appear_timeout
-        self.rerun = rerun
-        self.tolerate = tolerate
-        self.expect = expect
-        self.output_path = output_path
+        self.take(locals())
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the workflow, and return how it ended and what it returned."""
+        from airflow_provider_dify.operators.apps.outputs import check_expectation
+
         self.read_guards()
         check_expectation(self.expect)
         run = self._conversation(context)
@@ -140,13 +128,16 @@ class DifyWorkflowRunOperator(AppTask, BaseOperator):
 
         :param event: What the trigger fired.
         """
+        from airflow_provider_dify.knowledge.apps.report import RunReport
+        from airflow_provider_dify.operators.apps.memory import forget
+
         self.read_guards()
         plain, _, error = read_event(event)
         report = RunReport.from_json(plain)
         with self.open_hook(context, "") as hook:
-            if report.outcome in _WITH_OUTPUTS:  # they would be too much for an event
+            if report.outcome.value in _WITH_OUTPUTS:  # they would be too much for an event
                 report = replace(report, outputs=hook.get_app_run(report.run_id).outputs)
-        if report.outcome is not RunOutcome.UNKNOWN:
+        if report.outcome.value != "unknown":
             forget(context)
         self.publish(report, {}, context)
         if error:
@@ -157,7 +148,10 @@ class DifyWorkflowRunOperator(AppTask, BaseOperator):
 
     def judge(self, report: RunReport) -> None:
         """Raise if the run did not end well, or its outputs are not what was expected."""
-        never = self.rerun == Rerun.NEVER.value and report.outcome in (RunOutcome.FAILED, RunOutcome.STOPPED)
+        from airflow_provider_dify.exceptions import DifyRunFailed
+        from airflow_provider_dify.operators.apps.outputs import problem_of
+
+        never = self.rerun == "never" and report.outcome.value in ("failed", "stopped")
         report.raise_for_outcomes(self._tolerated(), final=True if never else None)
         if problem := problem_of(report.outputs, self.expect):
             raise DifyRunFailed(
@@ -167,6 +161,8 @@ class DifyWorkflowRunOperator(AppTask, BaseOperator):
 
     def publish(self, report: RunReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
         """Show a report in the log, and leave it for what comes after the task."""
+        from airflow_provider_dify.exceptions import DifyError
+
         good = report.outcome.good or report.outcome in self._tolerated()
         say = self.log.info if good else self.log.warning
         say("%s%s", report.describe(), f' "{report.error}"' if report.error else "")
@@ -181,36 +177,37 @@ class DifyWorkflowRunOperator(AppTask, BaseOperator):
 
     def result_of(self, report: RunReport) -> dict[str, JSON]:
         """Return a report as plain JSON. If it is asked for, its outputs are in a file then."""
-        if self.output_path and report.outputs and report.outcome in _WITH_OUTPUTS:
+        from airflow_provider_dify.operators.apps.outputs import write
+
+        if self.output_path and report.outputs and report.outcome.value in _WITH_OUTPUTS:
             if self._written is None:
                 self._written = write(report.outputs, self.output_path, report.run_id)
             report = replace(report, outputs=None, output_path=self._written)
         return {**report.to_json(), "link": self.link_to(report.app_id)}
 
     def _tolerated(self) -> frozenset[RunOutcome]:
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.apps.report import RunOutcome
+
         return inputs.choices(self.tolerate, RunOutcome, "tolerate")
 
     def _conversation(self, context: Context) -> WorkflowRun:
+        from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.apps.requesting import RunRequest
         from airflow_provider_dify.knowledge.apps.run import WorkflowRun
+        from airflow_provider_dify.operators.apps.memory import memory_of
+        from airflow_provider_dify.operators.apps.parameters import files_of, named, tries_in
 
         request = RunRequest(
             named(self.inputs, "inputs"),
             files_of(named(self.files, "files")),
             None if self.workflow_id is None else inputs.canonical_id(self.workflow_id, "workflow_id"),
         )
-        options = RunOptions(
-            poll_interval=self.poll_interval,
-            stall_timeout=self.stall_timeout,
-            appear_timeout=self.appear_timeout,
-            rerun=self.rerun,
-            tolerate=tuple(self._tolerated()),
-        )
         memory = memory_of(context)
         return WorkflowRun(
             tries_in(context, self.user),
             request,
-            options=options,
+            options=self.options(RunOptions),
             known=memory.recall(),
             keep=lambda note: self._keep(context, memory, note),
         )

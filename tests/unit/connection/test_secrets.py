@@ -17,7 +17,9 @@ from airflow_provider_dify.exceptions import DifyError, DifyReleaseError
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.documents import Action
-from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
+from airflow_provider_dify.knowledge.ingest.options import IngestOptions
+from airflow_provider_dify.knowledge.release.options import ReleaseOptions
+from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.retrieval import DifyRetrievalCheckOperator
 from airflow_provider_dify.sources import FileSource
@@ -246,9 +248,9 @@ def documents_are_made(stage: Stage) -> Iterator[Callable[[], object]]:
     yield lambda: hook.ingest_documents(stage.kb.id, text)
     yield lambda: hook.ingest_documents(stage.kb.id, [text, {"name": "", "text": KEY}])
     yield lambda: hook.ingest_documents(stage.kb.id, [{"name": "blank", "text": " "}])
-    yield lambda: hook.ingest_documents(stage.kb.id, text, if_exists=KEY)
+    yield lambda: hook.ingest_documents(stage.kb.id, text, IngestOptions(if_exists=KEY))
     yield lambda: hook.ingest_documents(stage.kb.id, f"/nowhere/{KEY[:8]}/*.md")
-    yield lambda: hook.ingest_documents(stage.kb.id, {"name": "new", "text": "x"}, timeout=0.01)
+    yield lambda: hook.ingest_documents(stage.kb.id, {"name": "new", "text": "x"}, IngestOptions(timeout=0.01))
     yield lambda: FileSource(Path("/nowhere/at all.md")).digest()
     stage.fault("echo_key", path="create-by-text", status=400)
     yield lambda: hook.ingest_documents(stage.kb.id, {"name": "other", "text": "x"})
@@ -258,11 +260,10 @@ def documents_are_made(stage: Stage) -> Iterator[Callable[[], object]]:
         body = {"code": code, "message": f"{KEY} {TOKEN}"}
         stage.fault("status", path="create-by-text", status=400, body=body)
         yield lambda: hook.ingest_documents(stage.kb.id, {"name": "third", "text": "x"})
-    yield lambda: hook.ingest_documents(stage.kb.id, text, options=DocumentOptions(doc_form="qa_model"))
+    yield lambda: hook.ingest_documents(stage.kb.id, text, IngestOptions(doc_form="qa_model"))
     hierarchical = stage.dify.add_dataset("parents")
     hierarchical.doc_form = "hierarchical_model"
-    rule = DocumentOptions(process_rule={"mode": KEY})
-    yield lambda: hook.ingest_documents(hierarchical.id, text, options=rule)
+    yield lambda: hook.ingest_documents(hierarchical.id, text, IngestOptions(process_rule={"mode": KEY}))
 
 
 def versions_are_released(stage: Stage) -> Iterator[Callable[[], object]]:
@@ -270,7 +271,9 @@ def versions_are_released(stage: Stage) -> Iterator[Callable[[], object]]:
     new, old = stage.kb.add_document("new", enabled=False), stage.kb.add_document("old")
 
     def release(**given: Any) -> object:
-        return hook.release_documents(stage.kb.id, new.id, **{"replaces": old.id, "channel": KEY, **given})
+        how = {name: given.pop(name) for name in ("queries", "retire") if name in given}
+        given = {"replaces": old.id, "channel": KEY, **given}
+        return hook.release_documents(stage.kb.id, new.id, options=ReleaseOptions(**how), **given)
 
     yield lambda: release(queries=[{"query": "fox", "expect": {"name": "nothing"}}])
     for given in (
@@ -288,7 +291,9 @@ def versions_are_released(stage: Stage) -> Iterator[Callable[[], object]]:
     yield lambda: hook.roll_back(manifest)
     yield lambda: hook.roll_back({**manifest, "previous": KEY})
     old.lock()
-    yield lambda: hook.roll_back({**manifest, "previous": {old.id: {"enabled": True, "archived": False}}}, timeout=10)
+    yield lambda: hook.roll_back(
+        {**manifest, "previous": {old.id: {"enabled": True, "archived": False}}}, StatusOptions(timeout=10)
+    )
     hook.get_conn().stop()
     yield lambda: hook.get_dataset(stage.kb.id)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
+from airflow_provider_dify.knowledge.ingest.options import IngestOptions
 from airflow_provider_dify.knowledge.ingest.report import IngestReport
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 
@@ -47,10 +47,10 @@ def in_use(kb: Dataset) -> dict[str, int]:
 
 def ingest(kb: Dataset, given_texts: dict[str, str], if_exists: str) -> IngestReport:
     source = [{"name": name, "text": content} for name, content in given_texts.items()]
-    options = DocumentOptions(indexing_technique="economy")
+    options = IngestOptions(indexing_technique="economy", if_exists=if_exists, timeout=300)
     with DifyHook() as hook:
         try:
-            return hook.ingest_documents(kb.id, source, if_exists=if_exists, options=options, timeout=300)
+            return hook.ingest_documents(kb.id, source, options)
         except DifyError as error:
             if not isinstance(error.report, IngestReport):
                 raise

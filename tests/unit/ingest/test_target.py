@@ -18,9 +18,10 @@ from airflow_provider_dify.exceptions import (
 )
 from airflow_provider_dify.knowledge.documents import Dataset as KnowledgeBase
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
-from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
 from airflow_provider_dify.knowledge.ingest.ingestion import Ingestion
+from airflow_provider_dify.knowledge.ingest.options import DocumentOptions, IngestOptions
 from airflow_provider_dify.knowledge.retries import Retries, retrying
+from airflow_provider_dify.knowledge.sync.options import SyncOptions
 from airflow_provider_dify.knowledge.sync.sync import Sync
 from airflow_provider_dify.sources import resolve
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault, VirtualClock
@@ -65,8 +66,11 @@ def conversation(kind: str, options: DocumentOptions | None = None) -> Flow[Any]
     deadline, retries = Deadline(60, VirtualClock().monotonic), Retries(max_retries=0)
     sources = resolve([text("a.md")])
     if kind == "ingest":
-        return retrying(Ingestion(ID, sources, options=options).flow(deadline, retries), retries)
-    return retrying(Sync(ID, sources, sync_source="pages", options=options).flow(deadline, retries), retries)
+        return retrying(
+            Ingestion(ID, sources, IngestOptions(**vars(options or DocumentOptions()))).flow(deadline, retries), retries
+        )
+    how = SyncOptions(**vars(options or DocumentOptions()))
+    return retrying(Sync(ID, sources, how, sync_source="pages").flow(deadline, retries), retries)
 
 
 def sent_rules(dify: FakeDify) -> list[Any]:

@@ -11,6 +11,7 @@ from typing import Any, cast
 from airflow_provider_dify.exceptions import DifyDocumentStatusError
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.documents import ActionName
+from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.knowledge.status.report import StatusReport
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, RequestRecord, VirtualClock
 from tests.unit.status.test_properties import time_of
@@ -63,7 +64,7 @@ def prove(dify: FakeDify, action: ActionName, documents: Sequence[Document], **k
     with DifyHook() as hook:
         try:
             report = hook.change_document_status(
-                documents[0].dataset.id, [document.id for document in documents], action, **kwargs
+                documents[0].dataset.id, [document.id for document in documents], action, StatusOptions(**kwargs)
             )
         except DifyDocumentStatusError as raised:
             error, report = raised, cast("StatusReport", raised.report)

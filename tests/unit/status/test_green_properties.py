@@ -20,6 +20,8 @@ from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.documents import ActionName
 from airflow_provider_dify.knowledge.indexing.wait import IndexingReport
 from airflow_provider_dify.knowledge.ingest.report import IngestReport
+from airflow_provider_dify.knowledge.release.options import ReleaseOptions
+from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.knowledge.status.report import StatusReport
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, VirtualClock
 from tests.unit.status.test_properties import time_of
@@ -185,7 +187,10 @@ def test_change_of_status(documents: list[State], trouble: Trouble, action: Acti
         ids = [document.id for document in world.documents]
         result = world.run(
             lambda hook: hook.change_document_status(
-                world.kb.id, ids, action, tolerate=("refused", "reverted", "lagging", "not_searchable"), timeout=300
+                world.kb.id,
+                ids,
+                action,
+                StatusOptions(tolerate=("refused", "reverted", "lagging", "not_searchable"), timeout=300),
             )
         )
         report = result if isinstance(result, StatusReport) else result.report
@@ -271,7 +276,7 @@ def test_release_and_rollback(new: list[State], old: list[State], trouble: Troub
         chunks = {d.id: [chunk.enabled for chunk in d.chunks] for d in olds}
         result = world.run(
             lambda hook: hook.release_documents(
-                world.kb.id, [d.id for d in news], [d.id for d in olds], timeout=300, poll_interval=2
+                world.kb.id, [d.id for d in news], [d.id for d in olds], ReleaseOptions(timeout=300, poll_interval=2)
             )
         )
         event(f"green: {not isinstance(result, DifyError)}")
@@ -280,7 +285,9 @@ def test_release_and_rollback(new: list[State], old: list[State], trouble: Troub
         assert all(world.returns(document) for document in news)
         assert not any(world.returns(document) for document in olds)
         if back:
-            undone = world.run(lambda hook: hook.roll_back(result.to_json(), timeout=300, poll_interval=2))
+            undone = world.run(
+                lambda hook: hook.roll_back(result.to_json(), StatusOptions(repair=True, timeout=300, poll_interval=2))
+            )
             event(f"rolled back: {not isinstance(undone, DifyError)}")
             if not isinstance(undone, DifyError):
                 for document, state in zip(olds, old, strict=True):

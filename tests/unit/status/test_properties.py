@@ -317,7 +317,8 @@ def test_missing_or_refused_documents_stop_everything(scenario: Scenario) -> Non
         stops = stops or (refused and "refused" not in scenario.tolerate)
         asked = [d.id for d in documents] + UNKNOWN[: scenario.unknown]
         with suppress(DifyError):
-            hook.change_document_status(kb.id, asked, scenario.action, tolerate=scenario.tolerate)  # type: ignore[arg-type]
+            options = StatusOptions(tolerate=scenario.tolerate)
+            hook.change_document_status(kb.id, asked, scenario.action, options)  # type: ignore[arg-type]
         if stops:
             assert not any(request.method == "PATCH" for request in dify.requests)
             assert {d.id: (d.enabled, d.archived) for d in documents} == before

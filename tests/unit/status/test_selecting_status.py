@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferr
 from airflow_provider_dify.exceptions import DifyDocumentStatusFailed, DifyGuardError
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.status.handover import Handover
+from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.knowledge.status.report import StatusReport
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.testing import Dataset, FakeDify
@@ -150,7 +151,13 @@ class TestStatus:
 
     def test_the_hook_does_the_same(self, dify: FakeDify, kb: Dataset) -> None:
         report = DifyHook().change_document_status(
-            kb.id, None, "archive", filters={"name": "page-[45]"}, max_documents=2, max_share=0.2, dry_run=True
+            kb.id,
+            None,
+            "archive",
+            StatusOptions(dry_run=True),
+            filters={"name": "page-[45]"},
+            max_documents=2,
+            max_share=0.2,
         )
         assert [kb.documents[5].id, kb.documents[4].id] == list(report.not_attempted)
         assert type(report).from_json(report.to_json()) == report

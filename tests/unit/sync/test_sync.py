@@ -18,6 +18,7 @@ from airflow_provider_dify.exceptions import (
 )
 from airflow_provider_dify.folders import list_folder
 from airflow_provider_dify.hooks.dify import DifyHook
+from airflow_provider_dify.knowledge.sync.options import SyncOptions
 from airflow_provider_dify.knowledge.sync.report import SyncReport
 from airflow_provider_dify.knowledge.sync.sync import Sync
 from airflow_provider_dify.testing import Dataset, FakeDify
@@ -79,7 +80,7 @@ def test_the_plan_is_in_the_log_before_anything_is_changed(
     caplog.clear()  # the plan of the first one
     with DifyHook() as hook, caplog.at_level(logging.INFO):
         client = Client(hook.settings, logging.getLogger("test"))
-        sync = Sync(kb.id, list_folder(folder), sync_source=str(folder), dry_run=True)
+        sync = Sync(kb.id, list_folder(folder), SyncOptions(dry_run=True), sync_source=str(folder))
         client.run(sync.flow(hook.deadline(60), hook.retries))
         client.close()
     plan = next(record.getMessage() for record in caplog.records if "Plan of sync" in record.getMessage())

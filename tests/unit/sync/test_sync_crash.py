@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_dify.folders import list_folder
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
+from airflow_provider_dify.knowledge.sync.options import SyncOptions
 from airflow_provider_dify.knowledge.sync.sync import Sync
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 from tests.unit.killing import killed_at_the_fault
@@ -21,9 +21,7 @@ AFTER = {"same.md": "Same.", "changes.md": "New.", "moved.md": "Moves.", "back.m
 def abandon(kb: Dataset, folder: Path, after: int, retire: str) -> bool:
     """Let a run end after so many requests, as where its process is killed; whether it had ended before."""
     with DifyHook() as hook:
-        sync = Sync(
-            kb.id, list_folder(folder), sync_source=str(folder), retire=retire, options=DocumentOptions("economy")
-        )
+        sync = Sync(kb.id, list_folder(folder), SyncOptions("economy", retire=retire), sync_source=str(folder))
         return hook.run(abandoned(sync.flow(hook.deadline(3600), hook.retries), after))
 
 

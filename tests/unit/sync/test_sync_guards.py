@@ -97,7 +97,7 @@ class TestGuards:
         run_sync(kb, str(folder))
         write(folder, {"page0.md": PAGES["page0.md"]})
         operator = DifySyncOperator(task_id="t", dataset_id=kb.id, source=str(folder))
-        assert isinstance(run_sync(kb, str(folder), max_share=operator.max_share).error, DifyGuardError)
+        assert isinstance(run_sync(kb, str(folder), max_share=vars(operator)["max_share"]).error, DifyGuardError)
 
     def test_a_dry_run_changes_nothing(self, dify: FakeDify, kb: Dataset, folder: Path) -> None:
         run_sync(kb, str(folder))

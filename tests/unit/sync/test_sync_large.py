@@ -8,7 +8,7 @@ from pathlib import Path
 from airflow_provider_dify.exceptions import DifySourceError
 from airflow_provider_dify.folders import list_folder
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
+from airflow_provider_dify.knowledge.sync.options import SyncOptions
 from airflow_provider_dify.knowledge.sync.sync import Sync
 from airflow_provider_dify.testing import Dataset, FakeDify
 from tests.unit.sync.syncing import abandoned, changing, in_search, kinds, run_sync
@@ -30,7 +30,7 @@ def test_two_thousand_files(dify: FakeDify, kb: Dataset, tmp_path: Path) -> None
 
     # Killed in the middle, between a creation and its mark, and run again: each file is one document.
     with DifyHook() as hook:
-        sync = Sync(kb.id, list_folder(folder), sync_source=str(folder), options=DocumentOptions("economy"))
+        sync = Sync(kb.id, list_folder(folder), SyncOptions("economy"), sync_source=str(folder))
         assert hook.run(abandoned(sync.flow(hook.deadline(3600), hook.retries), 1200)) is False
     made = len(kb.documents)
     unmarked = sum("sync_source" not in document.metadata for document in kb.documents)

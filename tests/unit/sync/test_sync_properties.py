@@ -17,8 +17,8 @@ from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.folders import list_folder
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.documents import Document
-from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
-from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD
+from airflow_provider_dify.knowledge.ingest.options import HASH_FIELD
+from airflow_provider_dify.knowledge.sync.options import SyncOptions
 from airflow_provider_dify.knowledge.sync.plan import Move, Planned, Retire, Wanted, make_plan
 from airflow_provider_dify.knowledge.sync.survey import SOURCE_FIELD
 from airflow_provider_dify.knowledge.sync.sync import Sync
@@ -159,9 +159,9 @@ faults = st.lists(
 
 def accident(kb: Dataset, folder: Path, retire: str, after: int) -> None:
     """A run that may end after so many requests, or with an error before."""
-    options = DocumentOptions("economy")
+    options = SyncOptions("economy", retire=retire)
     with DifyHook() as hook:
-        sync = Sync(kb.id, list_folder(folder), sync_source="mine", retire=retire, options=options)
+        sync = Sync(kb.id, list_folder(folder), options, sync_source="mine")
         with suppress(DifyError):
             hook.run(abandoned(sync.flow(hook.deadline(300), hook.retries), after))
 

@@ -1,0 +1,61 @@
+"""How a knowledge base is kept in step with a source. It loads next to nothing, as every DAG file loads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_dify.knowledge.ingest.options import DeliveryOptions
+
+if TYPE_CHECKING:
+    from airflow_provider_dify.knowledge.selection.guards import Guard
+
+#: So large a part of a sync's documents in use may be retired, unless told otherwise.
+MAX_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class SyncOptions(DeliveryOptions):
+    """How a sync is done.
+
+    :param retire: What becomes of documents whose files are gone: ``archive``, ``disable``, ``delete``, or ``keep`` for
+        nothing.
+    :param adopt: Whether documents in use that no sync has made are taken over if they have the name of a file: once,
+        if the folder was brought in by other means before.
+    :param max_documents: Fail, and change nothing, if more documents than this would be retired.
+    :param max_share: Fail, and change nothing, if more than this part of the sync's documents in use would be retired;
+        ``None``: any. Contents that change are not counted: they are in the source, and can be brought back.
+    :param dry_run: Whether to check and to plan only: nothing is changed, and what would be is ``not_attempted`` in the
+        report, which then has ``"dry_run": true``.
+    :param tolerate: Outcomes that should not fail the task, such as ``("invalid",)``.
+    """
+
+    retire: str = "archive"
+    adopt: bool = False
+    max_documents: int | None = None
+    max_share: float | None = MAX_SHARE
+    dry_run: bool = False
+    tolerate: Iterable[str] = ()
+
+    def __post_init__(self) -> None:
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.sync.plan import Retire
+        from airflow_provider_dify.knowledge.sync.report import SyncOutcome
+
+        super().__post_init__()
+        inputs.settle(
+            self,
+            retire=inputs.one_of(Retire),
+            adopt=inputs.flag,
+            dry_run=inputs.flag,
+            tolerate=inputs.some_of(SyncOutcome),
+        )
+        _ = self.guard  # which checks its limits
+
+    @property
+    def guard(self) -> Guard:
+        """How many documents may be retired."""
+        from airflow_provider_dify.knowledge.selection.guards import Guard
+
+        return Guard(self.max_documents, self.max_share)
