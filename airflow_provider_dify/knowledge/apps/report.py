@@ -132,7 +132,9 @@ class RunReport(Report[RunOutcome, str]):
         }.get(self.outcome, f"ended as {self.outcome.value}")
         text = " ".join((self.error or "").split())
         quoted = text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
-        return f'{name} {ended}: "{quoted}".' if quoted else f"{name} {ended}."
+        if not quoted:
+            return f"{name} {ended}."
+        return f'{name} {ended}: "{quoted}"' + ("" if quoted.endswith(".") else ".")
 
     def _label(self, item: str) -> str:
         return item

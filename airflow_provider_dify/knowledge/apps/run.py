@@ -271,7 +271,7 @@ class WorkflowRun:
     def _await(self, user: str, deadline: Deadline) -> Flow[bool]:
         """Wait for the run of a try to appear in the log, and return whether it has."""
         patience = deadline.within(self.options.appear_timeout)
-        waits = Waits(longest=10.0)
+        waits, progress = Waits(longest=10.0), Progress(deadline)
         while True:
             runs = yield from self._patiently(deadline, lambda: finding.runs_of([user]))
             if found := finding.best_of(runs) or finding.latest_of(runs):
@@ -281,18 +281,17 @@ class WorkflowRun:
                 return True
             if patience.passed:
                 return False
-            yield Pause(
-                min(waits.next(), patience.remaining),
-                f"Nobody knows whether '{user}' has started a run: its answer was lost. Its log row is awaited.",
-            )
+            reason = "Dify has not said whether it started a run. Waiting for it to appear in the log of the app."
+            yield Pause(min(waits.next(), patience.remaining), progress.reason(reason))
 
     def _follow(self, deadline: Deadline) -> Flow[None]:
         """Wait for the end of the run. At the deadline, stop it."""
         waits, progress = Waits(longest=self.options.poll_interval), Progress(deadline)
         while True:
-            reason = f"Run {self.run_id} is {self._run.status if self._run else 'not read yet'}."
+            reason = ""
             try:
                 self._take((yield from api.get_run(self.run_id)), deadline)
+                reason = f"Run {self.run_id} is {self._run.status if self._run else 'unknown'}."
             except DifyNotFoundError as error:
                 if deadline.elapsed - self._alive_at >= self.options.appear_timeout:
                     self._outcome, self.error = RunOutcome.UNKNOWN, error.message
@@ -343,9 +342,10 @@ class WorkflowRun:
         """Stop the run at the deadline. A paused one cannot be stopped."""
         if self._run and self._run.status == api.PAUSED:
             return
+        lasted = deadline.elapsed
         self._take((yield from stopped(self.run_id, self.task_id, self.user)))
         if self._run and not self._run.outputs and self._run.status != "succeeded":
-            self.error = f"It had not ended after {deadline.elapsed:.0f} s, and this task told it to stop."
+            self.error = f"It had not ended after {lasted:.0f} s, and this task told it to stop."
 
     def _patiently(self, deadline: Deadline, make: Callable[[], Flow[JSON]]) -> Flow[JSON]:
         """Run a part of the flow until it succeeds: Dify may be down for a while, or the app busy."""

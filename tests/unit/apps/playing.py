@@ -225,7 +225,7 @@ class Try:
 
     @property
     def outcome(self) -> str:
-        return self.report.outcome.value
+        return str(self.report.outcome.value)
 
 
 class Task:
