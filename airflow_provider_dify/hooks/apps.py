@@ -9,10 +9,11 @@ from airflow_provider_dify.files import FileSource
 from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.apps import api
-from airflow_provider_dify.knowledge.apps.api import AppInfo, AppRun, LogRow
+from airflow_provider_dify.knowledge.apps.api import AppInfo, AppRun, ChatRow, LogRow
+from airflow_provider_dify.knowledge.apps.chat import ChatMessage
 from airflow_provider_dify.knowledge.apps.options import RunOptions
-from airflow_provider_dify.knowledge.apps.report import RunReport
-from airflow_provider_dify.knowledge.apps.requesting import LocalFile, RunRequest, upload_of
+from airflow_provider_dify.knowledge.apps.report import ChatReport, RunOutcome, RunReport
+from airflow_provider_dify.knowledge.apps.requesting import ChatRequest, LocalFile, RunRequest, upload_of
 from airflow_provider_dify.knowledge.apps.run import WorkflowRun
 from airflow_provider_dify.knowledge.apps.stopping import stopped
 from airflow_provider_dify.knowledge.apps.tries import single_try
@@ -73,6 +74,61 @@ class AppVerbs(FlowHook):
         report = run.report()
         report.raise_for_outcomes(run.tolerated)
         return report
+
+    def ask_app(
+        self,
+        query: str,
+        *,
+        user: str,
+        conversation_id: str | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        options: RunOptions | None = None,
+    ) -> ChatReport:
+        """Ask a chat app, an agent or a chatflow a question. If this user has asked already, that answer counts.
+
+        https://docs.dify.ai/api-reference/chats/send-chat-message
+
+        :param query: The question.
+        :param user: Who asks, at most 255 characters. A new conversation needs a user who has none yet.
+        :param conversation_id: The conversation to continue; it belongs to its user.
+        :param inputs: The inputs of the app, by name, for a new conversation.
+        :param options: How to wait, for how long, and which outcomes should not raise.
+        :return: The answer, and what it is based on.
+        :raises DifyInputError: The app is no chat app, or the inputs are not what it asks for. Nothing was asked.
+        :raises DifyRunError: There is no answer.
+        :raises DifyRunUnknown: Dify cannot say whether it took the question.
+        """
+        message = ChatMessage(single_try(user), ChatRequest(query, inputs or {}, conversation_id), options=options)
+        deadline = self.deadline(message.options.timeout)
+        self.run(message.flow(deadline), deadline)
+        report = message.report()
+        report.raise_for_outcomes(frozenset(map(RunOutcome, message.options.tolerate)))
+        return report
+
+    def list_conversations(self, *, user: str, limit: int = 20) -> list[dict[str, Any]]:
+        """List the conversations of a user, the latest first, as Dify shows them.
+
+        https://docs.dify.ai/api-reference/conversations/list-conversations
+
+        :param user: Whose conversations.
+        :param limit: At most so many.
+        :return: Dify's rows.
+        """
+        return list(self.run(api.conversations_of(user, limit=inputs.whole_number(limit, "limit"))))
+
+    def list_messages(self, conversation_id: str, *, user: str, limit: int = 100) -> list[ChatRow]:
+        """List the latest messages of a conversation.
+
+        https://docs.dify.ai/api-reference/conversations/list-conversation-messages
+
+        :param conversation_id: The conversation.
+        :param user: To whom it belongs.
+        :param limit: At most so many.
+        :return: The messages, each with its answer.
+        :raises DifyNotFoundError: The user has no such conversation.
+        """
+        known = inputs.canonical_id(conversation_id, "conversation_id")
+        return list(self.run(api.messages_of(user, known, limit=inputs.whole_number(limit, "limit"))))
 
     def get_app_run(self, run_id: str) -> AppRun:
         """Read a run of a workflow or chatflow.

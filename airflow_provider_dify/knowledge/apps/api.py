@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from airflow_provider_dify.knowledge import answers
 from airflow_provider_dify.knowledge.api import about, read_answer
@@ -17,6 +17,8 @@ from airflow_provider_dify.knowledge.flow import JSON, Flow, Request, Response, 
 
 #: One page: with several, rows of the same second are repeated and left out (1.16.0, file 45).
 _LOG_ROWS = 100
+_CITATION = ("position", "dataset_id", "dataset_name", "document_id", "document_name", "segment_id", "score", "content")
+_USAGE = ("message_tokens", "answer_tokens", "total_tokens", "total_price", "currency", "provider_response_latency")
 #: In these a run does not change any more. Any other, also one that a later Dify may have, is not final.
 FINAL_STATUSES = frozenset({"succeeded", "failed", "stopped", "partial-succeeded"})
 PAUSED = "paused"
@@ -130,6 +132,49 @@ class LogRow:
         return cls(run["id"], run["status"], float(run.get("created_at") or 0), str(user))
 
 
+@dataclass(frozen=True)
+class ChatRow:
+    """A message, as a chat app shows it.
+
+    :param id: Its id.
+    :param conversation_id: The conversation.
+    :param query: What was asked.
+    :param answer: The answer; empty while it is being made.
+    :param status: ``normal`` or ``error``.
+    :param error: Why there is no answer.
+    :param citations: The segments that were used, each with its document.
+    :param usage: What it took: tokens, price and seconds.
+    :param created_at: When it was asked, in seconds since the epoch.
+    """
+
+    id: str
+    conversation_id: str
+    query: str
+    answer: str
+    status: str
+    error: str | None
+    citations: tuple[Mapping[str, JSON], ...] = field(repr=False)
+    usage: Mapping[str, JSON] = field(repr=False)
+    created_at: float
+
+    @classmethod
+    def read(cls, row: Mapping[str, JSON]) -> ChatRow:
+        """Read it from an answer."""
+        answers.check(row, {"id": answers.an_id, "conversation_id": answers.an_id, "status": answers.a_text_or_nothing})
+        sources = [one for one in row.get("retriever_resources") or () if isinstance(one, dict)]
+        return cls(
+            id=row["id"],
+            conversation_id=row["conversation_id"],
+            query=str(row.get("query") or ""),
+            answer=str(row.get("answer") or ""),
+            status=row.get("status") or "normal",
+            error=str(row["error"])[:10_000] if row.get("error") else None,
+            citations=tuple({name: one.get(name) for name in _CITATION} for one in sources),
+            usage={name: row.get(name) for name in _USAGE},
+            created_at=float(row.get("created_at") or 0),
+        )
+
+
 def get_info() -> Flow[AppInfo]:
     """Read the name and the mode of the app.
 
@@ -198,6 +243,45 @@ def runs_of(user: str | None, *, status: str | None = None, limit: int = _LOG_RO
     return rows if user is None else tuple(row for row in rows if row.user == user)
 
 
+def send_message(body: Mapping[str, JSON]) -> Flow[Start]:
+    """Ask a chat app, and read its stream to the end, or as far as it comes. It is never sent again by itself.
+
+    The stream is read to its end, as only chatflows are known to go on without a reader.
+    https://docs.dify.ai/api-reference/chats/send-chat-message
+    """
+    sent = {**body, "response_mode": "streaming"}
+    response = yield Request("POST", "/chat-messages", json=sent, repeatable=False, enough=events.ends_message)
+    start = events.start_in(_body(response))
+    return replace(start, ended=events.ends_message(_body(response)))
+
+
+def conversations_of(user: str, *, limit: int = 20) -> Flow[tuple[dict[str, JSON], ...]]:
+    """List the conversations of a user, the latest first, as Dify shows them.
+
+    https://docs.dify.ai/api-reference/conversations/list-conversations
+    """
+    response = yield Request("GET", "/conversations", query=(("user", user), ("limit", limit)))
+    return read_answer(response, _rows)
+
+
+def messages_of(user: str, conversation_id: str, *, limit: int = 100) -> Flow[tuple[ChatRow, ...]]:
+    """List the latest messages of a conversation.
+
+    https://docs.dify.ai/api-reference/conversations/list-conversation-messages
+    """
+    query = (("user", user), ("conversation_id", conversation_id), ("limit", limit))
+    response = yield Request("GET", "/messages", query=query)
+    return read_answer(response, lambda payload: tuple(map(ChatRow.read, _rows(payload))))
+
+
+def stop_message(task_id: str, user: str) -> Flow[None]:
+    """Ask Dify to stop an answer. It always answers "success".
+
+    https://docs.dify.ai/api-reference/chats/stop-chat-message-generation
+    """
+    yield Request("POST", f"/chat-messages/{task_id}/stop", json={"user": user})
+
+
 def find_task(run_id: str, user: str) -> Flow[str]:
     """Return the id by which a run is stopped; empty if its events do not name it soon.
 
@@ -233,6 +317,13 @@ def upload_file(upload: Upload) -> Flow[dict[str, JSON]]:
         return payload
 
     return read_answer(response, read)
+
+
+def _rows(payload: Mapping[str, JSON]) -> tuple[dict[str, JSON], ...]:
+    rows = answers.items(payload, "data")
+    for row in rows:
+        answers.check(row, {"id": answers.an_id})
+    return tuple(rows)
 
 
 def _events_of(run_id: str, user: str, enough: object) -> Request:

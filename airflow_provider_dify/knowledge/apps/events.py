@@ -40,6 +40,7 @@ class Start:
     :param conversation_id: The conversation, in a chat.
     :param message_id: The message, in a chat.
     :param app_id: The app, if it is told.
+    :param ended: Whether a chat has told its answer to the end.
     """
 
     run_id: str = ""
@@ -49,6 +50,7 @@ class Start:
     conversation_id: str = ""
     message_id: str = ""
     app_id: str = ""
+    ended: bool = False
 
 
 def start_in(body: bytes) -> Start:
@@ -82,11 +84,10 @@ def names_run(body: bytes) -> bool:
     return bool(start.refused or start.error) or (bool(start.run_id) and start.run_id != start.task_id)
 
 
-def names_message(body: bytes) -> bool:
-    """Whether a stream has named the message that it answers, or will not do so any more."""
+def ends_message(body: bytes) -> bool:
+    """Whether a stream of a chat has told its answer to the end, or will not do so any more."""
     start = start_in(body)
-    is_real = not start.run_id or start.run_id != start.task_id
-    return bool(start.refused or start.error) or (bool(start.message_id) and is_real)
+    return bool(start.refused or start.error) or any(event.get("event") == "message_end" for event in events_in(body))
 
 
 def task_in(run_id: str, body: bytes) -> str:

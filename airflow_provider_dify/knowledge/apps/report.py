@@ -141,3 +141,40 @@ class RunReport(Report[RunOutcome, str]):
 
     def _line(self, item: str, names: Mapping[str, str] = NO_NAMES) -> str:  # noqa: ARG002 - as called
         return f"{item}: {self.error}" if self.error else item
+
+
+@dataclass(frozen=True)
+class ChatReport(RunReport):
+    """How a question to a chat app ended, and what it answered.
+
+    :param answer: The answer.
+    :param conversation_id: The conversation, to continue it with the same ``user``.
+    :param message_id: The message.
+    :param citations: The segments that were used, each with its document.
+    :param usage: What it took: tokens, price and seconds.
+    """
+
+    answer: str = ""
+    conversation_id: str = ""
+    message_id: str = ""
+    citations: tuple[Mapping[str, JSON], ...] = ()
+    usage: Mapping[str, JSON] = field(default_factory=dict)
+
+    def describe(self) -> str:
+        """Say how it ended, for the log."""
+        used = f", {len(self.citations)} citations" if self.citations else ""
+        return f"Answer: {self.outcome.value}, {len(self.answer):,} characters{used}."
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return the report as plain JSON."""
+        plain = super().to_json()
+        return {name: value for name, value in plain.items() if name not in _NOT_OF_CHATS} | {
+            "citations": [dict(one) for one in self.citations],
+            "usage": dict(self.usage),
+        }
+
+    def _problem(self, count: int) -> str:
+        return super()._problem(count).replace("The run of the app", "The question").replace("Run ", "The run ", 1)
+
+
+_NOT_OF_CHATS = ("outputs", "output_path", "workflow_id", "total_steps", "elapsed_time", "total_tokens")

@@ -23,6 +23,8 @@ _TYPES = {
     ),
 }  # fmt: skip
 _TYPE_OF = {end: kind for kind, ends in _TYPES.items() for end in ends}
+#: The modes that ``/chat-messages`` takes.
+CHAT_MODES = ("chat", "agent-chat", "advanced-chat", "")
 #: The modes that ``/workflows/run`` runs. A Dify that does not tell the mode says it when it is asked to run.
 WORKFLOW_MODES = ("workflow", "")
 
@@ -80,6 +82,42 @@ class RunRequest:
         form = yield from read_form()
         inputs = form.check(self.inputs, self.files)
         return {**inputs, **(yield from uploaded(form, self.files, user))}
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """What to ask a chat app.
+
+    :param query: The question.
+    :param inputs: The inputs of the app, by name; they count for a new conversation only.
+    :param conversation_id: The conversation that it continues; ``None``: a new one.
+    """
+
+    query: str
+    inputs: Mapping[str, JSON] = field(default_factory=dict, repr=False)
+    conversation_id: str | None = None
+
+    def prepared(self, user: str) -> Flow[dict[str, JSON]]:
+        """Check the inputs against what the app asks for, and return what to send.
+
+        :param user: Who asks: a conversation belongs to its user.
+        :raises DifyInputError: The app is no chat app, or asks for something else.
+        """
+        info = yield from api.get_info()
+        if info.mode not in CHAT_MODES:
+            raise DifyInputError(
+                f"The key of the connection opens the app '{info.name}', which is no chat app but of mode "
+                f"'{info.mode}'. Use DifyWorkflowRunOperator for a workflow, or the key of a chat app."
+            )
+        form = yield from read_form()
+        inputs = {} if self.conversation_id else form.check(self.inputs, {})
+        return {
+            "query": self.query,
+            "inputs": inputs,
+            "user": user,
+            "conversation_id": self.conversation_id or "",
+            "auto_generate_name": False,
+        }
 
 
 def read_form() -> Flow[Form]:

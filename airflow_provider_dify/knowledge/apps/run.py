@@ -26,10 +26,8 @@ from airflow_provider_dify.knowledge.errors import may_be_carried_out
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.progress import Progress, Waits
 from airflow_provider_dify.knowledge.report import NO_NAMES
-from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.retries import Retries, patiently
 
-#: Seconds between two checks while Dify cannot be asked, or takes no more requests.
-_LONGEST_WAIT = 30.0
 _NOTHING: Mapping[str, JSON] = MappingProxyType({})
 _KEPT = ("user", "run_id", "task_id", "joined", "sent", "error")
 
@@ -175,7 +173,7 @@ class WorkflowRun:
         if self.sent:  # here it goes on
             yield from self._await(self.user, deadline)
             return
-        runs = yield from self._patiently(deadline, self._find)
+        runs = yield from patiently(deadline, self._find)
         own = [run for run in runs if run.user == self._tries.user]
         found = finding.best_of(runs) or finding.latest_of(own)
         if found is None and self.options.rerun == Rerun.NEVER.value:
@@ -229,8 +227,8 @@ class WorkflowRun:
         """Start a run. If nobody knows whether it was started, wait for it to appear."""
         if self._request is None:
             raise TypeError("A start needs its inputs.")
-        body = yield from self._patiently(deadline, lambda: self._request.prepared(self.user))  # type: ignore[union-attr]
-        yield from self._patiently(deadline, lambda: self._send(body))
+        body = yield from patiently(deadline, lambda: self._request.prepared(self.user))  # type: ignore[union-attr]
+        yield from patiently(deadline, lambda: self._send(body))
         if self.run_id:
             self._alive_at = deadline.elapsed
             yield Note(f"Run {self.run_id} has started, as '{self.user}'.")
@@ -273,7 +271,7 @@ class WorkflowRun:
         patience = deadline.within(self.options.appear_timeout)
         waits, progress = Waits(longest=10.0), Progress(deadline)
         while True:
-            runs = yield from self._patiently(deadline, lambda: finding.runs_of([user]))
+            runs = yield from patiently(deadline, lambda: finding.runs_of([user]))
             if found := finding.best_of(runs) or finding.latest_of(runs):
                 self.error, self.sent = None, False
                 yield from self._adopt(found)
@@ -346,17 +344,3 @@ class WorkflowRun:
         self._take((yield from stopped(self.run_id, self.task_id, self.user)))
         if self._run and not self._run.outputs and self._run.status != "succeeded":
             self.error = f"It had not ended after {lasted:.0f} s, and this task told it to stop."
-
-    def _patiently(self, deadline: Deadline, make: Callable[[], Flow[JSON]]) -> Flow[JSON]:
-        """Run a part of the flow until it succeeds: Dify may be down for a while, or the app busy."""
-        waits = Waits(longest=_LONGEST_WAIT, first=1.0)
-        while True:
-            try:
-                return (yield from make())
-            except DifyError as error:
-                if not error.retryable or deadline.passed:
-                    raise
-                wait = max(waits.next(), error.retry_after or 0.0)
-                if wait > deadline.remaining:
-                    raise
-                yield Pause(wait, error.message)

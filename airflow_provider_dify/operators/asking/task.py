@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_dify.hooks.dify import DifyHook
     from airflow_provider_dify.knowledge.flow import JSON
+    from airflow_provider_dify.operators.asking.memory import Memory
     from airflow_provider_dify.transport.settings import Settings
 
 #: What the event of an asset says of a run.
@@ -22,7 +23,12 @@ _IN_EVENTS = frozenset({"app_id", "run_id", "outcome", "total_tokens", "total_st
 
 
 class AppTask(ConversationTask):
-    """What every task on an app shows Airflow: its report, a link, events, and lineage."""
+    """What every task on an app shows Airflow: its report, a link, events, and lineage.
+
+    :param dify_conn_id: Id of the Airflow Connection, whose password is the key of the app.
+    :param user: What begins the name under which Dify shows what the task does, followed by DAG id, task id, run id,
+        map index and try number. Give each Airflow that uses the app its own: they would take each other's runs.
+    """
 
     user: str
     operator_extra_links: Sequence[BaseOperatorLink] = (DifyAppLink(),)
@@ -97,3 +103,13 @@ class AppTask(ConversationTask):
             extra = events.as_text_and_numbers(extra)
         self._alias_extras = {**self._alias_extras, alias: extra}
         accessor.add(assets.app(self._activity.host, self._activity.app_id), extra=extra)
+
+    def keep(self, context: Context, memory: Memory, note: Mapping[str, JSON]) -> None:
+        """Keep something for later tries, and show the link to the app once it is known."""
+        # Airflow allows no call from within another one, as a signal would make one.
+        stop, self._stop = self._stop, None
+        try:
+            memory.keep(note)
+            self.show_app(context, str(note.get("app_id") or ""))
+        finally:
+            self._stop = stop
