@@ -83,7 +83,7 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
     template_fields_renderers = {"queries": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#d6e4ff"
     described_by = (ReleaseOptions,)
-    if_killed = "What was changed so far stays as it is; a retry continues from there:"
+    if_killed = "Killed. What was changed so far stays as it is; a retry continues from there:"
     undoes = True
     document_ids: Any
     replaces: Any

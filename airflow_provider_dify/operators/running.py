@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_dify.exceptions import DifyError
+    from airflow_provider_dify.hooks.dify import DifyHook
     from airflow_provider_dify.knowledge.conversation import Conversation, Movable
     from airflow_provider_dify.knowledge.flow import JSON
     from airflow_provider_dify.knowledge.selection.choice import Choice
@@ -32,7 +33,7 @@ class ConversationTask(KnowledgeBaseTask):
     timeout: float
     deferrable: bool = False
     #: What the log says of what was done, if the task is killed.
-    if_killed: ClassVar[str] = "What was changed so far stays as it is:"
+    if_killed: ClassVar[str] = "Killed. What was changed so far stays as it is:"
     #: Whether the triggerer may take as much time again to undo what was done.
     undoes: ClassVar[bool] = False
     #: Whether the timeout ends the retries of requests, too.
@@ -77,6 +78,7 @@ class ConversationTask(KnowledgeBaseTask):
                 # Also if it failed or was killed: whoever fixes it needs to know what was done.
                 if not left:
                     self._publish(conversation, context)
+            self.ended(context, hook, conversation.report())
         if left:
             self._leave(conversation, context, began)
         report = conversation.report()
@@ -101,7 +103,7 @@ class ConversationTask(KnowledgeBaseTask):
     def on_kill(self) -> None:
         """Send nothing more, and leave behind what was done so far: in the log, and in XCom under ``report``."""
         if self._stop is not None:
-            self.log.warning("Killed. %s", self.if_killed)
+            self.log.warning(self.if_killed)
             self._stop()
 
     def publish(self, report: Any, names: Mapping[str, str], context: Context) -> None:
@@ -121,6 +123,9 @@ class ConversationTask(KnowledgeBaseTask):
             self.log.info("%s", line)
         for line in report.attention(names, tolerate):
             self.log.warning("%s", line)
+
+    def ended(self, context: Context, hook: DifyHook, report: Any) -> None:
+        """Use the hook once more, after the conversation ended well or left."""
 
     def judge(self, report: Any) -> None:
         """Raise if a report that a conversation returned is not good enough."""
