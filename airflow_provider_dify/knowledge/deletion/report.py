@@ -33,9 +33,9 @@ class DeleteOutcome(str, Enum):
 
 #: What to do about documents that ended so.
 _ADVICE = {
-    DeleteOutcome.BUSY: "archived, and Dify holds their lock, for at most 600 s; raise the timeout or retry later",
-    DeleteOutcome.FAILED: "Dify did not delete them; the errors of the report say why",
-    DeleteOutcome.NOT_ATTEMPTED: "not deleted, because the run ended before",
+    DeleteOutcome.BUSY: "archived, and Dify holds their lock for at most 600 s; raise the timeout or retry later",
+    DeleteOutcome.FAILED: "Dify did not delete them; the errors in the report say why",
+    DeleteOutcome.NOT_ATTEMPTED: "not deleted, because the run ended first",
 }
 
 
@@ -120,7 +120,8 @@ class DeleteReport:
         count = sum(len(ids) for ids in failing.values())
         parts = [f"{len(ids)} {outcome.value} ({some_of(ids)}): {_ADVICE[outcome]}" for outcome, ids in failing.items()]
         raise DifyDocumentDeleteError(
-            f"{count} of {self.total} documents of dataset {self.dataset_id} were not deleted. {'. '.join(parts)}.",
+            f"{count} of {self.total} documents of knowledge base {self.dataset_id} were not deleted. "
+            f"{'. '.join(parts)}.",
             self,
         )
 

@@ -46,15 +46,15 @@ class IngestOutcome(str, Enum):
 
 #: What to do about inputs that ended so.
 _ADVICE = {
-    IngestOutcome.REFUSED: "a document of the same name stands in the way; the report says which, and what to do",
+    IngestOutcome.REFUSED: "a document with the same name is in the way; the report says which, and what to do",
     IngestOutcome.INVALID: "they cannot become documents; the report says why",
-    IngestOutcome.UNREADABLE: "not there, or not to be read; the report says why, and a retry looks again",
-    IngestOutcome.FAILED: "Dify could not index them; its text is in the report",
-    IngestOutcome.NOT_INDEXED: "not indexed in time; raise the timeout, or see what keeps Dify's worker busy",
-    IngestOutcome.LAGGING: "indexed, and search does not return them. Dify 1.16.0 loses keywords if its worker runs "
-    "several jobs side by side: set CELERY_WORKER_AMOUNT=1, or use a version that is fixed",
+    IngestOutcome.UNREADABLE: "they are missing or cannot be read; the report says why, and a retry checks again",
+    IngestOutcome.FAILED: "Dify could not index them; its message is in the report",
+    IngestOutcome.NOT_INDEXED: "not indexed in time; raise the timeout, or check what keeps Dify's worker busy",
+    IngestOutcome.LAGGING: "indexed, but search does not return them. Dify 1.16.0 loses keywords if its worker runs "
+    "several jobs at once: set CELERY_WORKER_AMOUNT=1, or use a fixed version",
     IngestOutcome.NOT_SEARCHABLE: "Dify found no text in them: leave them out, or send a version with text",
-    IngestOutcome.NOT_ATTEMPTED: "the run ended before their turn; run it again, what is there is not sent twice",
+    IngestOutcome.NOT_ATTEMPTED: "the run ended before their turn; run it again, it sends nothing twice",
 }
 _FINAL = frozenset({IngestOutcome.REFUSED, IngestOutcome.INVALID, IngestOutcome.NOT_SEARCHABLE})
 
@@ -183,8 +183,8 @@ class IngestReport:
         ]
         first = next((f" '{entry.name}': {entry.error}" for entry in bad if entry.error), "")
         return (
-            f"{len(bad)} of {len(self.documents)} inputs did not become documents of dataset {self.dataset_id} as "
-            f"they should. {'. '.join(parts)}.{first}"
+            f"{len(bad)} of {len(self.documents)} inputs did not become documents of knowledge base "
+            f"{self.dataset_id}. {'. '.join(parts)}.{first}"
         )
 
 

@@ -33,9 +33,9 @@ class MetadataOutcome(str, Enum):
 
 #: What to do about documents that ended so.
 _ADVICE = {
-    MetadataOutcome.MISSING: "not in this knowledge base; check the ids and the dataset id, or tolerate 'missing'",
+    MetadataOutcome.MISSING: "not in this knowledge base; check the ids and the dataset_id, or tolerate 'missing'",
     MetadataOutcome.FAILED: "the values are not there; the errors of the report say why",
-    MetadataOutcome.NOT_ATTEMPTED: "not changed, because the run ended before",
+    MetadataOutcome.NOT_ATTEMPTED: "not changed, because the run ended first",
 }
 
 
@@ -131,6 +131,6 @@ class MetadataReport:
         count = sum(len(ids) for ids in failing.values())
         parts = [f"{len(ids)} {outcome.value} ({some_of(ids)}): {_ADVICE[outcome]}" for outcome, ids in failing.items()]
         return (
-            f"The metadata of {count} of {self.total} documents of dataset {self.dataset_id} is not as it was asked "
-            f"for. {'. '.join(parts)}."
+            f"The metadata of {count} of {self.total} documents of knowledge base {self.dataset_id} is not as "
+            f"requested. {'. '.join(parts)}."
         )

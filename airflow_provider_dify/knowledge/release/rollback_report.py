@@ -35,8 +35,8 @@ class RollbackOutcome(str, Enum):
 
 
 _ADVICE = {
-    RollbackOutcome.MISSING: "deleted since; nothing brings them back; to restore the others, tolerate 'missing'",
-    RollbackOutcome.FAILED: "the errors of the report say why",
+    RollbackOutcome.MISSING: "deleted since, and cannot be restored; to restore the others, tolerate 'missing'",
+    RollbackOutcome.FAILED: "the errors in the report say why",
     RollbackOutcome.NOT_ATTEMPTED: "left as they were found",
 }
 
@@ -129,8 +129,9 @@ class RollbackReport:
         count = sum(len(ids) for ids in failing.values())
         kind = DifyRollbackFailed if final else DifyRollbackError
         raise kind(
-            f"Rollback of {self.source}: {count} of {sum(self.counts.values())} documents of dataset {self.dataset_id} "
-            f"are not as they were. {'. '.join(parts)}.{f' The first one: {errors[0]}' if errors else ''}",
+            f"Rollback of {self.source}: {count} of {sum(self.counts.values())} documents of knowledge base "
+            f"{self.dataset_id} are not as they were. "
+            f"{'. '.join(parts)}.{f' The first one: {errors[0]}' if errors else ''}",
             self,
         )
 

@@ -44,16 +44,16 @@ class Outcome(str, Enum):
 
 #: What to do about documents that ended so.
 ADVICE = {
-    Outcome.MISSING: "not in this knowledge base; check the ids and the dataset id, or tolerate 'missing'",
+    Outcome.MISSING: "not in this knowledge base; check the ids and the dataset_id, or tolerate 'missing'",
     Outcome.REFUSED: "archived: un_archive them first",
-    Outcome.NOT_READY: "their indexing failed, is paused, or takes longer; look at them in Dify",
+    Outcome.NOT_READY: "their indexing failed, is paused, or takes longer; check them in Dify",
     Outcome.BUSY: "Dify holds their lock, for at most 600 s after its job; raise the timeout or retry later",
-    Outcome.REVERTED: "Dify's worker or somebody else undid the change; the errors of the report say more",
-    Outcome.LAGGING: "search does not reflect it: Dify's worker is down, is slow, or has lost the job or the keywords. "
-    "Dify 1.16.0 loses keywords if its worker runs several jobs side by side: set CELERY_WORKER_AMOUNT=1, or use a "
-    "version that is fixed",
+    Outcome.REVERTED: "Dify's worker or somebody else undid the change; the errors in the report say more",
+    Outcome.LAGGING: "search does not reflect it: Dify's worker is down, is slow, or lost the job or the keywords. "
+    "Dify 1.16.0 loses keywords if its worker runs several jobs at once: set CELERY_WORKER_AMOUNT=1, "
+    "or use a fixed version",
     Outcome.NOT_SEARCHABLE: "Dify found no text in them; send the content again, or leave them out",
-    Outcome.NOT_ATTEMPTED: "not changed, because the run ended before",
+    Outcome.NOT_ATTEMPTED: "not changed, because the run ended first",
 }
 #: What a retry cannot fix.
 _FINAL = frozenset({Outcome.MISSING, Outcome.REFUSED, Outcome.NOT_SEARCHABLE})
@@ -205,8 +205,8 @@ class StatusReport:
         count = sum(len(ids) for ids in failing.values())
         parts = [f"{len(ids)} {outcome.value} ({some_of(ids)}): {ADVICE[outcome]}" for outcome, ids in failing.items()]
         return (
-            f"{self.action}: {count} of {self.total} documents of dataset {self.dataset_id} are not in the state "
-            f"that was asked for. {'. '.join(parts)}."
+            f"{self.action}: {count} of {self.total} documents of knowledge base {self.dataset_id} are not in the "
+            f"requested state. {'. '.join(parts)}."
         )
 
 

@@ -81,14 +81,14 @@ DONE = {
 #: What to do about files and documents that ended so.
 _ADVICE = {
     SyncOutcome.REFUSED: "a document that the sync did not make is in the way; the report says which, and what to do",
-    SyncOutcome.INVALID: "they cannot become documents; what was made of them before stays; the report says why",
-    SyncOutcome.UNREADABLE: "they cannot be read; what was made of them before stays; see who may read them",
-    SyncOutcome.FAILED: "not as they should be; the report says why; run it again, or see what is wrong in Dify",
-    SyncOutcome.NOT_INDEXED: "not indexed in time; raise the timeout, or see what keeps Dify's worker busy",
-    SyncOutcome.LAGGING: "indexed, and search does not return them. Dify 1.16.0 loses keywords if its worker runs "
-    "several jobs side by side: set CELERY_WORKER_AMOUNT=1, or use a version that is fixed",
+    SyncOutcome.INVALID: "they cannot become documents; their earlier documents stay; the report says why",
+    SyncOutcome.UNREADABLE: "they cannot be read; their earlier documents stay; check the permissions",
+    SyncOutcome.FAILED: "not as they should be; the report says why; run it again, or check what is wrong in Dify",
+    SyncOutcome.NOT_INDEXED: "not indexed in time; raise the timeout, or check what keeps Dify's worker busy",
+    SyncOutcome.LAGGING: "indexed, but search does not return them. Dify 1.16.0 loses keywords if its worker runs "
+    "several jobs at once: set CELERY_WORKER_AMOUNT=1, or use a fixed version",
     SyncOutcome.NOT_SEARCHABLE: "Dify found no text in them: exclude them, or give them text",
-    SyncOutcome.NOT_ATTEMPTED: "the run ended before their turn; run it again, it goes on from there",
+    SyncOutcome.NOT_ATTEMPTED: "the run ended before their turn; run it again, it continues from there",
 }
 _FINAL = frozenset({SyncOutcome.REFUSED, SyncOutcome.INVALID, SyncOutcome.NOT_SEARCHABLE})
 
@@ -232,7 +232,7 @@ class SyncReport:
         first = next((f" '{entry.name}': {entry.error}" for entry in bad if entry.error), "")
         return (
             f"{len(bad)} of {len(self.entries)} files and documents of sync '{self.sync_source}' are not as they "
-            f"should be in dataset {self.dataset_id}. {'. '.join(parts)}.{first}"
+            f"should be in knowledge base {self.dataset_id}. {'. '.join(parts)}.{first}"
         )
 
 

@@ -188,7 +188,7 @@ def test_unfit_inputs_do_not_keep_the_others_from_it(
     assert not isinstance(result.error, AirflowFailException)
     assert names(kb) == {"good.md": 1}
     assert isinstance(ingest(source, max_file_size=100, tolerate=["unreadable"]).error, AirflowFailException)
-    assert ingest(source, max_file_size=100, tolerate=["invalid", "unreadable"]).error is None
+    assert ingest(source, max_file_size="100", tolerate=["invalid", "unreadable"]).error is None
 
 
 FAULTS: dict[str, dict[str, Any]] = {
