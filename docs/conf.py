@@ -12,11 +12,12 @@ from pathlib import Path
 
 from airflow_provider_dify import __version__
 
-# Airflow sets itself up where it is first imported; nothing of it shall be left, and nobody's settings be shown.
+# Importing Airflow creates its configuration. Use a temporary home, so that nothing is left behind and no local setting
+# shows up in the pages.
 for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
     del os.environ[name]
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
-logging.getLogger("airflow").setLevel(logging.WARNING)  # what it says while it sets itself up
+logging.getLogger("airflow").setLevel(logging.WARNING)  # what it logs while it creates its configuration
 atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
@@ -30,10 +31,10 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "parameters"]
 exclude_patterns = ["_build", "benchmarks/results.md"]
 nitpicky = True
 nitpick_ignore_regex = [
-    # Nothing is fetched while this is built, so names of others have no target.
+    # Nothing is downloaded during the build, so names of other packages have no target.
     (r"py:.*", r"(?!airflow_provider_dify|Dify).*"),
     (r"py:.*", r"airflow_provider_dify\.(sources|files)\.\w+Source"),
-    # How the hook is made up inside; its page shows all of it as one class.
+    # The parts of the hook; its page shows all of them as one class.
     (
         r"py:.*",
         r"airflow_provider_dify\.(hooks\.(base|documents|selecting|deleting|ingest|metadata|retrieval)|transport)\..*",

@@ -1,10 +1,10 @@
-"""Switch a Dify knowledge base to newly ingested documents, and archive the ones that they replace.
+"""Enable newly ingested documents of a Dify knowledge base, and archive the ones that they replace.
 
-The new documents are enabled first, so that a search always finds one of the two versions. When the second task
-is green, a search finds the new documents and none of the old ones.
+The new documents are enabled first, so that search always finds one of the two versions. If the second task succeeds,
+search finds the new documents and none of the old ones.
 
-The ids are parameters of the run here. In a pipeline that ingests by itself, give the operators the output of the task
-that did: ``document_ids=ingest.output``.
+Here, the ids are parameters of the run. If your DAG also ingests the documents, pass the output of that task to the
+operators.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ with DAG(
         dataset_id="{{ params.dataset_id }}",
         document_ids="{{ params.old_document_ids }}",
         action="archive",
-        # An old document that somebody deleted meanwhile is out of search as well.
+        # An old document that somebody has deleted is out of search, too.
         tolerate=("missing",),
     )
     # [END howto_operator_dify_archive]

@@ -1,10 +1,9 @@
-"""Archive a very large selection of documents of a Dify knowledge base with as many workers as there are.
+"""Archive a very large selection of documents of a Dify knowledge base, with many workers.
 
-The selection is cut into batches, and each batch is a task: it has a retry and a report of its own, and runs wherever a
-worker is free. A worker that dies takes nothing with it: the next try of its task finds what was archived before, and
-sends only the rest.
+The selection is split into batches, and each batch is a task with its own retries and report, which runs on any free
+worker. If a worker dies, nothing is lost: the next try finds what was already archived and sends only the rest.
 
-The pool ``dify`` says how many of the tasks talk to Dify at a time. Make it once, with two to four slots:
+The pool ``dify`` limits how many of the tasks talk to Dify at a time. Create it once, with two to four slots:
 
     airflow pools set dify 2 "Tasks that talk to Dify"
 """
@@ -20,7 +19,7 @@ from airflow_provider_dify.operators.listing import DifyListDocumentsOperator
 
 with DAG(
     dag_id="dify_archive_at_scale",
-    description="Archive what is older than 90 days in a very large Dify knowledge base, batch by batch",
+    description="Archive documents older than 90 days in a very large Dify knowledge base, batch by batch",
     schedule=None,
     start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - Airflow takes it as UTC
     catchup=False,
@@ -35,7 +34,7 @@ with DAG(
         dataset_id="{{ params.dataset_id }}",
         filters={"status": "available", "created_before": "90d"},
         batches_of=2000,
-        # The guard stands here, as the tasks below see a batch each.
+        # The guard is here, because each of the tasks below only sees its own batch.
         max_documents=50_000,
     )
     DifyDocumentStatusOperator.partial(
@@ -43,8 +42,8 @@ with DAG(
         dataset_id="{{ params.dataset_id }}",
         action="archive",
         pool="dify",
-        # Waiting for search holds no slot of a worker. It is long, as Dify's worker has the batches of all tasks in one
-        # queue, and takes 53 ms for each document.
+        # Waiting for search uses no worker slot. It takes a while: Dify's worker has the batches of all tasks in one
+        # queue and needs 53 ms per document.
         deferrable=True,
         timeout=3600,
     ).expand(document_ids=select_old.output)

@@ -1,4 +1,4 @@
-"""A first DAG: put documents into a Dify knowledge base, see that search finds them, and archive drafts."""
+"""A first DAG: add documents to a Dify knowledge base, check that search finds them, and archive drafts."""
 
 from __future__ import annotations
 

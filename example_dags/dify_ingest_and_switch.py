@@ -1,8 +1,8 @@
-"""Bring a folder into a Dify knowledge base, check that search finds it, and archive what it replaces.
+"""Ingest a folder into a Dify knowledge base, check that search finds it, and archive what it replaces.
 
-Each file becomes a new version of its document, beside the old one. The old versions are archived only when search has
-found the new ones, so that a search always finds one of the two. A run without changed files sends nothing, and
-archives nothing.
+Each file becomes a new version of its document, beside the old one. The old versions are archived only after search has
+found the new ones, so that search always finds one of the two. If no file has changed, a run sends nothing and archives
+nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ with DAG(
     params={
         "dataset_id": Param("", type="string", title="UUID of the knowledge base"),
         "source": Param("", type="string", title="Folder, pattern or URL of the files"),
-        "queries": Param([], type="array", title="What search has to find, before the old versions go"),
+        "queries": Param([], type="array", title="What search has to find before the old versions are archived"),
     },
     default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
     render_template_as_native_obj=True,
@@ -59,7 +59,7 @@ with DAG(
 
     @task.short_circuit
     def anything_replaced(report: Any) -> bool:
-        """Skip the rest where no old version is left to archive."""
+        """Skip the rest if there is no old version to archive."""
         return bool(report["old_document_ids"])
 
     archive_old = DifyDocumentStatusOperator(

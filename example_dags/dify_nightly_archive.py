@@ -1,7 +1,7 @@
-"""Archive, every night, the documents of a Dify knowledge base that are older than 90 days.
+"""Archive the documents of a Dify knowledge base that are older than 90 days, every night.
 
-The guards stop the task, before anything is changed, where more documents than expected are that old: after a wrong
-setting, or in a knowledge base that nobody has fed for three months.
+The guards stop the task before anything is changed if more documents than expected are that old, for example because of
+a wrong setting, or because nobody has added documents for three months.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 
 with DAG(
     dag_id="dify_nightly_archive",
-    description="Archive what is older than 90 days in a Dify knowledge base",
+    description="Archive documents older than 90 days in a Dify knowledge base",
     schedule="0 3 * * *",
     start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - Airflow takes it as UTC
     catchup=False,

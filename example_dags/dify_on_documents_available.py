@@ -1,9 +1,9 @@
 """Run whenever documents of a Dify knowledge base become available: indexed, enabled, and not archived.
 
-An asset stands for the knowledge base, and Airflow's triggerer watches it. Each document that becomes available is one
-event of the asset. Events that come while a run is on its way are in the next run together.
+An asset represents the knowledge base, and Airflow's triggerer watches it. Each document that becomes available is one
+event of the asset. Events that arrive during a run are handled together by the next run.
 
-It needs Airflow 3: Airflow 2 has no asset watchers, and finds no DAG here.
+This needs Airflow 3. Airflow 2 has no asset watchers and finds no DAG here.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ if HAS_WATCHERS:
 
         @task
         def list_new_documents(triggering_asset_events: Any = None) -> list[dict[str, Any]]:
-            """Return what the trigger said of each document."""
+            """Return what the trigger reported about each document."""
             events = triggering_asset_events[handbook]
             documents = [event.extra["payload"] for event in events if event.extra.get("from_trigger")]
             for document in documents:

@@ -1,7 +1,7 @@
-"""Take documents that fail a retrieval check out of search, and leave everything else as it is.
+"""Disable documents that fail a retrieval check, and leave everything else as it is.
 
-The check reports what search found and should not have found, such as a document that answers a question about
-which only another one may speak. These are disabled; when somebody has mended them, they can be enabled again.
+The check reports documents that search should not have returned, such as a draft that answers a question which only
+the published document should answer. These are disabled. When somebody has fixed them, they can be enabled again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ with DAG(
     tags=["dify"],
     params={
         "dataset_id": Param("", type="string", title="UUID of the knowledge base"),
-        "queries": Param([], type="array", title="Queries, and what they must not find"),
+        "queries": Param([], type="array", title="Queries, and what they must not return"),
     },
     default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
     render_template_as_native_obj=True,
@@ -37,7 +37,7 @@ with DAG(
 
     @task.short_circuit
     def anything_unwanted(report: Any) -> bool:
-        """Skip the rest where the check found nothing that fails it."""
+        """Skip the rest if the check passed."""
         return bool(report["failed_documents"])
 
     quarantine = DifyDocumentStatusOperator(

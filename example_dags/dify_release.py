@@ -1,11 +1,11 @@
-"""Release a folder into a Dify knowledge base every night: all of it, or nothing, and back where it does not pass.
+"""Release a folder into a Dify knowledge base every night: all or nothing, with a rollback if the answers are wrong.
 
-Each file that has changed becomes a new document beside the old one. Then the new ones take the place of the old:
-search finds the new version before the first old document leaves, and where a step fails, the old version is back and
-the new one is out. At the end the knowledge base is asked what users will ask it. If it does not answer as it should,
-the release is rolled back, and the DAG run fails.
+Each changed file becomes a new document beside the old one. Then the new documents replace the old ones: search finds
+the new version before the first old document leaves, and if a step fails, the old version is brought back and the new
+one taken out. At the end, the knowledge base is asked what your users will ask. If the answers are wrong, the release
+is rolled back and the DAG run fails.
 
-The release is an asset, whose events hold the manifest: other DAGs can wait for it.
+The release is an asset whose events contain the manifest, so other DAGs can wait for it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from airflow_provider_dify.operators.rollback import DifyRollbackOperator
 
 with DAG(
     dag_id="dify_release",
-    description="Release a folder into a Dify knowledge base, and roll it back where it does not pass",
+    description="Release a folder into a Dify knowledge base, and roll it back if the answers are wrong",
     schedule="0 2 * * *",
     start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - Airflow takes it as UTC
     catchup=False,
@@ -48,7 +48,7 @@ with DAG(
     release = DifyReleaseOperator(
         task_id="release",
         dataset_id="{{ params.dataset_id }}",
-        document_ids="{{ ti.xcom_pull('ingest') }}",  # and what they replace
+        document_ids="{{ ti.xcom_pull('ingest') }}",  # and the documents that they replace
         retire="archive",
         max_share=0.5,
         outlets=[Asset("dify_handbook")],
@@ -63,14 +63,14 @@ with DAG(
     rollback = DifyRollbackOperator(
         task_id="rollback",
         manifest="{{ ti.xcom_pull('release', key='report') }}",
-        allow_empty=True,  # where the ingestion failed, there is nothing to take back
+        allow_empty=True,  # if the ingestion failed, there is nothing to undo
         trigger_rule="one_failed",
     )
     # [END howto_operator_dify_rollback]
 
     @task
     def announce(manifest: Any) -> str:
-        """Say what was released. It keeps a run that was rolled back from being green, too."""
+        """Say what was released. As a last task, it also makes a run fail that was rolled back."""
         return f"{manifest['release']}: {len(manifest['new'])} documents, {len(manifest['retired'])} retired"
 
     ingest >> release >> verify >> [rollback, announce(release.output)]

@@ -1,6 +1,6 @@
-"""Release documents of a Dify knowledge base with each step in the graph, in the place of the release before.
+"""Release documents of a Dify knowledge base in place of the previous release, with each step in the graph.
 
-Which documents the release before has brought is read from the metadata that it left in them.
+The documents of the previous release are known from the metadata that it left in them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from airflow_provider_dify.task_groups import release
 
 with DAG(
     dag_id="dify_release_steps",
-    description="Release documents of a Dify knowledge base in steps that the graph shows",
+    description="Release documents of a Dify knowledge base, with each step in the graph",
     schedule="0 4 * * 1",
     start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - Airflow takes it as UTC
     catchup=False,
@@ -22,7 +22,7 @@ with DAG(
     params={
         "dataset_id": Param("", type="string", title="UUID of the knowledge base"),
         "new_document_ids": Param([], type="array", title="Documents of the new version"),
-        "queries": Param([], type="array", title="What search has to find, before the old version goes"),
+        "queries": Param([], type="array", title="What search has to find before the old version leaves"),
     },
     default_args={"retries": 1, "retry_delay": timedelta(minutes=1)},
     render_template_as_native_obj=True,

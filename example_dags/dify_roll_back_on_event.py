@@ -1,10 +1,10 @@
-"""Whenever documents of a Dify knowledge base were changed, ask it questions, and take the change back if they fail.
+"""After each change of a Dify knowledge base, ask it questions, and undo the change if the answers are wrong.
 
-An asset stands for the knowledge base: give it to the ``outlets`` of the operators that change it. Their events say
-what they changed, and that is all that this DAG needs to take it back. Its own change makes no event, as it has no
-outlets, so it does not start this DAG again.
+An asset represents the knowledge base: add it to the ``outlets`` of the operators that change it. Their events say what
+they changed, and that is all that this DAG needs to undo it. The tasks of this DAG have no outlets, so they do not
+start it again.
 
-To take back a change by hand, trigger the DAG and paste the extra of its event.
+To undo a change by hand, trigger the DAG and paste the extra of its event.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ QUERIES = [{"query": "How many days of leave do I have?", "expect": {"name": "le
 
 with DAG(
     dag_id="dify_roll_back_on_event",
-    description="Take back changes of a Dify knowledge base after which search fails",
+    description="Undo changes of a Dify knowledge base after which search fails",
     # [START howto_asset_schedule]
     schedule=[HANDBOOK],
     # [END howto_asset_schedule]
@@ -37,7 +37,7 @@ with DAG(
     params={
         "dataset_id": Param(DATASET_ID, type="string", title="UUID of the knowledge base"),
         "queries": Param(QUERIES, type="array", title="What search has to find"),
-        "event": Param({}, type="object", title="Extra of the event to take back; empty: those that started the run"),
+        "event": Param({}, type="object", title="Event to undo, by its extra (default: those that started the run)"),
     },
     default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
     render_template_as_native_obj=True,
@@ -52,12 +52,12 @@ with DAG(
     # [START howto_asset_rollback]
     @task
     def to_take_back(report: Any, **context: Any) -> list[dict[str, Any]]:
-        """Return what takes back the changes that this run was started by, if search fails since."""
+        """Return what undoes the changes that started this run, if search fails now."""
         return [] if report["passed"] else rollbacks(context["params"]["event"] or triggering_events(context))
 
     DifyDocumentStatusOperator.partial(
         task_id="roll_back",
-        # One after the other, as the last change has to be taken back first.
+        # One after the other, because the last change has to be undone first.
         max_active_tis_per_dagrun=1,
     ).expand_kwargs(to_take_back(check.output))
     # [END howto_asset_rollback]

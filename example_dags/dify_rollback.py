@@ -1,6 +1,6 @@
-"""Take a release of a Dify knowledge base back, by hand: with the manifest that its task has left in XCom.
+"""Undo a release of a Dify knowledge base by hand, with the manifest that its task left in XCom.
 
-The report of a DifyDocumentStatusOperator does, too.
+The report of a DifyDocumentStatusOperator works, too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from airflow_provider_dify.operators.rollback import DifyRollbackOperator
 
 with DAG(
     dag_id="dify_rollback",
-    description="Take a release of a Dify knowledge base back",
+    description="Undo a release or a status change of a Dify knowledge base",
     schedule=None,
     start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - Airflow takes it as UTC
     catchup=False,

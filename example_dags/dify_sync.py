@@ -1,9 +1,8 @@
-"""Keep a Dify knowledge base in step with a folder or a bucket, each night.
+"""Keep a Dify knowledge base in sync with a folder or bucket, every night.
 
-The knowledge base follows the folder: new files become documents, changed ones replace theirs, renamed ones rename
-theirs, and documents whose files are gone are archived. Documents that were not made by this DAG stay as they are. A
-night on which more than a fifth of the documents would be archived fails, and changes nothing: then somebody should
-look whether the folder is whole.
+New files become documents, changed files replace the content of theirs, renamed files rename theirs, and documents
+whose file is gone are archived. Documents that this DAG did not create stay as they are. If more than a fifth of the
+documents would be archived, the run fails and changes nothing: then check whether the folder is complete.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from airflow_provider_dify.operators.sync import DifySyncOperator
 
 with DAG(
     dag_id="dify_sync",
-    description="Keep a Dify knowledge base in step with a folder",
+    description="Keep a Dify knowledge base in sync with a folder",
     schedule="15 2 * * *",
     start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - Airflow takes it as UTC
     catchup=False,

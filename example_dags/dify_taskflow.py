@@ -1,6 +1,6 @@
-"""Write your own tasks with the hook: every verb of Dify's Knowledge API, as typed Python.
+"""Write your own tasks with the hook: Dify's Knowledge API as typed Python.
 
-Here, the documents of a knowledge base that no search can find are looked up, and reported by what keeps them out.
+This DAG lists the documents of a knowledge base that search cannot find, and counts them by reason.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import DAG, Param, task
 
 with DAG(
     dag_id="dify_taskflow",
-    description="Look for documents of a Dify knowledge base that search cannot find",
+    description="Find documents of a Dify knowledge base that search cannot find",
     schedule=None,
     start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - Airflow takes it as UTC
     catchup=False,
@@ -24,8 +24,8 @@ with DAG(
     # [START howto_taskflow]
     @task
     def out_of_search(params: Any = None) -> list[dict[str, str]]:
-        """Return the documents that no search can find, and why."""
-        # Loaded where it is used, so that a parse of this file stays fast.
+        """Return the documents that search cannot find, and why."""
+        # Imported here, so that parsing this file stays fast.
         from airflow_provider_dify.hooks.dify import DifyHook
 
         with DifyHook() as hook:
@@ -37,7 +37,7 @@ with DAG(
 
     @task
     def summary(documents: list[dict[str, str]]) -> dict[str, int]:
-        """Count them by what keeps them out."""
+        """Count them by reason."""
         counts = dict(Counter(document["why"] for document in documents))
         logging.getLogger(__name__).info("Out of search: %s", counts or "none")
         return counts

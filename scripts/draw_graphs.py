@@ -78,22 +78,11 @@ def kind_of(task: Any) -> str:
 
 def draw(dag: Any) -> str:
     """The picture of a DAG, as SVG."""
-    places = columns(dag)
-    rows = max(map(len, places))
-    width = 2 * MARGIN + len(places) * (WIDTH + GAP_X) - GAP_X
-    height = (
-        2 * MARGIN
-        + TITLE
-        + rows * (HEIGHT + GAP_Y)
-        - GAP_Y
-        + (GAP_Y if any("." in task_id for task_id in dag.task_ids) else 0)
-    )
-    at = {
-        task_id: (MARGIN + x * (WIDTH + GAP_X), MARGIN + TITLE + y * (HEIGHT + GAP_Y))
-        for x, column in enumerate(places)
-        for y, task_id in enumerate(column)
-    }
-    width = max(width, 480)
+    at = places(columns(dag))
+    width = max(480, max(x for x, _ in at.values()) + WIDTH + MARGIN)
+    height = max(y for _, y in at.values()) + HEIGHT + MARGIN
+    if any("." in task_id for task_id in at):
+        height += GAP_Y  # for the name of the group
     shape = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {shape} role="img" aria-label="Graph of {escape(dag.dag_id)}">',
@@ -108,6 +97,20 @@ def draw(dag: Any) -> str:
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
+
+
+def places(found: list[list[str]]) -> dict[str, tuple[int, int]]:
+    """Where the box of each task is. A long chain continues in the next row, so that its text stays readable."""
+    chain = len(found) > 4 and max(map(len, found)) == 1
+    cells = {
+        task_id: (x % 3, x // 3) if chain else (x, y)
+        for x, column in enumerate(found)
+        for y, task_id in enumerate(column)
+    }
+    return {
+        task_id: (MARGIN + x * (WIDTH + GAP_X), MARGIN + TITLE + y * (HEIGHT + GAP_Y))
+        for task_id, (x, y) in cells.items()
+    }
 
 
 def groups(at: dict[str, tuple[int, int]]) -> Iterator[str]:
@@ -132,7 +135,9 @@ def edges(dag: Any, at: dict[str, tuple[int, int]]) -> Iterator[str]:
             if not failure and above in indirect(dag, task):
                 continue
             (left, top), end = at[above], y + HEIGHT // 2
-            if x - left > WIDTH + GAP_X and y > top:  # past the boxes between them
+            if x < left:  # to the next row
+                path = f"M{left + WIDTH // 2} {top + HEIGHT} v{GAP_Y // 2} H{x + WIDTH // 2} V{y - 1}"
+            elif x - left > WIDTH + GAP_X and y > top:  # past the boxes between them
                 path = f"M{left + WIDTH // 2} {top + HEIGHT} Q{left + WIDTH // 2} {end} {x - 1} {end}"
             else:
                 begin, start, bend = left + WIDTH, top + HEIGHT // 2, (x - left - WIDTH) // 2

@@ -1,6 +1,7 @@
 """Make a picture (SVG) of text that a program has printed to a terminal, colours included.
 
-    make demo | .venv/bin/python scripts/picture.py docs/images/demo.svg --title "make demo"
+    make demo | .venv/bin/python scripts/picture.py docs/images/demo.svg --title "make demo" --first Before \\
+        --last "missing  " --skip "Waiting|in batches|Of \\d|Search returns|left search|tolerated|:01   0"
 
 `--first` and `--last` name the lines to begin and to end with, by a part of their text; `--skip` drops lines that match
 a regular expression.
@@ -27,7 +28,7 @@ THEME = TerminalTheme(
     ],
 )
 #: As rich has it, without the fonts that it would load from elsewhere.
-FORMAT = """<svg viewBox="0 0 {terminal_width} {terminal_height}" xmlns="http://www.w3.org/2000/svg" role="img">
+FORMAT = """<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" role="img">
 <style>
 .{unique_id}-matrix {{ font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
   font-size: {char_height}px; line-height: {line_height}px; white-space: pre }}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
 from collections.abc import Iterator
 
@@ -101,6 +102,19 @@ def test_each_example_has_a_section_with_its_graph(name: str) -> None:
     (section,) = (part for part in TEXTS["docs/examples.md"].split("\n## ") if f"(../example_dags/{name}.py)" in part)
     assert f"{{image}} images/graphs/{name}.svg" in section
     assert "](docs/examples.md)" in TEXTS["README.md"]
+
+
+def test_the_benchmark_begins_with_its_conclusion() -> None:
+    lines = json.loads((ROOT / "docs" / "benchmarks" / "results.json").read_text())["lines"]
+    measured = {line["key"]: line["value"] for line in lines}
+    slow, fast = measured["provider_reads_by_row"], measured["provider"]
+    least, most = (100 * measured[key] for key in ("provider_reads_by_row_to_bare", "provider_to_bare"))
+    page = " ".join(TEXTS["docs/benchmark.md"].split())
+    assert f"In short: this provider archives {slow:.0f} to {fast:.0f} documents per second" in page
+    assert f"{least:.0f} to {most:.0f} % of the speed of bare calls" in page
+    proof = max(value for key, value in measured.items() if re.match("search_(economy|high)", key))
+    assert f"at most {proof:.2f} requests per document, even if Dify lost 15 % of them" in page
+    assert f"at {measured['wait_memory']:.0f} kB each" in page
 
 
 def test_the_readme_has_the_version() -> None:
