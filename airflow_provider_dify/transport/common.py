@@ -103,8 +103,8 @@ def response_from(settings: Settings, status: int, headers: Mapping[str, str], b
 
 def not_sendable(settings: Settings, request: Request, error: Exception) -> DifyInputError:
     """Return the error that says why a request cannot be sent at all, however often one tries."""
-    text = f"{_where(settings, request)} cannot be sent ({_text(settings, error)})."
-    return DifyInputError(f"{text} Check the host and the extras of the connection.")
+    advice = "Check the host and the extras of the connection."
+    return DifyInputError(f"{_where(settings, request)} cannot be sent. {advice} ({_text(settings, error)})")
 
 
 def not_answered(settings: Settings, request: Request, error: Exception, *, reached: bool) -> DifyTransportError:
@@ -114,7 +114,7 @@ def not_answered(settings: Settings, request: Request, error: Exception, *, reac
     """
     detail = _text(settings, error)
     advice = "Check that Dify is up, and the timeout of the connection." if reached else _advice(detail)
-    return DifyTransportError(f"{_where(settings, request)} was not answered ({detail}). {advice}", reached=reached)
+    return DifyTransportError(f"{_where(settings, request)} was not answered. {advice} ({detail})", reached=reached)
 
 
 def too_large(settings: Settings, request: Request, error: TooLarge) -> DifyRequestError | DifyTransportError:

@@ -34,7 +34,7 @@ class MetadataOutcome(str, Enum):
 #: What to do about documents that ended so.
 _ADVICE = {
     MetadataOutcome.MISSING: "not in this knowledge base; check the ids and the dataset_id, or tolerate 'missing'",
-    MetadataOutcome.FAILED: "the values are not there; the errors of the report say why",
+    MetadataOutcome.FAILED: "the values are missing; the errors in the report say why",
     MetadataOutcome.NOT_ATTEMPTED: "not changed, because the run ended first",
 }
 

@@ -19,7 +19,7 @@ def not_released(cause: DifyError, manifest: Manifest) -> DifyReleaseError:
     :param cause: What went wrong.
     :param manifest: Where it stands now.
     """
-    failed = f"Release {manifest.release} failed at step '{manifest.step}': {cause.message}"
+    failed = f"Release {manifest.release} failed at step '{manifest.step}'. {cause.message}"
     if manifest.state is ReleaseState.UNDONE:
         kind = DifyReleaseFailed if cause.final else DifyReleaseUndone
         error: DifyReleaseError = kind(f"{failed} All of it was undone: everything is as before.", manifest)

@@ -117,6 +117,7 @@ TABLE = [
     given("nothing", "document_ids", None, "document_ids must be a list or a string, not None."),
     given("bytes", "document_ids", ID.encode(), f"document_ids must be a list or a string, not b'{ID}'."),
     given("half a list as text", "document_ids", f"['{ID}'", "document_ids looks like a list, but is not: \"['"),
+    given("a list without an end", "document_ids", "[" * 100_000, "document_ids looks like a list, but is not: '[[["),
     given("code as text", "document_ids", "[print()]", "document_ids looks like a list, but is not: '[print()]'."),
     given("no list at all", "document_ids", "[{[]: 1}]", "document_ids looks like a list, but is not: '[{[]: 1}]'."),
     given("a very long text", "document_ids", "x" * 100_000, "document_ids[0] is not a UUID: 'xxx", "…. Take the id"),

@@ -19,7 +19,7 @@ _NOT_SAID_IN_ERRORS = {
     "Fact", "encode", "compile",
 }  # fmt: skip
 #: These say what a run is about, or how it goes.
-_TELLING = {"plan", "awaits", "describe", "describe_plan", "preview", "test_connection"}
+_TELLING = {"plan", "_plan", "awaits", "_awaits", "describe", "_preview", "test_connection"}
 
 
 def sentences() -> dict[str, str]:
@@ -49,7 +49,7 @@ def _sentences_in(node: ast.AST) -> Iterator[tuple[str, int]]:
         return  # a docstring
     if isinstance(node, ast.Call) and _name_of(node.func) in _NOT_SAID_IN_ERRORS:
         return
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.lstrip("_") in _TELLING:
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name in _TELLING:
         return
     text = _text(node)
     words = [word for word in text.replace("{}", " ").split() if any(map(str.isalpha, word))]

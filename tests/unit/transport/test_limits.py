@@ -18,7 +18,7 @@ from airflow_provider_dify.transport import limits
 from airflow_provider_dify.transport.limits import Body, TooLarge, Undecodable
 from airflow_provider_dify.transport.settings import Settings
 from tests.unit.transport.sockets import Wire, answer, wire
-from tests.unit.transport.ways import each_way, empty_list, settings_of
+from tests.unit.transport.ways import each_way, empty_list, run_blocking, settings_of
 
 EMPTY = b'{"data": [], "total": 0}'
 Way = Callable[..., Any]
@@ -143,6 +143,13 @@ def test_a_redirect_is_not_read_beyond_the_limit_either(way: Way, small: int) ->
     """To find out where it leads, requests would read all of it."""
     with pytest.raises(DifyEndpointError, match="no answer of Dify is that large"):
         ask(way, lambda _: [answer(content(small + 1), "Location: /v1/x", status="302 Found")], timeout=30)
+
+
+def test_what_comes_before_an_answer_has_an_end_too(small: int) -> None:
+    """A worker has no time limit for all of its requests; what a server sends quickly must end as well."""
+    interim = b"HTTP/1.1 100 Continue\r\n\r\n" * (small // 5)
+    with pytest.raises(DifyTransportError, match="more than"):
+        ask(run_blocking, lambda _: [interim, answer(EMPTY)], timeout=30)
 
 
 @each_way

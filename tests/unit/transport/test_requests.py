@@ -167,7 +167,7 @@ class TestTestConnection:
     def test_key_bound_to_one_knowledge_base(self, dify: FakeDify, reach: Connect) -> None:
         worked, text = reach(password=dify.add_key(dataset=dify.add_dataset("one"))).test_connection()
         assert worked
-        assert text.startswith("Dify 1.16.0 answered: the key is accepted, and may not list all knowledge bases")
+        assert text.startswith("Dify 1.16.0 answered: the key is accepted, but may not list all knowledge bases")
 
     def test_says_the_version(self, monkeypatch: pytest.MonkeyPatch, connect: Connect) -> None:
         with FakeDify(version="1.12.1") as old:
