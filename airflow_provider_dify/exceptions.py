@@ -2,36 +2,22 @@
 
 Each text says what happened and what to do about it. No exception of this module ever carries the API key.
 
-What no retry can mend is an ``AirflowFailException`` too, so that Airflow spends no retries on it.
+An error that a retry cannot fix is an ``AirflowFailException`` too, so that Airflow does not retry.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import Any, Protocol
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSensorTimeout
 
-if TYPE_CHECKING:
-    from airflow_provider_dify.knowledge.deletion.report import DeleteReport
-    from airflow_provider_dify.knowledge.ingest.report import IngestReport
-    from airflow_provider_dify.knowledge.metadata.report import MetadataReport
-    from airflow_provider_dify.knowledge.release.manifest import Manifest
-    from airflow_provider_dify.knowledge.release.rollback_report import RollbackReport
-    from airflow_provider_dify.knowledge.retrieval.report import RetrievalReport
-    from airflow_provider_dify.knowledge.status.report import StatusReport
-    from airflow_provider_dify.knowledge.sync.report import SyncReport
 
-    AnyReport: TypeAlias = (
-        StatusReport
-        | IngestReport
-        | DeleteReport
-        | MetadataReport
-        | RetrievalReport
-        | Manifest
-        | RollbackReport
-        | SyncReport
-    )
+class AnyReport(Protocol):
+    """What an error needs to know of a report; the classes of reports are with the jobs that write them."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as plain JSON."""
 
 
 class DifyError(AirflowException):
@@ -56,7 +42,7 @@ class DifyError(AirflowException):
         self.server_version: str | None = None
         #: Trace id of the answer (``X-Trace-Id``), where there was one.
         self.trace_id: str | None = None
-        #: What had become of each document when a change of many broke off.
+        #: What happened to each document until the task failed.
         self.report: AnyReport | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -79,7 +65,7 @@ class DifyError(AirflowException):
 
     @property
     def final(self) -> bool:
-        """Whether no retry can mend it, so that Airflow spends none on it."""
+        """Whether a retry cannot fix it, so that Airflow does not retry."""
         return isinstance(self, AirflowFailException)
 
     def add(self, advice: str) -> None:
@@ -222,44 +208,41 @@ class DifyServerError(DifyRequestError):
     retryable = True
 
 
-class DifyDocumentStatusError(DifyError):
-    """Documents ended in an outcome that is not tolerated; ``report`` tells which."""
+class DifyReportError(DifyError):
+    """A job did not do all that was asked for; its report says what it did.
+
+    :param message: What happened, and what to do about it.
+    :param report: The report, of the class that belongs to the job.
+    """
 
     retryable = True
+    report: Any
 
-    def __init__(self, message: str, report: StatusReport) -> None:
+    def __init__(self, message: str, report: AnyReport) -> None:
         super().__init__(message)
         self.report = report
 
 
+class DifyDocumentStatusError(DifyReportError):
+    """Documents ended in an outcome that is not tolerated; ``report`` tells which."""
+
+
 class DifyDocumentStatusFailed(DifyDocumentStatusError, AirflowFailException):  # noqa: N818 - reads as an end state
-    """The same, and no retry can mend it: only missing or refused documents stand in the way."""
+    """The same, and a retry cannot fix it: only missing or refused documents stand in the way."""
 
     retryable = False
 
 
-class DifyDocumentDeleteError(DifyError):
+class DifyDocumentDeleteError(DifyReportError):
     """Documents are still there that were to be deleted; ``report`` tells which."""
-
-    retryable = True
-
-    def __init__(self, message: str, report: DeleteReport) -> None:
-        super().__init__(message)
-        self.report = report
 
 
 class DifyGuardError(DifyError, AirflowFailException):
     """More documents were selected, or none at all, than a task may touch by its guards. Nothing was changed."""
 
 
-class DifyReleaseError(DifyError):
+class DifyReleaseError(DifyReportError):
     """The new version did not take the place of the old one; ``report`` is the manifest of what was done."""
-
-    retryable = True
-
-    def __init__(self, message: str, report: Manifest) -> None:
-        super().__init__(message)
-        self.report = report
 
 
 class DifyReleaseUndone(DifyReleaseError):  # noqa: N818 - reads as an end state
@@ -267,7 +250,7 @@ class DifyReleaseUndone(DifyReleaseError):  # noqa: N818 - reads as an end state
 
 
 class DifyReleaseFailed(DifyReleaseUndone, AirflowFailException):
-    """The same, and no retry can mend what stood in the way."""
+    """The same, and a retry cannot fix the cause."""
 
     retryable = False
 
@@ -276,83 +259,53 @@ class DifyReleaseIncomplete(DifyReleaseError):  # noqa: N818 - reads as an end s
     """It could not be wholly undone, or not all old documents are deleted. A retry goes on; ``report`` names them."""
 
 
-class DifyRollbackError(DifyError):
+class DifyRollbackError(DifyReportError):
     """Documents do not have the flags again that they had; ``report`` tells which."""
-
-    retryable = True
-
-    def __init__(self, message: str, report: RollbackReport) -> None:
-        super().__init__(message)
-        self.report = report
 
 
 class DifyRollbackFailed(DifyRollbackError, AirflowFailException):  # noqa: N818 - reads as an end state
-    """The same, and no retry can mend it: documents that belong in search are gone. Nothing was changed."""
+    """The same, and a retry cannot fix it: documents that belong in search are gone. Nothing was changed."""
 
     retryable = False
 
 
-class DifyIngestError(DifyError):
+class DifyIngestError(DifyReportError):
     """Inputs did not become documents, or were not indexed; ``report`` tells which."""
-
-    retryable = True
-
-    def __init__(self, message: str, report: IngestReport) -> None:
-        super().__init__(message)
-        self.report = report
 
 
 class DifyIngestFailed(DifyIngestError, AirflowFailException):  # noqa: N818 - reads as an end state
-    """The same, and no retry can mend it: what was to become a document is not fit for it."""
+    """The same, and a retry cannot fix it: what was to become a document is not fit for it."""
 
     retryable = False
 
 
-class DifySyncError(DifyError):
+class DifySyncError(DifyReportError):
     """Files and documents of a sync are not as they should be; ``report`` tells which."""
-
-    retryable = True
-
-    def __init__(self, message: str, report: SyncReport) -> None:
-        super().__init__(message)
-        self.report = report
 
 
 class DifySyncFailed(DifySyncError, AirflowFailException):  # noqa: N818 - reads as an end state
-    """The same, and no retry can mend it: files are not fit to become documents, or their names are taken."""
+    """The same, and a retry cannot fix it: files are not fit to become documents, or their names are taken."""
 
     retryable = False
 
 
-class DifyMetadataError(DifyError):
+class DifyMetadataError(DifyReportError):
     """Documents do not have the metadata that was asked for; ``report`` tells which."""
-
-    retryable = True
-
-    def __init__(self, message: str, report: MetadataReport) -> None:
-        super().__init__(message)
-        self.report = report
 
 
 class DifyMetadataFailed(DifyMetadataError, AirflowFailException):  # noqa: N818 - reads as an end state
-    """The same, and no retry can mend it: only missing documents stand in the way."""
+    """The same, and a retry cannot fix it: only missing documents stand in the way."""
 
     retryable = False
 
 
-class DifyRetrievalCheckFailed(DifyError):  # noqa: N818 - reads as an end state
-    """Searches do not bring what they should; ``result`` tells which. A retry can help, as search may lag behind."""
-
-    retryable = True
-
-    def __init__(self, message: str, result: RetrievalReport) -> None:
-        super().__init__(message)
-        self.report = result
+class DifyRetrievalCheckFailed(DifyReportError):  # noqa: N818 - reads as an end state
+    """Searches do not return what they should; ``result`` says which. A retry can help, as search may lag behind."""
 
     @property
-    def result(self) -> RetrievalReport:
-        """What the queries brought: the same as ``report``."""
-        return cast("RetrievalReport", self.report)
+    def result(self) -> Any:
+        """What the queries returned: the same as ``report``."""
+        return self.report
 
 
 class DifyIndexingError(DifyError, AirflowFailException):

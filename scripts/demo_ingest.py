@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from airflow_provider_dify.testing import Dataset, FakeDify
+from airflow_provider_dify.testing import Dataset, FakeDify, VirtualClock
 
 _QUESTIONS = {"travel": "train first class", "parking": "bicycles cellar", "canteen": "canteen lunch"}
 _OLD = {"travel.md": "Travel by train, second class.", "parking.md": "Parking of bicycles is in the yard."}
@@ -67,7 +67,7 @@ def newer_folder(
     """
     from airflow_provider_dify.transport import clock
 
-    with FakeDify() as dify, TemporaryDirectory(prefix="dify-demo-handbook-") as folder:
+    with FakeDify(clock=VirtualClock()) as dify, TemporaryDirectory(prefix="dify-demo-handbook-") as folder:
         clock.clock = dify.clock
         kb = dify.add_dataset("Handbook")
         for name, text in old.items():

@@ -63,10 +63,10 @@ def scene_of(environment: Mapping[str, str]) -> AbstractContextManager[Scene]:
 @contextmanager
 def built_in() -> Iterator[Scene]:
     """Play in the built-in Dify, whose clock is pushed wherever the provider waits."""
-    from airflow_provider_dify.testing import FakeDify
+    from airflow_provider_dify.testing import FakeDify, VirtualClock
     from airflow_provider_dify.transport import clock
 
-    with FakeDify() as dify:
+    with FakeDify(clock=VirtualClock()) as dify:
         clock.clock = dify.clock
         kb = dify.add_dataset("Handbook")
         new = [

@@ -195,12 +195,12 @@ def main() -> None:
     """Run all of them; the last line of the output is what came of them."""
     with tempfile.TemporaryDirectory(prefix="dify-examples-") as home:
         prepare_airflow(Path(home))
-        from airflow_provider_dify.testing import FakeDify
+        from airflow_provider_dify.testing import FakeDify, VirtualClock
         from airflow_provider_dify.transport import clock
 
         found = {}
         for story in STORIES:
-            with FakeDify() as dify:
+            with FakeDify(clock=VirtualClock()) as dify:
                 clock.clock = dify.clock
                 found[story.__name__] = story(lambda dify=dify: (dify, dify.add_dataset("handbook")))  # type: ignore[misc]
     print(json.dumps(found))

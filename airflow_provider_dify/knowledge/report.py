@@ -1,46 +1,298 @@
-"""What reports have in common."""
+"""What happened to everything that a job was about: the one class behind all reports, and their outcomes."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
 from enum import Enum
-from typing import TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-_O = TypeVar("_O", bound=Enum)
+from airflow_provider_dify.exceptions import DifyReportError
+from airflow_provider_dify.knowledge.flow import JSON
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+#: The third value of an outcome that a retry cannot fix.
+FINAL = True
+#: The fields of a report that its JSON leaves out if they are empty.
+_RARE = ("disabled_chunks", "dry_run")
+NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
-def by_name(outcomes: Mapping[str, _O], kind: type[_O]) -> dict[str, tuple[str, ...]]:
+class ReportOutcome(str, Enum):
+    """How a document, a file or an input ended. Each job has its own outcomes.
+
+    A member is its name in reports, what to do about it, and whether a retry cannot fix it (:data:`FINAL`). A good
+    outcome needs no advice. A member equals its name.
+    """
+
+    #: What to do about it; empty if it is good.
+    advice: str
+    #: Whether a retry cannot fix it.
+    final: bool
+
+    def __new__(cls, value: str, advice: str = "", final: bool = False) -> Self:
+        """Make a member."""
+        member = str.__new__(cls, value)
+        member._value_, member.advice, member.final = value, advice, final
+        return member
+
+    @property
+    def good(self) -> bool:
+        """Whether it is what was asked for."""
+        return not self.advice
+
+
+class Entry(Protocol):
+    """One line of a report: a file or an input, which need not have a document."""
+
+    @property
+    def name(self) -> str:
+        """Name of the document."""
+
+    @property
+    def outcome(self) -> ReportOutcome:
+        """How it ended."""
+
+    @property
+    def document_id(self) -> str | None:
+        """Id of the document, if there is one."""
+
+    @property
+    def error(self) -> str | None:
+        """Why it is not as it should be."""
+
+
+_O = TypeVar("_O", bound=ReportOutcome)
+_E = TypeVar("_E", bound=Entry)
+_T = TypeVar("_T")
+
+
+class Report(ABC, Generic[_O, _T]):
+    """What happened to each item of a job. Subclasses are frozen dataclasses.
+
+    :class:`DocumentReport` lists ids of documents, :class:`EntryReport` entries.
+    """
+
+    #: Its outcomes.
+    kind: type[_O]
+    #: What it raises, and what it raises if a retry cannot fix it.
+    raises: tuple[type[DifyReportError], type[DifyReportError]]
+    dataset_id: str
+    #: In a dry run, what was not attempted is no failure.
+    dry_run: bool = False
+
+    @abstractmethod
+    def of(self, outcome: _O) -> tuple[_T, ...]:
+        """Return everything that ended so."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many ended how; every outcome is there."""
+        return {outcome.value: len(self.of(outcome)) for outcome in self.kind}
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return sum(self.counts.values())
+
+    def describe(self) -> str:
+        """Say how it ended, for the log."""
+        return counted(self.counts) or "no documents"
+
+    def failing(self, tolerate: Collection[_O] = ()) -> dict[_O, tuple[_T, ...]]:
+        """Return everything that is not as it should be, by outcome, without tolerated outcomes."""
+        fine = (*tolerate, *(["not_attempted"] if self.dry_run else []))
+        bad = (outcome for outcome in self.kind if not outcome.good and outcome not in fine)
+        return {outcome: items for outcome in bad if (items := self.of(outcome))}
+
+    def raise_for_outcomes(self, tolerate: Collection[_O] = (), *, final: bool | None = None) -> None:
+        """Raise if anything ended in an outcome that is not tolerated.
+
+        :param tolerate: Outcomes that are no failure.
+        :param final: Whether a retry cannot fix it; by default, as the outcomes say.
+        :raises DifyReportError: The first error of :attr:`raises`; the second one if a retry cannot fix it.
+        """
+        failing = self.failing(tolerate)
+        if not failing:
+            return
+        error, final_error = self.raises
+        parts = [
+            f"{len(items)} {outcome.value} ({some_of([self._label(item) for item in items])}): {outcome.advice}"
+            for outcome, items in failing.items()
+        ]
+        text = f"{self._problem(sum(map(len, failing.values())))} {'. '.join(parts)}.{self._first_error(failing)}"
+        is_final = self._is_final(failing) if final is None else final
+        raise (final_error if is_final else error)(text, self)
+
+    def attention(
+        self, names: Mapping[str, str] = NO_NAMES, tolerate: Collection[_O] = (), limit: int = 20
+    ) -> list[str]:
+        """Return a line for everything that needs attention, for the log.
+
+        :param names: The names of documents, by id, as far as they are known.
+        :param tolerate: Outcomes that need none.
+        :param limit: How many lines to show for each outcome.
+        """
+        failing = self.failing(tolerate).items()
+        return [line for end, items in failing for line in self._lines(end, items, end.advice, names, limit)]
+
+    def tolerated(self, tolerate: Collection[_O], names: Mapping[str, str] = NO_NAMES) -> list[str]:
+        """Return a line for everything that would be a failure if its outcome were not tolerated, for the log."""
+        failing = [(end, items) for end, items in self.failing().items() if end in tolerate]
+        return [line for end, items in failing for line in self._lines(end, items, "tolerated", names)]
+
+    @abstractmethod
+    def to_json(self) -> dict[str, JSON]:
+        """Return the report as plain JSON."""
+
+    @classmethod
+    @abstractmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> Self:
+        """Return the report that :meth:`to_json` was made of."""
+
+    def _lines(
+        self, outcome: _O, items: Sequence[_T], remark: str, names: Mapping[str, str], limit: int = 20
+    ) -> list[str]:
+        shown = [f"  {self._line(item, names)}" for item in items[:limit]]
+        return [f"{outcome.value}: {len(items)} ({remark})", *shown, *_rest(items, limit)]
+
+    def _is_final(self, failing: Collection[_O]) -> bool:
+        return all(outcome.final for outcome in failing)
+
+    def _first_error(self, failing: Mapping[_O, Sequence[_T]]) -> str:  # noqa: ARG002 - for subclasses
+        """Return what ends the text of an error."""
+        return ""
+
+    @abstractmethod
+    def _problem(self, count: int) -> str:
+        """Return the sentence that begins the text of an error."""
+
+    @abstractmethod
+    def _label(self, item: _T) -> str:
+        """Return what an item is called in the text of an error."""
+
+    @abstractmethod
+    def _line(self, item: _T, names: Mapping[str, str]) -> str:
+        """Return what the log says of an item."""
+
+
+class DocumentReport(Report[_O, str]):
+    """A report that has a list of ids for each outcome, in a field of its name. Every id is in exactly one."""
+
+    errors: Mapping[str, str]
+
+    def of(self, outcome: _O) -> tuple[str, ...]:
+        """Return the documents that ended so."""
+        ids: tuple[str, ...] = getattr(self, outcome.value)
+        return ids
+
+    ids = of
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return the report as plain JSON."""
+        return plain(self, self.counts)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> Self:
+        """Return the report that :meth:`to_json` was made of."""
+        return cls(**known_fields(cls, data))
+
+    def _label(self, item: str) -> str:
+        return item
+
+    def _line(self, item: str, names: Mapping[str, str]) -> str:
+        return line_of(item, names, self.errors)
+
+
+class EntryReport(Report[_O, _E]):
+    """A report that has an entry for each file or input."""
+
+    @abstractmethod
+    def _entries(self) -> tuple[_E, ...]:
+        """Return all entries, in order."""
+
+    def of(self, outcome: _O) -> tuple[_E, ...]:
+        """Return the entries that ended so."""
+        return tuple(entry for entry in self._entries() if entry.outcome is outcome)
+
+    def ids(self, *outcomes: _O) -> tuple[str, ...]:
+        """Return the documents of entries that ended so; without outcomes, of those that ended well."""
+        wanted = outcomes or [outcome for outcome in self.kind if outcome.good]
+        return tuple(e.document_id for e in self._entries() if e.outcome in wanted and e.document_id)
+
+    def _first_error(self, failing: Mapping[_O, Sequence[_E]]) -> str:
+        bad = (entry for entry in self._entries() if entry.outcome in failing and entry.error)
+        return next((f" '{entry.name}': {entry.error}" for entry in bad), "")
+
+    def _label(self, item: _E) -> str:
+        return f"'{item.name}'"
+
+
+def by_name(outcomes: Mapping[str, ReportOutcome]) -> dict[str, tuple[str, ...]]:
     """Return the documents that ended so, by the name of each outcome, in the order of the mapping."""
-    lists: dict[_O, list[str]] = {outcome: [] for outcome in kind}
-    for document_id, outcome in outcomes.items():
-        lists[outcome].append(document_id)
-    return {outcome.value: tuple(ids) for outcome, ids in lists.items()}
+    lists: dict[str, tuple[str, ...]] = {outcome.value: () for outcome in outcomes.values()}
+    return {name: tuple(i for i, outcome in outcomes.items() if outcome == name) for name in lists}
 
 
-def tolerated(
-    failing: Mapping[_O, tuple[str, ...]],
-    tolerate: Collection[_O],
-    names: Mapping[str, str],
-    errors: Mapping[str, str],
-) -> list[str]:
-    """Return a line for each document whose outcome would be a failure if it were not tolerated."""
-    lines = []
-    for outcome in (outcome for outcome in failing if outcome in tolerate):
-        lines += [f"{outcome.value}: {len(failing[outcome])} (tolerated)", *lines_of(failing[outcome], names, errors)]
-    return lines
+def plain(report: Any, counts: Mapping[str, int]) -> dict[str, JSON]:
+    """Return a dataclass as plain JSON, in the order of its fields, with the counts before the first of its lists."""
+    data: dict[str, JSON] = {}
+    for field in fields(report):
+        value = getattr(report, field.name)
+        if isinstance(value, tuple) and "counts" not in data:
+            data["counts"] = dict(counts)
+        if value or field.name not in _RARE:
+            data[field.name] = _plain(value)
+    return data
+
+
+def known_fields(kind: type, data: Mapping[str, JSON]) -> dict[str, Any]:
+    """Return the fields of a dataclass from what :func:`plain` made of it; lists become tuples."""
+    return {field.name: _frozen(data[field.name]) for field in fields(kind) if field.name in data}
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Return the counts that are not zero, for the log."""
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
 
 
 def lines_of(ids: Sequence[str], names: Mapping[str, str], errors: Mapping[str, str], limit: int = 20) -> list[str]:
-    """Return a line for each document, at most so many, with its name and what there is to say of it."""
-    lines = []
-    for document_id in ids[:limit]:
-        name = f" '{names[document_id]}'" if document_id in names else ""
-        error = errors.get(document_id)
-        lines.append(f"  {document_id}{name}{': ' + error if error else ''}")
-    return lines + ([f"  and {len(ids) - limit} more"] if len(ids) > limit else [])
+    """Return a line for each document, with its name and what is known about it, up to the limit."""
+    return [*(f"  {line_of(one, names, errors)}" for one in ids[:limit]), *_rest(ids, limit)]
 
 
-def some_of(ids: tuple[str, ...], limit: int = 3) -> str:
+def line_of(document_id: str, names: Mapping[str, str], errors: Mapping[str, str]) -> str:
+    """Return the id of a document, its name, and what is known about it."""
+    name = f" '{names[document_id]}'" if document_id in names else ""
+    error = f": {errors[document_id]}" if errors.get(document_id) else ""
+    return f"{document_id}{name}{error}"
+
+
+def some_of(ids: Sequence[str], limit: int = 3) -> str:
     """Return the first of some ids, and how many more there are."""
     more = f" and {len(ids) - limit} more" if len(ids) > limit else ""
     return ", ".join(ids[:limit]) + more
+
+
+def _rest(items: Sequence[object], limit: int) -> list[str]:
+    return [f"  and {len(items) - limit} more"] if len(items) > limit else []
+
+
+def _plain(value: Any) -> JSON:
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, Enum):
+        return value.value
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def _frozen(value: JSON) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
+    return {key: _frozen(one) for key, one in value.items()} if isinstance(value, dict) else value

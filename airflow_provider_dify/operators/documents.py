@@ -9,11 +9,10 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.report import tolerated
 from airflow_provider_dify.knowledge.selection.choice import Choice
 from airflow_provider_dify.knowledge.selection.guards import AUTO
 from airflow_provider_dify.knowledge.status.change import StatusChange
-from airflow_provider_dify.knowledge.status.report import Outcome, StatusReport, attention
+from airflow_provider_dify.knowledge.status.report import Outcome, StatusReport
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY, KnowledgeBaseTask
 from airflow_provider_dify.operators.deferring import defer_for_status, unknown
 from airflow_provider_dify.transport import clock as clocks
@@ -240,9 +239,9 @@ class DifyDocumentStatusOperator(KnowledgeBaseTask, BaseOperator):
         dry_run = " (a dry run: nothing was changed)" if report.dry_run else ""
         self.log.info("Result of %s%s: %s.", report.action, dry_run, counts or "no documents")
         tolerate = self._tolerated()
-        for line in tolerated(report.failing(), tolerate, names, report.errors):
+        for line in report.tolerated(tolerate, names):
             self.log.info("%s", line)
-        for line in attention(report, names, tolerate):
+        for line in report.attention(names, tolerate):
             self.log.warning("%s", line)
         self.publish_report(context, report.to_json(), action=report.action, changed=report.changed)
         return report

@@ -19,12 +19,12 @@ from airflow_provider_dify.exceptions import (
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.flow import Deadline
 from airflow_provider_dify.knowledge.indexing.wait import STALL_TIMEOUT
-from airflow_provider_dify.knowledge.indexing.watch import Watch
 from airflow_provider_dify.knowledge.ingest.arrival import Arrival
 from airflow_provider_dify.knowledge.ingest.contents import DocumentOptions
 from airflow_provider_dify.knowledge.ingest.delivery import HASH_FIELD
 from airflow_provider_dify.knowledge.ingest.ingestion import Ingestion, prove_arrival
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome, IngestReport
+from airflow_provider_dify.knowledge.ingest.watch import Watch
 from airflow_provider_dify.knowledge.status.proof import ProvenBy
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 from airflow_provider_dify.operators.deferring import defer_until_indexed, error_of_indexing

@@ -11,7 +11,6 @@ from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.metadata.fields import Value
 from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome, MetadataReport
 from airflow_provider_dify.knowledge.metadata.update import BATCH_SIZE, MetadataChange
-from airflow_provider_dify.knowledge.report import tolerated
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 
 if TYPE_CHECKING:
@@ -132,8 +131,8 @@ class DifyDocumentMetadataOperator(KnowledgeBaseTask, BaseOperator):
         counts = ", ".join(f"{count} {outcome}" for outcome, count in report.counts.items() if count)
         self.log.info("Result of the change of metadata: %s.", counts)
         tolerate = inputs.choices(self.tolerate, MetadataOutcome, "tolerate")
-        for line in tolerated(report.failing(), tolerate, {}, report.errors):
+        for line in report.tolerated(tolerate):
             self.log.info("%s", line)
-        for line in report.attention(tolerate):
+        for line in report.attention(tolerate=tolerate):
             self.log.warning("%s", line)
         self.publish_report(context, report.to_json(), action="metadata", changed=report.changed)

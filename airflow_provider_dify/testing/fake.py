@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow_provider_dify.testing.api.searching import search
-from airflow_provider_dify.testing.model.clock import Clock, VirtualClock
+from airflow_provider_dify.testing.model.clock import Clock, SystemClock
 from airflow_provider_dify.testing.model.documents import Dataset, Document
 from airflow_provider_dify.testing.web.costs import Costs
 from airflow_provider_dify.testing.web.faults import Faults
@@ -21,6 +21,23 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from airflow_provider_dify.testing.web.server import Server
+
+#: The host of a Dify that can be reached from other machines too.
+ANYWHERE = "0.0.0.0"  # noqa: S104 - only if somebody asks for it
+
+
+class Options(TypedDict, total=False):
+    """What a :class:`FakeDify` takes, for those who hand it on."""
+
+    clock: Clock | None
+    version: str
+    costs: Costs | None
+    seed: int
+    lock_race: LockRace
+    jobs: int | None
+    lost_keywords: LostKeywords
+    host: str
+    port: int
 
 
 class FakeDify:
@@ -39,7 +56,10 @@ class FakeDify:
             dify.settle()
             assert document.archived and not document.in_search
 
-    :param clock: Time; ``None``: a new :class:`VirtualClock`.
+    :param clock: Time; ``None``: real time, which is right for a client in any process. A :class:`VirtualClock` makes
+        waiting take no time, and only moves if the client lives in this process and sleeps on the same clock, as with
+        the fixture ``dify``. So with one, a client in another process is refused (on Linux), instead of waiting for a
+        worker that never gets to work.
     :param version: What it says it is: ``1.16.0``, or ``1.14.1`` or ``1.12.1`` with the differences that were recorded.
     :param costs: What calls cost in time, such as :data:`MEASURED`; ``None``: nothing.
     :param seed: For everything that is left to chance.
@@ -49,6 +69,8 @@ class FakeDify:
     :param lost_keywords: How often a job in an economy knowledge base loses what it writes, as happens in Dify 1.16.0
         if jobs overlap: ``never``; ``always``, which is a broken server; or a share of the jobs that overlap, above 0
         and up to 1. See :class:`~airflow_provider_dify.testing.work.worker.Worker`.
+    :param host: Where it listens: a name or an IPv4 address of this machine.
+    :param port: Where it listens; 0: on a free one.
     """
 
     def __init__(
@@ -61,8 +83,10 @@ class FakeDify:
         lock_race: LockRace = "measured",
         jobs: int | None = None,
         lost_keywords: LostKeywords = "never",
+        host: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
-        self.clock: Clock = VirtualClock() if clock is None else clock
+        self.clock: Clock = SystemClock() if clock is None else clock
         self.world = World(
             self.clock,
             version=version,
@@ -76,6 +100,8 @@ class FakeDify:
         self.api_key = self.add_key()
         #: A key of an app: it is answered like one that does not exist.
         self.app_key = "app-" + self.world.new_id().replace("-", "")[:24]
+        self.host = host
+        self._port = port
         self._server: Server | None = None
 
     def __enter__(self) -> Self:
@@ -88,13 +114,18 @@ class FakeDify:
         self.stop()
 
     def start(self) -> None:
-        """Listen; after :meth:`stop` on the same port again. Needs the extra ``testing``."""
+        """Listen; after :meth:`stop` on the same port again. Needs the extra ``testing``.
+
+        :raises OSError: if it cannot listen there, for instance because the port is in use.
+        """
         try:
             from airflow_provider_dify.testing.web.server import Server
         except ImportError as error:
             text = f"{error}. A FakeDify needs the extra: pip install 'airflow-provider-dify[testing]'"
             raise ImportError(text) from error
-        self._server = Server(self.front, self._server)
+        port = self._port if self._server is None else self._server.port
+        accepted = 0 if self._server is None else self._server.connections.accepted
+        self._server = Server(self.front, self.host, port, accepted)
         self._server.start()
 
     def stop(self) -> None:
@@ -111,7 +142,12 @@ class FakeDify:
     @property
     def base_url(self) -> str:
         """``http://127.0.0.1:<port>/v1``."""
-        return f"http://127.0.0.1:{self._running.port}/v1"
+        return f"{self.console_url}/v1"
+
+    @property
+    def console_url(self) -> str:
+        """Where its pages are, which show what it holds."""
+        return f"http://{'127.0.0.1' if self.host == ANYWHERE else self.host}:{self._running.port}"
 
     @property
     def version(self) -> str:
@@ -130,6 +166,15 @@ class FakeDify:
     @new_connection_per_request.setter
     def new_connection_per_request(self, new: bool) -> None:
         self.front.new_connection_per_request = new
+
+    @property
+    def admits_other_processes(self) -> bool:
+        """Whether clients of other processes are answered although the clock is virtual: somebody moves it for them."""
+        return self.front.admits_other_processes
+
+    @admits_other_processes.setter
+    def admits_other_processes(self, admitted: bool) -> None:
+        self.front.admits_other_processes = admitted
 
     @property
     def requests(self) -> list[RequestRecord]:

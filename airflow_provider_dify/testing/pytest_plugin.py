@@ -1,29 +1,83 @@
-"""The pytest fixture ``dify``, registered by installing ``airflow-provider-dify[testing]``.
+"""The pytest fixtures ``dify`` and ``dify_factory``, registered by installing ``airflow-provider-dify[testing]``.
 
 Importing this costs next to nothing, since pytest does so wherever the package is installed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from airflow_provider_dify.testing.fake import FakeDify
+    from typing_extensions import Unpack
+
+    from airflow_provider_dify.testing.fake import FakeDify, Options
+    from airflow_provider_dify.testing.model.clock import VirtualClock
+
+
+class DifyFactory:
+    """Starts a Dify for a test, or several; they share one clock. What the fixture ``dify_factory`` is."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+        self._running: dict[str, FakeDify] = {}
+        self._clock: VirtualClock | None = None
+
+    def __call__(
+        self, conn_id: str = "dify_default", *, extra: Mapping[str, Any] | None = None, **options: Unpack[Options]
+    ) -> FakeDify:
+        """Start a Dify to which a connection leads, through the environment.
+
+        Unless ``clock`` is among the options it has a virtual clock, which is this provider's clock as well: waiting
+        takes no time. A client in another process needs ``clock=SystemClock()``.
+
+        :param conn_id: Id of the connection; each Dify has its own.
+        :param extra: Extras of the connection.
+        :param options: Those of :class:`FakeDify`.
+        """
+        from airflow_provider_dify.testing.fake import FakeDify
+
+        if conn_id in self._running:
+            raise ValueError(f"The connection {conn_id!r} leads to another Dify already: give this one another conn_id")
+        if options.get("clock") is None:
+            options["clock"] = self._shared_clock()
+        self._running[conn_id] = made = FakeDify(**options)
+        made.start()
+        self._monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", made.airflow_connection(extra))
+        return made
+
+    def stop(self) -> None:
+        """Stop all of them."""
+        for one in self._running.values():
+            one.stop()
+
+    def _shared_clock(self) -> VirtualClock:
+        if self._clock is None:
+            from airflow_provider_dify.testing.model.clock import VirtualClock
+
+            self._clock = VirtualClock()
+            self._monkeypatch.setattr("airflow_provider_dify.transport.clock.clock", self._clock)
+        return self._clock
 
 
 @pytest.fixture
-def dify(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDify]:
+def dify_factory(monkeypatch: pytest.MonkeyPatch) -> Iterator[DifyFactory]:
+    """Start a Dify with options, such as ``dify_factory(version="1.14.1", lost_keywords=0.2)``, or several.
+
+    Each call returns a running :class:`~airflow_provider_dify.testing.FakeDify`; see :class:`DifyFactory`.
+    """
+    factory = DifyFactory(monkeypatch)
+    yield factory
+    factory.stop()
+
+
+@pytest.fixture
+def dify(dify_factory: DifyFactory) -> FakeDify:
     """A running :class:`~airflow_provider_dify.testing.FakeDify` whose clock is this provider's clock.
 
     Waiting takes no time: what the provider sleeps is listed in ``dify.clock.slept``. The connection ``dify_default``
     leads to it, through the environment.
     """
-    from airflow_provider_dify.testing.fake import FakeDify
-
-    with FakeDify() as running:
-        monkeypatch.setattr("airflow_provider_dify.transport.clock.clock", running.clock)
-        monkeypatch.setenv("AIRFLOW_CONN_DIFY_DEFAULT", running.airflow_connection())
-        yield running
+    return dify_factory()

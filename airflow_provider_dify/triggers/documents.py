@@ -12,7 +12,6 @@ from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow, s
 from airflow_provider_dify.knowledge.flow import JSON, Deadline
 from airflow_provider_dify.knowledge.status.change import StatusChange
 from airflow_provider_dify.knowledge.status.handover import Handover
-from airflow_provider_dify.knowledge.status.report import needing_attention
 from airflow_provider_dify.transport import clock as clocks
 
 
@@ -74,7 +73,7 @@ class DifyDocumentStatusTrigger(BaseTrigger):
         yield TriggerEvent(  # type: ignore[no-untyped-call]
             {
                 "report": report.to_json(),
-                "names": needing_attention(report, change.names),
+                "names": report.names_to_show(change.names),
                 "error": error.to_json() if error else None,
             }
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from airflow_provider_dify.testing import FakeDify
+from airflow_provider_dify.testing import FakeDify, VirtualClock
 from tests.contract import scenarios, scenarios_documents, scenarios_recent
 from tests.contract.coverage import LEFT_OUT, reason_left_out
 from tests.contract.recordings import VERSIONS, all_exchanges, files
@@ -61,7 +61,7 @@ JOBS = {"11_worker_or_broker_down": 2, "15_connections": 2}
 def test_recorded_exchanges(version: str, group: tuple[str, ...], make: Callable[[str], Scenario]) -> None:
     race = "always" if group == ("13_lock_expiry",) else "never"
     jobs = JOBS.get(group[0], 4 if version == "1.16.0" else 1)
-    with FakeDify(version=version, lock_race=race, jobs=jobs) as dify:  # type: ignore[arg-type]
+    with FakeDify(clock=VirtualClock(), version=version, lock_race=race, jobs=jobs) as dify:  # type: ignore[arg-type]
         replay, scenario = Replay(dify), make(version)
         for file in group:
             replay.play(version, file, scenario)

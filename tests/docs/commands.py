@@ -11,6 +11,7 @@ from importlib.metadata import metadata, version
 from typing import Any
 
 from airflow_provider_dify.hooks.connection import settings_from
+from airflow_provider_dify.testing.program import parser
 from tests.docs.blocks import ROOT
 
 #: Options of make that a block may give, beside those that the Makefile names.
@@ -84,6 +85,11 @@ def _airflow(words: list[str]) -> None:
         _connection({"conn_type": parsed.conn_type, "host": parsed.conn_host, "password": parsed.conn_password})
 
 
+def _python(words: list[str]) -> None:
+    assert words[:2] == ["-m", "airflow_provider_dify.testing"], words
+    parser().parse_args(words[2:])
+
+
 def _script(name: str) -> Callable[[list[str]], None]:
     def check_script(words: list[str]) -> None:
         assert not words
@@ -95,6 +101,7 @@ def _script(name: str) -> Callable[[list[str]], None]:
 _CHECKS: dict[str, Callable[[list[str]], None]] = {
     "make": _make,
     "pip": _pip,
+    "python": _python,
     "export": _export,
     "airflow": _airflow,
     ".ci/run": _script(".ci/run"),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider_dify.testing import Dataset, Document, FakeDify
+from airflow_provider_dify.testing import Dataset, Document, FakeDify, VirtualClock
 
 
 class Client:
@@ -38,7 +38,7 @@ def start() -> Iterator[Callable[..., FakeDify]]:
     running: list[FakeDify] = []
 
     def make(**kwargs: Any) -> FakeDify:
-        running.append(FakeDify(**kwargs))
+        running.append(FakeDify(**{"clock": VirtualClock(), **kwargs}))
         running[-1].start()
         return running[-1]
 

@@ -13,6 +13,7 @@ from tests.waiting import until
 
 def killed_at_the_fault(dify: FakeDify, script: str, *arguments: str) -> None:
     """Run a script until the faults have hit, as where an answer never comes, and end it by SIGKILL then."""
+    dify.admits_other_processes = True
     environment = {**os.environ, "AIRFLOW_CONN_DIFY_DEFAULT": dify.airflow_connection()}
     process = subprocess.Popen([sys.executable, "-c", script, *arguments], env=environment, stdout=subprocess.DEVNULL)
     try:

@@ -17,6 +17,7 @@ from airflow_provider_dify.knowledge.errors import may_be_carried_out
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.progress import Progress, Waits
 from airflow_provider_dify.knowledge.reading import read_documents, still_there
+from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.selection.choice import Choice
 from airflow_provider_dify.knowledge.status.sender import Pass, Sender
@@ -61,7 +62,8 @@ class Deletion:
     def report(self) -> DeleteReport:
         """Return what has become of each document so far; at any moment, whole and consistent."""
         ledger = self._ledger
-        return DeleteReport.build(self.dataset_id, ledger.all_outcomes(), ledger.errors(), dry_run=self._dry_run)
+        outcomes = by_name(ledger.all_outcomes())
+        return DeleteReport(self.dataset_id, **outcomes, errors=dict(ledger.errors()), dry_run=self._dry_run)
 
     @property
     def names(self) -> Mapping[str, str]:

@@ -8,11 +8,11 @@ from airflow_provider_dify.exceptions import DifyMetadataError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Note
-from airflow_provider_dify.knowledge.indexing.watch import Watch
 from airflow_provider_dify.knowledge.ingest.put import Item, Putting
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
+from airflow_provider_dify.knowledge.ingest.watch import Watch
 from airflow_provider_dify.knowledge.metadata.fields import kinds_of, same
-from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome, MetadataReport
+from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome
 from airflow_provider_dify.knowledge.metadata.update import set_values
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import read_documents
@@ -186,5 +186,5 @@ def _lacking(values: Mapping[str, JSON], document: Document | None) -> dict[str,
 
 
 def _failures(error: DifyMetadataError, ids: Iterable[str]) -> dict[str, tuple[IngestOutcome, str]]:
-    texts = error.report.errors if isinstance(error.report, MetadataReport) else {}
+    texts = error.report.errors
     return {i: (IngestOutcome.FAILED, texts[i] if texts else error.message) for i in ids if not texts or i in texts}

@@ -33,6 +33,7 @@ from airflow_provider_dify.knowledge.metadata.fields import (
 from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome, MetadataReport
 from airflow_provider_dify.knowledge.progress import Progress, Waits
 from airflow_provider_dify.knowledge.reading import read_documents
+from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries
 
 #: How many documents one request names, unless said otherwise.
@@ -164,7 +165,8 @@ class MetadataChange:
         """Return what has become of each document so far; at any moment, whole and consistent."""
         outcomes = {i: self._settled.get(i) or self._so_far(i) for i in self.values}
         unread = {i: _NOT_READ_BACK for i in self._open if self._sent.get(i)}
-        return MetadataReport.build(self.dataset_id, outcomes, {**unread, **self._errors}, self._created)
+        errors = {**unread, **self._errors}
+        return MetadataReport(self.dataset_id, **by_name(outcomes), created_fields=tuple(self._created), errors=errors)
 
     def flow(self, deadline: Deadline, retries: Retries) -> Flow[MetadataReport]:
         """Carry it out.

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Flags
 from airflow_provider_dify.knowledge.flow import JSON
-from airflow_provider_dify.knowledge.status.chunks import chunks_from, chunks_to_json
+from airflow_provider_dify.knowledge.report import counted, known_fields, lines_of, plain
+from airflow_provider_dify.knowledge.status.chunks import chunks_from
 
 
 class ReleaseState(str, Enum):
@@ -72,40 +74,17 @@ class Manifest:
     not_undone: tuple[str, ...] = ()
     previous: Mapping[str, Flags] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
-    dry_run: bool = False
     disabled_chunks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    dry_run: bool = False
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Manifest:
         """Return the manifest that :meth:`to_json` was made of."""
-        return cls(
-            dataset_id=data["dataset_id"],
-            release=data["release"],
-            state=ReleaseState(data["state"]),
-            step=data["step"],
-            retire=data["retire"],
-            previous=flags_from(data["previous"]),
-            errors=dict(data["errors"]),
-            dry_run=bool(data.get("dry_run")),
-            disabled_chunks=chunks_from(data.get("disabled_chunks", {}), "disabled_chunks"),
-            **{name: tuple(data[name]) for name in _LISTS},
-        )
+        return cls(**{**read_fields(cls, data), "state": ReleaseState(data["state"])})
 
     def to_json(self) -> dict[str, JSON]:
         """Return it as plain JSON."""
-        return {
-            "dataset_id": self.dataset_id,
-            "release": self.release,
-            "state": self.state.value,
-            "step": self.step,
-            "retire": self.retire,
-            "counts": self.counts,
-            **{name: list(getattr(self, name)) for name in _LISTS},
-            "previous": flags_to_json(self.previous),
-            "errors": dict(self.errors),
-            **chunks_to_json(self.disabled_chunks),
-            **({"dry_run": True} if self.dry_run else {}),
-        }
+        return plain(self, self.counts)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -114,8 +93,13 @@ class Manifest:
 
     def describe(self) -> str:
         """Say how it ended, for the log."""
-        counts = ", ".join(f"{count} {name}" for name, count in self.counts.items() if count)
-        return f"{self.state.value}{' (a dry run)' if self.dry_run else ''}: {counts}"
+        return f"{self.state.value}{' (a dry run)' if self.dry_run else ''}: {counted(self.counts)}"
+
+
+def read_fields(kind: type, data: Mapping[str, JSON]) -> dict[str, Any]:
+    """Return the fields of a manifest or of a report of a rollback from its JSON."""
+    chunks = chunks_from(data.get("disabled_chunks", {}), "disabled_chunks")
+    return known_fields(kind, data) | {"previous": flags_from(data["previous"]), "disabled_chunks": chunks}
 
 
 def flags_to_json(flags: Mapping[str, Flags]) -> dict[str, JSON]:
@@ -149,12 +133,4 @@ def attention(errors: Mapping[str, str], names: Mapping[str, str], limit: int = 
     :param errors: What is the matter with them, by id.
     :param names: The names of documents, by id, where they are known.
     """
-    lines = [
-        f"  {document_id}{_quoted(names.get(document_id))}: {error}"
-        for document_id, error in list(errors.items())[:limit]
-    ]
-    return lines + ([f"  and {len(errors) - limit} more"] if len(errors) > limit else [])
-
-
-def _quoted(name: str | None) -> str:
-    return f" '{name}'" if name else ""
+    return lines_of(list(errors), names, errors, limit)

@@ -17,6 +17,7 @@ from airflow_provider_dify.knowledge.release.manifest import flags_from
 from airflow_provider_dify.knowledge.release.options import Tolerable
 from airflow_provider_dify.knowledge.release.rollback_report import RollbackOutcome, RollbackReport
 from airflow_provider_dify.knowledge.release.switch import Pace, Switch, flags_of
+from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.chunks import DisabledChunks, chunks_from
 
@@ -131,8 +132,13 @@ class Rollback:
         """Return what has become of each document so far; at any moment, whole and consistent."""
         now = {**self._flags, **(self._switch.flags() if self._switch else {})}
         outcomes = {document_id: self._outcome(document_id, now) for document_id in self.former.ids}
-        return RollbackReport.build(
-            self.dataset_id, self.former.source, outcomes, self._found, self._errors, self._chunks.noted
+        return RollbackReport(
+            self.dataset_id,
+            self.former.source,
+            **by_name(outcomes),
+            previous=dict(self._found),
+            errors=dict(self._errors),
+            disabled_chunks=dict(self._chunks.noted),
         )
 
     def _outcome(self, document_id: str, now: Mapping[str, Flags]) -> RollbackOutcome:
@@ -170,11 +176,11 @@ class Rollback:
         except DifyError as error:
             yield from self._look_at_what_is_left()
             if isinstance(error, DifyDocumentStatusError):
-                self.report().raise_for_outcomes(tolerated=self._harmless())
+                self.report().raise_for_outcomes(self._harmless())
             error.report = self.report()
             raise
         report = self.report()
-        report.raise_for_outcomes(tolerated=self._harmless())
+        report.raise_for_outcomes(self._harmless())
         return report
 
     def _look_first(self) -> Flow[None]:
@@ -188,9 +194,7 @@ class Rollback:
             f"and {len(self._missing)} are gone."
         )
         if RollbackOutcome.MISSING not in self._harmless():
-            self.report().raise_for_outcomes(
-                tolerated=frozenset(RollbackOutcome) - {RollbackOutcome.MISSING}, final=True
-            )
+            self.report().raise_for_outcomes(frozenset(RollbackOutcome) - {RollbackOutcome.MISSING}, final=True)
 
     def _harmless(self) -> frozenset[RollbackOutcome]:
         """The outcomes that fail nothing: what was not in search is no loss."""

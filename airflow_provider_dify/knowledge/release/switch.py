@@ -16,7 +16,6 @@ from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.change import StatusChange
 from airflow_provider_dify.knowledge.status.proof import ProvenBy
-from airflow_provider_dify.knowledge.status.report import ADVICE
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ class Switch:
         finally:
             report = self._change.report()
             for outcome, failed in report.failing().items():
-                self.errors.update({i: report.errors.get(i, f"{outcome.value}: {ADVICE[outcome]}") for i in failed})
+                self.errors.update({i: report.errors.get(i, f"{outcome.value}: {outcome.advice}") for i in failed})
             self._flags.update(self._changed())
             self._change = None
 

@@ -12,7 +12,6 @@ from airflow_provider_dify.knowledge.flow import Flow, Note
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.selection.guards import Guard, usual_share
 from airflow_provider_dify.knowledge.selection.select import EVERYTHING, Selection, select
-from airflow_provider_dify.knowledge.status.report import Outcome
 
 
 @dataclass(frozen=True)
@@ -77,9 +76,9 @@ class Choice:
         return cls(None, selection, guard)
 
     @property
-    def tolerated(self) -> frozenset[Outcome]:
-        """The outcomes that fail nothing, since what is deleted after it was selected is no longer meant."""
-        return frozenset() if self.ids is not None else frozenset({Outcome.MISSING})
+    def tolerates_missing(self) -> bool:
+        """Whether a missing document is no failure: what is deleted after it was selected is no longer meant."""
+        return self.ids is None
 
     def describe(self) -> str:
         """Say which documents are meant, for the log."""

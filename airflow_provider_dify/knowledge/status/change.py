@@ -14,6 +14,7 @@ from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import SHORT, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.progress import Progress, Waits
 from airflow_provider_dify.knowledge.reading import read_documents
+from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.selection.choice import Choice
 from airflow_provider_dify.knowledge.status.chunks import DisabledChunks
@@ -82,7 +83,9 @@ class StatusChange:
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
         #: What finds the documents.
         self.choice = document_ids if isinstance(document_ids, Choice) else Choice.of(document_ids)
-        self.tolerate = inputs.choices(tolerate, Outcome, "tolerate") | self.choice.tolerated
+        self.tolerate = inputs.choices(tolerate, Outcome, "tolerate")
+        if self.choice.tolerates_missing:
+            self.tolerate |= {Outcome.MISSING}
         self._batch_size = inputs.whole_number(batch_size, "batch_size")
         self._waits = Waits(longest=inputs.number(poll_interval, "poll_interval"))
         self._wait_for_search = inputs.flag(wait_for_completion, "wait_for_completion")
@@ -126,14 +129,14 @@ class StatusChange:
             notes |= dict.fromkeys(self._lost.halfway, HALFWAY.format(self.action.value))
             outcomes |= dict.fromkeys(self._lost.halfway, Outcome.BUSY)
         repaired = len(self._lost.repaired) if self._lost else 0
-        return StatusReport.build(
+        return StatusReport(
             self.dataset_id,
             self.action.value,
-            outcomes,
-            notes,
+            **by_name(outcomes),
+            errors=notes,
             dry_run=self._dry_run,
             repaired=repaired,
-            disabled_chunks=self._chunks.noted,
+            disabled_chunks=dict(self._chunks.noted),
         )
 
     def handover(self) -> Handover:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifyNotFoundError
 from airflow_provider_dify.knowledge import api, inputs
-from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause, Request
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause, Request
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.status.segments import Segment, segment_page
 
@@ -102,11 +102,6 @@ def chunks_from(data: object, parameter: str) -> dict[str, tuple[str, ...]]:
         inputs.canonical_id(i, f"An id of {parameter}"): inputs.canonical_ids(ids, f"{parameter}[{inputs.show(i)}]")
         for i, ids in data.items()
     }
-
-
-def chunks_to_json(noted: Mapping[str, Sequence[str]]) -> dict[str, JSON]:
-    """Return noted chunks as a part of a report; nothing if there are none."""
-    return {"disabled_chunks": {i: list(ids) for i, ids in noted.items()}} if noted else {}
 
 
 def _read_all(dataset_id: str, document_id: str) -> Flow[list[Segment]]:

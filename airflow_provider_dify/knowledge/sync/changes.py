@@ -14,7 +14,7 @@ from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.change import StatusChange
 from airflow_provider_dify.knowledge.status.handover import Handover
 from airflow_provider_dify.knowledge.status.proof import ProvenBy
-from airflow_provider_dify.knowledge.status.report import ADVICE, Outcome, StatusReport
+from airflow_provider_dify.knowledge.status.report import Outcome, StatusReport
 
 #: The outcomes that shall not keep the other documents of a step from theirs.
 _BEARABLE = ("missing", "refused")
@@ -137,7 +137,7 @@ class Changes:
         for document_id, outcome in report.outcomes().items():
             good = outcome.good or (outcome is Outcome.MISSING and change.removes)
             if not good and outcome is not Outcome.NOT_ATTEMPTED:
-                self.results[document_id] = report.errors.get(document_id) or f"{outcome.value}: {ADVICE[outcome]}"
+                self.results[document_id] = report.errors.get(document_id) or f"{outcome.value}: {outcome.advice}"
             elif good and document_id not in later:
                 self.results[document_id] = report.errors.get(document_id) if outcome.good else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_dify.testing.model.chunks import Chunk
@@ -61,6 +61,16 @@ class Document:
     def dataset(self) -> Dataset:
         """The knowledge base that holds it."""
         return self._dataset
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it was made of a file, not of a text."""
+        return self._row.file is not None
+
+    @property
+    def created_at(self) -> float:
+        """When it was created, in seconds since 1970."""
+        return self._row.created_at
 
     @property
     def enabled(self) -> bool:
@@ -218,7 +228,7 @@ class Dataset(Shelf):
         name: str,
         *,
         text: str = "The quick brown fox jumps over the lazy dog.",
-        segments: int = 1,
+        segments: int | Sequence[str] = 1,
         indexing_status: str = "completed",
         enabled: bool = True,
         archived: bool = False,
@@ -236,7 +246,7 @@ class Dataset(Shelf):
 
         :param text: Its text; search finds it by these words. Without any there are no segments, as of a file in which
             Dify finds none.
-        :param segments: Number of segments the text is cut into.
+        :param segments: Number of segments the text is cut into; or their texts, which together are its text then.
         :param indexing_status: As Dify has it. One that is not ``completed`` stays so until
             :meth:`Document.finish_indexing` or :meth:`Document.fail_indexing` is called.
         :param in_search: Whether search returns it; ``None``: as on a healthy Dify, where completed documents that
@@ -251,8 +261,9 @@ class Dataset(Shelf):
         world = self.world
         with world.guard:
             completed = indexing_status == "completed"
+            text = text if isinstance(segments, int) else "\n\n".join(segments)
             row = self.new_row(name, text, id, created_at)
-            row.cut(_pieces(text, segments))
+            row.cut(_pieces(text, segments) if isinstance(segments, int) else segments)
             at = row.created_at
             row.updated_at = at if updated_at is None else updated_at
             row.hit_count = hit_count
@@ -280,7 +291,7 @@ class Dataset(Shelf):
 
 
 def _pieces(text: str, number: int) -> list[str]:
-    """A text cut into so many segments: none, where there is nothing in it."""
+    """A text cut into so many segments: none, if there is nothing in it."""
     if not has_text(text):
         return []
     words = text.split()

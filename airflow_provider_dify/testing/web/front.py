@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +17,12 @@ from airflow_provider_dify.testing.web.costs import Costs
 from airflow_provider_dify.testing.web.faults import Fault, Faults
 from airflow_provider_dify.testing.work.world import World
 
+#: Said to a client for which time would stand still.
+STANDS_STILL = (
+    "This built-in Dify has a virtual clock, which only its own process can move. For a client in another process its "
+    "worker would never get to work: give it real time (FakeDify without a clock, or dify_factory(clock=SystemClock()))"
+    ", or start one with: python -m airflow_provider_dify.testing"
+)
 PLAN_LIMIT = "Sorry, you have reached the knowledge base request rate limit of your subscription."
 _CODES = {
     429: ("too_many_requests", "Too many requests."),
@@ -76,6 +84,12 @@ class Front:
         self.faults = faults
         self.costs = costs
         self.requests: list[RequestRecord] = []
+        #: Whether it answers clients of other processes although its clock is virtual.
+        self.admits_other_processes = False
+        #: How many of them are kept.
+        self.remembered = sys.maxsize
+        #: Called with each of them once it is answered.
+        self.told: Callable[[RequestRecord], None] = lambda _: None
         #: What the headers of its answers say.
         self.version = world.version
         #: As behind Dify's own nginx, which opens a connection of its own for each request.
@@ -83,14 +97,22 @@ class Front:
         #: One request at a time; the lock belongs to the event loop of the server that runs.
         self.turn = asyncio.Lock()
 
-    async def handle(self, call: Call, connection: int) -> Reply | Silence:
-        """Answer a request, or not."""
+    async def handle(self, call: Call, connection: int, *, foreign: bool = False) -> Reply | Silence:
+        """Answer a request, or not.
+
+        :param foreign: Whether it comes from another process.
+        """
         record = _record(call, connection, self.world.clock.monotonic())
         self.requests.append(record)
-        delay, fault = self.faults.take(call.method, call.path)
-        await self._pass_time(delay)
-        outcome = await self._outcome(call, fault)
+        del self.requests[: -self.remembered]
+        if foreign and not self.admits_other_processes and isinstance(self.world.clock, VirtualClock):
+            outcome: Reply | Silence = Reply(400, error_body(400, "virtual_clock", STANDS_STILL), proxied=True)
+        else:
+            delay, fault = self.faults.take(call.method, call.path)
+            await self._pass_time(delay)
+            outcome = await self._outcome(call, fault)
         record.status = outcome.status if isinstance(outcome, Reply) else None
+        self.told(record)
         return outcome
 
     async def _outcome(self, call: Call, fault: Fault | None) -> Reply | Silence:

@@ -22,11 +22,22 @@ from uvicorn.server import ServerState
 
 from airflow_provider_dify.testing.api.call import Call
 from airflow_provider_dify.testing.api.replies import Reply
+from airflow_provider_dify.testing.model.clock import VirtualClock
+from airflow_provider_dify.testing.pages.views import find_page
 from airflow_provider_dify.testing.text.uploads import Form, Upload
 from airflow_provider_dify.testing.web.front import Front
+from airflow_provider_dify.testing.web.peers import is_foreign
+from airflow_provider_dify.testing.work.world import World
 
 #: Seconds of silence after which Dify's server closes a connection. Real ones: the client's socket lives in real time.
 KEEP_ALIVE = 2
+#: Nothing on a page runs, or comes from elsewhere.
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+    "form-action 'self'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
 #: Bytes that a field of a form may have which is no file; Dify sets no limit.
 LARGEST_FIELD = 100 * 1024 * 1024
 #: Connections that one API process of Dify takes; further ones wait until one is free.
@@ -39,11 +50,13 @@ class Connection:
 
     :param number: From 1, in the order they came.
     :param requests: How many requests came over it.
+    :param foreign: Whether its client lives in another process; ``None``: nobody has asked yet.
     """
 
     number: int
     transport: asyncio.Transport
     requests: int = 0
+    foreign: bool | None = None
 
 
 class Connections:
@@ -95,15 +108,17 @@ class _Protocol(H11Protocol):
 
 
 class Server:
-    """Serves a Dify on a free port of 127.0.0.1.
+    """Serves a Dify.
 
-    :param before: The server that it replaces, which has stopped: it takes over its port and its count.
+    :param port: 0: a free one.
+    :param accepted: How many connections the server that it replaces has accepted.
+    :raises OSError: if it cannot listen there.
     """
 
-    def __init__(self, front: Front, before: Server | None = None) -> None:
+    def __init__(self, front: Front, host: str = "127.0.0.1", port: int = 0, accepted: int = 0) -> None:
         self._front = front
-        self.connections: Connections = Connections(accepted=before.connections.accepted if before else 0)
-        self._socket = socket.create_server(("127.0.0.1", before.port if before else 0))
+        self.connections: Connections = Connections(accepted)
+        self._socket = socket.create_server((host, port))
         self.port: int = self._socket.getsockname()[1]
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -146,8 +161,20 @@ class Server:
         # One turn for the transports to say goodbye.
         await asyncio.sleep(0)
 
+    def _is_foreign(self, connection: Connection) -> bool:
+        """Whether a request comes from another process. It only matters to a virtual clock."""
+        if not isinstance(self._front.world.clock, VirtualClock):
+            return False
+        if connection.foreign is None:
+            _, port = connection.transport.get_extra_info("peername")
+            connection.foreign = is_foreign(port, self.port)
+        return connection.foreign
+
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
+        if request.method == "GET" and (page := _page(self._front.world, scope)):
+            await page(scope, receive, send)
+            return
         form = await _form(request) if _is_form(request) else Form()
         body = b"" if _is_form(request) else await request.body()
         connection = self.connections.open[(scope["client"][0], scope["client"][1])]
@@ -164,7 +191,7 @@ class Server:
             base=f"http://{request.headers.get('host', '')}",
             new_connection=connection.requests == 1 or front.new_connection_per_request,
         )
-        outcome = await front.handle(call, connection.number)
+        outcome = await front.handle(call, connection.number, foreign=self._is_foreign(connection))
         if isinstance(outcome, Reply):
             await _response(outcome, front.version)(scope, receive, send)
             return
@@ -195,6 +222,15 @@ async def _form(request: Request) -> Form:
     except MultiPartException:
         return Form()
     return Form(fields, tuple(files))
+
+
+def _page(world: World, scope: Scope) -> Response | None:
+    """A page that shows what is there; ``None``: it is a request for the API, whatever that makes of it."""
+    with world.guard:
+        found = find_page(world, scope["path"], scope["query_string"].decode("latin-1"))
+    if found is None:
+        return None
+    return Response(found[1], status_code=found[0], media_type="text/html", headers=PAGE_HEADERS)
 
 
 def _response(reply: Reply, version: str) -> Response:

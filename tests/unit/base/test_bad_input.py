@@ -102,7 +102,7 @@ TABLE = [
     given("a name", "document_ids", ["page 1"], "document_ids[0] is not a UUID: 'page 1'."),
     given("a name as text", "document_ids", "report.pdf", "document_ids[0] is not a UUID: 'report.pdf'.",
           "use filters={\"name\": 'report.pdf'}, here or in DifyListDocumentsOperator."),
-    given("None as text", "document_ids", "None", "document_ids[0] is not a UUID: 'None'. It was left out, or"),
+    given("None as text", "document_ids", "None", "document_ids[0] is not a UUID: 'None'. It is missing, or"),
     given("a path", "document_ids", [f"../{ID}"], f"document_ids[0] is not a UUID: '../{ID}'."),
     given("a path behind", "document_ids", [f"{ID}/../x"], f"document_ids[0] is not a UUID: '{ID}/../x'."),
     given("not rendered", "document_ids", "{{ x }}", "A template was not rendered: Airflow renders only templated"),
@@ -123,7 +123,7 @@ TABLE = [
     given("a very long text", "document_ids", "x" * 100_000, "document_ids[0] is not a UUID: 'xxx", "…. Take the id"),
     given("the key among ids", "document_ids", [KEY], "document_ids[0] is not a UUID: 'dataset-***'."),
     # the knowledge base
-    given("no knowledge base", "dataset_id", None, "dataset_id is not a UUID: None. It was left out, or an"),
+    given("no knowledge base", "dataset_id", None, "dataset_id is not a UUID: None. It is missing, or an"),
     given("an empty dataset id", "dataset_id", "", "dataset_id is not a UUID: ''. A template rendered to nothing, or"),
     given("a name of a knowledge base", "dataset_id", "handbook", "dataset_id is not a UUID: 'handbook'.",
           "by name, use dataset_name='handbook'."),
@@ -167,7 +167,7 @@ TABLE = [
     extra("max_retries", 1.5, "must be a whole number of at least 0, not 1.5."),
     extra("headers", ["X-Team"], "must be a JSON object with text values."),
     extra("proxies", "http://proxy:3128", "must be a JSON object with text values."),
-    extra("console_url", "dify.example.com", "must be an URL such as https://", "not 'dify.example.com'."),
+    extra("console_url", "dify.example.com", "must be a URL such as https://", "not 'dify.example.com'."),
     Wrong("a scheme that is not http", ("The host of connection 'dify_default'", "its scheme is 'ftp', not http"),
           connection={"host": "ftp://dify"}),
     # something else than Dify answers

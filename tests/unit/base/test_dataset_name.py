@@ -92,7 +92,7 @@ class TestName:
         run = operate(DifyListDocumentsOperator, dataset_name="handbok")
         assert type(run.error) is DifyInputError
         assert str(run.error) == (
-            "dataset_name: no knowledge base that the key opens is called 'handbok'. Did you mean 'handbook'? "
+            "dataset_name: the key can access no knowledge base with the name 'handbok'. Did you mean 'handbook'? "
             "There are 'prices', 'handbook'."
         )
 
@@ -100,7 +100,7 @@ class TestName:
         other = dify.add_dataset(kb.name)
         run = operate(DifyListDocumentsOperator, dataset_name=kb.name)
         assert type(run.error) is DifyInputError
-        assert f"dataset_name '{kb.name}' is the name of 2 knowledge bases: give one of their ids" in str(run.error)
+        assert f"dataset_name '{kb.name}' is the name of 2 knowledge bases. Use one of their ids" in str(run.error)
         assert kb.id in str(run.error)
         assert other.id in str(run.error)
 
@@ -115,7 +115,7 @@ class TestName:
     @pytest.mark.parametrize(
         ("given", "says"),
         [
-            ({}, "dataset_id is not a UUID: None. It was left out, or an upstream task returned nothing."),
+            ({}, "dataset_id is not a UUID: None. It is missing, or an upstream task returned nothing."),
             ({"dataset_name": ""}, "dataset_name must be the name of a knowledge base, not ''. A template rendered to"),
             ({"dataset_name": True}, "dataset_name must be the name of a knowledge base, not True."),
             ({"dataset_name": "\ud800"}, "dataset_name must be the name of a knowledge base, not"),

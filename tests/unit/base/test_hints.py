@@ -108,7 +108,7 @@ SAID: list[tuple[Any, dict[str, Any], str]] = [
     (
         DifySyncOperator,
         {"dataset_id": ID, "source": ".", "sync_source": ""},
-        f"sync_source must be a name, text that is not empty, not ''. {EMPTY}",
+        f"sync_source must be a name that is not empty, not ''. {EMPTY}",
     ),
     (
         DifyRetrievalCheckOperator,

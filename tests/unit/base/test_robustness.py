@@ -20,11 +20,11 @@ from airflow_provider_dify.exceptions import (
 from airflow_provider_dify.knowledge.errors import error_in
 from airflow_provider_dify.knowledge.flow import Request, Response
 from airflow_provider_dify.knowledge.retries import Retries
-from airflow_provider_dify.knowledge.status.report import Outcome, StatusReport
+from airflow_provider_dify.knowledge.status.report import StatusReport
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 from tests.unit.conftest import Change
 
-REPORT = StatusReport.build("dataset", "archive", {"a": Outcome.BUSY}, {})
+REPORT = StatusReport("dataset", "archive", busy=("a",))
 
 
 @pytest.mark.parametrize(

@@ -287,7 +287,7 @@ class TestExtras:
             *(({"headers": {name: "team-secret"}}, f"sets {name}, which would break requests") for name in OURS),
             ({"headers": {"X-Team": "a\r\nX-Evil: team-secret"}}, "characters that a header cannot have"),
             ({"headers": {"X-Team": "\u2013 team-secret"}}, "characters that a header cannot have"),
-            ({"headers": {"X Team": "team-secret"}}, "'X Team' is no name of a header"),
+            ({"headers": {"X Team": "team-secret"}}, "'X Team' is not a valid header name"),
             ({"console_url": "dify.example.com"}, "must be a URL such as https://dify.example.com, not 'dify.ex"),
             (
                 {"console_url": "https://dify.example.com/ x"},

@@ -165,7 +165,7 @@ def test_a_lock_outlives_the_deadline(dify: FakeDify, kb: Dataset, delete: Delet
     assert run.not_empty == {"deleted": ["page", "live"], "busy": ["locked"]}
     assert isinstance(run.error, DifyDocumentDeleteError)
     assert run.error.retryable
-    assert f"1 of 3 documents of dataset {kb.id} were not deleted. 1 busy ({locked.id}): archived, and" in str(
+    assert f"1 of 3 documents of knowledge base {kb.id} were not deleted. 1 busy ({locked.id}): archived, and" in str(
         run.error
     )
     assert locked.archived
@@ -385,7 +385,7 @@ def test_the_error_can_be_copied_and_sent(kb: Dataset, delete: Delete) -> None:
 @pytest.mark.parametrize(
     ("given_", "says"),
     [
-        ({}, "document_ids must be a list or a string, not None. Or give filters"),
+        ({}, "document_ids must be a list or a string, not None. Or use filters"),
         ({"document_ids": []}, "document_ids contains no id: []."),
         ({"document_ids": ["x"]}, "document_ids[0] is not a UUID: 'x'."),
         ({"document_ids": [UNKNOWN], "filters": {"name": "*"}}, "Give document_ids or filters, not both"),
@@ -395,7 +395,7 @@ def test_the_error_can_be_copied_and_sent(kb: Dataset, delete: Delete) -> None:
         ({"document_ids": [UNKNOWN], "timeout": 0}, "timeout must be a number above 0, not 0."),
         ({"document_ids": [UNKNOWN], "poll_interval": -1}, "poll_interval must be a number above 0, not -1."),
         ({"document_ids": [UNKNOWN], "dry_run": "yes"}, "dry_run must be True or False, not 'yes'."),
-        ({"document_ids": [UNKNOWN], "max_share": 2}, "max_share must be a part of all documents, at most 1, not 2."),
+        ({"document_ids": [UNKNOWN], "max_share": 2}, "max_share must be a share of all documents, at most 1, not 2."),
         ({"document_ids": [UNKNOWN], "max_documents": 1.5}, "max_documents must be a whole number of at least 1"),
     ],
     ids=str,

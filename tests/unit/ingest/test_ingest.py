@@ -14,8 +14,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_dify.exceptions import DifyAuthenticationError, DifyIngestError
 from airflow_provider_dify.knowledge.flow import Deadline, Pause, Request, Response, Step
-from airflow_provider_dify.knowledge.indexing.watch import Watch
 from airflow_provider_dify.knowledge.ingest.report import IngestReport
+from airflow_provider_dify.knowledge.ingest.watch import Watch
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 from tests.unit.conftest import Ingest, names, text

@@ -294,7 +294,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("differs", "error", "says"),
         [
-            ({"provider": "external", "indexing_technique": None}, DifyInputError, "is an external knowledge base"),
+            ({"provider": "external", "indexing_technique": None}, DifyInputError, "is an external one"),
             ({"embedding_available": False}, DifyKnowledgeBaseFailed, "embedding model of knowledge base"),
         ],
     )

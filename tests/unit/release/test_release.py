@@ -26,7 +26,7 @@ from airflow_provider_dify.exceptions import (
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.release.journal import JOURNAL_FIELD, RELEASE_FIELD
 from airflow_provider_dify.knowledge.retries import retrying
-from airflow_provider_dify.testing import MEASURED, Dataset, FakeDify, Fault
+from airflow_provider_dify.testing import MEASURED, Dataset, FakeDify, Fault, VirtualClock
 from tests.unit.conftest import TaskInstance, patches
 from tests.unit.release.release_scene import LIVE, Scene, World, run_in_steps
 
@@ -148,7 +148,7 @@ class TestRelease:
     [("1.12.1", "economy", "archive"), ("1.12.1", "economy", "delete"), ("1.14.1", "high_quality", "disable")],
 )
 def test_other_kinds_of_dify(monkeypatch: pytest.MonkeyPatch, version: str, technique: str, retire: str) -> None:
-    with FakeDify(version=version) as dify:
+    with FakeDify(clock=VirtualClock(), version=version) as dify:
         monkeypatch.setattr("airflow_provider_dify.transport.clock.clock", dify.clock)
         monkeypatch.setenv("AIRFLOW_CONN_DIFY_DEFAULT", dify.airflow_connection())
         scene = Scene(dify, World(new=EVERY, old=EVERY, retire=retire), technique=technique)
@@ -362,6 +362,7 @@ DifyReleaseOperator(task_id="release", release="run 1", dataset_id=sys.argv[1], 
 
 def test_killed_for_real_between_a_change_and_its_answer(scene: Scene) -> None:
     scene.dify.faults.add(Fault("hang_after", path="status/archive"))
+    scene.dify.admits_other_processes = True
     environment = {**os.environ, "AIRFLOW_CONN_DIFY_DEFAULT": scene.dify.airflow_connection()}
     ids = [json.dumps([d.id for d in side]) for side in (scene.new, scene.old)]
     process = subprocess.Popen(

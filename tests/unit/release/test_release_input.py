@@ -46,7 +46,7 @@ TABLE: list[tuple[str, dict[str, Any], type[DifyError], tuple[str, ...]]] = [
     ("no batch", {"batch_size": 0}, DifyInputError, ("batch_size must be a whole number of at least 1, not 0.",)),
     ("perhaps a dry run", {"dry_run": "yes"}, DifyInputError, ("dry_run must be True or False, not 'yes'.",)),
     ("perhaps a repair", {"repair": 1}, DifyInputError, ("repair must be True or False, not 1.",)),
-    ("a share above all", {"max_share": 2}, DifyInputError, ("max_share must be a part of all documents",)),
+    ("a share above all", {"max_share": 2}, DifyInputError, ("max_share must be a share of all documents",)),
     ("a name of a knowledge base", {"dataset_id": "handbook"}, DifyInputError, ("dataset_id is not a UUID: 'handb",)),
     # right in form
     ("an unknown knowledge base", {"dataset_id": ID}, DifyNotFoundError, ("Dataset not found.",)),

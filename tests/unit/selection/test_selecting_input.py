@@ -36,7 +36,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"filters": ["archived"]}, "filters must be a mapping such as"),
     ({"filters": {1: 2}}, "filters must be a mapping such as"),
     ({"filters": '["status"]'}, "filters must be a mapping such as"),
-    ({}, "document_ids must be a list or a string, not None. Or give filters"),
+    ({}, "document_ids must be a list or a string, not None. Or use filters"),
     ({"filters": {"name": "*"}, "document_ids": [ID]}, f"Give document_ids or filters, not both: ['{ID}'] and"),
     ({"filters": {"name": "*"}, "document_ids": []}, "Give document_ids or filters, not both: [] and"),
     ({"filters": {"state": "archived"}}, "filters.state is unknown; the keys of filters are status, name, keyword,"),
@@ -85,7 +85,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "max_documents must be a whole number of at least 1, not 'five'.",
     ),
     ({"document_ids": [ID], "max_share": 0}, "max_share must be a number above 0, not 0."),
-    ({"document_ids": [ID], "max_share": 1.5}, "max_share must be a part of all documents, at most 1, not 1.5."),
+    ({"document_ids": [ID], "max_share": 1.5}, "max_share must be a share of all documents, at most 1, not 1.5."),
     ({"document_ids": [ID], "max_share": "10%"}, "max_share must be a number above 0, not '10%'."),
     ({"document_ids": [ID], "dry_run": "perhaps"}, "dry_run must be True or False, not 'perhaps'."),
 ]

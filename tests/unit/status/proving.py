@@ -12,7 +12,7 @@ from airflow_provider_dify.exceptions import DifyDocumentStatusError
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.documents import ActionName
 from airflow_provider_dify.knowledge.status.report import StatusReport
-from airflow_provider_dify.testing import Dataset, Document, FakeDify, RequestRecord
+from airflow_provider_dify.testing import Dataset, Document, FakeDify, RequestRecord, VirtualClock
 from tests.unit.status.test_properties import time_of
 
 REMOVING = ("disable", "archive")
@@ -51,7 +51,7 @@ class Proof:
 @contextmanager
 def a_dify(**kwargs: Any) -> Iterator[FakeDify]:
     """A Dify whose worker is through with its jobs before anybody can look."""
-    with FakeDify(lock_race="never", **kwargs) as dify, time_of(dify):
+    with FakeDify(clock=VirtualClock(), lock_race="never", **kwargs) as dify, time_of(dify):
         dify.worker.seconds_per_job = 0.0005
         yield dify
 

@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge.status.handover import Handover, Sent
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
-from airflow_provider_dify.testing import Document, FakeDify, Fault
+from airflow_provider_dify.testing import Document, FakeDify, Fault, VirtualClock
 from tests.unit.conftest import UNKNOWN, TaskInstance
 
 Build = Callable[[FakeDify], tuple[list[Document], dict[str, Any]]]
@@ -186,7 +186,7 @@ def test_direct_and_deferred_are_the_same(
 ) -> None:
     played = []
     for deferrable in (False, True):
-        with FakeDify(jobs=1) as dify:
+        with FakeDify(clock=VirtualClock(), jobs=1) as dify:
             monkeypatch.setattr("airflow_provider_dify.transport.clock.clock", dify.clock)
             monkeypatch.setenv("AIRFLOW_CONN_DIFY_DEFAULT", dify.airflow_connection())
             one = Played(dify, build, deferrable=deferrable)

@@ -204,7 +204,7 @@ class TestDeletion:
         dify.faults.add(Fault("status", method="DELETE", path=first.id, status=404, body=gone))
         with pytest.raises(DifyDocumentDeleteError) as caught:
             hook.delete_documents(kb.id, ids([first, second]))
-        report = caught.value.report.to_json()  # type: ignore[union-attr]
+        report = caught.value.report.to_json()
         assert (report["failed"], report["deleted"]) == ([first.id], [second.id])
         assert "at the end it did" in report["errors"][first.id]
 

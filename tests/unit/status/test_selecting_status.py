@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferr
 from airflow_provider_dify.exceptions import DifyDocumentStatusFailed, DifyGuardError
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.status.handover import Handover
-from airflow_provider_dify.knowledge.status.report import Outcome, StatusReport
+from airflow_provider_dify.knowledge.status.report import StatusReport
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.testing import Dataset, FakeDify
 from tests.unit.conftest import UNKNOWN, TaskInstance, patches
@@ -65,9 +65,7 @@ class TestStatus:
         assert set(Handover.from_json(arguments["handover"]).document_ids) <= set(ids)
         assert "filters" not in json.dumps(arguments)
         # What is deleted meanwhile was selected, and is no longer meant.
-        report = StatusReport.build(
-            kb.id, "archive", dict.fromkeys(ids, Outcome.CHANGED) | {ids[0]: Outcome.MISSING}, {}
-        )
+        report = StatusReport(kb.id, "archive", changed=tuple(ids[1:]), missing=(ids[0],))
         event = {"report": report.to_json(), "names": {}, "error": None}
         operator.execute_complete({"ti": TaskInstance()}, event, **deferred.value.kwargs)  # type: ignore[typeddict-item]
 

@@ -28,7 +28,7 @@ from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Request, Response
 from airflow_provider_dify.knowledge.retries import retrying
 from airflow_provider_dify.knowledge.status.change import StatusChange
-from airflow_provider_dify.testing import FakeDify, Fault
+from airflow_provider_dify.testing import FakeDify, Fault, VirtualClock
 from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport.asynchronous import AsyncClient
 from tests.unit.transport.ways import (
@@ -156,7 +156,7 @@ def test_an_answer_looks_the_same_both_ways(dify: FakeDify) -> None:
 def test_a_change_of_status_is_the_same_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     for way in WAYS.values():
-        with FakeDify(seed=3) as dify:
+        with FakeDify(clock=VirtualClock(), seed=3) as dify:
             monkeypatch.setattr(clocks, "clock", dify.clock)
             pages = dify.add_dataset("handbook").add_documents(250)
             pages[7].lock(100)

@@ -16,7 +16,7 @@ from airflow_provider_dify.exceptions import (
     DifyTransportError,
 )
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.testing import Dataset, FakeDify, Fault
+from airflow_provider_dify.testing import Dataset, FakeDify, Fault, VirtualClock
 from airflow_provider_dify.transport.settings import USER_AGENT
 from tests.unit.conftest import CONN_ID, Change, Connect, patches
 
@@ -160,7 +160,7 @@ class TestTestConnection:
     def test_right_key(self, dify: FakeDify, reach: Connect) -> None:
         dify.add_dataset("one")
         dify.add_dataset("two")
-        assert reach().test_connection() == (True, "Dify 1.16.0 answered: the key opens 2 knowledge bases.")
+        assert reach().test_connection() == (True, "Dify 1.16.0 answered: the key can access 2 knowledge bases.")
         (request,) = dify.requests
         assert (request.method, request.path, request.query["limit"]) == ("GET", "/v1/datasets", "1")
 
@@ -170,7 +170,7 @@ class TestTestConnection:
         assert text.startswith("Dify 1.16.0 answered: the key is accepted, but may not list all knowledge bases")
 
     def test_says_the_version(self, monkeypatch: pytest.MonkeyPatch, connect: Connect) -> None:
-        with FakeDify(version="1.12.1") as old:
+        with FakeDify(clock=VirtualClock(), version="1.12.1") as old:
             assert "Dify 1.12.1 answered" in connect(host=old.base_url, password=old.api_key).test_connection()[1]
             worked, text = connect(host=old.base_url).test_connection()
             assert not worked

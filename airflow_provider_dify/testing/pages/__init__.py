@@ -1,0 +1,1 @@
+"""Pages for a browser, which show what a Dify holds."""
