@@ -214,7 +214,8 @@ class IndexingWait:
         if not found and not self._states:
             raise DifyIndexingError(
                 f"Dify knows no document of batch {self.batch} in knowledge base {self.dataset_id}. Check both ids. "
-                "If the documents were updated since, they may have another batch: wait for them by id (document_ids)."
+                "Its documents may have been deleted or updated since. An update can change the batch: wait for them "
+                "by id instead (document_ids)."
             )
         # An update gives a document another batch, a deletion leaves it without one.
         found.update((yield from self._read_by_id([i for i in self._states if i not in found])))

@@ -30,8 +30,10 @@ NOT_ERRORS = frozenset(
         "stands in the way, and the content is refused",
         "stays, and a new version is made beside it",
         "stays, and a new version is made beside it, unless there is one, in use or not",
-        "Dataset {} was made by a knowledge pipeline. Documents that are sent through the API bypass the pipeline: Dify "
-        "cuts them by its process rule instead.",
+        (
+            "Dataset {} was made by a knowledge pipeline. Documents that are sent through the API bypass the pipeline: "
+            "Dify cuts them by its process rule instead."
+        ),
         "Read {} of {} documents, for the time of their last change.",
         "{} chunks that were disabled could not be disabled again: {}.",
         "{}, but not for certain: {}: {}",

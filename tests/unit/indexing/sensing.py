@@ -211,7 +211,10 @@ def ids_deleted(dify: FakeDify, kb: Dataset) -> tuple[dict[str, Any], Any]:
 
 
 def ids_unknown(dify: FakeDify, kb: Dataset) -> tuple[dict[str, Any], Any]:
-    return {"document_ids": [kb.add_document("page").id, UNKNOWN]}, (DifyIndexingError, f"base: {UNKNOWN}")
+    return {"document_ids": [kb.add_document("page").id, UNKNOWN]}, (
+        DifyIndexingError,
+        f"or the ids are wrong: {UNKNOWN}",
+    )
 
 
 def batch_unknown(dify: FakeDify, kb: Dataset) -> tuple[dict[str, Any], Any]:

@@ -136,7 +136,9 @@ class TestABatch:
 
     @pytest.mark.parametrize("answer", ["Documents not found.", batch_of()])
     def test_a_batch_that_was_never_seen(self, answer: Any) -> None:
-        with pytest.raises(DifyIndexingError, match=f"no document of batch {BATCH} in dataset {KB}.*document_ids"):
+        with pytest.raises(
+            DifyIndexingError, match=f"no document of batch {BATCH} in knowledge base {KB}.*document_ids"
+        ):
             wait_for(always(answer))
 
     def test_a_knowledge_base_that_is_gone(self) -> None:

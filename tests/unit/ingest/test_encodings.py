@@ -98,7 +98,11 @@ INVALID = {
         "It is not UTF-8: dc at byte 0. Set its encoding, for example encoding='gb",
     ),
     "GBK": (b"ab " + CHINESE.encode("gbk"), None, "It is not UTF-8: d6 at byte 3."),
-    "a character is cut off": ("grü".encode()[:-1], None, "It is not UTF-8: it ends in the middle of a character, at byte 2."),
+    "a character is cut off": (
+        "grü".encode()[:-1],
+        None,
+        "It is not UTF-8: it ends in the middle of a character, at byte 2.",
+    ),
     "after many bytes": (b"x" * 2_000_000 + b"\xff", None, "It is not UTF-8: ff at byte 2,000,000."),
     "half a character": (b"\xed\xa0\x80", None, "It is not UTF-8: ed at byte 0."),
     "odd UTF-16": (b"\xff\xfea\0b", None, "It is not UTF-16-LE: it ends in the middle of a character, at byte 4."),

@@ -53,7 +53,7 @@ def query(name: str, says: str, **given: Any) -> Any:
         query("an unknown key", "queries[0] has the key 'expects'; it may have query, expect, expect_not", expects="x"),
         query("an empty expectation", "queries[0]['expect'] is empty", expect=[]),
         query(
-            "an empty mapping", "queries[0]['expect'] names no document: give it an id, a name or metadata", expect={}
+            "an empty mapping", "queries[0]['expect'] names no document. Give it an id, a name, or metadata", expect={}
         ),
         query("only a place", "queries[0]['expect'] names no document", expect={"first": 3}),
         query("no id", "queries[0]['expect'][1] is not a UUID: 'x'", expect=[UNKNOWN, "x"]),

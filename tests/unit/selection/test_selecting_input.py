@@ -28,7 +28,7 @@ MOMENT = " must be a date or time such as 2026-01-31 or"
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"filters": {}}, "filters has no condition: {} would select the whole knowledge base. If that is meant, say"),
+    ({"filters": {}}, "filters has no condition: {} would select the whole knowledge base. If you mean that, use"),
     ({"filters": "{}"}, "filters has no condition: '{}' would select the whole"),
     ({"filters": ""}, "filters must be a mapping such as {'status': 'archived'}, or text that contains one, not ''."),
     ({"filters": "archived"}, "filters must be a mapping such as"),

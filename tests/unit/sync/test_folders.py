@@ -137,7 +137,9 @@ def test_a_sync_follows_links_out_of_its_source_only_if_told(dify: FakeDify, kb:
     for link, options in (("file.md", {}), ("folder", {"recursive": True, "exclude": ["file.md"]})):
         error = run_sync(kb, linked, **options).error
         assert isinstance(error, DifyInputError)
-        assert f"The link {linked / link} leads out of the source. Nothing was changed. Set follow_links=True" in str(error)
+        assert f"The link {linked / link} leads out of the source. Nothing was changed. Set follow_links=True" in str(
+            error
+        )
     assert dify.requests == []
     wanted = {"page.md": "page", "inside.md": "deep"}
     assert run_sync(kb, linked, sync_source="s", exclude="file.md").error is None
