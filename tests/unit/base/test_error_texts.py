@@ -114,6 +114,6 @@ def test_what_is_no_error_is_in_the_source() -> None:
 
 def test_each_class_that_is_raised_is_shown() -> None:
     shown = {example.kind for example in EXAMPLES} - {REASON}
-    abstract = {"DifyError", "DifyRequestError"}
+    abstract = {"DifyError", "DifyReportError", "DifyRequestError"}
     kinds = {name for name, kind in vars(exceptions).items() if isinstance(kind, type) and issubclass(kind, DifyError)}
     assert kinds - shown - abstract == set()

@@ -107,7 +107,7 @@ INVALID = {
     "half a character": (b"\xed\xa0\x80", None, "It is not UTF-8: ed at byte 0."),
     "odd UTF-16": (b"\xff\xfea\0b", None, "It is not UTF-16-LE: it ends in the middle of a character, at byte 4."),
     "marked UTF-8 that is none": (b"\xef\xbb\xbfab\xff", None, "It is not UTF-8: ff at byte 5."),
-    "another one": (b"\xff\xff", "gb18030", "It is not GB18030: ff at byte 0. Check the parameter encoding."),
+    "another one": (b"\xff\xff", "gb18030", "It is not GB18030: ff at byte 0. Check the encoding parameter."),
     "zeros": (b"a\0\0b", None, "It has a NUL character (near byte 1), so it is not text."),
     "several are likely": ("grüße".encode("latin-1"), "detect", "cannot be detected reliably. Set it"),
     "only a mark": (b"\xef\xbb\xbf", None, "It is empty"),
