@@ -94,7 +94,7 @@ class DifyRollbackOperator(SwitchingOperator):
         """Carry out the rollback, and return the report."""
         self.read_guards()
         if inputs.flag(self.allow_empty, "allow_empty") and self.manifest in (None, "", "None"):
-            raise AirflowSkipException("There is no manifest: what was to be taken back has not run.")
+            raise AirflowSkipException("There is no manifest: the task to roll back has not run.")
         pace = Pace(self.batch_size, self.poll_interval, prove_by=self.prove_by)
         rollback = Rollback(self.manifest, tolerate=self.tolerate, pace=pace)
         self.log.info(

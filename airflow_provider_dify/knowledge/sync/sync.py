@@ -43,7 +43,7 @@ from airflow_provider_dify.knowledge.sync.report import DONE, SyncEntry, SyncOut
 from airflow_provider_dify.knowledge.sync.survey import SOURCE_FIELD, SyncLook, read_files
 
 #: What to do instead of replacing contents.
-_NEW_INSTEAD = "disable these documents first: the sync then makes new ones beside them."
+_NEW_INSTEAD = "disable these documents first: the sync then creates new ones beside them."
 #: How it goes on elsewhere: what is waited for there.
 INDEXING, STATUS = "indexing", "status"
 #: So many characters of a digest are kept to tell in another process that it is the same.
@@ -281,7 +281,7 @@ class Sync:
         ids = tuple(i for planned in plan for i in planned.clear)
         clearing = self._changes_of([Change(Action.DISABLE, ids)])
         yield from clearing.flow(putting.deadline, putting.retries)
-        why = "Document {} has this name. It is archived, Dify would overwrite it, and it could not be disabled: {}"
+        why = "Document {} has this name. It is archived, Dify would overwrite it, and disabling it failed: {}"
         return {i: why.format(i, error) for i, error in clearing.results.items() if error}
 
     def _index(self, deadline: Deadline, progress: Progress, *, hand_over: bool) -> Flow[None]:
@@ -363,10 +363,10 @@ class Sync:
 
 
 def _checked_name(value: object) -> str:
-    name = inputs.text(value, "sync_source", "a name, a text that is not empty")
+    name = inputs.text(value, "sync_source", "a name that is not empty")
     if inputs.without_keys(name) != name:  # it becomes metadata of documents
         raise DifyInputError(
-            f"sync_source holds a password, or what looks like an API key: {inputs.show(name)}. Give another name."
+            f"sync_source contains a password, or what looks like an API key: {inputs.show(name)}. Use another name."
         )
     return name.strip()
 
@@ -428,5 +428,5 @@ def _wrong(document: Document, name: str) -> str | None:
     if document.name != name:
         return f"Read back from Dify, its name is {inputs.show(document.name)}."
     if not document.belongs_in_search:
-        return "It was archived or switched off while it was being indexed."
+        return "It was archived or disabled while it was being indexed."
     return None
