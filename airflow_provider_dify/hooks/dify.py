@@ -128,7 +128,7 @@ class DifyHook(DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs, Retrieva
         try:
             page = client.run(retrying(api.dataset_page(1, limit=1), Retries(max_retries=0)))
         except DifyAccessError:
-            seen = "the key is accepted, and may not list all knowledge bases, as one that is bound to some of them"
+            seen = "the key is accepted, but may not list all knowledge bases, because it is limited to some of them"
         except DifyAuthenticationError as error:
             return False, " ".join(filter(None, (str(error), key_advice(self.settings.api_key))))
         except DifyRequestError as error:
@@ -136,7 +136,7 @@ class DifyHook(DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs, Retrieva
         except DifyError as error:
             return False, str(error)
         else:
-            seen = f"the key opens {page.total} knowledge base{'' if page.total == 1 else 's'}"
+            seen = f"the key can access {page.total} knowledge base{'' if page.total == 1 else 's'}"
         finally:
             client.close()
         return True, f"Dify {client.server_version or 'of unknown version'} answered: {seen}."

@@ -266,5 +266,6 @@ def read_event(
     from airflow_provider_dify.exceptions import DifyError
 
     if not isinstance(event, dict) or not {"report", "names", "error", "started"} <= event.keys():
-        raise DifyError(f"The trigger fired {event!r}, which this {who} does not know. Clear the task to retry.")
+        text = f"The trigger fired {event!r}, which this operator does not know. Clear the task to retry."
+        raise DifyError(text.replace("operator", who))
     return event["report"], event["names"], DifyError.from_json(event["error"]) if event["error"] else None

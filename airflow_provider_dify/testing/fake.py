@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from airflow_provider_dify.testing.api.routes import ROUTES
 from airflow_provider_dify.testing.api.searching import search
+from airflow_provider_dify.testing.apps.app import App
+from airflow_provider_dify.testing.apps.site import Apps
 from airflow_provider_dify.testing.model.clock import Clock, SystemClock
 from airflow_provider_dify.testing.model.documents import Dataset, Document
 from airflow_provider_dify.testing.web.costs import Costs
@@ -95,8 +98,14 @@ class FakeDify:
             jobs=USUAL_JOBS if jobs is None else jobs,
             lost_keywords=lost_keywords,
         )
+        #: Its apps.
+        self.apps = Apps(self.world)
+        self.add_workflow = self.apps.add_workflow
+        self.add_chat_app = self.apps.add_chat_app
+        self.run = self.apps.run
         self.faults = Faults()
-        self.front = Front(self.world, self.faults, costs)
+        self.front = Front(self.world, self.faults, costs, [*ROUTES, *self.apps.routes()])
+        self.front.restart = self.restart
         self.api_key = self.add_key()
         #: A key of an app: it is answered like one that does not exist.
         self.app_key = "app-" + self.world.new_id().replace("-", "")[:24]
@@ -129,9 +138,19 @@ class FakeDify:
         self._server.start()
 
     def stop(self) -> None:
-        """Close every connection and listen no more: new ones are refused until :meth:`start`. What is kept stays."""
+        """Kill the API: connections are cut, new ones refused until :meth:`start`. What is kept stays.
+
+        Blocking runs of apps stay ``running`` for ever; those that are streamed go on.
+        """
+        self.apps.engine.kill_api()
         if self._server is not None:
             self._server.stop()
+
+    def restart(self) -> None:
+        """Kill the API, and start another one at once: like :meth:`stop` and :meth:`start`, from any thread."""
+        self.apps.engine.kill_api()
+        if self._server is not None:
+            self._server.cut_connections()
 
     @property
     def _running(self) -> Server:
@@ -256,6 +275,15 @@ class FakeDify:
         self.world.keys[key] = dataset
         return key
 
+    @property
+    def holds_clock(self) -> bool:
+        """Whether a virtual clock stands still although a client waits for a run of an app; usually it moves then."""
+        return self.front.waiting.holds_clock
+
+    @holds_clock.setter
+    def holds_clock(self, held: bool) -> None:
+        self.front.waiting.holds_clock = held
+
     def enable_api(self, dataset: Dataset, enabled: bool = True) -> None:
         """Switch the use of a knowledge base through the API on or off."""
         dataset.api_enabled = enabled
@@ -271,11 +299,21 @@ class FakeDify:
             hits = search(dataset, query, any_case=True)
             return list(dict.fromkeys(hit.document.name for hit in hits if hit.score > 0 or not dataset.has_vectors))
 
+    def find(self, dataset: Dataset, query: str, *, top_k: int = 4) -> list[Document]:
+        """Documents that a search for ``query`` finds now, the best first: what an app answers from and cites."""
+        with self.world.guard:
+            named = {one.name: one for one in reversed(list(dataset.documents))}
+            return [named[name] for name in self.search(dataset, query)[:top_k]]
+
     def settle(self) -> None:
         """Let time pass until the worker is through and nothing is due any more; locks stay for their time."""
         self.world.settle()
 
-    def airflow_connection(self, extra: Mapping[str, Any] | None = None) -> str:
-        """The Airflow connection to it in its JSON form, as for ``AIRFLOW_CONN_DIFY_DEFAULT``."""
-        fields: dict[str, Any] = {"conn_type": "dify", "host": self.base_url, "password": self.api_key}
+    def airflow_connection(self, extra: Mapping[str, Any] | None = None, *, app: App | None = None) -> str:
+        """The Airflow connection to it in its JSON form, as for ``AIRFLOW_CONN_DIFY_DEFAULT``.
+
+        :param app: Whose key it has; ``None``: a key for knowledge bases.
+        """
+        key = self.api_key if app is None else app.api_key
+        fields: dict[str, Any] = {"conn_type": "dify", "host": self.base_url, "password": key}
         return json.dumps(fields if extra is None else {**fields, "extra": dict(extra)})

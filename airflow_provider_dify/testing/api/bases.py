@@ -104,9 +104,3 @@ def pipeline_plugins(call: Call) -> Reply:
     """``GET /datasets/{dataset_id}/pipeline/datasource-plugins``: there are no pipelines here."""
     del call
     raise InvalidParamError("Pipeline not found")
-
-
-def only_for_apps(call: Call) -> Reply:
-    """``GET /info`` and ``/meta`` are for the keys of apps."""
-    del call
-    raise ApiError(401, "unauthorized", "Access token is invalid")

@@ -17,6 +17,7 @@ from airflow_provider_dify.testing.api.replies import (
     InternalError,
     Json,
     NotFoundError,
+    Outcome,
     Reply,
     bad_request,
     page_not_found,
@@ -49,6 +50,8 @@ class Call:
     #: The parts of the path.
     parts: dict[str, str] = field(default_factory=dict)
     found: Dataset | None = None
+    #: Its API key, once that was read.
+    key: str = ""
 
     @property
     def dataset(self) -> Dataset:
@@ -81,7 +84,9 @@ class Call:
         return body
 
 
-Handler = Callable[[Call], Reply]
+Handler = Callable[[Call], Outcome]
+#: Checks the key of a request, and what it may be used for.
+Authorise = Callable[[Call, str], None]
 
 
 @dataclass(frozen=True)
@@ -90,57 +95,10 @@ class Route:
 
     pattern: re.Pattern[str]
     handlers: Mapping[str, Handler]
+    authorise: Authorise
 
 
-def route(path: str, **handlers: Handler) -> Route:
-    """A route: ``{batch}`` and ``{action}`` are any name, the other parts in braces are UUIDs."""
-    names = dict.fromkeys(("dataset", "document", "field", "segment"), UUID)
-    pattern = re.sub(r"\{(\w+)\}", lambda name: f"(?P<{name[1]}>{names.get(name[1], '[^/]+')})", path)
-    return Route(re.compile("/v1" + pattern), {method.upper(): handler for method, handler in handlers.items()})
-
-
-def answer(call: Call, routes: list[Route]) -> Reply:
-    """Answer a request as Dify does, errors included."""
-    call.world.tick()
-    try:
-        return _dispatch(call, routes)
-    except ApiError as error:
-        return error.reply()
-
-
-def _dispatch(call: Call, routes: list[Route]) -> Reply:
-    for one in routes:
-        match = one.pattern.fullmatch(call.path)
-        if match is None:
-            continue
-        call.parts = match.groupdict()
-        if call.method == "OPTIONS":
-            allowed = ", ".join([*one.handlers, "OPTIONS"])
-            return Reply(200, content_type="text/html; charset=utf-8", headers={"Allow": allowed})
-        handler = one.handlers.get(call.method)
-        if handler is None:
-            raise ApiError(405, "method_not_allowed", "The method is not allowed for the requested URL.")
-        _authorise(call, _key(call))
-        return handler(call)
-    merged = re.sub("/{2,}", "/", call.path)
-    if merged != call.path and any(one.pattern.fullmatch(merged) for one in routes):
-        return redirect(call.base + merged)
-    return page_not_found()
-
-
-def _key(call: Call) -> str:
-    """The API key of a request, which must come as ``Authorization: Bearer …``."""
-    header = call.headers.get("authorization", "").strip()
-    scheme, space, key = header.partition(" ")
-    if not space:
-        text = "Authorization header must be provided and start with 'Bearer'"
-        raise ApiError(401, "unauthorized", text)
-    if scheme.lower() != "bearer":
-        raise ApiError(401, "unauthorized", "Authorization scheme must be 'Bearer'")
-    return key.strip()
-
-
-def _authorise(call: Call, key: str) -> None:
+def authorise_knowledge(call: Call, key: str) -> None:
     """Check the key, then the knowledge base of the path, in Dify's order."""
     if key not in call.world.keys:
         raise ApiError(401, "unauthorized", "Access token is invalid")
@@ -169,3 +127,56 @@ def _suggestion(call: Call) -> str:
     names = ("create-by-text", "create_by_text", "create-by-file")
     likely = " or ".join(similar + name for name in names)
     return f" You have requested this URI [{call.path}] but did you mean {likely} ?"
+
+
+def route(path: str, authorise: Authorise = authorise_knowledge, **handlers: Handler) -> Route:
+    """A route: ``{dataset}``, ``{document}``, ``{field}`` and ``{segment}`` are UUIDs, other parts in braces any name.
+
+    :param authorise: Checks the key.
+    """
+    names = dict.fromkeys(("dataset", "document", "field", "segment"), UUID)
+    pattern = re.sub(r"\{(\w+)\}", lambda name: f"(?P<{name[1]}>{names.get(name[1], '[^/]+')})", path)
+    by_method = {method.upper(): handler for method, handler in handlers.items()}
+    return Route(re.compile("/v1" + pattern), by_method, authorise)
+
+
+def answer(call: Call, routes: list[Route]) -> Outcome:
+    """Answer a request as Dify does, errors included."""
+    call.world.tick()
+    try:
+        return _dispatch(call, routes)
+    except ApiError as error:
+        return error.reply()
+
+
+def _dispatch(call: Call, routes: list[Route]) -> Outcome:
+    for one in routes:
+        match = one.pattern.fullmatch(call.path)
+        if match is None:
+            continue
+        call.parts = match.groupdict()
+        if call.method == "OPTIONS":
+            allowed = ", ".join([*one.handlers, "OPTIONS"])
+            return Reply(200, content_type="text/html; charset=utf-8", headers={"Allow": allowed})
+        handler = one.handlers.get(call.method)
+        if handler is None:
+            raise ApiError(405, "method_not_allowed", "The method is not allowed for the requested URL.")
+        call.key = _key(call)
+        one.authorise(call, call.key)
+        return handler(call)
+    merged = re.sub("/{2,}", "/", call.path)
+    if merged != call.path and any(one.pattern.fullmatch(merged) for one in routes):
+        return redirect(call.base + merged)
+    return page_not_found()
+
+
+def _key(call: Call) -> str:
+    """The API key of a request, which must come as ``Authorization: Bearer …``."""
+    header = call.headers.get("authorization", "").strip()
+    scheme, space, key = header.partition(" ")
+    if not space:
+        text = "Authorization header must be provided and start with 'Bearer'"
+        raise ApiError(401, "unauthorized", text)
+    if scheme.lower() != "bearer":
+        raise ApiError(401, "unauthorized", "Authorization scheme must be 'Bearer'")
+    return key.strip()

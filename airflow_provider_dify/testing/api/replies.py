@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 Json = dict[str, Any]
 
@@ -47,6 +48,65 @@ class Reply:
         else:
             whole = json.dumps(self.body, separators=(",", ":")).encode() + b"\n"
         return whole[: len(whole) // 2] if self.cut else whole
+
+
+class Later(ABC):
+    """An answer that takes its time, because a run of an app has to come to something first."""
+
+    #: Whether its process died, so that nobody answers.
+    lost = False
+
+    @abstractmethod
+    def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call ``wake``, from any thread, whenever there is news. :return: what ends that."""
+
+    @abstractmethod
+    def due(self, *, moving: bool) -> float | None:
+        """When there will be news, by the monotonic clock; ``None``: that is up to others.
+
+        :param moving: Whether whoever asks would move the clock there.
+        """
+
+    @abstractmethod
+    def postpone(self, seconds: float) -> None:
+        """Keep the run in the queue for so long."""
+
+    @abstractmethod
+    def orphan_after(self, seconds: float) -> None:
+        """Let nobody work on the run any more in so many seconds."""
+
+
+class LaterReply(Later):
+    """One answer, once it is there."""
+
+    @abstractmethod
+    def take(self) -> Reply | None:
+        """The answer, or ``None``: not yet."""
+
+
+class Stream(Later):
+    """Events that are sent as they come (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+
+    headers: Mapping[str, str] = {}
+    #: Whether nothing further comes, and how it ends then.
+    ended = False
+    ending: Literal["clean", "cut", "mute"] = "clean"
+
+    @abstractmethod
+    def take(self) -> list[str]:
+        """The blocks that are new."""
+
+    @abstractmethod
+    def end_after(self, events: int, ending: Literal["clean", "cut", "mute"]) -> None:
+        """Let it end after so many events; pings do not count."""
+
+    @abstractmethod
+    def left(self) -> None:
+        """The client has gone before its end."""
+
+
+#: What a request brings about.
+Outcome = Reply | LaterReply | Stream
 
 
 class ApiError(Exception):

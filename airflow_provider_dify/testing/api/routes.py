@@ -20,8 +20,6 @@ ROUTES: list[Route] = [
     route("/datasets/tags", get=bases.list_tags, post=bases.create_tag),
     route("/datasets/{dataset}/pipeline/datasource-plugins", get=bases.pipeline_plugins),
     route("/workspaces/current/models/model-types/text-embedding", get=bases.embedding_models),
-    route("/info", get=bases.only_for_apps),
-    route("/meta", get=bases.only_for_apps),
     route("/datasets/{dataset}/retrieve", post=searching.retrieve),
     route("/datasets/{dataset}/hit-testing", post=searching.retrieve),
     route("/datasets/{dataset}/document/create-by-text", post=creating.create_by_text),

@@ -73,6 +73,13 @@ class VirtualClock:
         for listener in list(self._listeners):
             listener()
 
+    def advance_to(self, moment: float) -> None:
+        """Jump to a moment of the monotonic clock, unless somebody has jumped there meanwhile."""
+        with self._lock:
+            self._elapsed = max(self._elapsed, moment)
+        for listener in list(self._listeners):
+            listener()
+
     def on_advance(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after each jump."""
         self._listeners.append(listener)

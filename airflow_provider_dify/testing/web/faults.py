@@ -22,6 +22,13 @@ Kind = Literal[
     "echo_key",
     "redirect",
     "truncated",
+    "too_many_requests",
+    "drop_stream",
+    "end_stream",
+    "mute_stream",
+    "queued",
+    "orphan",
+    "restart",
 ]
 
 
@@ -45,6 +52,17 @@ class Fault:
         ``echo_key``: an error answer whose text holds the request's ``Authorization``; not carried out.
         ``redirect``: ``status`` (302 unless given) to the URL in ``body``; not carried out.
         ``truncated``: carried out, and the JSON of the 200 stops halfway.
+
+        For apps:
+
+        ``too_many_requests``: Dify's 400 for more requests at the same time than the app may have; not carried out.
+        ``drop_stream``: the stream breaks off after ``events`` events; the run goes on.
+        ``end_stream``: the same, but in an orderly way, without a last event.
+        ``mute_stream``: the same, but it stays open, silent.
+        ``queued``: the run waits in the queue of the worker for ``answer_after`` seconds, without a row in the log.
+        ``orphan``: ``answer_after`` seconds later nobody works on the run any more, and it stays ``running``.
+        ``restart``: ``answer_after`` seconds later the API process is killed, and another one takes over: connections
+        are cut, blocking runs stay ``running``, streamed ones go on.
     :param method: Only requests of this HTTP method.
     :param path: Only requests in whose path this regular expression is found.
     :param times: How many requests it hits; ``None``: every one.
@@ -53,7 +71,9 @@ class Fault:
     :param retry_after_as: ``date`` writes the header as an HTTP date by the simulator's clock.
     :param seconds: How long it takes before anything happens, on the clock. Goes with every kind.
     :param answer_after: Seconds between carrying out the request and what happens then, on the clock: with
-        ``page_after`` and 60 it is the answer of a proxy that has lost its patience.
+        ``page_after`` and 60 it is the answer of a proxy that has lost its patience. A run of an app is carried out as
+        soon as it was accepted; it goes on whatever happens then.
+    :param events: How many events of a stream go out first; pings do not count.
     :param status: HTTP status, where the kind has one.
     :param body: Body instead of the usual one: a mapping becomes JSON, a text stays.
     :param headers: More headers for the answer.
@@ -71,6 +91,7 @@ class Fault:
     status: int | None = field(default=None, kw_only=True)
     body: Mapping[str, Any] | str | None = field(default=None, kw_only=True)
     headers: Mapping[str, str] | None = field(default=None, kw_only=True)
+    events: int = field(default=0, kw_only=True)
     #: How many requests it has hit.
     hits: int = field(default=0, init=False)
     _seen: int = field(default=0, init=False, repr=False)

@@ -5,16 +5,27 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
-from airflow_provider_dify.testing.api.call import Call, answer
-from airflow_provider_dify.testing.api.replies import HTML, Reply, error_body, http_date, proxy_page
+from airflow_provider_dify.testing.api.call import Call, Route, answer
+from airflow_provider_dify.testing.api.replies import (
+    HTML,
+    Later,
+    LaterReply,
+    Outcome,
+    Reply,
+    Stream,
+    error_body,
+    http_date,
+    proxy_page,
+)
 from airflow_provider_dify.testing.api.routes import ROUTES
 from airflow_provider_dify.testing.model.clock import VirtualClock
 from airflow_provider_dify.testing.web.costs import Costs
 from airflow_provider_dify.testing.web.faults import Fault, Faults
+from airflow_provider_dify.testing.web.waiting import Gone, Waiting
 from airflow_provider_dify.testing.work.world import World
 
 #: Said to a client for which time would stand still.
@@ -33,6 +44,18 @@ _CODES = {
 }
 #: Kinds of faults with which the request is carried out all the same.
 _CARRIED_OUT = ("hang_after", "reset_after", "status_after", "page_after", "truncated")
+#: Those that befall a run of an app, with what each does to a stream.
+_OF_RUNS = ("queued", "orphan", "restart")
+_OF_STREAMS: dict[str, Literal["cut", "clean", "mute"]] = {
+    "drop_stream": "cut",
+    "end_stream": "clean",
+    "mute_stream": "mute",
+}
+#: What Dify says of a request over the limit of an app. A fault does not know the app, so its id is made up.
+TOO_MANY = (
+    "Too many requests. Please try again later. The current maximum concurrent requests allowed for "
+    "00000000-0000-4000-8000-000000000000 is 1."
+)
 
 
 @dataclass
@@ -77,10 +100,15 @@ class Front:
     """Takes requests one at a time, as one API process does.
 
     :param costs: What the calls cost; ``None``: no time passes.
+    :param routes: What answers them.
     """
 
-    def __init__(self, world: World, faults: Faults, costs: Costs | None) -> None:
+    def __init__(self, world: World, faults: Faults, costs: Costs | None, routes: Sequence[Route] = ROUTES) -> None:
         self.world = world
+        self.routes = list(routes)
+        self.waiting = Waiting(world)
+        #: What kills the API process and starts another one.
+        self.restart: Callable[[], None] = lambda: None
         self.faults = faults
         self.costs = costs
         self.requests: list[RequestRecord] = []
@@ -97,43 +125,75 @@ class Front:
         #: One request at a time; the lock belongs to the event loop of the server that runs.
         self.turn = asyncio.Lock()
 
-    async def handle(self, call: Call, connection: int, *, foreign: bool = False) -> Reply | Silence:
+    async def handle(
+        self, call: Call, connection: int, client_gone: Callable[[], Gone], *, foreign: bool = False
+    ) -> Reply | Stream | Silence:
         """Answer a request, or not.
 
+        :param client_gone: Tells when the client has gone; only asked if the answer takes its time.
         :param foreign: Whether it comes from another process.
         """
         record = _record(call, connection, self.world.clock.monotonic())
         self.requests.append(record)
         del self.requests[: -self.remembered]
         if foreign and not self.admits_other_processes and isinstance(self.world.clock, VirtualClock):
-            outcome: Reply | Silence = Reply(400, error_body(400, "virtual_clock", STANDS_STILL), proxied=True)
+            outcome: Reply | Stream | Silence = Reply(400, error_body(400, "virtual_clock", STANDS_STILL), proxied=True)
         else:
             delay, fault = self.faults.take(call.method, call.path)
             await self._pass_time(delay)
-            outcome = await self._outcome(call, fault)
-        record.status = outcome.status if isinstance(outcome, Reply) else None
+            outcome = await self._outcome(call, fault, client_gone)
+        record.status = outcome.status if isinstance(outcome, Reply) else 200 if isinstance(outcome, Stream) else None
         self.told(record)
         return outcome
 
-    async def _outcome(self, call: Call, fault: Fault | None) -> Reply | Silence:
-        if fault is not None and fault.kind not in _CARRIED_OUT:
+    async def _outcome(
+        self, call: Call, fault: Fault | None, client_gone: Callable[[], Gone]
+    ) -> Reply | Stream | Silence:
+        kinds = (*_CARRIED_OUT, *_OF_RUNS, *_OF_STREAMS)
+        if fault is not None and fault.kind not in kinds:
             return self._instead(call, fault)
-        async with self.turn:
-            with self.world.guard:
-                reply = answer(call, ROUTES)
-            if self.costs is not None:
-                seconds = self.costs.of_reply(
-                    reply.cost, reply.size, refused_jobs=reply.refused_jobs, new_connection=call.new_connection
-                )
-                await self._pass_time(seconds)
+        outcome = await self._carried_out(call)
         if fault is None:
-            return reply
+            return await self._waited_for(outcome, client_gone)
+        self._befall(outcome, fault)
+        if fault.kind not in _CARRIED_OUT:
+            return await self._waited_for(outcome, client_gone)
+        if fault.kind == "truncated":
+            whole = await self._waited_for(outcome, client_gone)
+            return replace(whole, cut=True) if isinstance(whole, Reply) else whole
         await self._pass_time(fault.answer_after)
         if fault.kind in ("hang_after", "reset_after"):
             return Silence(reset=fault.kind == "reset_after")
-        if fault.kind == "page_after":
-            return self._page(fault, 504)
-        return replace(reply, cut=True) if fault.kind == "truncated" else self._error(fault, 500)
+        return self._page(fault, 504) if fault.kind == "page_after" else self._error(fault, 500)
+
+    async def _waited_for(self, outcome: Outcome, client_gone: Callable[[], Gone]) -> Reply | Stream | Silence:
+        """An answer that is there, once it is."""
+        if not isinstance(outcome, LaterReply):
+            return outcome
+        return await self.waiting.for_reply(outcome, client_gone()) or Silence(reset=True)
+
+    async def _carried_out(self, call: Call) -> Outcome:
+        """What a request brings about, one request at a time."""
+        async with self.turn:
+            with self.world.guard:
+                outcome = answer(call, self.routes)
+            if self.costs is not None and isinstance(outcome, Reply):
+                seconds = self.costs.of_reply(
+                    outcome.cost, outcome.size, refused_jobs=outcome.refused_jobs, new_connection=call.new_connection
+                )
+                await self._pass_time(seconds)
+        return outcome
+
+    def _befall(self, outcome: Outcome, fault: Fault) -> None:
+        """Let a fault happen to the run that was accepted, or to its stream."""
+        if fault.kind == "restart":
+            self.world.schedule(fault.answer_after, lambda _: self.restart())
+        elif isinstance(outcome, Later) and fault.kind == "queued":
+            outcome.postpone(fault.answer_after)
+        elif isinstance(outcome, Later) and fault.kind == "orphan":
+            outcome.orphan_after(fault.answer_after)
+        elif isinstance(outcome, Stream) and fault.kind in _OF_STREAMS:
+            outcome.end_after(fault.events, _OF_STREAMS[fault.kind])
 
     def _instead(self, call: Call, fault: Fault) -> Reply | Silence:
         """What is answered to a request that is not carried out."""
@@ -142,6 +202,8 @@ class Front:
         if fault.kind == "plan_limit":
             text = fault.body if isinstance(fault.body, str) else PLAN_LIMIT
             return self._error(replace(fault, body=error_body(403, "forbidden", text)), 403)
+        if fault.kind == "too_many_requests":
+            return self._error(replace(fault, body=error_body(400, "invalid_param", TOO_MANY)), 400)
         if fault.kind == "echo_key":
             text = f"Cannot handle a request with Authorization: {call.headers.get('authorization', '')}"
             return self._error(replace(fault, body=error_body(fault.status or 400, "bad_request", text)), 400)

@@ -21,16 +21,18 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from airflow_provider_dify.testing.api.call import Call
-from airflow_provider_dify.testing.api.replies import Reply
+from airflow_provider_dify.testing.api.replies import Reply, Stream
 from airflow_provider_dify.testing.model.clock import VirtualClock
 from airflow_provider_dify.testing.pages.views import find_page
 from airflow_provider_dify.testing.text.uploads import Form, Upload
-from airflow_provider_dify.testing.web.front import Front
+from airflow_provider_dify.testing.web.front import Front, Silence
 from airflow_provider_dify.testing.web.peers import is_foreign
+from airflow_provider_dify.testing.web.waiting import Gone
 from airflow_provider_dify.testing.work.world import World
 
 #: Seconds of silence after which Dify's server closes a connection. Real ones: the client's socket lives in real time.
 KEEP_ALIVE = 2
+EVENTS = "text/event-stream; charset=utf-8"
 #: Nothing on a page runs, or comes from elsewhere.
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
@@ -107,6 +109,24 @@ class _Protocol(H11Protocol):
         super().connection_lost(exc)
 
 
+class Client:
+    """Who waits for an answer."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._gone: Gone | None = None
+
+    def gone(self) -> Gone:
+        """Ends when the client has gone."""
+        if self._gone is None:
+            self._gone = asyncio.ensure_future(self._wait())
+        return self._gone
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
 class Server:
     """Serves a Dify.
 
@@ -156,8 +176,7 @@ class Server:
         self._ready.set()
         await self._stopping.wait()
         server.close()
-        for connection in list(self.connections.open.values()):
-            connection.transport.abort()
+        self._abort_all()
         # One turn for the transports to say goodbye.
         await asyncio.sleep(0)
 
@@ -191,14 +210,44 @@ class Server:
             base=f"http://{request.headers.get('host', '')}",
             new_connection=connection.requests == 1 or front.new_connection_per_request,
         )
-        outcome = await front.handle(call, connection.number, foreign=self._is_foreign(connection))
+        client = Client(receive)
+        foreign = self._is_foreign(connection)
+        outcome = await front.handle(call, connection.number, client.gone, foreign=foreign)
         if isinstance(outcome, Reply):
             await _response(outcome, front.version)(scope, receive, send)
             return
-        if outcome.reset:
+        if isinstance(outcome, Stream):
+            await self._stream(outcome, client, send)
+        mute = isinstance(outcome, Stream) and outcome.ending == "mute" and outcome.ended
+        if isinstance(outcome, Stream) and outcome.ending == "cut":
+            connection.transport.abort()
+        elif isinstance(outcome, Silence) and outcome.reset:
             _reset(connection.transport)
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        if mute or isinstance(outcome, Silence):
+            await client.gone()
+
+    async def _stream(self, stream: Stream, client: Client, send: Send) -> None:
+        """Send what a stream brings; an orderly end is sent, too."""
+        own = {"Content-Type": EVENTS, **stream.headers, "X-Version": self._front.version, "X-Env": "PRODUCTION"}
+        headers = [(name.lower().encode(), value.encode()) for name, value in own.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+        async def write(text: str) -> None:
+            await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+
+        await write("")
+        await self._front.waiting.through(stream, write, client.gone())
+        if stream.ended and stream.ending == "clean":
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def cut_connections(self) -> None:
+        """Cut every connection, and go on listening."""
+        if self._loop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._abort_all)
+
+    def _abort_all(self) -> None:
+        for connection in list(self.connections.open.values()):
+            connection.transport.abort()
 
 
 def _is_form(request: Request) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from airflow_provider_dify.testing.model.rows import Row
 
@@ -14,32 +15,54 @@ SAME_MOMENT = 1e-9
 
 @dataclass(eq=False)
 class Job:
-    """One job: steps of so many seconds, each with what it does at its end.
+    """One job: steps of so many seconds, each with what it does at its end, which may add further steps."""
 
-    :param changes_status: Whether it follows a change of status; otherwise it indexes a content.
-    :param next_at: When the step at hand ends; only known while it runs.
-    :param overlapped: Whether another job on the same knowledge base has run at the same time.
-    """
-
-    document: Row
-    steps: deque[Step]
-    changes_status: bool
+    steps: deque[Step] = field(default_factory=deque)
+    #: When the step at hand ends; only known while it runs.
     next_at: float = 0.0
-    overlapped: bool = False
 
     @property
     def ends_at(self) -> float:
         """When it will be through, while it runs."""
         return self.next_at + sum(seconds for seconds, _ in list(self.steps)[1:])
 
-    def meet(self, others: list[Job], now: float) -> None:
-        """Note which of the jobs that run at ``now`` work on the same knowledge base."""
+    def meet(self, others: Sequence[Job], now: float) -> None:
+        """Note which jobs run when this one starts."""
+
+    def shut_down(self, at: float) -> bool:
+        """The worker is told to end. :return: whether the job ends with it; otherwise it begins its step again later.
+
+        :param at: The wall clock.
+        """
+        del at
+        return False
+
+    def killed(self) -> None:
+        """The worker is gone, in the middle of the job."""
+
+
+@dataclass(eq=False)
+class DocumentJob(Job):
+    """A job for a document.
+
+    :param changes_status: Whether it follows a change of status; otherwise it indexes a content.
+    :param overlapped: Whether another job on the same knowledge base has run at the same time.
+    """
+
+    document: Row = field(kw_only=True)
+    changes_status: bool = field(kw_only=True)
+    overlapped: bool = False
+
+    def meet(self, others: Sequence[Job], now: float) -> None:
         for other in others:
-            if other.document.dataset is self.document.dataset and other.ends_at > now + SAME_MOMENT:
+            if not isinstance(other, DocumentJob) or other.document.dataset is not self.document.dataset:
+                continue
+            if other.ends_at > now + SAME_MOMENT:
                 self.overlapped = other.overlapped = True
 
 
-Step = tuple[float, Callable[[Job, float], None]]
+#: Seconds, and what happens at their end; it gets the wall clock.
+Step = tuple[float, Callable[[float], None]]
 
 
 class Pool:
@@ -71,6 +94,32 @@ class Pool:
             job.meet(self.running, now)
             self.running.append(job)
 
+    def shut_down(self, at: float) -> None:
+        """Stop; jobs that cannot be taken up again end.
+
+        :param at: The wall clock.
+        """
+        self.alive = False
+        self.running = [job for job in list(self.running) if not job.shut_down(at)]
+
+    def kill(self) -> int:
+        """Stop at once: what was at work is lost. :return: how many jobs."""
+        self.alive = False
+        return self._lose_running()
+
+    def _lose_running(self) -> int:
+        lost, self.running = self.running, []
+        for job in lost:
+            job.killed()
+        return len(lost)
+
+    def remove(self, job: Job) -> None:
+        """Take a job out, wherever it is."""
+        if job in self.running:
+            self.running.remove(job)
+        if job in self.waiting:
+            self.waiting.remove(job)
+
     def resume(self, now: float) -> None:
         """Go on after a stop: what was at work begins its step again."""
         self.alive = True
@@ -79,8 +128,10 @@ class Pool:
         self.fill(now)
 
     def next_due(self) -> float | None:
-        """When the next step ends; ``None``: nothing runs."""
-        return min((job.next_at for job in self.running), default=None) if self.alive else None
+        """When the next step ends; ``None``: nothing runs, or nothing that ends by itself."""
+        if not self.alive:
+            return None
+        return min((job.next_at for job in self.running if job.next_at < math.inf), default=None)
 
     def step(self, due: float, at: float) -> None:
         """End the step that is due.
@@ -91,7 +142,7 @@ class Pool:
         job = min(self.running, key=lambda one: one.next_at)
         _, act = job.steps.popleft()
         self.through_at = due
-        act(job, at)
+        act(at)
         if job.steps:
             job.next_at = due + job.steps[0][0]
         elif job in self.running:
@@ -100,7 +151,6 @@ class Pool:
 
     def clear(self) -> int:
         """Drop everything. :return: how many jobs."""
-        dropped = len(self.running) + len(self.waiting)
-        self.running.clear()
+        dropped = self._lose_running() + len(self.waiting)
         self.waiting.clear()
         return dropped

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections import deque
 from typing import Literal
 
 from airflow_provider_dify.testing.model.rows import Row, Segment, derived_id
 from airflow_provider_dify.testing.model.site import Site
-from airflow_provider_dify.testing.work.pool import Job, Pool, Step
+from airflow_provider_dify.testing.work.pool import DocumentJob, Pool, Step
 
 #: How often a job is through before its lock is set, measured on an idle server with documents of one segment.
 RACE_NEW_CONNECTION = 61 / 80
@@ -99,19 +98,19 @@ class Worker:
             return len(self.pool.jobs)
 
     def stop(self) -> None:
-        """Take the worker down: jobs are still accepted, and wait."""
+        """Tell the worker to end: jobs are still accepted, and wait. Runs of apps that it is working on are stopped."""
         with self._world.guard:
             self._world.tick()
-            self.pool.alive = False
+            self.pool.shut_down(self._world.clock.time())
 
     def kill(self) -> int:
-        """Take it down at once: the jobs at work are lost, and their locks stay. :return: how many were lost."""
+        """Take it down at once: the jobs at work are lost, and their locks stay; runs of apps stay ``running``.
+
+        :return: how many were lost.
+        """
         with self._world.guard:
             self._world.tick()
-            self.pool.alive = False
-            lost = len(self.pool.running)
-            self.pool.running.clear()
-            return lost
+            return self.pool.kill()
 
     def start(self) -> None:
         """Bring the worker back: it goes on with what waits."""
@@ -130,29 +129,30 @@ class Worker:
         job.meet(self.pool.running, now)
         self._change_index(job, change, self._world.clock.time())
 
-    def _change_job(self, document: Row, change: Change) -> Job:
-        step: Step = (self.seconds_per_job, lambda job, at: self._change_index(job, change, at))
-        return Job(document, deque([step]), changes_status=True)
+    def _change_job(self, document: Row, change: Change) -> DocumentJob:
+        job = DocumentJob(document=document, changes_status=True)
+        job.steps.append((self.seconds_per_job, lambda at: self._change_index(job, change, at)))
+        return job
 
     def queue_indexing(self, document: Row, *, hangs: bool = False) -> None:
         """Queue the job that parses, splits and indexes a document; where it ``hangs``, it never comes to the end."""
         seconds = self.seconds_per_document + self.seconds_per_segment * document.segments
-        steps: deque[Step] = deque(
-            [
-                (0.0, lambda _, at: _reach(document, "parsing", at)),
-                (seconds / 4, lambda _, at: _reach(document, "splitting", at)),
-                (seconds / 4, lambda _, at: _reach(document, "indexing", at)),
-                (seconds / 2, self._end_indexing),
-            ]
-        )
+        job = DocumentJob(document=document, changes_status=False)
+        steps: list[Step] = [
+            (0.0, lambda at: _reach(document, "parsing", at)),
+            (seconds / 4, lambda at: _reach(document, "splitting", at)),
+            (seconds / 4, lambda at: _reach(document, "indexing", at)),
+            (seconds / 2, lambda at: self._end_indexing(job, at)),
+        ]
         if document.flaw is not None:
             failure = document.flaw
-            steps = deque([steps[0], (seconds / 4, lambda _, at: _fail(document, failure, at))])
+            steps = [steps[0], (seconds / 4, lambda at: _fail(document, failure, at))]
         elif hangs:
             steps.pop()
-        self.pool.put(Job(document, steps, changes_status=False), self._world.clock.monotonic())
+        job.steps.extend(steps)
+        self.pool.put(job, self._world.clock.monotonic())
 
-    def _end_indexing(self, job: Job, at: float) -> None:
+    def _end_indexing(self, job: DocumentJob, at: float) -> None:
         document = job.document
         if not _is_running(document):
             return
@@ -161,7 +161,7 @@ class Worker:
         else:
             document.complete_indexing(at, lost=self._loses(job, "add"))
 
-    def _change_index(self, job: Job, change: Change, at: float) -> None:
+    def _change_index(self, job: DocumentJob, change: Change, at: float) -> None:
         """The job of one change. At its end, and only there, the lock goes."""
         document = job.document
         if document.indexing_status != "completed" or document.deleted:
@@ -182,7 +182,7 @@ class Worker:
             document.touch(at)
         document.lock_until = 0.0
 
-    def _loses(self, job: Job, change: Change) -> bool:
+    def _loses(self, job: DocumentJob, change: Change) -> bool:
         """Whether the write of a job is lost: another one has read the keyword table before, and writes after it."""
         dataset, share = job.document.dataset, self._lost_keywords
         if dataset.has_vectors:
@@ -214,7 +214,7 @@ class Worker:
             return False
         if self.lock_race == "always":
             return True
-        if any(job.changes_status for job in self.pool.jobs):
+        if any(isinstance(job, DocumentJob) and job.changes_status for job in self.pool.jobs):
             return False
         if document.dataset.has_vectors and change == "add":
             # Embedding takes its time: 0 of 20 calls left a lock behind (1.16.0).

@@ -1,0 +1,158 @@
+"""Conversations and messages of chat apps (1.16.0, file 43)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_dify.testing.api.replies import Json
+from airflow_provider_dify.testing.model.documents import Document
+
+if TYPE_CHECKING:
+    from airflow_provider_dify.testing.apps.app import App
+    from airflow_provider_dify.testing.apps.run import Run
+
+#: What Dify names as the message before one that came by the API.
+_NO_PARENT = "00000000-0000-0000-0000-000000000000"
+
+
+class Conversation:
+    """One conversation of one user."""
+
+    def __init__(self, app: App, *, user: str, inputs: Mapping[str, Any], name: str) -> None:
+        self.app = app
+        self.id = app.world.new_id()
+        self.user = user
+        self.inputs = dict(inputs)
+        self.name = name
+        self.created_at = self.updated_at = app.world.clock.time()
+        self.messages: list[Message] = []
+
+    def __repr__(self) -> str:
+        return f"<Conversation {self.id} {self.name!r} of {self.user!r}>"
+
+    def described(self) -> Json:
+        """It as the list has it."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "inputs": self.inputs,
+            "status": "normal",
+            "introduction": self.app.opening_statement,
+            "created_at": int(self.created_at),
+            "updated_at": int(self.updated_at),
+        }
+
+
+class Message:
+    """A question and its answer.
+
+    :param conversation: ``None`` in a completion app.
+    """
+
+    def __init__(
+        self, app: App, *, user: str, query: str, inputs: Mapping[str, Any], conversation: Conversation | None
+    ) -> None:
+        self.app = app
+        self.id = app.world.new_id()
+        self.user = user
+        self.query = query
+        self.inputs = dict(inputs)
+        self.conversation = conversation
+        self.position = 1 if conversation is None else len(conversation.messages) + 1
+        #: Empty until it is complete, or was stopped.
+        self.answer = ""
+        self.sources: list[Document] = []
+        self.tokens = (0, 0)
+        self.status = "normal"
+        self.error: str | None = None
+        self.created_at = app.world.clock.time()
+        self.latency = 0.0
+        self.feedback: str | None = None
+        #: The run that answers it.
+        self.run: Run | None = None
+
+    def __repr__(self) -> str:
+        return f"<Message {self.query!r}: {self.answer!r}>"
+
+    @property
+    def conversation_id(self) -> str:
+        """Id of its conversation; empty in a completion app."""
+        return "" if self.conversation is None else self.conversation.id
+
+    def ids(self) -> Json:
+        """What every event of its stream says; completion apps have no conversations."""
+        about: Json = {"message_id": self.id, "created_at": int(self.created_at)}
+        return about if self.conversation is None else {"conversation_id": self.conversation.id, **about}
+
+    def described(self) -> Json:
+        """It as the list has it."""
+        prompt, answer = self.tokens
+        return {
+            "id": self.id,
+            "conversation_id": self.conversation_id,
+            "parent_message_id": _NO_PARENT,
+            "inputs": self.inputs,
+            "query": self.query,
+            "answer": self.answer,
+            "feedback": None if self.feedback is None else {"rating": self.feedback},
+            "retriever_resources": self.resources(),
+            "created_at": int(self.created_at),
+            "agent_thoughts": [],
+            "message_files": [],
+            "message_tokens": prompt,
+            "answer_tokens": answer,
+            "provider_response_latency": self.latency,
+            "total_price": "0E-7",
+            "currency": "USD",
+            "status": self.status,
+            "error": self.error,
+            "extra_contents": [],
+            "total_tokens": prompt + answer,
+        }
+
+    def metadata(self, *, streamed: bool) -> Json:
+        """The ``metadata`` of an answer, with its usage and the documents that it cites."""
+        zero = "0.0" if self.app.has_runs else "0"
+        prompt, answer = self.tokens
+        usage: Json = {
+            "prompt_tokens": prompt,
+            "prompt_unit_price": zero,
+            "prompt_price_unit": zero,
+            "prompt_price": zero,
+            "completion_tokens": answer,
+            "completion_unit_price": zero,
+            "completion_price_unit": zero,
+            "completion_price": zero,
+            "total_tokens": prompt + answer,
+            "total_price": zero,
+            "currency": "USD",
+            "latency": self.latency,
+        }
+        about: Json = {"retriever_resources": self.resources()}
+        # A stream of an app without a workflow says less.
+        if self.app.has_runs or not streamed:
+            timed = {"time_to_first_token": 0.1, "time_to_generate": 0.0}
+            usage |= timed if self.app.has_runs else dict.fromkeys(timed)
+            about = {"annotation_reply": None, **about}
+        return {**about, "usage": usage, "reasoning": {}}
+
+    def resources(self) -> list[Json]:
+        """The documents that it cites, in the shape of https://docs.dify.ai/api-reference (none was recorded)."""
+        return [_resource(document, number) for number, document in enumerate(self.sources, start=1)]
+
+
+def _resource(document: Document, position: int) -> Json:
+    chunk = document.chunks[0] if document.chunks else None
+    return {
+        "position": position,
+        "dataset_id": document.dataset.id,
+        "dataset_name": document.dataset.name,
+        "document_id": document.id,
+        "document_name": document.name,
+        "data_source_type": "upload_file",
+        "segment_id": None if chunk is None else chunk.id,
+        "retriever_from": "api",
+        "score": 0.9,
+        "content": "" if chunk is None else chunk.text,
+    }

@@ -1,0 +1,161 @@
+"""One run of an app: what its row in the database says, and the events that its stream brings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from airflow_provider_dify.testing.api.replies import Json
+
+if TYPE_CHECKING:
+    from airflow_provider_dify.testing.apps.app import App
+    from airflow_provider_dify.testing.apps.chat import Message
+    from airflow_provider_dify.testing.apps.engine import Engine
+    from airflow_provider_dify.testing.apps.forms import HumanForm
+    from airflow_provider_dify.testing.apps.streams import RunStream
+
+Status = Literal["queued", "running", "paused", "succeeded", "failed", "stopped", "partial-succeeded"]
+#: How much later than the last event of the stream the row has its end, which shows in its ``elapsed_time``.
+ROW_LATER = 0.024
+
+
+class Event(NamedTuple):
+    """One event of a stream.
+
+    :param at: Wall clock.
+    """
+
+    at: float
+    body: Json
+
+
+class Inputs(dict[str, Any]):
+    """The inputs of a run, as its function gets them.
+
+    :param run: The run, of which a function may want the user or the id.
+    """
+
+    def __init__(self, values: Mapping[str, Any], run: Run) -> None:
+        super().__init__(values)
+        self.run = run
+
+
+class Run:
+    """One run, from the moment that Dify accepted it.
+
+    :param inputs: As its function gets them.
+    :param blocking: Whether it is carried out by the API process that the client waits for, not by the worker.
+    :param message: In a chat app the message that it answers.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        user: str,
+        inputs: Mapping[str, Any],
+        blocking: bool,
+        refusal: str | None = None,
+        message: Message | None = None,
+        files: Sequence[Json] = (),
+    ) -> None:
+        world = app.world
+        self.app = app
+        self.id = world.new_id()
+        self.task_id = world.new_id()
+        self.user = user
+        self.inputs = dict(inputs)
+        self.files = list(files)
+        self.blocking = blocking
+        #: What is wrong with its inputs, which a stream says only when the worker has taken it.
+        self.refusal = refusal
+        self.message = message
+        #: ``queued``: Dify has accepted it, and nobody works on it yet. It has no row and no log then.
+        self.status: Status = "queued"
+        self.outputs: Json = {}
+        self.error: str | None = None
+        self.steps = 0
+        self.exceptions = 0
+        self.tokens = 0
+        self.accepted_at = world.clock.time()
+        self.created_at = self.accepted_at
+        self.finished_at: float | None = None
+        self.log_id = world.new_id()
+        #: Whether somebody works on it.
+        self.executing = False
+        #: Whether its worker or process is gone, so that it never ends.
+        self.orphaned = False
+        #: Whether no further event comes.
+        self.closed = False
+        self.events: list[Event] = []
+        #: Ids of its nodes as the events have them.
+        self.node_ids: dict[str, str] = {}
+        self.form: HumanForm | None = None
+        #: Streams that are open.
+        self.readers: list[RunStream] = []
+        #: Whether one of them has gone, and nobody has noticed yet.
+        self.departed = False
+        self.engine: Engine = app.engine
+        self._listeners: list[Callable[[], None]] = []
+
+    def __repr__(self) -> str:
+        return f"<Run {self.id} of {self.app.name!r} for {self.user!r}: {self.status}>"
+
+    @property
+    def sent_inputs(self) -> Json:
+        """Its inputs with those that Dify adds."""
+        system: Json = {"sys.files": list(self.files), "sys.user_id": self.user}
+        if self.message is not None:
+            system = {"sys.query": self.message.query, **system, "sys.dialogue_count": self.message.position}
+        ids = {"sys.app_id": self.app.id, "sys.workflow_id": self.app.workflow_id, "sys.workflow_run_id": self.id}
+        return {**self.inputs, **system, **ids}
+
+    @property
+    def ended(self) -> bool:
+        """Whether its status is a final one."""
+        return self.status not in ("queued", "running", "paused")
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that its row shows: 0 until it has ended."""
+        return 0.0 if self.finished_at is None else round(self.finished_at - self.created_at + ROW_LATER, 6)
+
+    def emit(self, body: Json, at: float) -> None:
+        """Write an event into its stream."""
+        if self.departed:
+            self.departed = False
+            for reader in self.readers:
+                reader.disturb()
+        self.events.append(Event(at, body))
+        self.changed()
+
+    def close(self) -> None:
+        """Write nothing more."""
+        self.closed = True
+        self.changed()
+
+    def changed(self) -> None:
+        """Tell whoever waits that there is news."""
+        for listener in list(self._listeners):
+            listener()
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call ``listener`` whenever there is news. :return: what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def orphan(self) -> None:
+        """Let its worker or process be gone: it stays ``running``, whatever happens."""
+        self.engine.orphan(self)
+
+    def stop(self) -> None:
+        """Stop it, as Dify's console does."""
+        self.engine.stop(self.task_id, user=None)
+
+    def finish(self) -> None:
+        """End what it waits for, such as a node that takes ``math.inf`` seconds."""
+        self.engine.finish(self)
+
+    def resume(self, fields: Mapping[str, Any] | None = None) -> None:
+        """Fill in the form of a paused run, and press its first button."""
+        self.engine.resume(self, dict(fields or {}))

@@ -1,0 +1,142 @@
+"""Clients that wait: for the answer of a blocking request, or for the next event of a stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from airflow_provider_dify.testing.api.replies import Later, LaterReply, Reply, Stream
+from airflow_provider_dify.testing.model.clock import VirtualClock
+from airflow_provider_dify.testing.model.site import Site
+
+#: Seconds of virtual time that a stream lets pass without asking whether its client wants to go first.
+SHORT = 1.0
+#: Real seconds that it has for that, the first time and later.
+PATIENCE, LITTLE_PATIENCE = 0.2, 0.002
+
+#: Ends when the client has gone.
+Gone = asyncio.Future[None]
+
+
+class Waiting:
+    """Lets time pass for clients that wait.
+
+    A virtual clock moves when somebody sleeps, and who waits for an answer does the same: so it jumps to whatever is
+    due next. The client of a stream may also have seen enough, so it gets a moment to go before the first longer jump.
+    """
+
+    def __init__(self, world: Site) -> None:
+        self._world = world
+        self._holds_clock = False
+        self._wakers: list[Callable[[], None]] = []
+        if isinstance(world.clock, VirtualClock):
+            world.clock.on_advance(self._moved)
+
+    @property
+    def holds_clock(self) -> bool:
+        """Whether a virtual clock is only moved by its owner, never because a client waits for a run."""
+        return self._holds_clock
+
+    @holds_clock.setter
+    def holds_clock(self, held: bool) -> None:
+        self._holds_clock = held
+        self._wake_all()
+
+    def _moved(self) -> None:
+        """Somebody has moved the clock. Those who would move it themselves need not be told."""
+        if self._holds_clock:
+            self._wake_all()
+
+    def _wake_all(self) -> None:
+        for wake in list(self._wakers):
+            wake()
+
+    @contextmanager
+    def _told(self, later: Later, woken: asyncio.Event) -> Iterator[None]:
+        """Set ``woken`` whenever there is news, or time goes otherwise."""
+        wake = _waker(woken)
+        forget = later.listen(wake)
+        self._wakers.append(wake)
+        try:
+            yield
+        finally:
+            forget()
+            self._wakers.remove(wake)
+
+    async def for_reply(self, later: LaterReply, gone: Gone) -> Reply | None:
+        """The answer; ``None``: nobody will give one, or nobody waits for it any more."""
+        woken = asyncio.Event()
+        with self._told(later, woken):
+            while not gone.done():
+                woken.clear()
+                with self._world.guard:
+                    self._world.tick()
+                    reply = later.take()
+                if reply is not None or later.lost:
+                    return reply
+                await self._for_news(later, woken, gone, 0.0)
+        return None
+
+    async def through(self, stream: Stream, send: Callable[[str], Awaitable[None]], gone: Gone) -> None:
+        """Send the blocks of a stream as they come, to its end or until the client has gone."""
+        woken, patience = asyncio.Event(), PATIENCE
+        with self._told(stream, woken):
+            while not gone.done():
+                woken.clear()
+                with self._world.guard:
+                    self._world.tick()
+                    blocks = stream.take()
+                if blocks:
+                    await send("".join(blocks))
+                if stream.ended:
+                    return
+                if await self._for_news(stream, woken, gone, patience):
+                    patience = LITTLE_PATIENCE
+        with self._world.guard:
+            stream.left()
+
+    async def _for_news(self, later: Later, woken: asyncio.Event, gone: Gone, patience: float) -> bool:
+        """Wait until there may be news. :return: whether that was a longer jump of a virtual clock."""
+        clock = self._world.clock
+        moving = isinstance(clock, VirtualClock) and not self._holds_clock
+        due = later.due(moving=moving)
+        ahead = None if due is None else max(0.0, due - clock.monotonic())
+        if not isinstance(clock, VirtualClock):
+            await _first(woken, gone, ahead)
+            return False
+        if self._holds_clock or due is None or ahead is None:
+            await _first(woken, gone, None)
+            return False
+        if patience and ahead > SHORT and await _first(woken, gone, patience):
+            return False
+        # Others get their turn, such as the one that reads what was sent.
+        await asyncio.sleep(0)
+        if not gone.done():
+            clock.advance_to(due)
+        return ahead > SHORT
+
+
+def _waker(woken: asyncio.Event) -> Callable[[], None]:
+    """What wakes somebody who waits in this event loop, from any thread."""
+    loop = asyncio.get_running_loop()
+
+    def wake() -> None:
+        try:
+            loop.call_soon_threadsafe(woken.set)
+        except RuntimeError:  # the server has stopped
+            return
+
+    return wake
+
+
+async def _first(woken: asyncio.Event, gone: Gone, seconds: float | None) -> bool:
+    """Wait for either, at most so long. :return: whether one of them came."""
+    waiter = asyncio.ensure_future(woken.wait())
+    try:
+        both: set[asyncio.Future[Any]] = {waiter, gone}
+        done, _ = await asyncio.wait(both, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiter.cancel()
+    return bool(done)
