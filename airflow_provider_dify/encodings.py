@@ -80,20 +80,20 @@ class Conversion:
             except UnicodeError as error:
                 raise NotText(self._why(error, start if begun else self.skip, at_end=not piece)) from None
             if (found := text.find("\0")) >= 0:
-                raise NotText(f"It has a NUL character (about byte {start + found:,}), so it is not a text.")
+                raise NotText(f"It has a NUL character (near byte {start + found:,}), so it is not text.")
             begun, done = True, done + len(piece)
             if converted:
                 yield converted
 
     def _why(self, error: UnicodeError, start: int, *, at_end: bool) -> str:
         name = self.encoding.upper()
-        found = "it holds half of a character"
+        found = "it contains half a character"
         if isinstance(error, UnicodeDecodeError):
             byte, place = error.object[error.start : error.start + 1].hex(), f"byte {start + error.start:,}"
-            found = f"it ends within a character, at {place}" if at_end else f"{byte} at {place}"
+            found = f"it ends in the middle of a character, at {place}" if at_end else f"{byte} at {place}"
         if self.given:
-            return f"It is not {name}: {found}. Check the parameter encoding."
-        return f"It is not {name}: {found}. Name its encoding, such as encoding='gb18030', or try encoding='detect'."
+            return f"It is not {name}: {found}. Check the encoding parameter."
+        return f"It is not {name}: {found}. Set its encoding, for example encoding='gb18030', or try encoding='detect'."
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,7 @@ def check_encoding(value: object) -> str | None:
     except (LookupError, ValueError, TypeError):
         pass
     raise DifyInputError(
-        f"encoding must be the name of one, such as 'utf-8' or 'gb18030', or 'detect', or None for no check, not "
-        f"{show(value)}."
+        f"encoding must be an encoding such as 'utf-8' or 'gb18030', 'detect', or None for no check, not {show(value)}."
     )
 
 
@@ -153,7 +152,7 @@ def check(read: Callable[[], Iterator[bytes]], name: str, encoding: str) -> Chec
     pieces = read()
     first = next(pieces, b"")
     rest: Iterator[bytes] | None = chain([first] if first else [], pieces)
-    why = NotText("It is not a text.")
+    why = NotText("It is not text.")
     for conversion in _candidates(first[:_HEAD], name, encoding):
         try:
             return _checked(conversion, read() if rest is None else rest)
@@ -162,7 +161,9 @@ def check(read: Callable[[], Iterator[bytes]], name: str, encoding: str) -> Chec
     if encoding == DETECT and (found := _detected(read())):
         return _checked(Conversion(found, mark=_extension(name) in _HTML, detected=True), read())
     if encoding == DETECT:
-        raise NotText(f"{_first_words(why)} Its encoding cannot be detected for certain: name it, such as 'gb18030'.")
+        raise NotText(
+            f"{_first_words(why)} Its encoding cannot be detected reliably. Set it, for example encoding='gb18030'."
+        )
     raise why
 
 
@@ -231,7 +232,7 @@ def _detected(pieces: Iterable[bytes]) -> str | None:
 
 
 def _first_words(why: NotText) -> str:
-    return str(why).partition(" Name its encoding")[0]
+    return str(why).partition(" Set its encoding")[0]
 
 
 def _checked(conversion: Conversion, pieces: Iterator[bytes]) -> Checked:

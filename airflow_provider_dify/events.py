@@ -149,8 +149,8 @@ def _changed(extra: Mapping[str, Any]) -> list[str]:
     # A later try has put its own report there.
     if not report or len(report["changed"]) != extra["counts"]["changed"]:
         raise DifyInputError(
-            f"The event is of more than {MAX_IDS:,} documents, so it does not name them, and the report that does is "
-            f"not in XCom any more: {inputs.show(dict(place))}."
+            f"The event is about more than {MAX_IDS:,} documents, so it does not name them. The report that does "
+            f"is no longer in XCom: {inputs.show(dict(place))}."
         )
     return list(report["changed"])
 

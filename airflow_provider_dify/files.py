@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MAX_FILE_SIZE = 15 * 1024 * 1024
 _PIECE = 1024 * 1024
 _log = logging.getLogger(__name__)
-_EMPTY = "It is empty: Dify would make a document of it that nobody can find."
+_EMPTY = "It is empty. Dify would create a document that search never returns."
 #: Dify refuses these in the name of a file. A line break or a control character would arrive as another name.
 _NOT_IN_FILE_NAMES = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
 _TYPE = re.compile(r"\.[0-9A-Za-z]+")
@@ -42,12 +42,12 @@ class TextSource:
         self.place = "text"
         self.problem = None if text.strip() else _EMPTY
         if printable(name) != name:
-            self.problem = "Its name is no valid text."
+            self.problem = "Its name is not valid text."
         try:
             self._bytes = text.encode()
         except UnicodeEncodeError as error:
             self._bytes = b""
-            self.problem = f"It is no valid text: {error}."
+            self.problem = f"It is not valid text: {error}."
 
     @property
     def size(self) -> int:
@@ -86,7 +86,7 @@ class FileSource:
         *,
         max_size: int | None = MAX_FILE_SIZE,
         encoding: str | None = None,
-        name_advice: str = "Give it another one.",
+        name_advice: str = "Give it another name.",
         problem: str | None = None,
         error: Exception | None = None,
     ) -> None:
@@ -173,7 +173,7 @@ class FileSource:
             return
         if checked.read != self._size:
             self.readable = False
-            self._problem = f"'{self.name}' has changed its length while it was read: has it been complete?"
+            self._problem = f"'{self.name}' changed its size while it was being read. Is it still being written?"
         if checked.conversion.detected:
             _log.info("%s is read as %s.", self.place, checked.conversion.encoding)
         self._conversion, self._size, self._digest = checked.conversion, checked.size, checked.digest
@@ -207,9 +207,7 @@ class FileSource:
         if not self._size:
             return _EMPTY
         if self._max_size is not None and self._size > self._max_size:
-            return (
-                f"It has {self._size:,} bytes{what}, more than the {self._max_size:,} that Dify takes (max_file_size)."
-            )
+            return f"It has {self._size:,} bytes{what}, more than the limit of {self._max_size:,} (max_file_size)."
         return None
 
     def _not_readable(self, error: Exception) -> str:
@@ -223,19 +221,19 @@ class FileSource:
 def problem_of_name(name: str) -> str | None:
     """Return why a file of this name would not arrive as it is, or at all; ``None`` if it would."""
     if printable(name) != name:
-        return "Its name is no valid text."
+        return "Its name is not valid text."
     name = canonical(name).rstrip()
     if found := _NOT_IN_FILE_NAMES.search(name):
-        return f"Its name has the character {found[0]!r}, which Dify takes in no name of a file."
+        return f"Its name contains {found[0]!r}, which Dify does not allow in file names."
     if "%22" in name:  # 1.16.0, file 26
-        return "Its name has '%22', of which Dify would make a quotation mark."
+        return "Its name contains '%22', which Dify would turn into a quotation mark."
     extension = os.path.splitext(name)[1]  # noqa: PTH122 - as Dify does; pathlib treats leading dots otherwise
     if not extension.strip("."):
-        return "Its name has no extension, by which Dify tells the type of a file."
+        return "Its name has no extension, and Dify needs one to tell the file type."
     if not _TYPE.fullmatch(extension):
-        return f"Its name ends in {ascii(extension)[:50]}, which is no type of a file."
+        return f"Its name ends in {ascii(extension)[:50]}, which is not a file extension."
     if len(name) > LONGEST_NAME:
-        return f"Its name has {len(name)} characters, and Dify keeps only {LONGEST_NAME} of them."
+        return f"Its name has {len(name)} characters, and Dify keeps only {LONGEST_NAME}."
     return None
 
 
@@ -274,7 +272,7 @@ class _Reading:
             except StopIteration:
                 break
             except NotText as error:
-                raise DifySourceError(f"{self._source.place} has changed since it was checked. {error}") from None
+                raise DifySourceError(f"{self._source.place} changed after it was checked. {error}") from None
         return piece
 
     def _raw_pieces(self) -> Iterator[bytes]:

@@ -35,7 +35,7 @@ def _prefix(value: object, parameter: str) -> str:
         raise DifyInputError(f"{parameter} must be a text, not {show(value)}.{why(value)}")
     if len(prefix) >= LONGEST_NAME:
         raise DifyInputError(
-            f"{parameter} has {len(prefix):,} characters, {show(prefix)}; Dify keeps {LONGEST_NAME} of a name."
+            f"{parameter} has {len(prefix):,} characters, {show(prefix)}. Dify keeps only {LONGEST_NAME} of a name."
         )
     return prefix
 
@@ -79,7 +79,7 @@ def list_folder(source: object, options: FolderOptions | None = None) -> list[Fi
 
 
 def _advice(below: str) -> str:
-    pattern = f"add {escape(below)!r} to exclude" if len(below) < _LONG else "leave it out (exclude)"
+    pattern = f"add {escape(below)!r} to exclude" if len(below) < _LONG else "exclude it (exclude)"
     return f"Rename the file, or {pattern}."
 
 
@@ -91,7 +91,7 @@ def _root(given: object) -> Any:
         root = Path(source) if isinstance(source, os.PathLike) and not hasattr(source, "iterdir") else source
     else:
         raise DifyInputError(
-            f"source must be a folder: a path, an URL, or a path object, not {show(source)}.{why(source)}"
+            f"source must be a folder: a path, a URL, or a path object, not {show(source)}.{why(source)}"
         )
     try:
         if root.is_dir():
@@ -101,8 +101,10 @@ def _root(given: object) -> Any:
         raise unreadable(str(root), error) from None
     shown = without_keys(str(root))[:_LONGEST_PATH]
     if there:
-        raise DifyInputError(f"source must be a folder, and {shown} is a file. DifyDocumentIngestOperator takes files.")
-    raise DifySourceError(f"There is no folder {shown}. Nothing was changed: what is missing now may come back.")
+        raise DifyInputError(
+            f"source must be a folder, but {shown} is a file. DifyDocumentIngestOperator accepts files."
+        )
+    raise DifySourceError(f"The folder {shown} does not exist. Nothing was changed, because it may come back.")
 
 
 class _Tree:
@@ -139,8 +141,8 @@ class _Tree:
         chosen = f"recursive={self._recursive}, include={show(list(self._wanted))}, "
         chosen += f"exclude={show(list(self._unwanted))}"
         return DifySourceError(
-            f"There is no file in {without_keys(str(self._root))} that counts ({chosen}). Nothing was changed: an "
-            "empty source empties no knowledge base."
+            f"No file in {without_keys(str(self._root))} matches ({chosen}). Nothing was changed: an empty source "
+            "does not empty a knowledge base."
         )
 
     def _walk(self, folder: Any, below: str, ancestors: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
@@ -153,8 +155,8 @@ class _Tree:
             raise unreadable(str(folder), error) from None
         if here in ancestors:
             raise DifySourceError(
-                f"{without_keys(str(folder))} leads back to a folder above it: a link goes round in a circle. "
-                "Nothing was changed."
+                f"{without_keys(str(folder))} leads back to a folder above it: its links form a loop. Nothing was "
+                "changed."
             )
         for child, is_folder in children:
             path = below + child.name
@@ -178,13 +180,13 @@ class _Tree:
         """Check a link: what was there yesterday, such as a disk, is not to be taken for deleted."""
         if self._recursive and _is_dead(link):  # it may have been a folder, whose files would seem to be gone
             raise DifySourceError(
-                f"The link {link} leads nowhere, or round in a circle. Nothing was changed: what is missing now may "
-                "come back. Else remove the link, or add it to exclude."
+                f"The link {link} is broken or leads to itself. Nothing was changed, because its target may come "
+                "back. Otherwise remove the link, or add it to exclude."
             )
         if not self._follow_links and leads_out(self._root, link):
             raise DifyInputError(
-                f"The link {link} leads out of the source. Set follow_links=True to follow it, or add it to exclude. "
-                "Nothing was changed."
+                f"The link {link} leads out of the source. Nothing was changed. Set follow_links=True to follow it, "
+                "or add it to exclude."
             )
 
 

@@ -37,7 +37,7 @@ class DifyRetryPolicy(RetryPolicy):
     def __init__(self) -> None:
         if RetryDecision is None:
             raise RuntimeError(
-                "DifyRetryPolicy needs Airflow 3.3 or later. Without it, failures that no retry can mend stop the task "
+                "DifyRetryPolicy needs Airflow 3.3 or later. Without it, errors that a retry cannot fix stop the task "
                 "at once as well, and the others are retried by the task's own retries and retry_delay."
             )
 

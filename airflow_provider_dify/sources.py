@@ -24,7 +24,7 @@ from airflow_provider_dify.storage import is_local, to_path
 __all__ = ["MAX_FILE_SIZE", "FileSource", "ReadOptions", "Source", "TextSource", "resolve"]
 
 _MAGIC = re.compile(r"[*?\[]")
-_OTHER_NAME = 'Give it another one, {"path": ..., "name": ...}, or leave it out (exclude).'
+_OTHER_NAME = 'Give it another name, {"path": ..., "name": ...}, or exclude it (exclude).'
 
 Source = TextSource | FileSource
 
@@ -49,9 +49,9 @@ def resolve(
             if not contents:
                 why = ""
                 if resolver.left_out:
-                    why = f" {resolver.left_out} do not count (exclude={show(list(resolver.unwanted))})."
+                    why = f" {resolver.left_out} are excluded (exclude={show(list(resolver.unwanted))})."
                 raise DifyInputError(
-                    f"There is nothing in {show(item)}: no file, no text.{why} If that is normal, set allow_empty=True."
+                    f"{show(item)} is empty: it has no file and no text.{why} If that is normal, set allow_empty=True."
                 )
     return [content for contents in found for content in contents]
 
@@ -144,7 +144,7 @@ class _Resolver:
                 self.left_out += 1
                 continue
             outside = not self._follow_links and leads_out(folder, path)
-            why = "It is a link that leads out of the source: set follow_links=True, or leave it out (exclude)."
+            why = "It is a link that leads out of the source: set follow_links=True, or exclude it (exclude)."
             yield self._file(path, problem=why if outside else None)
 
     def _file(self, path: Any, name: str | None = None, **why: Any) -> FileSource:
@@ -194,7 +194,7 @@ def _glob(base: Any, pattern: str) -> Iterable[Any]:
     try:
         return list(base.glob(pattern))
     except (ValueError, NotImplementedError) as error:
-        raise DifyInputError(f"source has a pattern that makes no sense: {show(pattern)} ({error}).") from None
+        raise DifyInputError(f"source has a pattern that is not valid: {show(pattern)} ({error}).") from None
 
 
 def _matching(folder: Any, parts: list[str]) -> Iterator[Any]:

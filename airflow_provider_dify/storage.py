@@ -34,15 +34,15 @@ def to_path(text: str) -> Any:
     :raises DifyInputError: It is neither, or nothing is installed that opens it.
     """
     if "\0" in text:
-        raise DifyInputError(f"source has a NUL character, which no path has: {show(text)}.")
+        raise DifyInputError(f"source contains a NUL character, which no path can have: {show(text)}.")
     scheme = _SCHEME.match(text)
     if not scheme and ("://" not in text or text.startswith(("/", ".", "~"))):
         try:
             return Path(text).expanduser()
         except RuntimeError as error:  # there is no such user
-            raise DifyInputError(f"source is no path on this machine: {show(text)} ({error}).") from None
+            raise DifyInputError(f"source is not a path on this machine: {show(text)} ({error}).") from None
     if not scheme:
-        raise DifyInputError(f"source is neither a path nor an URL: {show(text)}.")
+        raise DifyInputError(f"source is neither a path nor a URL: {show(text)}.")
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     _mask_in_logs(text)
@@ -90,14 +90,14 @@ def _not_installed(scheme: str, error: Exception) -> DifyInputError | None:
     have = f" (it opens {', '.join(f'{one}://' for one in installed)})" if installed else ""
     advice = f"Install {package}" if package else "Install a provider that opens it"
     if meant != scheme:
-        advice += f", and begin the source with {meant}://"
+        advice += f", and start the source with {meant}://"
     reason = f" {type(error).__name__}: {error}" if isinstance(error, ImportError) else ""
     return DifyInputError(without_keys(f"source: this Airflow cannot open {scheme}://{have}. {advice}.{reason}"))
 
 
 def _no_url(text: str, error: Exception) -> DifyInputError:
     why = without_secrets_of(text, str(error))
-    return DifyInputError(without_keys(f"source is no URL that Airflow opens: {show(text)} ({why})."))
+    return DifyInputError(without_keys(f"source is not a URL that Airflow can open: {show(text)} ({why})."))
 
 
 def _installed() -> list[str]:

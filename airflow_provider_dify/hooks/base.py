@@ -109,11 +109,10 @@ class FlowHook(BaseHook):
         """Return a deadline that is so many seconds away."""
         return Deadline(seconds, clocks.clock.monotonic)
 
-    def _converse(self, conversation: Conversation[T], seconds: float) -> T:
-        """Run a conversation to its end, and return its report."""
+    def _within(self, conversation: Conversation[T], seconds: float) -> tuple[Flow[T], Deadline]:
+        """Return the flow of a conversation that may take so long, and its deadline, for :meth:`run`."""
         deadline = self.deadline(seconds)
-        self.run(conversation.flow(deadline, self.retries), deadline)
-        return conversation.report()
+        return conversation.flow(deadline, self.retries), deadline
 
     def _pages(self, read: Callable[[int, int], Flow[api.Page[I]]]) -> Iterator[I]:
         pager: Pager[I] = Pager()

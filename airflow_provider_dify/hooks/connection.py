@@ -93,8 +93,8 @@ def fetching(conn_id: str) -> Iterator[None]:
         else:  # its text is not shown: it may hold the password of a database or of a secrets backend
             why = f"cannot be fetched ({type(error).__name__})"
         raise DifyConnectionError(
-            f"The Airflow Connection {show(conn_id)} {why}. Check dify_conn_id, and that the connection is there for "
-            "workers and triggerers alike."
+            f"The Airflow connection {show(conn_id)} {why}. Check dify_conn_id, and that workers and triggerers can "
+            "both read the connection."
         ) from None
 
 
@@ -121,8 +121,8 @@ def _settings(connection: ConnectionFields, read: object) -> Settings:
     base_url, api_key = _base_url(connection), _api_key(connection)
     if len(api_key) >= _LONG and api_key.lower() in base_url.lower():  # the base URL is in errors and links
         raise DifyInputError(
-            f"The host of connection '{connection.conn_id}' holds the API key. Put Dify's base URL there, and the key "
-            "into the password alone."
+            f"The host of connection '{connection.conn_id}' contains the API key. Put Dify's base URL there, and the "
+            "key only into the password."
         )
     settings = Settings(
         base_url=base_url,
@@ -145,18 +145,18 @@ def key_advice(api_key: str, *, for_app: bool = False) -> str | None:
     :param for_app: Whether it has to be the key of an app.
     """
     if for_app and api_key.startswith(("dataset-", "ds-")):
-        return "The password of the connection is a Knowledge API key: it opens knowledge bases and no app."
+        return "The password of the connection is a Knowledge API key, which does not work for apps."
     if not for_app and api_key.startswith("app-"):
-        return "The password of the connection is an app key ('app-'): it opens an app and no knowledge base."
+        return "The password of the connection is an app key ('app-'), which does not work for knowledge bases."
     if masked := _MASKED_KEY.search(api_key):
         return (
-            f"The password of the connection is a masked key ('{masked[0]}'), as Dify's list shows it: create a new "
-            "key, and copy it when Dify shows it."
+            f"The password of the connection is a masked key ('{masked[0]}'), as in Dify's list. Create a new key, "
+            "and copy it when Dify shows it."
         )
     if for_app:
-        return None if api_key.startswith("app-") else "Keys of apps begin with 'app-'; the password does not."
+        return None if api_key.startswith("app-") else "Keys of apps start with 'app-'; the password of the connection does not."
     if not api_key.startswith(("dataset-", "ds-")):
-        return "Knowledge API keys begin with 'dataset-' or 'ds-'; the password of the connection does not."
+        return "Knowledge API keys start with 'dataset-' or 'ds-'; the password of the connection does not."
     return None
 
 
@@ -172,17 +172,17 @@ def _api_key(connection: ConnectionFields) -> str:
     key = (connection.password or "").strip()
     if not key:
         raise DifyInputError(
-            f"The password of connection '{connection.conn_id}' is empty: put the Knowledge API key of Dify there "
-            "(Knowledge, then API Access; it begins with 'dataset-')."
+            f"The password of connection '{connection.conn_id}' is empty. Put Dify's Knowledge API key there "
+            "(Knowledge > API Access; it starts with 'dataset-')."
         )
     if key.lower().startswith("bearer "):
         raise DifyInputError(
-            f"The password of connection '{connection.conn_id}' begins with 'Bearer ': put the key alone there."
+            f"The password of connection '{connection.conn_id}' starts with 'Bearer '. Put only the key there."
         )
     if not re.fullmatch(r"[!-~]+", key):
         raise DifyInputError(
-            f"The password of connection '{connection.conn_id}' has characters that no API key has, such as blanks "
-            "or bullets: copy the whole key again."
+            f"The password of connection '{connection.conn_id}' has characters that no API key has, such as spaces or "
+            "bullets. Copy the whole key again."
         )
     return key
 
@@ -192,8 +192,8 @@ def _base_url(connection: ConnectionFields) -> str:
     schema = (connection.schema or "").strip()
     if not host and (connection.port or schema):
         raise DifyInputError(
-            f"Connection '{connection.conn_id}' has a port or a schema and no host. Put Dify's base URL into "
-            f"the host; without all three it is {DIFY_CLOUD}."
+            f"Connection '{connection.conn_id}' has a port or a schema, but no host. Put Dify's base URL into the "
+            f"host; without all three it is {DIFY_CLOUD}."
         )
     if not host:
         return DIFY_CLOUD
@@ -204,8 +204,8 @@ def _base_url(connection: ConnectionFields) -> str:
     path = re.sub(r"/{2,}", "/", parts.path).rstrip("/")
     if "/knowledge-fs" in path:
         raise DifyInputError(
-            f"The host of connection '{connection.conn_id}' is that of Dify's API for agents ('/knowledge-fs'), which "
-            "this provider does not speak. Put the base URL of the classic API there; it ends in /v1."
+            f"The host of connection '{connection.conn_id}' is Dify's API for agents ('/knowledge-fs'), which this "
+            "provider does not support. Put the base URL of the classic API there; it ends in /v1."
         )
     if not re.search(r"/v\d+$", path):
         path += "/v1"
@@ -225,7 +225,7 @@ def _split_url(url: str, connection: ConnectionFields) -> SplitResult:
     if parts.scheme.lower() not in ("http", "https"):
         raise DifyInputError(f"{wrong}its scheme is '{parts.scheme}', not http or https.")
     if parts.username or parts.password:
-        raise DifyInputError(f"{wrong}it holds a user or a password. The API key goes into the password field.")
+        raise DifyInputError(f"{wrong}it contains a user or a password. The API key belongs in the password field.")
     two_schemes = parts.hostname in ("http", "https") or "://" in parts.path
     if not parts.hostname or two_schemes or parts.query or parts.fragment:
         raise DifyInputError(no_url)
@@ -237,7 +237,8 @@ def _network_location(parts: SplitResult, connection: ConnectionFields) -> str:
     port = parts.port or connection.port
     if parts.port and connection.port and parts.port != connection.port:
         raise DifyInputError(
-            f"Connection '{connection.conn_id}' has two ports: {parts.port} in the host and {connection.port} as port."
+            f"Connection '{connection.conn_id}' has two ports: {parts.port} in the host and {connection.port} in the "
+            "port field."
         )
     # Without the usual one, so that one Dify has one base URL: Dify Cloud, for one, is known by it.
     return f"{host}:{port}" if port and port != hosts.USUAL_PORTS[parts.scheme.lower()] else f"{host}"
@@ -270,7 +271,7 @@ class _Extras:
         if text.lower() in _TRUE | _FALSE:
             return text.lower() in _TRUE
         if not isinstance(value, str) or not _exists(text):
-            raise self._wrong("verify", value, "true, false, or the path of a CA bundle that is on this machine")
+            raise self._wrong("verify", value, "true, false, or the path of a CA bundle on this machine")
         return text
 
     def number(self, name: str, default: float, *, above: float) -> float:
@@ -295,7 +296,9 @@ class _Extras:
             value = _json(value)
         if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
             # The value is not shown: headers and proxies hold secrets.
-            raise DifyInputError(f"Extra '{name}' of connection '{self._conn_id}' must be a JSON object of texts.")
+            raise DifyInputError(
+                f"Extra '{name}' of connection '{self._conn_id}' must be a JSON object with text values."
+            )
         return {str(key): text for key, text in value.items()}
 
     def proxies(self) -> dict[str, str]:
@@ -303,7 +306,7 @@ class _Extras:
         for scheme, proxy in proxies.items():
             if not _is_proxy(proxy):
                 raise DifyInputError(
-                    f"Extra 'proxies' of connection '{self._conn_id}': the proxy for '{scheme}' is no URL."
+                    f"Extra 'proxies' of connection '{self._conn_id}': the proxy for '{scheme}' is not a URL."
                 )
         return proxies
 
@@ -312,18 +315,18 @@ class _Extras:
         for name, text in headers.items():
             if not _HEADER_NAME.fullmatch(name) or not _HEADER_TEXT.fullmatch(text):
                 raise DifyInputError(
-                    f"Extra 'headers' of connection '{self._conn_id}': {show(name)} is no name of a header, or its "
-                    "text has characters that a header cannot have."
+                    f"Extra 'headers' of connection '{self._conn_id}': {show(name)} is not a valid header name, or "
+                    "its value has characters that a header cannot have."
                 )
             if name.lower() == "authorization":
                 raise DifyInputError(
-                    f"Extra 'headers' of connection '{self._conn_id}' sets Authorization: the key goes into the "
-                    "password."
+                    f"Extra 'headers' of connection '{self._conn_id}' sets Authorization. Put the key into the "
+                    "password instead."
                 )
             if name.lower() in _OUR_HEADERS:
                 raise DifyInputError(
-                    f"Extra 'headers' of connection '{self._conn_id}' sets {name}, which would break requests: it is "
-                    "set for each of them. Leave it out."
+                    f"Extra 'headers' of connection '{self._conn_id}' sets {name}, which would break requests. Remove "
+                    "it: each request sets its own."
                 )
         return headers
 
@@ -346,7 +349,7 @@ class _Extras:
                 'client certificate and its key, or {"cert": path, "key": path, "password": text}.'
             )
         if password is not None and not isinstance(password, str):
-            raise DifyInputError(f"The password in extra 'cert' of connection '{self._conn_id}' must be a text.")
+            raise DifyInputError(f"The password in extra 'cert' of connection '{self._conn_id}' must be text.")
         return Certificate(str(path).strip(), str(key_path).strip(), password or None)
 
     def url(self, name: str) -> str | None:
@@ -355,10 +358,10 @@ class _Extras:
             return None
         text = str(value).strip()
         if not re.fullmatch(r"https?://[^/\s]\S*", text, re.IGNORECASE):
-            raise self._wrong(name, value, "an URL such as https://dify.example.com")
+            raise self._wrong(name, value, "a URL such as https://dify.example.com")
         if re.search(r"[@?#]", text):  # links show it to everybody
             raise DifyInputError(
-                f"Extra '{name}' of connection '{self._conn_id}' must be an URL without a user, a password, or a query."
+                f"Extra '{name}' of connection '{self._conn_id}' must be a URL without a user, a password, or a query."
             )
         return text.rstrip("/")
 

@@ -50,4 +50,4 @@ class DeletionVerbs(SelectionVerbs):
         """
         choice = self._choice(document_ids, filters, max_documents, max_share)
         deletion = Deletion(dataset_id, choice, poll_interval=poll_interval, dry_run=dry_run)
-        return self._converse(deletion, inputs.number(timeout, "timeout"))
+        return self.run(*self._within(deletion, inputs.number(timeout, "timeout")))

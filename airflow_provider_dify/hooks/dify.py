@@ -133,7 +133,7 @@ class DifyHook(AppVerbs, DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs
         try:
             seen = client.run(retrying(_what_opens(self.settings.api_key), Retries(max_retries=0)))
         except DifyAccessError:
-            seen = "the key is accepted, and may not list all knowledge bases, as one that is bound to some of them"
+            seen = "the key is accepted, but may not list all knowledge bases, because it is limited to some of them"
         except DifyAuthenticationError as error:
             advice = key_advice(self.settings.api_key, for_app=isinstance(error, DifyAppKeyError))
             return False, " ".join(filter(None, (str(error), advice)))
@@ -153,6 +153,6 @@ def _what_opens(api_key: str) -> Flow[str]:
     """Say what a key opens, with the smallest read."""
     if api_key.startswith("app-"):
         info = yield from apps.get_info()
-        return f"the key opens the app '{info.name}'" + (f" (mode {info.mode})" if info.mode else "")
+        return f"the key can access the app '{info.name}'" + (f" (mode {info.mode})" if info.mode else "")
     page = yield from api.dataset_page(1, limit=1)
-    return f"the key opens {page.total} knowledge base{'' if page.total == 1 else 's'}"
+    return f"the key can access {page.total} knowledge base{'' if page.total == 1 else 's'}"

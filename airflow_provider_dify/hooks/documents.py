@@ -49,7 +49,7 @@ class DocumentVerbs(DeletionVerbs):
         """
         options = options or StatusOptions()
         choice = self._choice(document_ids, filters, max_documents, max_share)
-        return self._converse(StatusChange(dataset_id, choice, action, options), options.timeout)
+        return self.run(*self._within(StatusChange(dataset_id, choice, action, options), options.timeout))
 
     def wait_until_indexed(
         self,
@@ -90,7 +90,7 @@ class DocumentVerbs(DeletionVerbs):
             prove_by=prove_by,
             poll_interval=poll_interval,
         )
-        return self._converse(wait, inputs.number(timeout, "timeout"))
+        return self.run(*self._within(wait, inputs.number(timeout, "timeout")))
 
     def get_document(self, dataset_id: str, document_id: str) -> Document:
         """Read one document.

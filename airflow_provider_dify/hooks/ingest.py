@@ -41,6 +41,6 @@ class IngestVerbs(FlowHook):
         """
         options = IngestOptions.checked(options)
         ingestion = Ingestion(dataset_id, resolve(source, reading), options, wait=wait_for_indexing)
-        report = self._converse(ingestion, options.timeout)
+        report = self.run(*self._within(ingestion, options.timeout))
         report.raise_for_outcomes([IngestOutcome(one) for one in options.tolerate])
         return report

@@ -63,7 +63,7 @@ class ReleaseVerbs(FlowHook):
         replacement = Replacement.of(document_ids, replaces, now=now, max_documents=max_documents, max_share=max_share)
         options = options or ReleaseOptions()
         version = Version.of(channel, release, replacement.new)
-        return self._converse(Release(dataset_id, replacement, version, options), options.timeout)
+        return self.run(*self._within(Release(dataset_id, replacement, version, options), options.timeout))
 
     def roll_back(
         self,
@@ -89,4 +89,4 @@ class ReleaseVerbs(FlowHook):
         :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
         """
         options = options or StatusOptions(repair=True, timeout=TIMEOUT)
-        return self._converse(Rollback(manifest, tolerate=tolerate, options=options), options.timeout)
+        return self.run(*self._within(Rollback(manifest, tolerate=tolerate, options=options), options.timeout))

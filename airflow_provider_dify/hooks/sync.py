@@ -47,6 +47,6 @@ class SyncVerbs(FlowHook):
         options = SyncOptions.checked(options)
         name = sync_source or inputs.without_keys(str(source)).rstrip("/")
         sync = Sync(dataset_id, list_folder(source, reading), options, sync_source=name)
-        report = self._converse(sync, options.timeout)
+        report = self.run(*self._within(sync, options.timeout))
         report.raise_for_outcomes([SyncOutcome(one) for one in options.tolerate])
         return report

@@ -216,8 +216,9 @@ def read_answer(response: Response | None, read: Callable[[dict[str, JSON]], T])
         return read(json.loads(response.body))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise DifyEndpointError(
-            f"The answer does not have the form of Dify's API ({type(error).__name__}: {response.masked(str(error))}). "
-            "Check the host of the connection, and whether something between Airflow and Dify changes answers.",
+            f"The answer does not have the form of Dify's API ({type(error).__name__}: "
+            f"{response.masked(str(error))}). Check the host of the connection, and whether something between Airflow "
+            "and Dify changes responses.",
             status=response.status,
             server_version=response.headers.get("x-version"),
             trace_id=response.headers.get("x-trace-id"),

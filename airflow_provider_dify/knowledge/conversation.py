@@ -41,11 +41,12 @@ class Conversation(Protocol[R_co]):
     def names(self) -> Mapping[str, str]:
         """The names of the documents seen so far, by id; for the log."""
 
-    def flow(self, deadline: Deadline, retries: Retries) -> Flow[object]:
+    def flow(self, deadline: Deadline, retries: Retries) -> Flow[R_co]:
         """Do the job.
 
         :param deadline: Until when to wait.
         :param retries: How often and how fast to try again.
+        :return: The report.
         :raises DifyError: It failed; :meth:`report` says what was done.
         """
 

@@ -210,7 +210,7 @@ class Action(str, Enum):
     def harm(self, document: Document) -> str | None:
         """Why the action must not be tried on a document; ``None`` where it may."""
         if self is Action.ENABLE and document.archived:
-            return "It is archived: enabling it would put it into search and leave it archived. un_archive it first."
+            return "It is archived. Enabling it would put it into search while archived: un_archive it first."
         return None
 
 

@@ -37,23 +37,23 @@ _ANY = re.DOTALL | re.IGNORECASE
 _REFUSES_ALL = (
     (
         re.compile(r"^No Embedding Model available|^The dataset is unavailable|^No valid model provider credentials"),
-        "Dify has no embedding model for the knowledge base: check Settings > Model Provider in Dify.",
+        "Dify has no embedding model for the knowledge base. Check Settings > Model Provider in Dify.",
     ),
     (
         re.compile(r"^External datasets are not supported"),
-        "It is an external knowledge base, which holds no documents: give another dataset_id.",
+        "It is an external knowledge base, which holds no documents. Use another dataset_id.",
     ),
     (
         re.compile(r"^(doc_form is different|Invalid doc_form)|^\d+ validation errors? .*\ndoc_form\b", _ANY),
-        "Leave doc_form out: the knowledge base has another one.",
+        "Remove doc_form: the knowledge base has another one.",
     ),
     (
         re.compile(r"^(process[ _]rule|No process rule)|^\d+ validation errors? .*\nprocess_rule\b", _ANY),
-        "Check process_rule: Dify takes no document with it.",
+        "Check process_rule: Dify accepts no document with it.",
     ),
     (
         re.compile(r"^indexing[_ ]technique|^\d+ validation errors? .*\nindexing_technique\b", _ANY),
-        "Check indexing_technique: it is 'economy' or 'high_quality'.",
+        "Check indexing_technique: it must be 'economy' or 'high_quality'.",
     ),
 )
 _NOT_ACCEPTED = "Dify does not accept the request."
@@ -61,16 +61,16 @@ _NOT_ACCEPTED = "Dify does not accept the request."
 _SLOW = frozenset({408, 425})
 #: What was sent is refused, be it by Dify or by a proxy.
 _REFUSED_FILES = {
-    413: "Raise client_max_body_size there (nginx), and UPLOAD_FILE_SIZE_LIMIT in Dify (15 MB unless set otherwise).",
-    415: "Check the type of the file: Dify knows it by the end of its name, a firewall by its content.",
+    413: "Raise client_max_body_size there (nginx), and UPLOAD_FILE_SIZE_LIMIT in Dify (15 MB by default).",
+    415: "Check the file type: Dify goes by the extension, a firewall by the content.",
     422: "Check the content and the options of the document.",
 }
 #: What a gateway answers that does not let a method through.
 _BLOCKED = frozenset({403, 405, 406, 501})
 #: The second kind of Dify 1.18 and newer (read in its source: api/controllers/service_api/knowledge_fs).
 FOR_AGENTS = (
-    "It is a knowledge base for agents ('/knowledge-fs'), a kind with an API of its own that this provider does not "
-    "speak: give the id of a classic knowledge base."
+    "It is a knowledge base for agents ('/knowledge-fs'), which has another API that this provider does not support. "
+    "Use the id of a classic knowledge base."
 )
 _LONGEST_QUOTE = 300
 _LONGEST_ID = 100
@@ -193,8 +193,9 @@ def _blocked(request: Request, response: Response, payload: dict[str, JSON] | No
         detail = _said(response, payload, "message", _LONGEST_QUOTE)
         what = f'{response.status}, "{_quote(detail)}"' if detail else f"{response.status}"
     message = (
-        f"Something before Dify blocks {request.method}, while GET works: a gateway, a proxy, or a firewall. Have it "
-        f"let {request.method} through to Dify's API. {request.method} {request.path} was answered with {what}."
+        f"Something in front of Dify blocks {request.method}, although GET works: a gateway, a proxy, or a firewall. "
+        f"Make it let {request.method} through to Dify's API. {request.method} {request.path} was answered with "
+        f"{what}."
     )
     return DifyEndpointError(message, status=response.status)
 
@@ -203,27 +204,32 @@ def _kind(status: int, code: str | None, detail: str) -> tuple[type[DifyRequestE
     """Return the class of an error that came as Dify's JSON, and what to do about it."""
     if status == 401:
         return DifyAuthenticationError, (
-            "Put a Knowledge API key of this workspace (it begins with 'dataset-') into the password of the "
-            "connection. An app key ('app-') opens no knowledge base."
+            "Put a Knowledge API key of this workspace (it starts with 'dataset-') into the password of the "
+            "connection. An app key ('app-') does not work for knowledge bases."
         )
     if status == 403 and _PLAN_LIMIT.search(detail):
-        return DifyPlanLimitError, "The plan of the Dify workspace allows no more for now: wait, or upgrade it."
+        return DifyPlanLimitError, (
+            "The Dify workspace has reached the request limit of its plan. Wait, or upgrade the plan."
+        )
     if status == 403 and _PLAN_FULL.search(detail):
-        return DifyRequestError, "The plan of the Dify workspace holds no more: delete documents, or upgrade it."
+        return DifyRequestError, (
+            "The Dify workspace has reached the size limit of its plan. Delete documents, or upgrade the plan."
+        )
     if status == 403:
         return DifyAccessError, (
-            "Switch on API access for the knowledge base in Dify, and check that the key is not bound to another one."
+            "Enable API access for the knowledge base in Dify, and check that the key is not limited to other "
+            "knowledge bases."
         )
     if status == 404 and code is None:
-        return DifyEndpointError, "This is not Dify's own answer: check the host of the connection (it ends in /v1)."
+        return DifyEndpointError, "This answer is not from Dify. Check the host of the connection (it ends in /v1)."
     if status == 404:
-        return DifyNotFoundError, "Check the ids, and that the key belongs to the workspace that holds them."
+        return DifyNotFoundError, "Check the ids, and that the key belongs to the same workspace."
     if status == 400:
         return _kind_of_400(code, detail)
     if status == 429:
-        return DifyRateLimitError, "Too many requests: try again later, or with fewer tasks at a time."
+        return DifyRateLimitError, "Too many requests. Try again later, or run fewer tasks at a time."
     if status >= 500 or status in _SLOW:
-        return DifyServerError, "Dify failed: see the log of its API server under the trace id, where there is one."
+        return DifyServerError, "Dify failed. See the log of its API server, by the trace id if there is one."
     return DifyRequestError, f"{_NOT_ACCEPTED} {_REFUSED_FILES.get(status, '')}".rstrip()
 
 
@@ -231,7 +237,7 @@ def _kind_of_400(code: str | None, detail: str) -> tuple[type[DifyRequestError],
     if advice := _advice_if_busy(code, detail):
         return DifyDocumentBusyError, advice
     if code == "dataset_not_initialized":
-        return DifyKnowledgeBaseError, "Dify is still setting up the knowledge base: try again in a moment."
+        return DifyKnowledgeBaseError, "Dify is still setting up the knowledge base. Try again in a moment."
     if advice := _advice_if_all_refused(code, detail):
         return DifyKnowledgeBaseFailed, advice
     return DifyRequestError, _NOT_ACCEPTED
@@ -239,9 +245,9 @@ def _kind_of_400(code: str | None, detail: str) -> tuple[type[DifyRequestError],
 
 def _advice_if_busy(code: str | None, detail: str) -> str | None:
     if code == "invalid_action" and _BUSY.match(detail):
-        return "Dify is working on the document, or its lock is left over (at most 600 s)."
+        return "Dify is working on the document, or left its lock behind (for at most 600 s)."
     if _METADATA_BUSY.match(detail):
-        return "Somebody else is changing metadata there: try again in a moment."
+        return "Somebody else is changing metadata there. Try again in a moment."
     return None
 
 
@@ -257,22 +263,24 @@ def _page_error(request: Request, response: Response) -> DifyRequestError:
     what = f"{status} and {_describe(response)} instead of Dify's JSON"
     if 300 <= status < 400:
         target = response.headers.get("location", "")
-        advice = f"Redirects are not followed; set the host of the connection to where it points: {_quote(target)}."
+        advice = f"Redirects are not followed. Set the host of the connection to the target: {_quote(target)}."
         return _build(DifyEndpointError, request, response, f"{status}, a redirect", advice)
     if status == 429:
-        return _build(DifyRateLimitError, request, response, what, "Too many requests: try again later.")
+        return _build(DifyRateLimitError, request, response, what, "Too many requests. Try again later.")
     if status >= 500 or status in _SLOW:
-        return _build(DifyServerError, request, response, what, "Dify or the proxy before it is not available.")
+        return _build(DifyServerError, request, response, what, "Dify or a proxy in front of it is not available.")
     if status == 413 or (status in _REFUSED_FILES and request.upload is not None):
-        who = "A proxy finds the request too large." if status == 413 else "A proxy or firewall before Dify refuses it."
+        who = "A proxy refused it because of its size." if status == 413 else "A proxy or firewall refused it."
         advice = f"{who} {_REFUSED_FILES[status]}"
         return _build(DifyRequestError, request, response, what, advice)
     if _is_cut_off(response):
-        broken = f"{status} and JSON that is cut off or garbled, {_describe(response)}"
-        return _build(DifyServerError, request, response, broken, "Dify or the proxy before it broke off its answer.")
+        broken = f"{status} and JSON that is cut off or broken, {_describe(response)}"
+        return _build(
+            DifyServerError, request, response, broken, "Dify or a proxy in front of it broke off the answer."
+        )
     advice = (
-        "Check the host of the connection: the base URL of Dify's API usually ends in /v1. "
-        "The status of documents can be changed since Dify 1.5.0."
+        "Check the host of the connection: the base URL of Dify's API usually ends in /v1. Changing the status of "
+        "documents needs Dify 1.5.0 or later."
     )
     return _build(DifyEndpointError, request, response, what, advice)
 

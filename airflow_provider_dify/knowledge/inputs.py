@@ -46,8 +46,8 @@ def canonical_id(value: object, parameter: str) -> str:
     text = given.strip() if isinstance(given, str) else ""
     if "knowledge-fs/" in text:
         raise DifyInputError(
-            f"{parameter} is of a knowledge base for agents ('/knowledge-fs'): {show(value)}. That kind has an API of "
-            "its own that this provider does not speak: give the id of a classic knowledge base."
+            f"{parameter} belongs to a knowledge base for agents ('/knowledge-fs'): {show(value)}. That kind has "
+            "another API, which this provider does not support. Use the id of a classic knowledge base."
         )
     if not _UUID.fullmatch(text):
         raise DifyInputError(f"{parameter} is not a UUID: {show(value)}.{_advice(value, text, parameter)}")
@@ -60,12 +60,12 @@ def _advice(value: object, text: str, parameter: str) -> str:
         return hint
     if not is_a_name(text) or without_keys(text) != text:
         return (
-            " Take the id from the address of the page in Dify or from an API answer; "
-            "it looks like 5cd7dc6a-e446-4696-ad00-30036e58194e."
+            " Take the id from the address of the page in Dify or from the API; it looks like "
+            "5cd7dc6a-e446-4696-ad00-30036e58194e."
         )
     if parameter == "dataset_id":
-        return f" To find a knowledge base by its name, give dataset_name={show(text)}."
-    return f' To find documents by name, give filters={{"name": {show(text)}}}, here or to DifyListDocumentsOperator.'
+        return f" To find a knowledge base by name, use dataset_name={show(text)}."
+    return f' To find documents by name, use filters={{"name": {show(text)}}}, here or in DifyListDocumentsOperator.'
 
 
 def canonical_ids(value: object, parameter: str = "document_ids") -> tuple[str, ...]:
@@ -79,7 +79,7 @@ def canonical_ids(value: object, parameter: str = "document_ids") -> tuple[str, 
     ids = tuple(dict.fromkeys(canonical_id(item, f"{parameter}[{n}]") for n, item in enumerate(items)))
     if not ids:
         raise DifyInputError(
-            f"{parameter} holds no id: {show(value)}.{why(value)} Where a run without documents is normal, skip the "
+            f"{parameter} contains no id: {show(value)}.{why(value)} If a run without documents is normal, skip the "
             "task, for example with a short circuit before it."
         )
     return ids
@@ -208,7 +208,7 @@ def as_text(value: object) -> object:
     return value
 
 
-def text(value: object, parameter: str, what: str = "a text that is not empty") -> str:
+def text(value: object, parameter: str, what: str = "text that is not empty") -> str:
     """Return a text that Dify can store, which a template may have rendered as a number or a date.
 
     :param what: What it should be, for the error.
@@ -226,7 +226,7 @@ def pattern(text: str, parameter: str) -> str:
     :raises DifyInputError: It is longer than any path. To read one with many brackets could take minutes.
     """
     if len(text) > _LONGEST_PATTERN:
-        raise DifyInputError(f"{parameter} has {len(text):,} characters; no path has so many: {show(text)}.")
+        raise DifyInputError(f"{parameter} has {len(text):,} characters, more than any path: {show(text)}.")
     return text
 
 
@@ -288,7 +288,7 @@ def _split(text: str, parameter: str) -> list[object]:
             return _items(parse(text), parameter)
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             continue
-    raise DifyInputError(f"{parameter} looks like a list but is none: {show(text)}.")
+    raise DifyInputError(f"{parameter} looks like a list, but is not: {show(text)}.")
 
 
 def without_keys(text: str) -> str:

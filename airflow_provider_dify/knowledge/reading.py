@@ -110,9 +110,9 @@ class Pager(Generic[T]):
         """Choose the page that goes on farthest of those that begin with items that were read before."""
         if self._pages >= self._most_pages or self._fruitless >= _MOST_FRUITLESS:
             raise DifyListChangedError(
-                "The list kept changing while it was read, so some that belong in it may be missing. Try again when "
-                "fewer documents are being created, deleted or changed at the same time. "
-                f"{self._pages:,} pages were read; in the end, Dify counted {self.total:,}."
+                "The list kept changing while it was being read, so it may be incomplete. Try again when fewer "
+                f"documents are being created, deleted or changed. {self._pages:,} pages were read; at the end, Dify "
+                f"counted {self.total:,}."
             )
         reach = max(0, self._end - self._repeated)
         self.limit = max(_lengths(), key=lambda limit: (reach // limit + 1) * limit)

@@ -23,6 +23,7 @@ from airflow_provider_dify.operators.running import StagedTask
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_dify.hooks.dify import DifyHook
     from airflow_provider_dify.knowledge.ingest.ingestion import Ingestion
     from airflow_provider_dify.knowledge.ingest.report import IngestReport
 
@@ -83,7 +84,7 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
     indexing: str
     allow_empty: bool
     tolerate: Any
-    if_killed = "What is with Dify already stays there:"
+    if_killed = "Killed. What is with Dify already stays there:"
 
     def __init__(
         self,
@@ -137,6 +138,10 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
         :param event: What the trigger fired.
         """
         return self.resume(context, event, lambda state: self._ingestion(state["report"]["dataset_id"], state))
+
+    def ended(self, context: Context, hook: DifyHook, report: IngestReport) -> None:
+        """Show the link to the document, if it is only one."""
+        self.show_links(context, hook, report.dataset_id, report.ids())
 
     def judge(self, report: IngestReport) -> None:
         """Raise if an input ended in an outcome that is not tolerated."""

@@ -88,7 +88,7 @@ class DifyListDocumentsOperator(KnowledgeBaseTask, BaseOperator):
         guard.check(len(ids), selected.total)
         if fail_if_empty and not ids:
             raise DifyGuardError(
-                f"None of the {selected.total:,} documents of dataset {dataset_id} fits the filters "
+                f"None of the {selected.total:,} documents of knowledge base {dataset_id} matches the filters "
                 f"({selection.describe()}), and fail_if_empty is set."
             )
         if size is None:

@@ -83,7 +83,7 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
     template_fields_renderers = {"queries": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#d6e4ff"
     described_by = (ReleaseOptions,)
-    if_killed = "What was changed so far stays as it is; a retry continues from there:"
+    if_killed = "Killed. What was changed so far stays as it is; a retry continues from there:"
     undoes = True
     document_ids: Any
     replaces: Any
@@ -149,8 +149,8 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
 
         if self.replaces == PREVIOUS_RELEASE and not self._own_channel and _map_index(context) >= 0:
             raise DifyInputError(
-                "channel must be given where a mapped task replaces the previous_release: each instance needs one of "
-                "its own, such as the name of what it releases. By their place in the list they could change over."
+                "channel is required if a mapped task replaces the previous_release. Each instance needs its own, "
+                "such as the name of what it releases: its place in the list can change."
             )
         replacement = Replacement.of(
             self.document_ids,

@@ -57,7 +57,7 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
     batch_size: int
     poll_interval: float
     prove_by: str
-    if_killed = "What was changed so far stays as it is; a retry continues from there:"
+    if_killed = "Killed. What was changed so far stays as it is; a retry continues from there:"
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
         from airflow_provider_dify.knowledge.release.rollback import Rollback
 
         if inputs.flag(self.allow_empty, "allow_empty") and self.manifest in (None, "", "None"):
-            raise AirflowSkipException("There is no manifest: what was to be taken back has not run.")
+            raise AirflowSkipException("There is no manifest: the task to roll back has not run.")
         options = StatusOptions(
             batch_size=self.batch_size, poll_interval=self.poll_interval, repair=True, prove_by=self.prove_by
         )

@@ -35,7 +35,7 @@ class ConversationTask(KnowledgeBaseTask):
     timeout: float
     deferrable: bool = False
     #: What the log says of what was done, if the task is killed.
-    if_killed: ClassVar[str] = "What was changed so far stays as it is:"
+    if_killed: ClassVar[str] = "Killed. What was changed so far stays as it is:"
     #: Whether the triggerer may take as much time again to undo what was done.
     undoes: ClassVar[bool] = False
     #: Whether the timeout ends the retries of requests, too.
@@ -81,6 +81,7 @@ class ConversationTask(KnowledgeBaseTask):
                 # Also if it failed or was killed: whoever fixes it needs to know what was done.
                 if not left:
                     self._publish(conversation, context)
+            self.ended(context, hook, conversation.report())
         if left:
             self._leave(conversation, context, began)
         report = conversation.report()
@@ -104,7 +105,7 @@ class ConversationTask(KnowledgeBaseTask):
     def on_kill(self) -> None:
         """Send nothing more, and leave behind what was done so far: in the log, and in XCom under ``report``."""
         if self._stop is not None:
-            self.log.warning("Killed. %s", self.if_killed)
+            self.log.warning(self.if_killed)
             self._stop()
 
     def _stop_in_dify(self, conversation: Conversation[Any], hook: DifyHook) -> None:
@@ -136,6 +137,9 @@ class ConversationTask(KnowledgeBaseTask):
             self.log.info("%s", line)
         for line in report.attention(names, tolerate):
             self.log.warning("%s", line)
+
+    def ended(self, context: Context, hook: DifyHook, report: Any) -> None:
+        """Use the hook once more, after the conversation ended well or left."""
 
     def judge(self, report: Any) -> None:
         """Raise if a report that a conversation returned is not good enough."""
@@ -281,5 +285,6 @@ def read_event(
     from airflow_provider_dify.exceptions import DifyError
 
     if not isinstance(event, dict) or not {"report", "names", "error", "started"} <= event.keys():
-        raise DifyError(f"The trigger fired {event!r}, which this {who} does not know. Clear the task to retry.")
+        text = f"The trigger fired {event!r}, which this operator does not know. Clear the task to retry."
+        raise DifyError(text.replace("operator", who))
     return event["report"], event["names"], DifyError.from_json(event["error"]) if event["error"] else None

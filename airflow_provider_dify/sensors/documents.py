@@ -161,8 +161,8 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
             if not no_answer:
                 raise
             raise DifyIndexingTimeout(
-                "Nothing was heard from the triggerer until long after the timeout of the sensor. "
-                "Check that a triggerer runs, or set deferrable=False."
+                "The triggerer did not answer until long after the timeout of the sensor. Check that a triggerer "
+                "runs, or set deferrable=False."
             ) from error
 
     def _look(self, context: Context) -> PokeReturnValue:

@@ -10,7 +10,7 @@ from airflow_provider_dify.testing.apps.app import App
 from airflow_provider_dify.testing.apps.chat import Conversation, Message
 from airflow_provider_dify.testing.apps.inputs import Input
 from airflow_provider_dify.testing.apps.plan import Answer, Node, Partial, Paused, Question
-from airflow_provider_dify.testing.apps.run import Run
+from airflow_provider_dify.testing.apps.run import Inputs, Run
 from airflow_provider_dify.testing.fake import FakeDify
 from airflow_provider_dify.testing.model.chunks import Chunk
 from airflow_provider_dify.testing.model.clock import Clock, SystemClock, VirtualClock
@@ -34,6 +34,7 @@ __all__ = [
     "Fault",
     "Faults",
     "Input",
+    "Inputs",
     "Message",
     "Node",
     "Partial",

@@ -22,24 +22,24 @@ from airflow_provider_dify.transport.settings import USER_AGENT, Settings
 _LONGEST_TEXT = 600
 #: What to do, by what requests, httpx or OpenSSL say.
 _UNREACHED = {
-    "407 proxy authentication": "Put a user and a password for the proxy into the extra 'proxies' of the connection.",
+    "407 proxy authentication": "Put the user and password of the proxy into the extra 'proxies' of the connection.",
     r"hostname mismatch|doesn't match|not valid for": (
-        "Check TLS: its certificate is for another name, which the host of the connection has to be."
+        "Check TLS: its certificate is for another name. Use that name as the host of the connection."
     ),
-    r"certificate has expired|not yet valid": "Check TLS: renew its certificate, or mend the clock of this machine.",
+    r"certificate has expired|not yet valid": "Check TLS: renew its certificate, or fix the clock of this machine.",
     "certificate.verify.failed": (
         "Check TLS ('verify'): its certificate is not trusted here. Set the extra 'verify' to the path of a bundle "
-        "with the certificate of who signed it."
+        "with the CA that signed it."
     ),
     r"wrong.version.number|record.layer.failure": (
-        "It does not speak TLS there ('verify' would not help): begin the host of the connection with http://, or name "
-        "the port of TLS."
+        "That port does not speak TLS ('verify' would not help). Start the host of the connection with http://, or "
+        "use the TLS port."
     ),
     r"failed to resolve|name or service|name resolution|nodename nor servname|getaddrinfo|no address associated": (
-        "There is no such host, as far as this machine knows: check the host of the connection for typing errors."
+        "This machine cannot resolve the host. Check the host of the connection for typing errors."
     ),
     r"connection refused|connection attempts failed": (
-        "Nothing listens there, be it Dify or a proxy: check the host of the connection, its port and proxies, and "
+        "Nothing listens there, neither Dify nor a proxy. Check the host of the connection, its port and proxies, and "
         "that Dify is up."
     ),
 }
@@ -111,8 +111,8 @@ def response_from(settings: Settings, status: int, headers: Mapping[str, str], b
 
 def not_sendable(settings: Settings, request: Request, error: Exception) -> DifyInputError:
     """Return the error that says why a request cannot be sent at all, however often one tries."""
-    text = f"{_where(settings, request)} cannot be sent ({_text(settings, error)})."
-    return DifyInputError(f"{text} Check the host and the extras of the connection.")
+    advice = "Check the host and the extras of the connection."
+    return DifyInputError(f"{_where(settings, request)} cannot be sent. {advice} ({_text(settings, error)})")
 
 
 def not_answered(settings: Settings, request: Request, error: Exception, *, reached: bool) -> DifyTransportError:
@@ -122,7 +122,7 @@ def not_answered(settings: Settings, request: Request, error: Exception, *, reac
     """
     detail = _text(settings, error)
     advice = "Check that Dify is up, and the timeout of the connection." if reached else _advice(detail)
-    return DifyTransportError(f"{_where(settings, request)} was not answered ({detail}). {advice}", reached=reached)
+    return DifyTransportError(f"{_where(settings, request)} was not answered. {advice} ({detail})", reached=reached)
 
 
 def too_large(settings: Settings, request: Request, error: TooLarge) -> DifyRequestError | DifyTransportError:
@@ -131,8 +131,8 @@ def too_large(settings: Settings, request: Request, error: TooLarge) -> DifyRequ
         return not_answered(settings, request, error, reached=True)
     kind = DifyServerError if error.status >= 500 else DifyEndpointError
     return kind(
-        f"{_where(settings, request)} was answered with {error}, and no answer of Dify has so much. Check the host of "
-        "the connection, and what stands between Airflow and Dify.",
+        f"{_where(settings, request)} was answered with {error}, and no answer of Dify is that large. Check the host "
+        "of the connection, and what is between Airflow and Dify.",
         status=error.status,
     )
 
@@ -148,8 +148,8 @@ def _advice(detail: str) -> str:
 def no_turn(settings: Settings, request: Request, seconds: float) -> DifyTransportError:
     """Return the error that says that a request was not even sent, as others were before it all the time."""
     return DifyTransportError(
-        f"{_where(settings, request)} had no turn for {seconds:.0f} s: everything that waits in this process for this "
-        "Dify shares a few connections. Dify is too slow, or too much waits for it at a time: poll it more seldom.",
+        f"{_where(settings, request)} got no connection for {seconds:.0f} s. Everything in this process that waits "
+        "for this Dify shares a few connections. Dify is too slow, or too many tasks wait for it: poll it less often.",
         reached=False,
     )
 

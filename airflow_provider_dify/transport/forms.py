@@ -69,7 +69,9 @@ class Form:
         return b""
 
     def _other_length(self) -> DifySourceError:
-        return DifySourceError(f"'{self._upload.name}' has changed its length while it was sent: has it been complete?")
+        return DifySourceError(
+            f"'{self._upload.name}' changed its size while it was being sent. Is it still being written?"
+        )
 
     def _head(self, upload: Upload) -> bytes:
         from urllib3.fields import RequestField

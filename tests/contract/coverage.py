@@ -40,7 +40,14 @@ SETUP = "hangs on the recorded server's own setup (model provider, vector store)
 TENANT = "the workspace was archived in the database; the simulator has one workspace"
 QUIRK = "answers of 1.12.1 to an incomplete retrieval model are not imitated"
 
+NODES = "what loops write into a stream; an app of the simulator is one function"
+SIGTERM = "the API refuses connections while it ends; stop() of the simulator kills it"
+CONNECTIONS = "it waits for connections whose requests were not recorded; tests/testing/apps has such a case"
+
 LEFT_OUT = (
+    LeftOut(CONNECTIONS, "42_", r"^connections: GET /info while 10 others"),
+    LeftOut(NODES, "40_", r"^a loop node: streaming"),
+    LeftOut(SIGTERM, "41_", r"^N: a new request during the SIGTERM"),
     LeftOut(OVERLAP, "10_", r"the same 100|two actions at once"),
     LeftOut(REDIS, "11_", r"^Redis (down|just back)|^after Redis is back"),
     LeftOut(POSTGRES, "11_", r"^PostgreSQL"),

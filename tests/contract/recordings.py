@@ -30,6 +30,11 @@ class Record:
     request: dict[str, Any] | None = None
     response: dict[str, Any] | None = None
     observation: dict[str, Any] | None = None
+    #: When it was sent, in seconds since 1970, and how long it took; only of apps.
+    at: float = 0.0
+    seconds: float = 0.0
+    #: How it ended, if the client had enough of it, or it broke off; only of apps.
+    note: str = ""
 
     def __str__(self) -> str:
         return f"{self.version}/{self.file}[{self.index}] {self.case!r}"
@@ -84,6 +89,12 @@ class Record:
             return None
 
     @property
+    def is_stream(self) -> bool:
+        """Whether the recorded answer is a stream of events."""
+        headers = self.response["headers"] if self.response else {}
+        return any("event-stream" in str(value) for value in (headers or {}).values())
+
+    @property
     def dataset_id(self) -> str | None:
         match = re.match(rf"/v1/datasets/({UUID})", self.path)
         return match[1] if match else None
@@ -99,9 +110,10 @@ def recorded(version: str, file: str) -> list[Record]:
     records = []
     for index, line in enumerate((DATA / version / f"{file}.jsonl").read_text().splitlines()):
         fields = json.loads(line)
-        fields.pop("elapsed_ms", None)
+        timed = {"at": fields.get("at", 0.0), "note": fields.get("note") or ""}
+        timed["seconds"] = fields.get("elapsed_ms", 0) / 1000
         known = {name: fields.get(name) for name in ("request", "response", "observation")}
-        records.append(Record(version, file, index, fields.get("section", ""), fields["case"], **known))
+        records.append(Record(version, file, index, fields.get("section", ""), fields["case"], **known, **timed))
     return records
 
 

@@ -33,7 +33,7 @@ class OldForm:
             self._check_form()
             self._browser.paste(_row("Base URL", "//input"), self._dify.base_url)
             self._check_test("with the key of an app, it says what is wrong", self._dify.app_key, "app key", "401")
-            wanted = (f"Dify {self._dify.version} answered", "opens 1 knowledge base.")
+            wanted = (f"Dify {self._dify.version} answered", "can access 1 knowledge base.")
             what = "with the right one, which Dify answered and what the key opens"
             self._check_test(what, self._dify.api_key, *wanted)
             self._browser.click("//button[@type='submit'][contains(., 'Save')]")

@@ -79,7 +79,7 @@ class Visit:
             self._browser.picture("key mended")
             self._browser.click(_button("Save"))
             self._browser.wait("the form to close", lambda: not self._browser.sees(f"{_DIALOG}//input[@name='host']"))
-            wanted = ("Successful", f"Dify {self._dify.version} answered", "opens 1 knowledge base.")
+            wanted = ("Successful", f"Dify {self._dify.version} answered", "can access 1 knowledge base.")
             self._check_test("with the right one, which Dify answered and what the key opens", *wanted)
             self._browser.click(_button("Edit Connection"))
             key = self._browser.find(_field("Knowledge API key", "//input")).get_attribute("value")

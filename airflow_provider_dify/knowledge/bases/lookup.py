@@ -35,7 +35,7 @@ def find(name: object) -> Flow[Dataset]:
         try:
             listed += pager.take((yield from api.dataset_page(pager.page, limit=pager.limit)))
         except DifyAccessError as error:
-            error.add("A key that opens some knowledge bases may not list them: give dataset_id instead.")
+            error.add("A key that is limited to some knowledge bases may not list them. Use dataset_id instead.")
             raise
     found = [one for one in listed if canonical(one.name).strip() == wanted]
     if len(found) == 1:
@@ -43,14 +43,14 @@ def find(name: object) -> Flow[Dataset]:
     if found:
         ids = ", ".join(one.id for one in found[:_MOST_NAMED])
         raise DifyInputError(
-            f"dataset_name {inputs.show(wanted)} is the name of {len(found)} knowledge bases: give one of their ids as "
-            f"dataset_id. {ids}{' and more' if len(found) > _MOST_NAMED else ''}."
+            f"dataset_name {inputs.show(wanted)} is the name of {len(found)} knowledge bases. Use one of their ids as "
+            f"dataset_id: {ids}{' and more' if len(found) > _MOST_NAMED else ''}."
         )
     names = [one.name for one in listed]
     near = did_you_mean(wanted, names)
     some = ", ".join(inputs.show(one) for one in names[:_MOST_NAMED])
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     raise DifyInputError(
-        f"dataset_name: no knowledge base that the key opens is called {inputs.show(wanted)}.{near} "
-        f"{f'There are {some}{more}.' if some else 'The key opens none.'}"
+        f"dataset_name: the key can access no knowledge base with the name {inputs.show(wanted)}.{near} "
+        f"{f'There are {some}{more}.' if some else 'The key can access none.'}"
     )

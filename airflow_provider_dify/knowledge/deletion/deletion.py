@@ -27,8 +27,8 @@ _BATCH = 100
 _UN_ARCHIVED_AT_ONCE = 20
 #: Where Dify fails with so many documents one after the other, it is not the documents.
 _MOST_GIVEN_UP = 3
-_STILL_THERE = "Dify answered that it was deleted, and it is still there."
-_THERE_AFTER_ALL = "Dify answered that it was not there, and at the end it was."
+_STILL_THERE = "Dify answered that it was deleted, but it still exists."
+_THERE_AFTER_ALL = "Dify answered that it did not exist, but at the end it did."
 
 
 class Deletion:

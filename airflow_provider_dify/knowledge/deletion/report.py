@@ -17,11 +17,11 @@ class DeleteOutcome(ReportOutcome):
     #: It was not in this knowledge base, or somebody else was faster: it is as gone as was asked for.
     MISSING = "missing"
     #: It is archived, and Dify still held its lock at the deadline: it could not be un-archived, which has to be first.
-    BUSY = "busy", "archived, and Dify holds their lock, for at most 600 s; raise the timeout or retry later"
+    BUSY = "busy", "archived, and Dify holds their lock for at most 600 s; raise the timeout or retry later"
     #: Dify does not delete it.
-    FAILED = "failed", "Dify did not delete them; the errors of the report say why"
+    FAILED = "failed", "Dify did not delete them; the errors in the report say why"
     #: The run ended before its turn; in a dry run, it would be deleted.
-    NOT_ATTEMPTED = "not_attempted", "not deleted, because the run ended before"
+    NOT_ATTEMPTED = "not_attempted", "not deleted, because the run ended first"
 
 
 @dataclass(frozen=True)
@@ -48,4 +48,4 @@ class DeleteReport(DocumentReport[DeleteOutcome]):
     dry_run: bool = False
 
     def _problem(self, count: int) -> str:
-        return f"{count} of {self.total} documents of dataset {self.dataset_id} were not deleted."
+        return f"{count} of {self.total} documents of knowledge base {self.dataset_id} were not deleted."

@@ -215,7 +215,7 @@ class IndexingWait:
         if bad := {**look.empty, **dict.fromkeys(look.lost, why_lost(proof))}:
             reasons = "; ".join(sorted(set(bad.values())))
             raise DifyIndexingError(
-                f"Indexing of {self} has completed, and search does not return {len(bad)} of its documents: "
+                f"Indexing of {self} completed, but search does not return {len(bad)} of its documents: "
                 f"{_some(self._states[i] for i in bad)}. {reasons}",
                 bad,
             )
@@ -224,8 +224,8 @@ class IndexingWait:
     def timed_out(self, deadline: Deadline) -> DifyIndexingTimeout:
         """Return the error that says what had not completed in time."""
         return DifyIndexingTimeout(
-            f"Indexing of {self} had not completed after {deadline.elapsed:.0f} s: {self._progress_text()}. "
-            f"Not completed: {_some(self._open(), _status)}. Raise the timeout, or see what keeps Dify's worker busy.",
+            f"Indexing of {self} had not completed after {deadline.elapsed:.0f} s: {self._progress_text()}. Raise the "
+            f"timeout, or check what keeps Dify's worker busy. Not completed: {_some(self._open(), _status)}.",
             {state.id: state.status for state in self._open()},
         )
 
@@ -239,9 +239,9 @@ class IndexingWait:
                 raise
         if not found and not self._states:
             raise DifyIndexingError(
-                f"Dify knows no document of batch {self.batch} in dataset {self.dataset_id}. Either there never was "
-                "one, or its documents were deleted or updated since: an update may give them another batch. Check "
-                "both ids, or wait for the documents by their ids instead (document_ids)."
+                f"Dify knows no document of batch {self.batch} in knowledge base {self.dataset_id}. Check both ids. "
+                "Its documents may have been deleted or updated since. An update can change the batch: wait for them "
+                "by id instead (document_ids)."
             )
         # An update gives a document another batch, a deletion leaves it without one.
         found.update((yield from self._read_by_id([i for i in self._states if i not in found])))
@@ -273,8 +273,8 @@ class IndexingWait:
             return
         known = [self._states.get(i, IndexingState(i, "unknown")) for i in ids]
         raise DifyIndexingError(
-            f"Cannot wait for {self}: {len(ids)} of its documents are not in this knowledge base: "
-            f"{_some(known)}. They were deleted, or the ids are wrong.",
+            f"Cannot wait for {self}: {len(ids)} of its documents are not in this knowledge base. They were deleted, "
+            f"or the ids are wrong: {_some(known)}.",
             dict.fromkeys(ids, "not in this knowledge base"),
         )
 
@@ -289,9 +289,9 @@ class IndexingWait:
         broken = [state for state in self._states.values() if state.broken_off]
         if broken:
             raise DifyIndexingError(
-                f"Indexing of {self} does not go on: {len(broken)} documents failed or are paused: "
-                f"{_some(broken, _what_is_wrong)}. Resume in Dify what is paused; mend and update, or delete and "
-                "create anew, what failed.",
+                f"Indexing of {self} cannot complete: {len(broken)} documents failed or are paused. Resume paused "
+                "ones in Dify; fix and update failed ones, or delete and create them again: "
+                f"{_some(broken, _what_is_wrong)}.",
                 {state.id: _what_is_wrong(state) for state in broken},
             )
 
@@ -305,10 +305,9 @@ class IndexingWait:
             self._moved = deadline.elapsed - max(0.0, age)
             return
         raise DifyIndexingStalled(
-            f"Indexing of {self} stands still: no document has moved a step or a segment for more than {limit:.0f} s. "
-            f"{self._progress_text()}; not completed: {_some(self._open(), _status)}. Dify's worker is down, has much "
-            "else to do, or was killed: then its documents stay as they are for ever, and have to be deleted and "
-            "created anew. Where the queue is just long, raise stall_timeout.",
+            f"Indexing of {self} stands still: nothing has moved for more than {limit:.0f} s. Dify's worker is down, "
+            "is busy, or was killed. After a kill, delete the documents and create them again; if the queue is just "
+            f"long, raise stall_timeout. {self._progress_text()}; not completed: {_some(self._open(), _status)}.",
             {state.id: state.status for state in self._open()},
         )
 
@@ -370,8 +369,8 @@ def _batch(value: object) -> str:
     text = given.strip() if isinstance(given, str) else ""
     if not re.fullmatch(r"[0-9]+", text):
         raise DifyInputError(
-            f"batch is not the name of a batch: {inputs.show(value)}.{why(value)} It is the text of 20 digits that "
-            "Dify answers the creation of documents with. For the id of a document, use document_ids."
+            f"batch is not the name of a batch: {inputs.show(value)}.{why(value)} Dify returns it when a document is "
+            "created; it has 20 digits. For the id of a document, use document_ids."
         )
     return text
 

@@ -18,10 +18,10 @@ from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.proof import Look, ProvenBy, SearchProof
 from airflow_provider_dify.knowledge.status.repair import HALFWAY, Repair, why_lost
 
-_GONE = "It was deleted meanwhile."
-_OUT_OF_USE = "It was archived or disabled meanwhile."
-_INDEXED_AGAIN = "It is being indexed again: somebody else changed it meanwhile."
-_BEHIND = "Dify has indexed it, and its worker has not brought it into search by the deadline."
+_GONE = "It was deleted in the meantime."
+_OUT_OF_USE = "It was archived or disabled in the meantime."
+_INDEXED_AGAIN = "It is being indexed again: somebody else changed it in the meantime."
+_BEHIND = "Dify indexed it, but did not bring it into search by the deadline."
 
 
 class Arrival:

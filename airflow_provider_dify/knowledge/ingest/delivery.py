@@ -124,10 +124,10 @@ class Delivery:
         found = yield from read_documents(self._dataset_id, ids, with_metadata=True)
         for document_id in ids:
             if document_id not in found:
-                self.errors[document_id] = IngestOutcome.FAILED, "It was deleted meanwhile."
+                self.errors[document_id] = IngestOutcome.FAILED, "It was deleted in the meantime."
             elif names := self._wrong(found[document_id]):
                 shown = ", ".join(map(inputs.show, names))
-                why = f"Read back at the end, its metadata is not as it was set: somebody changed {shown} meanwhile."
+                why = f"At the end, its metadata was not as it was set: somebody changed {shown} in the meantime."
                 self.errors[document_id] = IngestOutcome.FAILED, why
 
     def _wrong(self, document: Document) -> list[str]:
@@ -166,7 +166,7 @@ class Delivery:
             yield from set_values(self._dataset_id, values, deadline=soon, retries=putting.retries, tolerate=[gone])
         except DifyMetadataError as error:
             for document_id, (_, why) in _failures(error, stale).items():
-                stale[document_id].end(IngestOutcome.NOT_ATTEMPTED, f"Its old digest could not be taken away. {why}")
+                stale[document_id].end(IngestOutcome.NOT_ATTEMPTED, f"Its old digest could not be removed. {why}")
 
     def _to_mark(self, item: Item, document_id: str) -> None:
         digest = {self._hash_field: item.source.digest()} if self._hash_field else {}

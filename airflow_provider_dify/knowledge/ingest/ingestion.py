@@ -197,7 +197,10 @@ class Ingestion:
                 item.end(IngestOutcome.UNREADABLE, error.message)
                 continue
             if len(item.decision.name) > LONGEST_NAME:
-                why = f"The document's name would have {len(item.decision.name)} characters; Dify keeps {LONGEST_NAME}."
+                why = (
+                    f"The name of the document would have {len(item.decision.name)} characters; Dify keeps only "
+                    f"{LONGEST_NAME}."
+                )
                 item.end(IngestOutcome.INVALID, why)
             elif item.decision.verb is Verb.REFUSE:
                 item.end(IngestOutcome.REFUSED, item.decision.why)
@@ -210,7 +213,7 @@ class Ingestion:
             if source.problem:
                 item.end(IngestOutcome.INVALID if source.readable else IngestOutcome.UNREADABLE, source.problem)
             elif first.setdefault(source.name, source) is not source:
-                why = f"It has the same name as {first[source.name].place}, and would replace it."
+                why = f"It has the same name as {first[source.name].place} and would replace it."
                 item.end(IngestOutcome.INVALID, why)
 
     def _namesakes(self, names: Sequence[str]) -> Flow[dict[str, list[Document]]]:
@@ -248,7 +251,7 @@ class Ingestion:
     def _check_target(self, dataset: Dataset, options: DocumentOptions) -> Flow[None]:
         """See that the knowledge base can do what was decided."""
         replaced = [i.decision.name for i in self._to_send() if i.decision and i.decision.verb is Verb.UPDATE]
-        check_replacing(dataset, replaced, "make a new document beside the old one: if_exists='new_version'.")
+        check_replacing(dataset, replaced, "create a new document beside the old one: if_exists='new_version'.")
         if any(self._to_send()):
             yield from check_latest_rule(dataset, options)
 

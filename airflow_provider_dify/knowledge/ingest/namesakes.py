@@ -80,7 +80,7 @@ def decide(source: Source, documents: Sequence[Document], if_exists: IfExists, h
         shown = next((document for document in namesakes if document.belongs_in_search), namesakes[0])
         return Decision(Verb.SKIP, source.name, shown)
     if if_exists is IfExists.FAIL:
-        return Decision(Verb.REFUSE, source.name, why=f"There is a document of this name: {ids}.")
+        return Decision(Verb.REFUSE, source.name, why=f"A document with this name exists: {ids}.")
     return _update(source, namesakes, hash_field)
 
 
@@ -88,7 +88,10 @@ def _update(source: Source, namesakes: list[Document], hash_field: str | None) -
     live = [document for document in namesakes if document.belongs_in_search]
     name, same = source.name, [document for document in namesakes if _holds(document, source, hash_field)]
     if len(live) > 1:
-        why = f"{len(live)} documents in use have this name: {_named(live)}. Retire all but one, or use new_version."
+        why = (
+            f"{len(live)} documents in use have this name: {_named(live)}. Retire all but one, or use "
+            "if_exists='new_version'."
+        )
         return Decision(Verb.REFUSE, name, why=why)
     if live and live[0] in same and not (live[0].failed or live[0].paused):
         return Decision(Verb.SKIP, name, live[0])
@@ -101,7 +104,7 @@ def _update(source: Source, namesakes: list[Document], hash_field: str | None) -
         )
         return Decision(Verb.REFUSE, name, why=why)
     if same and not live:
-        why = f"A document of this name and content is switched off: {_named(same)}. Enable it instead."
+        why = f"A document with this name and content is disabled: {_named(same)}. Enable it instead."
         return Decision(Verb.REFUSE, name, why=why)
     # Where the one in use has failed, Dify replaces its content as it creates.
     failed = live[0] if live else None
@@ -120,7 +123,7 @@ def _new_version(source: Source, documents: Sequence[Document], *, reuse: bool) 
     if reuse and (ready := [document for document in off if not (document.failed or document.paused)]):
         return Decision(Verb.SKIP, version, ready[0], old)
     if off:
-        why = f"This content is there, but out of use: {_named(off)}. un_archive or enable it instead."
+        why = f"This content exists, but is archived or disabled: {_named(off)}. un_archive or enable it instead."
         return Decision(Verb.REFUSE, version, why=why)
     return Decision(Verb.CREATE, version, old=old)
 

@@ -104,12 +104,12 @@ class DocumentOptions:
         rule = self.process_rule
         if not isinstance(rule, Mapping | None) or not inputs.is_json(rule and dict(rule)):
             raise DifyInputError(
-                'process_rule must be a mapping such as {"mode": "automatic"}, or a text that holds one, '
-                f"not {inputs.show(rule)}.{why(rule)}"
+                'process_rule must be a mapping such as {"mode": "automatic"}, or text that contains one, not '
+                f"{inputs.show(rule)}.{why(rule)}"
             )
         language = self.doc_language
         if language is not None and not (isinstance(language, str) and inputs.is_storable(language)):
-            raise DifyInputError(f"doc_language must be a text, not {inputs.show(language)}.")
+            raise DifyInputError(f"doc_language must be text, not {inputs.show(language)}.")
 
     @classmethod
     def checked(cls, value: object) -> Self:
@@ -138,13 +138,13 @@ class DocumentOptions:
         technique = self.indexing_technique or dataset.indexing_technique
         if not technique:
             raise DifyInputError(
-                f"Dataset {dataset.id} has no documents yet, and so no indexing technique: give indexing_technique, "
-                "'economy' or 'high_quality'."
+                f"Knowledge base {dataset.id} has no documents yet, and so no indexing technique. Set "
+                "indexing_technique to 'economy' or 'high_quality'."
             )
         if self.doc_form and dataset.doc_form and self.doc_form != dataset.doc_form:
             raise DifyInputError(
-                f"Dataset {dataset.id} has the form '{dataset.doc_form}', and takes no documents with doc_form="
-                f"{inputs.show(self.doc_form)}. Leave doc_form out, or give another dataset_id."
+                f"Knowledge base {dataset.id} has the form '{dataset.doc_form}', and accepts no documents with "
+                f"doc_form={inputs.show(self.doc_form)}. Remove doc_form, or use another dataset_id."
             )
         # Dify takes a form that is left out for text_model, whatever the knowledge base has (1.16.0, file 27).
         form = self.doc_form or dataset.doc_form
@@ -162,10 +162,10 @@ class DocumentOptions:
         if not makes_parents(self.process_rule):
             given = inputs.show((self.process_rule or {}).get("mode")) if self.process_rule else "none"
             raise DifyInputError(
-                f"process_rule must have a parent_mode for dataset {dataset.id}, which has parent-child chunks: Dify "
-                "makes no chunks without one, and search finds nothing. Give {'mode': 'hierarchical', 'rules': "
-                "{'parent_mode': 'paragraph', ...}}"
-                f"{', or leave process_rule out' if dataset.ever_used else ''}; its mode is {given}."
+                f"process_rule must have a parent_mode for knowledge base {dataset.id}, which has parent-child "
+                "chunks: without it, Dify creates no chunks, and search finds nothing. Use {'mode': 'hierarchical', "
+                "'rules': {'parent_mode': 'paragraph', "
+                f"...}}}}{', or leave process_rule out' if dataset.ever_used else ''}; its mode is {given}."
             )
 
     def for_first_document(self, dataset: Dataset) -> DocumentOptions:

@@ -135,7 +135,7 @@ class Putting:
             # What has failed is meant to be replaced, and what is disabled stays beside the new one.
             expected = one.id in known and (not one.enabled or (one.failed and one.belongs_in_search))
             if one.name == decision.name and not expected:
-                why = f"Document {one.id} has had this name only since the knowledge base was listed."
+                why = f"Document {one.id} got this name after the knowledge base was listed."
                 item.end(IngestOutcome.FAILED, f"{why} Dify might replace it, so nothing was sent. Try again.")
                 return
 
@@ -156,8 +156,8 @@ class Putting:
                 yield from self._look_up(item)  # so that the report is exact
             if item.source.text is None and isinstance(error, DifyTransportError) and _BROKEN_OFF.search(error.message):
                 error.add(
-                    "A proxy that finds a file too large may end the connection so: check client_max_body_size there "
-                    "(nginx), and UPLOAD_FILE_SIZE_LIMIT in Dify."
+                    "A proxy may end the connection like this when a file is too large. Check client_max_body_size "
+                    "there (nginx), and UPLOAD_FILE_SIZE_LIMIT in Dify."
                 )
             raise
         looks = (wait, *_LOOKS_AFTER_TIMEOUT) if _timed_out(error) else (wait,)
@@ -195,7 +195,7 @@ class Putting:
         if document is None:
             item.decision = Decision(Verb.CREATE, decision.name)
         elif not document.belongs_in_search:
-            item.end(IngestOutcome.REFUSED, f"Document {document.id} has been switched off or archived meanwhile.")
+            item.end(IngestOutcome.REFUSED, f"Document {document.id} was disabled or archived in the meantime.")
         elif document.failed or document.paused:
             item.end(IngestOutcome.REFUSED, f"The indexing of document {document.id} was {document.indexing_status}.")
         elif self.deadline.passed:
@@ -232,7 +232,7 @@ def _timed_out(error: DifyError) -> bool:
 def _explained(error: DifyError) -> str:
     if isinstance(error, DifyRequestError) and error.status == 400 and error.code and not error.detail:
         return (
-            "Dify refused it without a reason, as it does with types of files that it does not take, and with files "
-            "over its limit (15 MB unless set otherwise)."
+            "Dify refused it without a reason. It does that with file types that it does not accept, and with files "
+            "over its limit (15 MB by default)."
         )
     return error.message

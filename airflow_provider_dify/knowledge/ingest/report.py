@@ -10,8 +10,8 @@ from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.report import FINAL, EntryReport, ReportOutcome
 
 _LOST_KEYWORDS = (
-    "indexed, and search does not return them. Dify 1.16.0 loses keywords if its worker runs several jobs side by "
-    "side: set CELERY_WORKER_AMOUNT=1, or use a version that is fixed"
+    "indexed, but search does not return them. Dify 1.16.0 loses keywords if its worker runs several jobs at once: "
+    "set CELERY_WORKER_AMOUNT=1, or use a fixed version"
 )
 
 
@@ -25,21 +25,21 @@ class IngestOutcome(ReportOutcome):
     #: A document of this name, and with ``update`` of this content, was there already; nothing was sent for it.
     SKIPPED = "skipped"
     #: A document of the same name stands in the way.
-    REFUSED = "refused", "a document of the same name stands in the way; the report says which, and what to do", FINAL
+    REFUSED = "refused", "a document with the same name is in the way; the report says which, and what to do", FINAL
     #: It cannot become a document: empty, too large, of a type or a name that Dify does not take.
     INVALID = "invalid", "they cannot become documents; the report says why", FINAL
     #: It is not there, or could not be read: its storage failed, or it was being changed.
-    UNREADABLE = "unreadable", "not there, or not to be read; the report says why, and a retry looks again"
+    UNREADABLE = "unreadable", "they are missing or cannot be read; the report says why, and a retry checks again"
     #: Dify has it, and its indexing failed, was paused, or the document is gone again.
-    FAILED = "failed", "Dify could not index them; its text is in the report"
+    FAILED = "failed", "Dify could not index them; its message is in the report"
     #: Dify has it, and its indexing had not completed by the deadline, or stood still for too long.
-    NOT_INDEXED = "not_indexed", "not indexed in time; raise the timeout, or see what keeps Dify's worker busy"
+    NOT_INDEXED = "not_indexed", "not indexed in time; raise the timeout, or check what keeps Dify's worker busy"
     #: Dify has indexed it, and search does not return it.
     LAGGING = "lagging", _LOST_KEYWORDS
     #: Dify found no text in it, so search can never return it.
     NOT_SEARCHABLE = "not_searchable", "Dify found no text in them: leave them out, or send a version with text", FINAL
     #: The run ended before its turn.
-    NOT_ATTEMPTED = "not_attempted", "the run ended before their turn; run it again, what is there is not sent twice"
+    NOT_ATTEMPTED = "not_attempted", "the run ended before their turn; run it again, it sends nothing twice"
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class IngestReport(EntryReport[IngestOutcome, Ingested]):
         return self.documents
 
     def _problem(self, count: int) -> str:
-        return f"{count} of {self.total} inputs did not become documents of dataset {self.dataset_id} as they should."
+        return f"{count} of {self.total} inputs did not become documents of knowledge base {self.dataset_id}."
 
     def _line(self, item: Ingested, names: Mapping[str, str]) -> str:  # noqa: ARG002 - an entry has its name
         return f"{item.source} ('{item.name}'): {item.error or item.outcome.value}"

@@ -21,13 +21,13 @@ def read_target(dataset_id: str, options: DocumentOptions) -> Flow[tuple[Dataset
     dataset = yield from api.get_dataset(dataset_id)
     if dataset.external:
         raise DifyInputError(
-            f"Dataset {dataset.id} is an external knowledge base, and Dify keeps no documents in it. Add them to the "
-            "system that it is connected to, or give another dataset_id."
+            f"Knowledge base {dataset.id} is an external one, so Dify keeps no documents in it. Add them to the "
+            "system that it is connected to, or use another dataset_id."
         )
     if dataset.embedding_available is False:
         raise DifyKnowledgeBaseFailed(
-            f"The embedding model of dataset {dataset.id} is not available, so Dify can index nothing there. Nothing "
-            "was sent. Check Settings > Model Provider in Dify, or give the knowledge base another model.",
+            f"The embedding model of knowledge base {dataset.id} is not available, so Dify can index nothing there. "
+            "Nothing was sent. Check Settings > Model Provider in Dify, or give the knowledge base another model.",
             status=None,
             server_version=dataset.server_version,
         )
@@ -54,10 +54,9 @@ def check_latest_rule(dataset: Dataset, options: DocumentOptions) -> Flow[None]:
     if rule is None or makes_parents(rule):
         return
     raise DifyInputError(
-        f"The latest process rule of dataset {dataset.id} has no parent_mode (its mode is "
-        f"{inputs.show(rule.get('mode'))}), so Dify would make no chunks of the documents, and search would find "
-        "nothing. Nothing was sent. Give process_rule: {'mode': 'hierarchical', 'rules': {'parent_mode': 'paragraph', "
-        "...}}."
+        f"The latest process rule of knowledge base {dataset.id} has no parent_mode (its mode is "
+        f"{inputs.show(rule.get('mode'))}), so Dify would create no chunks, and search would find nothing. Nothing "
+        "was sent. Set process_rule to {'mode': 'hierarchical', 'rules': {'parent_mode': 'paragraph', ...}}."
     )
 
 
@@ -72,8 +71,8 @@ def check_replacing(dataset: Dataset, names: list[str], alternatives: str) -> No
     if not names or version is None or not versions.REPLACING_HANGS.holds(dataset.server_version):
         return
     raise DifyInputError(
-        f"Dify {versions.show(version)} hangs if the content of a document is replaced: the document stays in "
+        f"Dify {versions.show(version)} hangs when the content of a document is replaced: the document stays in "
         f"indexing, and out of search. Nothing was sent. Upgrade Dify, or {alternatives} It concerns {len(names)} "
-        f"document{'s' if len(names) > 1 else ''}: {', '.join(inputs.show(name) for name in names[:5])}"
-        f"{' and others' if len(names) > 5 else ''}."
+        f"document{'s' if len(names) > 1 else ''}: "
+        f"{', '.join(inputs.show(name) for name in names[:5])}{' and others' if len(names) > 5 else ''}."
     )

@@ -78,7 +78,7 @@ class Watch:
             del self.active[document_id]
             self.through[document_id] = document
         elif document.paused:
-            self._end(document_id, IngestOutcome.FAILED, "Its indexing is paused: continue it in Dify.")
+            self._end(document_id, IngestOutcome.FAILED, "Its indexing is paused. Resume it in Dify.")
         else:
             self.active[document_id] = document.indexing_status
 

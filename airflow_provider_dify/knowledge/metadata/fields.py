@@ -125,16 +125,16 @@ def check_name(name: object, parameter: str) -> str:
     given, name = name, as_text(name)
     if not isinstance(name, str) or not name.strip() or not is_storable(name):
         raise DifyInputError(
-            f"{parameter} holds something that is no name of a metadata field: {show(given)}.{why(given)}"
+            f"{parameter} contains something that is not the name of a metadata field: {show(given)}.{why(given)}"
         )
     if name in BUILT_IN:
         raise DifyInputError(
-            f"{parameter} names '{name}', which is a built-in field: Dify fills it itself. Choose another name."
+            f"{parameter} names '{name}', a built-in field that Dify fills itself. Choose another name."
         )
     if len(name) > _LONGEST_NAME:
         raise DifyInputError(
-            f"{parameter} holds the name of a metadata field with {len(name)} characters, {show(name)}; "
-            f"Dify takes at most {_LONGEST_NAME}."
+            f"{parameter} contains the name of a metadata field with {len(name)} characters, {show(name)}. Dify "
+            f"accepts at most {_LONGEST_NAME}."
         )
     return name
 
@@ -179,7 +179,7 @@ def check_own_values(values: object, reserved: Mapping[str, str]) -> dict[str, V
     checked = check_values(literal(values), "metadata")
     for name, what in reserved.items():
         if name in checked:
-            raise DifyInputError(f"metadata names {show(name)}, which keeps {what}: choose another name.")
+            raise DifyInputError(f"metadata names {show(name)}, which keeps {what}. Choose another name.")
     return checked
 
 
@@ -206,9 +206,9 @@ def kind_of(value: object, parameter: str) -> FieldType:
     if isinstance(value, datetime) and value.tzinfo is not None:
         return FieldType.TIME
     hint = " Give it a time zone." if isinstance(value, datetime) else ""
-    hint = " Dify has no field for truth values: give 1 or 0, or a text." if isinstance(value, bool) else hint
+    hint = " Dify has no boolean fields: use 1 or 0, or text." if isinstance(value, bool) else hint
     raise DifyInputError(
-        f"{parameter} must be a text, a finite number, or a datetime with its time zone, not {show(value)}.{hint}"
+        f"{parameter} must be text, a finite number, or a datetime with a time zone, not {show(value)}.{hint}"
     )
 
 
@@ -225,7 +225,7 @@ def kinds_of(values: Iterable[Mapping[str, Value]]) -> dict[str, FieldType]:
             kind = kind_of(value, name)
             if kinds.setdefault(name, kind) is not kind:
                 raise DifyInputError(
-                    f"The values of metadata field {show(name)} are of different types: {kinds[name].value} and "
+                    f"The values of metadata field {show(name)} have different types: {kinds[name].value} and "
                     f"{kind.value}, {show(value)}."
                 )
     return kinds
@@ -245,8 +245,7 @@ def check_fit(name: str, kind: FieldType, field: MetadataField) -> None:
         else ""
     )
     raise DifyInputError(
-        f"Metadata field {show(name)} holds values of type {field.type}; what was given for it is of type "
-        f"{kind.value}.{hint}"
+        f"Metadata field {show(name)} has values of type {field.type}, but the given value has type {kind.value}.{hint}"
     )
 
 

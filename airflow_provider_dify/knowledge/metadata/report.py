@@ -17,11 +17,11 @@ class MetadataOutcome(ReportOutcome):
     #: It had the values already; nothing was sent for it.
     UNCHANGED = "unchanged"
     #: It is not in this knowledge base.
-    MISSING = "missing", "not in this knowledge base; check the ids and the dataset id, or tolerate 'missing'", FINAL
+    MISSING = "missing", "not in this knowledge base; check the ids and the dataset_id, or tolerate 'missing'", FINAL
     #: Dify refused its values, or took them and does not show them.
-    FAILED = "failed", "the values are not there; the errors of the report say why"
+    FAILED = "failed", "the values are missing; the errors in the report say why"
     #: Nothing was sent for it, because the run ended before its turn.
-    NOT_ATTEMPTED = "not_attempted", "not changed, because the run ended before"
+    NOT_ATTEMPTED = "not_attempted", "not changed, because the run ended first"
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,6 @@ class MetadataReport(DocumentReport[MetadataOutcome]):
 
     def _problem(self, count: int) -> str:
         return (
-            f"The metadata of {count} of {self.total} documents of dataset {self.dataset_id} is not as it was asked "
-            "for."
+            f"The metadata of {count} of {self.total} documents of knowledge base {self.dataset_id} is not as "
+            "requested."
         )

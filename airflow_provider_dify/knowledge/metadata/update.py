@@ -44,8 +44,8 @@ _LONGEST_WAIT = 10.0
 _MOST_TRIES = 8
 #: After so many refusals the rest of a pass waits for the next one.
 _MOST_REFUSALS = 20
-_DELETED_MEANWHILE = "It was deleted meanwhile."
-_NOT_READ_BACK = "Its values were sent, and the run ended before they could be read back."
+_DELETED_MEANWHILE = "It was deleted in the meantime."
+_NOT_READ_BACK = "Its values were sent, but the run ended before they could be read back."
 
 
 def assign(dataset_id: str, operations: Sequence[Mapping[str, JSON]]) -> Flow[None]:
@@ -145,10 +145,12 @@ class MetadataChange:
         wanted: dict[str, Value] = check_values(inputs.literal(values), "values") if values else {}
         for name in check_names(clear, "clear"):
             if name in wanted:
-                raise DifyInputError(f"{inputs.show(name)} is in values and in clear: shall it have a value or not?")
+                raise DifyInputError(
+                    f"{inputs.show(name)} is both in values and in clear. Should it have a value or not?"
+                )
             wanted[name] = None
         if not wanted:
-            raise DifyInputError("Neither values nor clear says what to change.")
+            raise DifyInputError("Nothing to change: set values or clear.")
         by_id = dict.fromkeys(inputs.canonical_ids(document_ids), wanted)
         return cls(dataset_id, by_id, batch_size=batch_size, tolerate=tolerate)
 
@@ -316,7 +318,7 @@ class MetadataChange:
             self._documents[document_id] = found[document_id]
             if fields := self._differences(document_id):
                 self._settled[document_id] = MetadataOutcome.FAILED
-                self._errors[document_id] = f"It had its values, and somebody changed {_shown(fields)} meanwhile."
+                self._errors[document_id] = f"It had its values, but somebody changed {_shown(fields)} in the meantime."
 
     def _differences(self, document_id: str) -> list[str]:
         """Return the fields in which a document has another value than it should."""
@@ -350,7 +352,7 @@ class MetadataChange:
                 self._settle(document_id, MetadataOutcome.FAILED, error)
             elif times:
                 fields = _shown(self._differences(document_id))
-                silent = f"Dify answered 'success' {times} times, and shows another value of {fields}."
+                silent = f"Dify answered 'success' {times} times, but shows another value of {fields}."
                 self._settle(document_id, MetadataOutcome.FAILED, silent)
             else:
                 self._settle(document_id, MetadataOutcome.NOT_ATTEMPTED, "The time was up before its turn.")
@@ -397,6 +399,6 @@ def _check_values_by_id(value: object) -> dict[str, dict[str, Value]]:
     for given, values in found.items():
         document_id = inputs.canonical_id(given, "An id of values")
         if document_id in checked:
-            raise DifyInputError(f"values holds document {document_id} twice.")
+            raise DifyInputError(f"values contains document {document_id} twice.")
         checked[document_id] = check_values(values, f"values[{document_id}]")
     return checked

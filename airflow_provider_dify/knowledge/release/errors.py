@@ -19,22 +19,22 @@ def not_released(cause: DifyError, manifest: Manifest) -> DifyReleaseError:
     :param cause: What went wrong.
     :param manifest: Where it stands now.
     """
-    failed = f"Release {manifest.release} failed at step '{manifest.step}': {cause.message}"
+    failed = f"Release {manifest.release} failed at step '{manifest.step}'. {cause.message}"
     if manifest.state is ReleaseState.UNDONE:
         kind = DifyReleaseFailed if cause.final else DifyReleaseUndone
-        error: DifyReleaseError = kind(f"{failed} All of it was undone: everything is as it was before.", manifest)
+        error: DifyReleaseError = kind(f"{failed} All of it was undone: everything is as before.", manifest)
     elif manifest.state is ReleaseState.PARTLY_DELETED:
         left = tuple(i for i in manifest.old if i not in manifest.deleted and i not in manifest.missing)
         error = DifyReleaseIncomplete(
-            f"{failed} The new version is in search and the old one is not, but {len(left)} of {len(manifest.old)} old "
-            f"documents are not deleted ({some_of(left)}). That cannot be undone any more; a retry deletes the rest.",
+            f"{failed} The new version is in search and the old one is not, but {len(left)} of {len(manifest.old)} "
+            f"old documents are not deleted ({some_of(left)}). That cannot be undone; a retry deletes the rest.",
             manifest,
         )
     else:
         left = manifest.not_undone
         error = DifyReleaseIncomplete(
-            f"{failed} It could not be wholly undone: {len(left)} documents are not as they were before "
-            f"({some_of(left)}); the errors of the report say why. A retry goes on from there, and so does "
+            f"{failed} It could not be completely undone: {len(left)} documents are not as they were before "
+            f"({some_of(left)}). The errors in the report say why. A retry continues from there, and so does "
             "DifyRollbackOperator with the report as its manifest.",
             manifest,
         )
@@ -45,8 +45,8 @@ def not_released(cause: DifyError, manifest: Manifest) -> DifyReleaseError:
 def missing_documents(ids: tuple[str, ...], dataset_id: str, manifest: Manifest) -> DifyReleaseFailed:
     """Return the error for documents that are not there."""
     return DifyReleaseFailed(
-        f"{len(ids)} documents of release {manifest.release} are not in dataset {dataset_id} ({some_of(ids)}). Check "
-        "the ids and the dataset id; where old documents may be gone, tolerate 'missing'.",
+        f"{len(ids)} documents of release {manifest.release} are not in knowledge base {dataset_id} ({some_of(ids)}). "
+        "Check the ids and the dataset id. If old documents may be gone, tolerate 'missing'.",
         manifest,
     )
 
@@ -54,7 +54,7 @@ def missing_documents(ids: tuple[str, ...], dataset_id: str, manifest: Manifest)
 def changed_meanwhile(ids: tuple[str, ...], manifest: Manifest) -> DifyReleaseError:
     """Return the error for documents that are not as they were a moment ago."""
     return DifyReleaseError(
-        f"{len(ids)} documents of dataset {manifest.dataset_id} are not as the release left them ({some_of(ids)}): "
-        "Dify's worker or somebody else has changed them meanwhile.",
+        f"{len(ids)} documents of knowledge base {manifest.dataset_id} are not as the release left them "
+        f"({some_of(ids)}). Dify's worker or somebody else changed them in the meantime.",
         manifest,
     )

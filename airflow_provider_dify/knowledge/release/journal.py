@@ -156,7 +156,7 @@ def _text(value: object, parameter: str) -> str:
     text = given.strip() if isinstance(given, str) else ""
     if not text or len(text) > _LONGEST or _SEPARATOR.strip() in text or not text.isprintable():
         raise DifyInputError(
-            f"{parameter} must be a text of at most {_LONGEST} characters without '|', not {inputs.show(value)}."
-            f"{why(value)}"
+            f"{parameter} must be text of at most {_LONGEST} characters without '|', not "
+            f"{inputs.show(value)}.{why(value)}"
         )
     return inputs.without_keys(text)

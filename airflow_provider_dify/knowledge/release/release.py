@@ -342,7 +342,7 @@ class Release:
             yield from self._read(self._previous)
         except DifyError as error:
             yield from self._note_what_is_left(error)
-        gone = {i: "It was deleted meanwhile." for i in self._previous if i not in self._documents}
+        gone = {i: "It was deleted in the meantime." for i in self._previous if i not in self._documents}
         self._errors.update(gone)
         if not self.report().not_undone and not self._errors:
             self._state = ReleaseState.UNDONE
@@ -365,7 +365,7 @@ class Release:
         now = self._now()
         for document_id, flags in self._previous.items():
             if now.get(document_id, flags) != flags:
-                self._errors.setdefault(document_id, f"It could not be brought back: {error.message}")
+                self._errors.setdefault(document_id, f"It could not be restored: {error.message}")
         if not self._errors:
             # The flags are as before, as far as is known; that is no proof.
             self._errors.update(dict.fromkeys(self._previous, f"It was not read back: {error.message}"))

@@ -71,7 +71,7 @@ class Replacement:
         if meant is None or meant == "":
             raise DifyInputError(
                 "replaces must say what the new documents replace: ids, filters, 'previous_release', or the report of "
-                "an ingestion. Give an empty list where they replace nothing."
+                "an ingestion. Use an empty list if they replace nothing."
             )
         if meant == PREVIOUS_RELEASE:
             return cls(new, None, guard, fresh=fresh)
@@ -84,8 +84,8 @@ class Replacement:
         old = inputs.canonical_ids(meant, "replaces")
         if both := tuple(i for i in new if i in set(old)):
             raise DifyInputError(
-                f"{len(both)} documents are given as new and as old ones, {some_of(both)}: they would be retired by "
-                "their own release. An update keeps the id of its document; make new versions instead "
+                f"{len(both)} documents are given both as new and as old, {some_of(both)}: their own release would "
+                "retire them. An update keeps the id of its document; create new versions instead "
                 "(if_exists='for_release' of DifyDocumentIngestOperator)."
             )
         return cls(new, Choice(old), guard, fresh=fresh)
@@ -150,7 +150,7 @@ def _fresh(report: Mapping[object, object]) -> frozenset[str]:
 def _of_report(report: Mapping[object, object], name: str) -> object:
     if name not in report:
         raise DifyInputError(
-            f"document_ids is a mapping without '{name}': {inputs.show(report)}. Give ids, or the report of a "
+            f"document_ids is a mapping without '{name}': {inputs.show(report)}. Use ids, or the report of a "
             "DifyDocumentIngestOperator."
         )
     return report[name]

@@ -68,7 +68,9 @@ class Former:
             changed = data["changed"]
             ids = inputs.canonical_ids(changed, "manifest['changed']") if changed else ()
             return cls(dataset_id, action.value, {}, action, ids, chunks)
-        raise DifyInputError(f"manifest says neither what was before nor what was changed: {inputs.show(data)}.")
+        raise DifyInputError(
+            f"manifest contains neither the previous flags nor a list of changed documents: {inputs.show(data)}."
+        )
 
     def to_json(self) -> dict[str, JSON]:
         """Return it as plain JSON, of few bytes for each document."""

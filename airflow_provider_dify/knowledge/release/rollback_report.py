@@ -24,9 +24,9 @@ class RollbackOutcome(ReportOutcome):
     #: It had them all the time; nothing was sent for it.
     UNCHANGED = "unchanged"
     #: It is not in the knowledge base any more.
-    MISSING = "missing", "deleted since; nothing brings them back; to restore the others, tolerate 'missing'"
+    MISSING = "missing", "deleted since, and cannot be restored; to restore the others, tolerate 'missing'"
     #: It does not have them, or search does not follow them.
-    FAILED = "failed", "the errors of the report say why"
+    FAILED = "failed", "the errors in the report say why"
     #: It is as it was found, because the run ended before its turn, or to keep what search finds.
     NOT_ATTEMPTED = "not_attempted", "left as they were found"
 
@@ -64,8 +64,8 @@ class RollbackReport(DocumentReport[RollbackOutcome]):
 
     def _problem(self, count: int) -> str:
         return (
-            f"Rollback of {self.source}: {count} of {self.total} documents of dataset {self.dataset_id} are not as "
-            "they were."
+            f"Rollback of {self.source}: {count} of {self.total} documents of knowledge base {self.dataset_id} are not "
+            "as they were."
         )
 
     def _first_error(self, failing: Mapping[RollbackOutcome, Sequence[str]]) -> str:

@@ -73,7 +73,7 @@ class Expectation:
             return cls(id=_id(value, parameter))
         _refuse_unknown(value, _EXPECTATION_KEYS, parameter)
         if not value.keys() - {"first"}:
-            raise DifyInputError(f"{parameter} names no document: give it an id, a name or metadata.")
+            raise DifyInputError(f"{parameter} names no document. Give it an id, a name, or metadata.")
         return cls(
             id=_id(value["id"], f"{parameter}['id']") if "id" in value else None,
             name=_pattern(value["name"], f"{parameter}['name']") if "name" in value else None,
@@ -135,7 +135,7 @@ def questions(
     """
     found = inputs.literal(value)
     if isinstance(found, str) and found.strip().startswith(("[", "{")):
-        raise DifyInputError(f"queries looks like a list or a mapping but is none: {inputs.show(value)}.")
+        raise DifyInputError(f"queries looks like a list or a mapping, but is not: {inputs.show(value)}.")
     found = inputs.as_text(found)
     items = [found] if isinstance(found, (str, Mapping)) else found
     if not isinstance(items, Iterable) or isinstance(items, (bytes, bytearray)):
@@ -148,7 +148,7 @@ def questions(
         check_score(min_score, "min_score")
     asked = tuple(_question(item, f"queries[{number}]", defaults) for number, item in enumerate(items))
     if not asked:
-        raise DifyInputError("queries holds no query: nothing would be checked.")
+        raise DifyInputError("queries contains no query, so nothing would be checked.")
     return asked
 
 
@@ -170,11 +170,11 @@ def _question(value: object, parameter: str, defaults: Mapping[str, object]) -> 
     )
     if (named := len({one.id for one in question.expect} - {None})) > question.top_k:
         raise DifyInputError(
-            f"{parameter} expects {named} documents by their ids, and asks for {question.top_k} segments only: raise "
-            f"top_k, or ask more queries: {inputs.show(query)}."
+            f"{parameter} expects {named} documents by id, but asks for only {question.top_k} segments. Raise top_k, "
+            f"or use more queries: {inputs.show(query)}."
         )
     if not question.expect and not question.expect_not:
-        raise DifyInputError(f"{parameter} says neither what to expect nor what not: {inputs.show(query)}.")
+        raise DifyInputError(f"{parameter} has neither expect nor expect_not: {inputs.show(query)}.")
     return question
 
 
@@ -182,9 +182,9 @@ def _expectations(given: object, parameter: str) -> tuple[Expectation, ...]:
     value = inputs.literal(given)
     items = [value] if isinstance(value, (str, Mapping)) or not isinstance(value, Iterable) else list(value)
     if not items:
-        raise DifyInputError(f"{parameter} is empty: leave it out where nothing is meant by it.")
+        raise DifyInputError(f"{parameter} is empty. Leave it out if you expect nothing of it.")
     if len(items) > MOST_HITS:
-        raise DifyInputError(f"{parameter} names {len(items)} documents; a search brings at most {MOST_HITS}.")
+        raise DifyInputError(f"{parameter} names {len(items)} documents, but a search returns at most {MOST_HITS}.")
     one = isinstance(value, (str, Mapping))
     return tuple(
         Expectation.parse(item, parameter if one else f"{parameter}[{number}]") for number, item in enumerate(items)
@@ -196,8 +196,8 @@ def _id(value: object, parameter: str) -> str:
         return inputs.canonical_id(value, parameter)
     except DifyInputError:
         raise DifyInputError(
-            f"{parameter} is not a UUID: {inputs.show(value)}.{why(value)} To name a document otherwise, write "
-            "{'name': 'guide*'} or {'metadata': {'source_id': 'crm'}}."
+            f"{parameter} is not a UUID: {inputs.show(value)}.{why(value)} To expect a document by name or metadata, "
+            "use {'name': 'guide*'} or {'metadata': {'source_id': 'crm'}}."
         ) from None
 
 
@@ -215,7 +215,7 @@ def _metadata(value: object, parameter: str) -> dict[str, JSON]:
     for name, wanted in found.items():
         if isinstance(wanted, bool) or not isinstance(wanted, (str, int, float)):
             raise DifyInputError(
-                f"{parameter}[{inputs.show(name)}] must be a text or a number, not {inputs.show(wanted)}."
+                f"{parameter}[{inputs.show(name)}] must be text or a number, not {inputs.show(wanted)}."
             )
     return found
 

@@ -156,8 +156,8 @@ class RetrievalReport:
         shown = "; ".join(f"{_short(repr(a.question.query))} ({a.verdict}: {_reason(a)})" for a in failing[:3])
         more = f"; and {len(failing) - 3} more" if len(failing) > 3 else ""
         return (
-            f"{len(failing)} of {len(self.answers)} queries to dataset {self.dataset_id} do not bring what they "
-            f"should: {shown}{more}. The table in the log and the report show what was found."
+            f"{len(failing)} of {len(self.answers)} queries to knowledge base {self.dataset_id} do not return what "
+            f"they should: {shown}{more}. The table in the log and the report show what was found."
         )
 
 

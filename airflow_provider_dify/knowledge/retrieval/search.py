@@ -101,13 +101,13 @@ class SearchSettings:
         """
         if self.economy and method not in (None, SearchMethod.KEYWORD):
             raise DifyInputError(
-                f"search_method must be keyword_search or left out, not {method.value if method else None}: the "
-                "knowledge base is an economy one, which has no vectors."
+                f"search_method must be keyword_search or missing, not {method.value if method else None}: an economy "
+                "knowledge base has no vectors."
             )
         if self.economy and score_threshold:
             raise DifyInputError(
-                f"The knowledge base is an economy one, where Dify gives every hit the score 0: a score of at least "
-                f"{score_threshold:g} cannot be asked for."
+                f"min_score {score_threshold:g} cannot be reached: in an economy knowledge base, Dify gives every hit "
+                "the score 0."
             )
         settings: dict[str, JSON] = {"reranking_enable": False, "score_threshold_enabled": False}
         if self.economy:
@@ -178,10 +178,10 @@ def check_query(value: object, parameter: str) -> str:
 
     :raises DifyInputError: Dify would refuse it.
     """
-    text = inputs.text(value, parameter, "a text to search for")
+    text = inputs.text(value, parameter, "text to search for")
     if len(text) > LONGEST_QUERY:
         raise DifyInputError(
-            f"{parameter} has {len(text)} characters, {inputs.show(text)}; Dify takes at most {LONGEST_QUERY}."
+            f"{parameter} has {len(text)} characters, {inputs.show(text)}. Dify accepts at most {LONGEST_QUERY}."
         )
     return text
 

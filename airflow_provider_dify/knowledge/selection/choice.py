@@ -70,8 +70,8 @@ class Choice:
         selection = Selection.parse(filters, now)
         if selection.is_everything:
             raise DifyInputError(
-                f"filters has no condition: {inputs.show(filters)} would select the whole knowledge base. "
-                'If that is meant, say {"name": "*"}.'
+                f"filters has no condition: {inputs.show(filters)} would select the whole knowledge base. If you mean "
+                'that, use {"name": "*"}.'
             )
         return cls(None, selection, guard)
 
@@ -99,5 +99,5 @@ class Choice:
 
 def _checked(document_ids: object) -> tuple[str, ...]:
     if document_ids is None:
-        raise DifyInputError("document_ids must be a list or a string, not None. Or give filters that select some.")
+        raise DifyInputError("document_ids must be a list or a string, not None. Or use filters.")
     return inputs.canonical_ids(document_ids)

@@ -65,8 +65,8 @@ def mapping(value: object, parameter: str) -> dict[str, object]:
     found = _parsed(value) if isinstance(value, str) else value
     if not isinstance(found, Mapping) or not all(isinstance(key, str) for key in found):
         raise DifyInputError(
-            f"{parameter} must be a mapping such as {{'status': 'archived'}}, or a text that holds one, "
-            f"not {show(value)}.{why(value)}"
+            f"{parameter} must be a mapping such as {{'status': 'archived'}}, or text that contains one, not "
+            f"{show(value)}.{why(value)}"
         )
     return dict(found)
 
@@ -83,8 +83,8 @@ def moment(value: object, now: float, parameter: str) -> float:
         at = None
     if at is None:
         raise DifyInputError(
-            f"{parameter} must be a date or a time such as 2026-01-31 or 2026-01-31T12:00:00+01:00 (UTC where it names "
-            f"no zone), an age such as 90d, 12h, 30m or 2w, or seconds since 1970, not {show(value)}.{why(value)}"
+            f"{parameter} must be a date or time such as 2026-01-31 or 2026-01-31T12:00:00+01:00 (UTC by default), an "
+            f"age such as 90d, 12h, 30m or 2w, or seconds since 1970, not {show(value)}.{why(value)}"
         )
     return min(max(0.0, at), _END_OF_TIME)
 
@@ -101,7 +101,8 @@ def span(after: object, before: object, now: float, parameter: str) -> Span:
     )
     if found.after is not None and found.before is not None and found.after >= found.before:
         raise DifyInputError(
-            f"Nothing is between {parameter}_after and {parameter}_before: {show(after)} is not before {show(before)}."
+            f"Nothing can be between {parameter}_after and {parameter}_before: {show(after)} is not before "
+            f"{show(before)}."
         )
     return found
 
@@ -115,7 +116,7 @@ def texts(value: object, parameter: str) -> tuple[str, ...]:
     found = tuple(item for item in items if isinstance(item, str) and item.strip() and is_storable(item))
     if not found or len(found) < len(items) or any("{{" in item for item in found):
         raise DifyInputError(
-            f"{parameter} must be a text that is not empty, or a list of such, not {show(value)}.{why(value)}"
+            f"{parameter} must be text that is not empty, or a list of texts, not {show(value)}.{why(value)}"
         )
     return tuple(pattern(item, parameter) for item in found)
 
@@ -138,7 +139,7 @@ def metadata(value: object, parameter: str) -> dict[str, tuple[MetadataValue, ..
     """
     found = mapping(value, parameter)
     if not found or "" in found:
-        raise DifyInputError(f"{parameter} must name at least one field of metadata, not {show(value)}.")
+        raise DifyInputError(f"{parameter} must name at least one metadata field, not {show(value)}.")
     return {name: _metadata_values(wanted, f"{parameter}.{without_keys(name)[:50]}") for name, wanted in found.items()}
 
 
@@ -174,7 +175,7 @@ def _metadata_values(value: object, parameter: str) -> tuple[MetadataValue, ...]
         if wanted:
             return tuple(wanted)
     raise DifyInputError(
-        f"{parameter} must be a text, a number, null (has no such value), or a list of such, not {show(value)}."
+        f"{parameter} must be text, a number, null (no such value), or a list of these, not {show(value)}."
     )
 
 

@@ -38,7 +38,7 @@ class Guard:
         if self.max_share is not None:
             object.__setattr__(self, "max_share", inputs.number(self.max_share, "max_share"))
         if self.max_share is not None and self.max_share > 1:
-            raise DifyInputError(f"max_share must be a part of all documents, at most 1, not {self.max_share:g}.")
+            raise DifyInputError(f"max_share must be a share of all documents, at most 1, not {self.max_share:g}.")
 
     def check(self, number: int, total: int | None = None, *, what: str = "selected") -> None:
         """Raise where too many documents are meant.

@@ -71,7 +71,7 @@ class Selection:
                 hint = did_you_mean(key, _KEYS)
                 raise DifyInputError(f"{prefix}{inputs.without_keys(key)[:50]} is unknown; {_known(parameter)}.{hint}")
             if value is None:
-                raise DifyInputError(f"{prefix}{key} is null: leave it out where nothing is meant by it.")
+                raise DifyInputError(f"{prefix}{key} is null. Leave it out if it should not filter.")
         read = _Reader(given, now, prefix)
         return cls(
             statuses=read.statuses(),
@@ -168,7 +168,9 @@ class _Reader:
     def keyword(self) -> str | None:
         keywords = self.value("keyword", conditions.texts) or (None,)
         if len(keywords) > 1:
-            raise DifyInputError(f"{self._prefix}keyword must be one text, not {inputs.show(self._given['keyword'])}.")
+            raise DifyInputError(
+                f"{self._prefix}keyword must be a single text, not {inputs.show(self._given['keyword'])}."
+            )
         return keywords[0] and canonical(keywords[0])
 
     def span(self, name: str) -> Span:
@@ -180,7 +182,8 @@ class _Reader:
             return self.value("max_hits", conditions.count)
         if not never or "max_hits" in self._given:
             raise DifyInputError(
-                f"{self._prefix}never_retrieved can only be true, and not stand beside max_hits: it means max_hits 0."
+                f"{self._prefix}never_retrieved can only be true, and cannot be combined with max_hits: it means "
+                "max_hits 0."
             )
         return 0
 

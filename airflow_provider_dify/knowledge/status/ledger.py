@@ -10,13 +10,13 @@ from airflow_provider_dify.knowledge.status.proof import Look
 from airflow_provider_dify.knowledge.status.report import Outcome
 from airflow_provider_dify.knowledge.status.sender import Pass
 
-_GONE = "It was deleted while the change was under way."
-_UNDONE = "Dify took the change, and its worker undid it."
-_UNDONE_SINCE = "It was in the requested state, and is no longer: Dify's worker or somebody else undid it."
+_GONE = "It was deleted during the change."
+_UNDONE = "Dify accepted the change, but its worker undid it."
+_UNDONE_SINCE = "It was in the requested state, but no longer is: Dify's worker or somebody else undid it."
 _ANSWER_LOST = "The answer to the change was lost, and Dify could not be asked again: it may not have been changed."
 _HALFWAY = "The repair got stuck halfway: the document is in the opposite state."
-_UNPROVEN = "Dify took the change, and the run ended before it was proven that it stands."
-_UNSEEN = "The run ended before it was seen that search follows."
+_UNPROVEN = "Dify accepted the change, but the run ended before this was proven."
+_UNSEEN = "The run ended before search was checked."
 
 
 class Ledger:

@@ -20,8 +20,8 @@ from airflow_provider_dify.knowledge.status.proof import SearchProof
 from airflow_provider_dify.knowledge.status.segments import until_enabled
 
 #: What it means that search does not return a document, in an economy and in a high-quality knowledge base.
-_LOST = "Dify calls it available, and search does not return it: Dify's worker has lost its keywords."
-_LOST_VECTORS = "Dify calls it available, and search does not return it for its own text: its vectors are missing."
+_LOST = "Dify calls it available, but search does not return it: Dify's worker lost its keywords."
+_LOST_VECTORS = "Dify calls it available, but search does not return it for its own text: its vectors are missing."
 HALFWAY = "A repair took it out of search and could not bring it back: {} it."
 #: After so many repairs without effect, the others are left alone.
 _MOST_FAILURES = 5

@@ -9,9 +9,8 @@ from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyDocume
 from airflow_provider_dify.knowledge.report import FINAL, NO_NAMES, DocumentReport, ReportOutcome, some_of
 
 _LOST = (
-    "search does not reflect it: Dify's worker is down, is slow, or has lost the job or the keywords. Dify 1.16.0 "
-    "loses keywords if its worker runs several jobs side by side: set CELERY_WORKER_AMOUNT=1, or use a version that is "
-    "fixed"
+    "search does not reflect it: Dify's worker is down, is slow, or lost the job or the keywords. Dify 1.16.0 loses "
+    "keywords if its worker runs several jobs at once: set CELERY_WORKER_AMOUNT=1, or use a fixed version"
 )
 
 
@@ -23,21 +22,21 @@ class Outcome(ReportOutcome):
     #: It was already there; nothing was sent for it.
     UNCHANGED = "unchanged"
     #: It is not in this knowledge base.
-    MISSING = "missing", "not in this knowledge base; check the ids and the dataset id, or tolerate 'missing'", FINAL
+    MISSING = "missing", "not in this knowledge base; check the ids and the dataset_id, or tolerate 'missing'", FINAL
     #: The change would do harm, or cannot bring what was asked.
     REFUSED = "refused", "archived: un_archive them first", FINAL
     #: Its indexing failed, is paused, or had not completed by the deadline.
-    NOT_READY = "not_ready", "their indexing failed, is paused, or takes longer; look at them in Dify"
+    NOT_READY = "not_ready", "their indexing failed, is paused, or takes longer; check them in Dify"
     #: Dify still held its lock at the deadline.
     BUSY = "busy", "Dify holds their lock, for at most 600 s after its job; raise the timeout or retry later"
     #: Dify took the change, and its worker undid it or marked the document as failed.
-    REVERTED = "reverted", "Dify's worker or somebody else undid the change; the errors of the report say more"
+    REVERTED = "reverted", "Dify's worker or somebody else undid the change; the errors in the report say more"
     #: The flags are as asked, but search had not followed by the deadline.
     LAGGING = "lagging", _LOST
     #: Dify found no text in it, so search can never return it.
     NOT_SEARCHABLE = "not_searchable", "Dify found no text in them; send the content again, or leave them out", FINAL
     #: It would have been changed, but the run ended before its turn.
-    NOT_ATTEMPTED = "not_attempted", "not changed, because the run ended before"
+    NOT_ATTEMPTED = "not_attempted", "not changed, because the run ended first"
 
 
 @dataclass(frozen=True)
@@ -101,6 +100,6 @@ class StatusReport(DocumentReport[Outcome]):
 
     def _problem(self, count: int) -> str:
         return (
-            f"{self.action}: {count} of {self.total} documents of dataset {self.dataset_id} are not in the state "
-            "that was asked for."
+            f"{self.action}: {count} of {self.total} documents of knowledge base {self.dataset_id} are not in the "
+            "requested state."
         )

@@ -246,9 +246,9 @@ def _state(document: Document) -> str:
 
 
 def _taken(document: Document) -> str:
-    where = "archived, and " if document.archived else ""
+    archived = " (it is archived)" if document.archived else ""
     return (
-        f"Document {document.id} has this name. It is {where}not made by this sync, and Dify would overwrite it. "
+        f"Document {document.id} has this name{archived}. This sync did not create it, and Dify would overwrite it. "
         "Rename it, disable it, or let the sync take it over (adopt=True)."
     )
 

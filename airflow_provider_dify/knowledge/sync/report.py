@@ -35,11 +35,11 @@ class SyncOutcome(ReportOutcome):
     REFUSED = "refused", _NOT_OURS, FINAL
     #: The file cannot become a document: empty, too large, or of a type that Dify does not take. What was made of it
     #: before stays as it is.
-    INVALID = "invalid", "they cannot become documents; what was made of them before stays; the report says why", FINAL
+    INVALID = "invalid", "they cannot become documents; their earlier documents stay; the report says why", FINAL
     #: The file cannot be read, which may pass. What was made of it before stays as it is.
-    UNREADABLE = "unreadable", "they cannot be read; what was made of them before stays; see who may read them"
+    UNREADABLE = "unreadable", "they cannot be read; their earlier documents stay; check the permissions"
     #: It is not as it should be, and the error says why.
-    FAILED = "failed", "not as they should be; the report says why; run it again, or see what is wrong in Dify"
+    FAILED = "failed", "not as they should be; the report says why; run it again, or check what is wrong in Dify"
     #: Dify has it, and its indexing had not completed by the deadline, or stood still for too long.
     NOT_INDEXED = "not_indexed", IngestOutcome.NOT_INDEXED.advice
     #: Dify has indexed it, and search does not return it.
@@ -47,7 +47,7 @@ class SyncOutcome(ReportOutcome):
     #: Dify found no text in it, so search can never return it.
     NOT_SEARCHABLE = "not_searchable", "Dify found no text in them: exclude them, or give them text", FINAL
     #: The run ended before its turn; in a dry run, it would be done.
-    NOT_ATTEMPTED = "not_attempted", "the run ended before their turn; run it again, it goes on from there"
+    NOT_ATTEMPTED = "not_attempted", "the run ended before their turn; run it again, it continues from there"
 
 
 _UNCHANGED = (SyncOutcome.KEPT, SyncOutcome.LEFT)
@@ -157,7 +157,7 @@ class SyncReport(EntryReport[SyncOutcome, SyncEntry]):
     def _problem(self, count: int) -> str:
         return (
             f"{count} of {self.total} files and documents of sync '{self.sync_source}' are not as they should be in "
-            f"dataset {self.dataset_id}."
+            f"knowledge base {self.dataset_id}."
         )
 
     def _line(self, item: SyncEntry, names: Mapping[str, str]) -> str:  # noqa: ARG002 - an entry has its name

@@ -30,8 +30,8 @@ def read_files(sources: Collection[Source], progress: Progress) -> Flow[tuple[Wa
     if not any(one.digest for one in wanted):
         first = f" The first one, '{wanted[0].name}': {wanted[0].problem}" if wanted else ""
         raise DifySourceError(
-            f"Of the {len(wanted)} files of the source not one can become a document. Nothing was changed: a knowledge "
-            f"base is not emptied because its source is empty or cannot be read.{first}"
+            f"None of the {len(wanted)} files of the source can become a document. Nothing was changed: a source that "
+            f"is empty or cannot be read does not empty a knowledge base.{first}"
         )
     return tuple(wanted)
 

@@ -55,7 +55,7 @@ from airflow_provider_dify.knowledge.sync.report import DONE, SyncEntry, SyncOut
 from airflow_provider_dify.knowledge.sync.survey import SOURCE_FIELD, SyncLook, read_files
 
 #: What to do instead of replacing contents.
-_NEW_INSTEAD = "disable these documents first: the sync then makes new ones beside them."
+_NEW_INSTEAD = "disable these documents first: the sync then creates new ones beside them."
 #: So many characters of a digest are kept to tell in another process that it is the same.
 _DIGEST_KEPT = 8
 
@@ -296,7 +296,7 @@ class Sync:
         ids = tuple(i for planned in plan for i in planned.clear)
         clearing = self._changes_of([Change(Action.DISABLE, ids)])
         yield from clearing.flow(putting.deadline, putting.retries)
-        why = "Document {} has this name. It is archived, Dify would overwrite it, and it could not be disabled: {}"
+        why = "Document {} has this name. It is archived, Dify would overwrite it, and disabling it failed: {}"
         return {i: why.format(i, error) for i, error in clearing.results.items() if error}
 
     def _index(self, deadline: Deadline, progress: Progress) -> Flow[None]:
@@ -371,10 +371,10 @@ class Sync:
 
 
 def _checked_name(value: object) -> str:
-    name = inputs.text(value, "sync_source", "a name, a text that is not empty")
+    name = inputs.text(value, "sync_source", "a name that is not empty")
     if inputs.without_keys(name) != name:  # it becomes metadata of documents
         raise DifyInputError(
-            f"sync_source holds a password, or what looks like an API key: {inputs.show(name)}. Give another name."
+            f"sync_source contains a password, or what looks like an API key: {inputs.show(name)}. Use another name."
         )
     return name.strip()
 
@@ -436,5 +436,5 @@ def _wrong(document: Document, name: str) -> str | None:
     if document.name != name:
         return f"Read back from Dify, its name is {inputs.show(document.name)}."
     if not document.belongs_in_search:
-        return "It was archived or switched off while it was being indexed."
+        return "It was archived or disabled while it was being indexed."
     return None

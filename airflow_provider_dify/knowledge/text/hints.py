@@ -18,7 +18,7 @@ def why(value: object) -> str:
     """Say what has happened to a value on its way, as a sentence after a blank; empty if nothing shows."""
     text = value.strip() if isinstance(value, str) else value
     if text is None or (isinstance(text, str) and text.lower() in _NOTHING):
-        return " It was left out, or an upstream task returned nothing."
+        return " It is missing, or an upstream task returned nothing."
     if text == "":
         return " A template rendered to nothing, or an upstream task returned an empty text."
     if isinstance(text, str) and ("{{" in text or "{%" in text):

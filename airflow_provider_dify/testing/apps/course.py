@@ -9,7 +9,7 @@ from airflow_provider_dify.testing.api.replies import Json
 from airflow_provider_dify.testing.apps import events, messages
 from airflow_provider_dify.testing.apps.forms import HumanForm
 from airflow_provider_dify.testing.apps.plan import Answer, Node, Partial, Paused
-from airflow_provider_dify.testing.apps.run import Run
+from airflow_provider_dify.testing.apps.run import Inputs, Run
 
 if TYPE_CHECKING:
     from airflow_provider_dify.testing.apps.engine import Engine
@@ -21,7 +21,7 @@ class Course:
     def __init__(self, engine: Engine, run: Run) -> None:
         self._engine = engine
         self._run = run
-        self._left = run.app.steps_of(run.inputs)
+        self._left: list[tuple[Node | None, float]] = []
         #: The node at hand; ``None``: none that the stream shows.
         self._node: Node | None = None
         self._since = 0.0
@@ -35,7 +35,12 @@ class Course:
             run.emit(events.started(run), at)
             self._whole_node(events.START, at, run.inputs, run.inputs)
         run.steps = 1
-        self._start_node(at)
+        try:
+            self._left = run.app.steps_of(run.inputs)
+        except Exception as error:  # noqa: BLE001 - of a function that computes the seconds
+            self._fail(at, str(error))
+        else:
+            self._start_node(at)
 
     def _whole_node(self, node: Node, at: float, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> None:
         run = self._run
@@ -78,7 +83,7 @@ class Course:
         """The last node of a workflow is through."""
         run = self._run
         try:
-            result = run.app.function(dict(run.inputs))
+            result = run.app.function(Inputs(run.inputs, run))
         except Exception as error:  # noqa: BLE001 - whatever it is, the run has failed
             self._fail(at, str(error))
             return

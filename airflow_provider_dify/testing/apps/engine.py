@@ -18,7 +18,7 @@ from airflow_provider_dify.testing.work.worker import Worker
 #: Seconds from the moment that somebody takes a run until it has started.
 STARTING = 0.05
 #: Seconds until a stop has its effect.
-STOPPING = 0.2
+STOPPING = 0.15
 #: The same if the queue of events notices it before the engine does, and how much later the row says so.
 STOPPING_AT_ONCE, ROW_LATER = 0.02, 0.27
 
@@ -74,7 +74,7 @@ class Engine:
         job = RunJob(self, run, Course(self, run))
         job.steps.append((STARTING, lambda at: self._begin(job, at)))
         self._jobs[run] = job
-        self._pool(run).put(job, self.world.clock.monotonic())
+        self._pool(run).put(job, self.world.now)
 
     def _pool(self, run: Run) -> Pool:
         by_worker = run.app.has_runs and not run.blocking
@@ -196,7 +196,7 @@ class Engine:
         """Keep a run that was just accepted in the queue for so long."""
         job, pool = self._jobs[run], self._pool(run)
         pool.remove(job)
-        self.world.schedule(seconds, lambda _: pool.put(job, self.world.clock.monotonic()))
+        self.world.schedule(seconds, lambda _: pool.put(job, self.world.now))
 
     def resume(self, run: Run, fields: Json) -> None:
         """Go on with a paused run."""
@@ -209,7 +209,7 @@ class Engine:
         job.steps.append((STARTING, job.course.resume))
         job.steps.append((STARTING, lambda at: self._end_resumed(run, at, fields)))
         self._jobs[run] = job
-        self.worker.pool.put(job, self.world.clock.monotonic())
+        self.worker.pool.put(job, self.world.now)
 
     def _end_resumed(self, run: Run, at: float, fields: Json) -> None:
         """A run that was continued has its outputs, and is marked as stopped all the same (4 of 4)."""

@@ -184,4 +184,28 @@ def paused(run: Run, form: Json, node: Node, *, elapsed: float) -> Json:
 def snapshot(run: Run) -> list[Json]:
     """What ``include_state_snapshot`` brings first: how the run has come to where it is."""
     kept = ("workflow_started", "node_started", "node_finished", "human_input_required", "workflow_paused")
-    return [one.body for one in run.events if one.body["event"] in kept]
+    found = [_in_short(run, one.body) for one in run.events if one.body["event"] in kept]
+    if run.form is not None and run.status == "paused":
+        at = run.events[-1].at
+        waiting = node_finished(run, run.form.node, at, since=at, inputs={}, outputs={}, status="paused")
+        found.insert(-2, _in_short(run, waiting))
+    return found
+
+
+def _in_short(run: Run, body: Json) -> Json:
+    """An event as a snapshot has it: nodes say less, and the start says when it was."""
+    left_out = ("inputs_truncated", "outputs_truncated", "process_data_truncated", "agent_strategy")
+    data = {name: value for name, value in body["data"].items() if name not in left_out}
+    if body["event"] == "workflow_started":
+        data["inputs"] = with_timestamp(run)
+    return {**body, "data": data}
+
+
+def with_timestamp(run: Run) -> Json:
+    """The inputs as the row of a workflow's run has them: with the time, which the events do not say."""
+    found: Json = {}
+    for name, value in run.sent_inputs.items():
+        if name == "sys.workflow_id" and run.message is None:
+            found["sys.timestamp"] = int(run.created_at)
+        found[name] = value
+    return found

@@ -29,6 +29,17 @@ class Event(NamedTuple):
     body: Json
 
 
+class Inputs(dict[str, Any]):
+    """The inputs of a run, as its function gets them.
+
+    :param run: The run, of which a function may want the user or the id.
+    """
+
+    def __init__(self, values: Mapping[str, Any], run: Run) -> None:
+        super().__init__(values)
+        self.run = run
+
+
 class Run:
     """One run, from the moment that Dify accepted it.
 
@@ -82,6 +93,8 @@ class Run:
         self.form: HumanForm | None = None
         #: Streams that are open.
         self.readers: list[RunStream] = []
+        #: Whether one of them has gone, and nobody has noticed yet.
+        self.departed = False
         self.engine: Engine = app.engine
         self._listeners: list[Callable[[], None]] = []
 
@@ -109,6 +122,10 @@ class Run:
 
     def emit(self, body: Json, at: float) -> None:
         """Write an event into its stream."""
+        if self.departed:
+            self.departed = False
+            for reader in self.readers:
+                reader.disturb()
         self.events.append(Event(at, body))
         self.changed()
 

@@ -14,11 +14,11 @@ from airflow_provider_dify.testing.apps.engine import Engine
 from airflow_provider_dify.testing.apps.files import Files
 from airflow_provider_dify.testing.apps.inputs import Input
 from airflow_provider_dify.testing.apps.plan import AnswerFunction, Mode, Node, RunFunction, Seconds
-from airflow_provider_dify.testing.apps.run import Run
+from airflow_provider_dify.testing.apps.run import Inputs, Run
 from airflow_provider_dify.testing.work.world import World
 
 
-def _echo(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+def _echo(inputs: Inputs) -> Mapping[str, Any]:
     """The function of a workflow that was given none."""
     return dict(inputs)
 
@@ -56,7 +56,7 @@ class Apps:
 
         :param run: Makes the outputs of the inputs when the last node is through; by default they are the same. It is
             called by whoever moves the clock. An error in it is the error of the run; it may also return a
-            :class:`~.plan.Partial` or a :class:`~.plan.Paused`.
+            :class:`~.plan.Partial` or a :class:`~.plan.Paused`. ``inputs.run`` is the run.
         :param inputs: Its input form; a bare name is an optional text.
         :param nodes: The nodes between the first and the last one; a bare name takes 0.1 s.
         :param seconds: How long a run takes, if there are no such nodes; a number, or a function of the inputs.

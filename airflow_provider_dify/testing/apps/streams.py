@@ -19,7 +19,7 @@ PING_EVERY = 10.0
 #: Seconds of silence after which Dify ends a stream, in an orderly way and without a last event (1.16.0, file 41, W).
 IDLE = 300.0
 #: Events that a reader still gets after another one of the same run has gone (1.16.0, file 41, F and T).
-LAST_EVENTS = 3
+LAST_EVENTS = 2
 
 
 def block(body: Json) -> str:
@@ -77,7 +77,8 @@ class RunStream(_OfRun, Stream):
         self._first = [PING] if run.app.has_runs else []
         self._first += [block(body) for body in snapshot(run)] if with_snapshot else []
         self._next = len(run.events) if live else 0
-        self._pinged_at = now if live else run.accepted_at
+        since = now - run.created_at if live else 0.0
+        self._pinged_at = run.created_at + since // PING_EVERY * PING_EVERY
         self._heard_at = now
         self._left_over: int | None = None
         self._when_over: Literal["clean", "cut", "mute"] = "clean"
@@ -85,6 +86,8 @@ class RunStream(_OfRun, Stream):
             self.headers = {"Cache-Control": "no-cache"}
         #: Whether it ends when another reader goes; one that began with a snapshot does not.
         self._fragile = not with_snapshot
+        #: Whether it began while the run was paused, to see how it goes on.
+        self._awaits_form = live and not with_snapshot and run.status == "paused"
         run.readers.append(self)
 
     def take(self) -> list[str]:
@@ -103,11 +106,15 @@ class RunStream(_OfRun, Stream):
             found += self._pings(self._world.clock.time())
         if self._left_over == 0:
             self.ended, self.ending = True, self._when_over
-        elif self.run.closed or self._world.clock.time() - self._heard_at >= IDLE:
+        elif self._over() or self._world.clock.time() - self._heard_at >= IDLE:
             self.ended = True
         if self.ended and self in self.run.readers:
             self.run.readers.remove(self)
         return found
+
+    def _over(self) -> bool:
+        """Whether the run has nothing more to say to this reader."""
+        return self.run.closed and not (self._awaits_form and self.run.status == "paused")
 
     def _count(self) -> None:
         if self._left_over:
@@ -146,11 +153,10 @@ class RunStream(_OfRun, Stream):
         self._left_over, self._when_over = events, ending
 
     def left(self) -> None:
-        """Its end takes the other readers with it at the next events, as happens in Dify."""
+        """Dify notices at the next event, and then breaks off others, too."""
         if self in self.run.readers:
             self.run.readers.remove(self)
-        for other in self.run.readers:
-            other.disturb()
+            self.run.departed = True
 
     def disturb(self) -> None:
         """Another reader has gone."""

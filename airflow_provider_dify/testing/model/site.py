@@ -47,6 +47,7 @@ class Site:
         self._events: list[tuple[float, int, Event]] = []
         self._count = count()
         self._ticking = False
+        self._due_now: float | None = None
         if isinstance(clock, VirtualClock):
             clock.on_advance(self.tick)
 
@@ -72,10 +73,15 @@ class Site:
         """Let a machine work from now on."""
         self._machines.append(machine)
 
+    @property
+    def now(self) -> float:
+        """The monotonic clock; for what happens during a jump of the clock, the moment at which it was due."""
+        return self.clock.monotonic() if self._due_now is None else self._due_now
+
     def schedule(self, after: float, event: Event) -> None:
         """Let something happen in ``after`` seconds."""
         with self.guard:
-            heapq.heappush(self._events, (self.clock.monotonic() + after, next(self._count), event))
+            heapq.heappush(self._events, (self.now + after, next(self._count), event))
             self.tick()
 
     def next_due(self) -> float | None:
@@ -114,5 +120,8 @@ class Site:
         offset = self.clock.time() - now
         # Times are sums of many parts; a job that is due at the same moment must not miss it by a rounding.
         while (found := self._due()) and (first := min(found, key=lambda one: one[0]))[0] <= now + 1e-9:
-            due, act = first
-            act(due, due + offset)
+            self._due_now, act = first
+            try:
+                act(self._due_now, self._due_now + offset)
+            finally:
+                self._due_now = None

@@ -31,6 +31,8 @@ class Waiting:
         self._world = world
         self._holds_clock = False
         self._wakers: list[Callable[[], None]] = []
+        if isinstance(world.clock, VirtualClock):
+            world.clock.on_advance(self._moved)
 
     @property
     def holds_clock(self) -> bool:
@@ -40,6 +42,14 @@ class Waiting:
     @holds_clock.setter
     def holds_clock(self, held: bool) -> None:
         self._holds_clock = held
+        self._wake_all()
+
+    def _moved(self) -> None:
+        """Somebody has moved the clock. Those who would move it themselves need not be told."""
+        if self._holds_clock:
+            self._wake_all()
+
+    def _wake_all(self) -> None:
         for wake in list(self._wakers):
             wake()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import requests
 
@@ -146,6 +148,21 @@ def test_a_reader_that_goes_takes_others_with_it(client: AppClient, sim: FakeDif
             events(plain)
         kinds = [one["event"] for one in events(whole)]
     assert (kinds[0], kinds[-1]) == ("workflow_started", "workflow_finished")
+
+
+def test_ten_runs_take_all_connections(sim: FakeDify) -> None:
+    client = AppClient(sim, sim.add_workflow("slow", seconds=60))
+    sim.holds_clock = True
+    threads = [threading.Thread(target=client.run) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    assert until(lambda: client.app.active == 10)
+    with pytest.raises(requests.ReadTimeout):
+        client.call("GET", "/info", timeout=0.3)
+    sim.clock.advance(61)
+    for thread in threads:
+        thread.join(20)
+    assert client.call("GET", "/info").ok
 
 
 def test_time_limits(client: AppClient, sim: FakeDify) -> None:

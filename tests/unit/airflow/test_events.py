@@ -255,7 +255,7 @@ class TestRollback:
         assert rollbacks(said)[0]["document_ids"] == ["a", "b"]
         assert asked == [REPORT]
         for _ in kept.copy():
-            with pytest.raises(DifyInputError, match=r"not in XCom any more: \{'dag_id': 'dag'"):
+            with pytest.raises(DifyInputError, match="no longer in XCom: \\{'dag_id': 'dag'"):
                 rollbacks(said)
 
     def test_a_task_that_failed_halfway_can_be_told_of(self, kb: Dataset) -> None:

@@ -273,7 +273,7 @@ class TestKeys:
         ran = run_try(task())
         assert isinstance(ran.error, DifyAppKeyError)
         assert "Put the API key of the app (it begins with 'app-')" in ran.error.message
-        assert "is a Knowledge API key: it opens knowledge bases and no app" in ran.error.message
+        assert "is a Knowledge API key, which does not work for apps" in ran.error.message
 
     def test_the_key_of_a_chat(self, dify: FakeDify, monkeypatch: pytest.MonkeyPatch) -> None:
         chat = dify.add_chat_app("helpdesk", answer=lambda question: question.query)

@@ -57,9 +57,9 @@ class TestClasses:
         [
             (dify_error(401, "unauthorized", "Access token is invalid"), DifyAuthenticationError, "'dataset-'"),
             (reply(401, {"message": "no"}), DifyAuthenticationError, "Put a Knowledge API key"),
-            (dify_error(403, "forbidden", "Dataset api access is not enabled."), DifyAccessError, "Switch on"),
-            (dify_error(403, "forbidden", "No permission."), DifyAccessError, "not bound to another one"),
-            (dify_error(403, "forbidden", RATE_LIMIT), DifyPlanLimitError, "plan of the Dify workspace"),
+            (dify_error(403, "forbidden", "Dataset api access is not enabled."), DifyAccessError, "Enable"),
+            (dify_error(403, "forbidden", "No permission."), DifyAccessError, "not limited to other knowledge bases"),
+            (dify_error(403, "forbidden", RATE_LIMIT), DifyPlanLimitError, " Dify workspace"),
             (dify_error(404, "not_found", "Dataset not found."), DifyNotFoundError, "Check the ids"),
             (dify_error(404, "not_found", "Document not found."), DifyNotFoundError, "Check the ids"),
             (reply(404, "<title>404 Not Found</title>"), DifyEndpointError, "usually ends in /v1"),
@@ -68,16 +68,16 @@ class TestClasses:
             (reply(403, "<title>Forbidden</title>"), DifyEndpointError, "the page 'Forbidden'"),
             (reply(200, "<title>Log in</title>"), DifyEndpointError, "the page 'Log in'"),
             (reply(200, ""), DifyEndpointError, "an empty body"),
-            (reply(200, '{"data": ['), DifyServerError, "200 and JSON that is cut off or garbled, '{\"data\": ['"),
-            (reply(404, '{"code": "not_f'), DifyServerError, "broke off its answer"),
-            (reply(200, "{{ page }}"), DifyServerError, "garbled"),
+            (reply(200, '{"data": ['), DifyServerError, "200 and JSON that is cut off or broken, '{\"data\": ['"),
+            (reply(404, '{"code": "not_f'), DifyServerError, "broke off the answer"),
+            (reply(200, "{{ page }}"), DifyServerError, "broken"),
             (reply(200, '["data"'), DifyEndpointError, "Check the host"),
             (reply(200, [1]), DifyEndpointError, "'[1]' instead of Dify's JSON"),
             (reply(200, None), DifyEndpointError, "'null' instead of Dify's JSON"),
             (reply(200, {"hello": "world"}), DifyEndpointError, "does not have the form of Dify's API"),
             (Response(200, {}, b"\xff{}"), DifyEndpointError, "Check the host"),
-            (reply(301, "", location="https://b/"), DifyEndpointError, "to where it points: https://b/."),
-            (reply(302, {"message": "log in"}, location="https://b/"), DifyEndpointError, "it points: https://b/."),
+            (reply(301, "", location="https://b/"), DifyEndpointError, "to the target: https://b/."),
+            (reply(302, {"message": "log in"}, location="https://b/"), DifyEndpointError, "target: https://b/."),
             (reply(308, ""), DifyEndpointError, "Redirects are not followed"),
             (dify_error(400, "provider_not_initialize", "x"), DifyKnowledgeBaseFailed, "Model Provider"),
             (dify_error(400, "dataset_not_initialized", "x"), DifyKnowledgeBaseError, "still setting up"),
@@ -89,9 +89,9 @@ class TestClasses:
             (dify_error(400, "invalid_param", "Document:a is being indexed"), DifyRequestError, "does not accept"),
             (dify_error(400, "invalid_param", "1 validation error"), DifyRequestError, "does not accept the request"),
             (dify_error(415, "unsupported_media_type", "no"), DifyRequestError, "does not accept the request"),
-            (reply(413, "<title>413 Too Large</title>"), DifyRequestError, "too large"),
-            (dify_error(429, "too_many_requests", "no"), DifyRateLimitError, "try again later"),
-            (reply(429, "<title>Slow down</title>"), DifyRateLimitError, "try again later"),
+            (reply(413, "<title>413 Too Large</title>"), DifyRequestError, "of its size"),
+            (dify_error(429, "too_many_requests", "no"), DifyRateLimitError, "Try again later"),
+            (reply(429, "<title>Slow down</title>"), DifyRateLimitError, "Try again later"),
             (dify_error(500, "unknown", "Internal Server Error"), DifyServerError, "the log of its API server"),
             (reply(500, "Internal Server Error"), DifyServerError, "not available"),
             (reply(502, "<title>502 Bad Gateway</title>"), DifyServerError, "the page '502 Bad Gateway'"),
@@ -126,7 +126,7 @@ class TestClasses:
         assert (error.server_version, error.trace_id, error.retry_after) == ("1.14.1", "abc123", 7.0)
         assert str(error) == (
             f'GET /datasets/{ID} was answered with 429 too_many_requests, "Too many requests.". '
-            "Too many requests: try again later, or with fewer tasks at a time. (Dify 1.14.1, trace id abc123)"
+            "Too many requests. Try again later, or run fewer tasks at a time. (Dify 1.14.1, trace id abc123)"
         )
 
     def test_what_it_carries_where_dify_said_little(self) -> None:
@@ -329,7 +329,7 @@ class TestDocumentStatusError:
         with pytest.raises(DifyDocumentStatusError) as raised:
             report.raise_for_outcomes()
         text = str(raised.value)
-        assert text.startswith(f"archive: 6 of 7 documents of dataset {ID} are not in the state that was asked for.")
+        assert text.startswith(f"archive: 6 of 7 documents of knowledge base {ID} are not in the requested state.")
         assert f"5 busy ({', '.join(report.busy[:3])} and 2 more): Dify holds their lock" in text
         assert f"1 lagging ({report.lagging[0]}): search does not reflect it" in text
         assert report.busy[3] not in text

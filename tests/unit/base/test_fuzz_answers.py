@@ -33,8 +33,8 @@ from tests.unit.indexing.polling import document, state
 from tests.unit.transport.sockets import Wire, wire
 from tests.unit.transport.ways import WAYS
 
-#: Of the many, each part is a test, for as many processors as there are.
-PARTS = 20
+#: Of the many, each part is a test: for as many processors as there are, and so that none looks like one that hangs.
+PARTS = 100
 FEW, MANY = 300, 20_000 // PARTS
 LIMIT = 50_000
 

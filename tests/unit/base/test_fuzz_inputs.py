@@ -36,8 +36,8 @@ from airflow_provider_dify.sensors.documents import DifyDocumentIndexingSensor
 from airflow_provider_dify.testing import FakeDify
 from tests.unit.conftest import KEY, TaskInstance
 
-#: Of the many, each part is a test, for as many processors as there are.
-PARTS = 20
+#: Of the many, each part is a test: for as many processors as there are, and so that none looks like one that hangs.
+PARTS = 100
 FEW, MANY = 150, 20_000 // PARTS
 #: With a Dify behind it, each takes ten times as long.
 FEW_ANSWERED, MANY_ANSWERED = 25, 2_000 // PARTS

@@ -251,7 +251,7 @@ class TestGivenUp:
         ],
     )
     def test_an_error_that_a_retry_may_help(self, there: Shelf) -> None:
-        with pytest.raises(DifyListChangedError, match="The list kept changing while it was read") as caught:
+        with pytest.raises(DifyListChangedError, match="The list kept changing while it was being read") as caught:
             selected(there, "everything")
         assert caught.value.retryable
         assert not caught.value.final

@@ -40,7 +40,7 @@ class TestReplacing:
     def test_an_ingestion(self, old: FakeDify, used: Dataset, ingest: Ingest) -> None:
         result = ingest([text("new.md"), text("there.md", "About elephants.")])
         assert type(result.error) is DifyInputError
-        assert str(result.error).startswith("Dify 1.12.1 hangs if the content of a document is replaced")
+        assert str(result.error).startswith("Dify 1.12.1 hangs when the content of a document is replaced")
         assert "if_exists='new_version'" in str(result.error)
         assert "1 document: 'there.md'." in str(result.error)
         assert {request.method for request in old.requests} == {"GET"}

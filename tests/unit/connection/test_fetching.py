@@ -30,7 +30,7 @@ from tests.unit.conftest import KEY, UNKNOWN, Connect
 def test_the_button_says_so() -> None:
     worked, text = DifyHook("no_such").test_connection()
     assert not worked
-    assert "The Airflow Connection 'no_such' is not defined" in text
+    assert "The Airflow connection 'no_such' is not defined" in text
 
 
 def test_a_hook_raises_it() -> None:

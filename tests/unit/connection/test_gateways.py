@@ -56,8 +56,8 @@ class TestBlockedMethods:
         driven = drive(retrying(look_and(method), Retries()), [reply(200, DATASET), answer])
         assert isinstance(driven.error, DifyEndpointError)
         assert str(driven.error).startswith(
-            f"Something before Dify blocks {method}, while GET works: a gateway, a proxy, or a firewall. "
-            f"Have it let {method} through to Dify's API. {method} /datasets/{ID}/documents was answered with"
+            f"Something in front of Dify blocks {method}, although GET works: a gateway, a proxy, or a firewall. Make "
+            f"it let {method} through to Dify's API. {method} /datasets/{ID}/documents was answered with"
         )
         assert driven.error.status == answer.status
         assert driven.error.final
@@ -94,7 +94,7 @@ class TestBlockedMethods:
         dify.faults.add(Fault("page", method="PATCH", status=status, times=None))
         run = change("archive", pages)
         assert isinstance(run.error, DifyEndpointError)
-        assert "Something before Dify blocks PATCH, while GET works" in str(run.error)
+        assert "Something in front of Dify blocks PATCH, although GET works" in str(run.error)
         assert len(run.not_attempted) == 3
 
 
@@ -151,7 +151,7 @@ class TestKnowledgeBasesForAgents:
     def test_its_own_errors_say_so_too(self) -> None:
         answer = dify_error(403, "knowledge_fs_access_denied", "Agent Knowledge Base operation is not allowed.")
         error = drive(retrying(api.get_dataset(ID), Retries()), [answer]).error
-        assert "a kind with an API of its own that this provider does not speak" in str(error)
+        assert "which has another API that this provider does not support." in str(error)
 
     @pytest.mark.parametrize("host", ["https://dify.example.com/v1/knowledge-fs", "https://d/knowledge-fs/v1/"])
     def test_its_address_is_no_host(self, connect: Connect, host: str) -> None:
@@ -159,7 +159,7 @@ class TestKnowledgeBasesForAgents:
             _ = connect(host=host).settings
 
     def test_its_address_is_no_id(self, dify: FakeDify, reach: Connect) -> None:
-        with pytest.raises(DifyInputError, match="dataset_id is of a knowledge base for agents"):
+        with pytest.raises(DifyInputError, match="dataset_id belongs to a knowledge base for agents"):
             reach().get_dataset(f"https://dify.example.com/knowledge-fs/{ID}")
         assert dify.requests == []
 

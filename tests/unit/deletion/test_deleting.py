@@ -165,7 +165,7 @@ def test_a_lock_outlives_the_deadline(dify: FakeDify, kb: Dataset, delete: Delet
     assert run.not_empty == {"deleted": ["page", "live"], "busy": ["locked"]}
     assert isinstance(run.error, DifyDocumentDeleteError)
     assert run.error.retryable
-    assert f"1 of 3 documents of dataset {kb.id} were not deleted. 1 busy ({locked.id}): archived, and" in str(
+    assert f"1 of 3 documents of knowledge base {kb.id} were not deleted. 1 busy ({locked.id}): archived, and" in str(
         run.error
     )
     assert locked.archived
@@ -182,7 +182,7 @@ def test_a_lock_that_our_own_change_leaves_behind(dify: FakeDify, kb: Dataset, d
     assert run.not_empty == {"busy": ["page"]}
     assert page.archived
     assert not page.enabled
-    assert "It was switched off for the deletion" in run.report["errors"][page.id]
+    assert "It was disabled for the deletion" in run.report["errors"][page.id]
 
 
 @pytest.mark.parametrize("kind", ["reset_before", "reset_after", "status", "status_after", "page"])
@@ -237,8 +237,8 @@ def test_a_document_with_which_dify_fails(dify: FakeDify, kb: Dataset, delete: D
     # It had to be un-archived, and is archived again.
     assert poison.archived
     assert not poison.in_search
-    assert "was switched off" in run.report["errors"][poison.id]
-    assert "is not archived again" not in run.report["errors"][poison.id]
+    assert "was disabled" in run.report["errors"][poison.id]
+    assert "could not be archived again" not in run.report["errors"][poison.id]
 
 
 def test_what_cannot_be_put_back_is_named(dify: FakeDify, kb: Dataset, delete: Delete) -> None:
@@ -249,7 +249,7 @@ def test_what_cannot_be_put_back_is_named(dify: FakeDify, kb: Dataset, delete: D
     assert run.not_empty == {"failed": ["page"]}
     assert not page.archived
     assert not page.in_search
-    assert "It was un-archived for the deletion, and is not archived again." in run.report["errors"][page.id]
+    assert "It was un-archived for the deletion, and could not be archived again." in run.report["errors"][page.id]
 
 
 def test_dify_fails_with_everything(dify: FakeDify, kb: Dataset, delete: Delete) -> None:
@@ -278,7 +278,7 @@ def test_an_answer_that_is_not_true(dify: FakeDify, kb: Dataset, delete: Delete)
     dify.faults.add(Fault("status", method="DELETE", path=pages[3].id, status=200, body=body))
     run = delete(list(pages))
     assert run.not_empty["failed"] == [pages[3].name]
-    assert "it is still there" in run.report["errors"][pages[3].id]
+    assert "it still exists" in run.report["errors"][pages[3].id]
 
 
 @pytest.mark.parametrize("others", [0, 2000])
@@ -385,8 +385,8 @@ def test_the_error_can_be_copied_and_sent(kb: Dataset, delete: Delete) -> None:
 @pytest.mark.parametrize(
     ("given_", "says"),
     [
-        ({}, "document_ids must be a list or a string, not None. Or give filters"),
-        ({"document_ids": []}, "document_ids holds no id: []."),
+        ({}, "document_ids must be a list or a string, not None. Or use filters"),
+        ({"document_ids": []}, "document_ids contains no id: []."),
         ({"document_ids": ["x"]}, "document_ids[0] is not a UUID: 'x'."),
         ({"document_ids": [UNKNOWN], "filters": {"name": "*"}}, "Give document_ids or filters, not both"),
         ({"filters": {}}, "filters has no condition: {} would select the whole knowledge base."),
@@ -395,7 +395,7 @@ def test_the_error_can_be_copied_and_sent(kb: Dataset, delete: Delete) -> None:
         ({"document_ids": [UNKNOWN], "timeout": 0}, "timeout must be a number above 0, not 0."),
         ({"document_ids": [UNKNOWN], "poll_interval": -1}, "poll_interval must be a number above 0, not -1."),
         ({"document_ids": [UNKNOWN], "dry_run": "yes"}, "dry_run must be True or False, not 'yes'."),
-        ({"document_ids": [UNKNOWN], "max_share": 2}, "max_share must be a part of all documents, at most 1, not 2."),
+        ({"document_ids": [UNKNOWN], "max_share": 2}, "max_share must be a share of all documents, at most 1, not 2."),
         ({"document_ids": [UNKNOWN], "max_documents": 1.5}, "max_documents must be a whole number of at least 1"),
     ],
     ids=str,

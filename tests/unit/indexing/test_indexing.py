@@ -128,13 +128,17 @@ class TestABatch:
                 return batch_of(state(A, "indexing"), *([] if now > 30 else [state(B, "completed")]))
             return "Document not found."
 
-        with pytest.raises(DifyIndexingError, match=f"1 of its documents are not .*: {B}. They were deleted") as caught:
+        with pytest.raises(
+            DifyIndexingError, match=f"1 of its documents are not .*or the ids are wrong: {B}"
+        ) as caught:
             wait_for(Script(answer))
         assert caught.value.documents == {B: "not in this knowledge base"}
 
     @pytest.mark.parametrize("answer", ["Documents not found.", batch_of()])
     def test_a_batch_that_was_never_seen(self, answer: Any) -> None:
-        with pytest.raises(DifyIndexingError, match=f"no document of batch {BATCH} in dataset {KB}.*document_ids"):
+        with pytest.raises(
+            DifyIndexingError, match=f"no document of batch {BATCH} in knowledge base {KB}.*document_ids"
+        ):
             wait_for(always(answer))
 
     def test_a_knowledge_base_that_is_gone(self) -> None:
@@ -166,7 +170,7 @@ class TestDocuments:
             gone = path.endswith(B) and now > 30
             return "Document not found." if gone else document(path.removeprefix("/documents/"), "indexing")
 
-        with pytest.raises(DifyIndexingError, match=f"1 of its documents .* {B} 'page 2'. They were deleted"):
+        with pytest.raises(DifyIndexingError, match=f"1 of its documents .*or the ids are wrong: {B} 'page 2'"):
             wait_for(Script(answer), document_ids=[A, B])
 
     def test_one_that_fails_is_named_without_another_request(self) -> None:
@@ -194,7 +198,7 @@ class TestDocuments:
         ({"batch": "../../datasets"}, "batch is not"),
         ({"batch": True}, "batch is not"),
         ({"batch": A}, "use document_ids"),
-        ({"document_ids": ""}, "document_ids holds no id"),
+        ({"document_ids": ""}, "document_ids contains no id"),
         ({"document_ids": ["x"]}, r"document_ids\[0\] is not a UUID"),
         ({"batch": BATCH, "stall_timeout": 0}, "stall_timeout must be a number above 0"),
         ({"batch": BATCH, "dataset_id": "x"}, "dataset_id is not a UUID"),

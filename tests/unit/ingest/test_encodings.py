@@ -95,17 +95,21 @@ INVALID = {
     "Latin-1": (
         GERMAN.encode("latin-1"),
         None,
-        "It is not UTF-8: dc at byte 0. Name its encoding, such as encoding='gb",
+        "It is not UTF-8: dc at byte 0. Set its encoding, for example encoding='gb",
     ),
     "GBK": (b"ab " + CHINESE.encode("gbk"), None, "It is not UTF-8: d6 at byte 3."),
-    "a character is cut off": ("grü".encode()[:-1], None, "It is not UTF-8: it ends within a character, at byte 2."),
+    "a character is cut off": (
+        "grü".encode()[:-1],
+        None,
+        "It is not UTF-8: it ends in the middle of a character, at byte 2.",
+    ),
     "after many bytes": (b"x" * 2_000_000 + b"\xff", None, "It is not UTF-8: ff at byte 2,000,000."),
     "half a character": (b"\xed\xa0\x80", None, "It is not UTF-8: ed at byte 0."),
-    "odd UTF-16": (b"\xff\xfea\0b", None, "It is not UTF-16-LE: it ends within a character, at byte 4."),
+    "odd UTF-16": (b"\xff\xfea\0b", None, "It is not UTF-16-LE: it ends in the middle of a character, at byte 4."),
     "marked UTF-8 that is none": (b"\xef\xbb\xbfab\xff", None, "It is not UTF-8: ff at byte 5."),
-    "another one": (b"\xff\xff", "gb18030", "It is not GB18030: ff at byte 0. Check the parameter encoding."),
-    "zeros": (b"a\0\0b", None, "It has a NUL character (about byte 1), so it is not a text."),
-    "several are likely": ("grüße".encode("latin-1"), "detect", "cannot be detected for certain: name it"),
+    "another one": (b"\xff\xff", "gb18030", "It is not GB18030: ff at byte 0. Check the encoding parameter."),
+    "zeros": (b"a\0\0b", None, "It has a NUL character (near byte 1), so it is not text."),
+    "several are likely": ("grüße".encode("latin-1"), "detect", "cannot be detected reliably. Set it"),
     "only a mark": (b"\xef\xbb\xbf", None, "It is empty"),
 }
 
@@ -177,7 +181,7 @@ def test_an_encoding_that_there_is_not(
     (tmp_path / "page.md").write_text("hello")
     for error in (ingest(tmp_path, encoding=encoding).error, run_sync(kb, tmp_path, encoding=encoding).error):
         assert isinstance(error, DifyInputError)
-        assert str(error).startswith("encoding must be the name of one, such as 'utf-8'")
+        assert str(error).startswith("encoding must be an encoding such as 'utf-8'")
     assert dify.requests == []
 
 
@@ -230,9 +234,7 @@ def test_a_large_text_is_converted_piece_by_piece() -> None:
 
 def test_what_grows_too_large_as_utf_8_is_told() -> None:
     source = FileSource(Endless(), max_size=Endless.size, encoding="latin-1")
-    assert source.problem == (
-        "It has 134,217,728 bytes as UTF-8, more than the 67,108,864 that Dify takes (max_file_size)."
-    )
+    assert source.problem == ("It has 134,217,728 bytes as UTF-8, more than the limit of 67,108,864 (max_file_size).")
 
 
 class Changing(type(Path())):  # type: ignore[misc]  # Path itself cannot be derived from before Python 3.12
@@ -253,5 +255,5 @@ def test_a_text_that_is_overwritten_before_it_is_sent_is_not_sent(
     (tmp_path / "page.md").write_bytes(b"abcd")
     result = ingest(Changing(tmp_path / "page.md"))
     assert result.outcomes == {"page.md": "unreadable"}
-    assert "has changed since it was checked. It is not UTF-8: ff at byte 2." in result.entry("page.md")["error"]
+    assert " changed after it was checked. It is not UTF-8: ff at byte 2." in result.entry("page.md")["error"]
     assert kb.documents == []

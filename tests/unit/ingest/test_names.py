@@ -50,11 +50,14 @@ REFUSED = {
     "a dot at the beginning": (".md", "Its name has no extension"),
     "only dots": ("...", "Its name has no extension"),
     "dots before the type": ("....md", "Its name has no extension"),
-    "a colon": ("a: b.md", "Its name has the character ':'"),
-    "a quotation mark that is escaped": ("a%22b.md", "Its name has '%22', of which Dify would make a quotation mark."),
-    "a mark that nobody sees": ("page.md\u200f", "Its name ends in '.md\\u200f', which is no type of a file."),
-    "no type": ("page.md~", "Its name ends in '.md~', which is no type of a file."),
-    "a long name": ("x" * 198 + ".md", "Its name has 201 characters, and Dify keeps only 200 of them."),
+    "a colon": ("a: b.md", "Its name contains ':'"),
+    "a quotation mark that is escaped": (
+        "a%22b.md",
+        ("Its name contains '%22', which Dify would turn into a quotation mark."),
+    ),
+    "a mark that nobody sees": ("page.md\u200f", "Its name ends in '.md\\u200f', which is not a file extension."),
+    "no type": ("page.md~", "Its name ends in '.md~', which is not a file extension."),
+    "a long name": ("x" * 198 + ".md", "Its name has 201 characters, and Dify keeps only 200."),
 }
 
 
@@ -67,7 +70,7 @@ def test_the_advice_for_other_names_works(kb: Dataset, ingest: Ingest, tmp_path:
     assert result.outcomes == {name: "invalid", "good.md": "created"}
     error = result.entry(name)["error"]
     assert error.startswith(says)
-    assert '{"path": ..., "name": ...}, or leave it out (exclude)' in error
+    assert '{"path": ..., "name": ...}, or exclude it (exclude)' in error
     assert len(error) < 200
     assert ingest({"path": str(tmp_path / name), "name": "other.md"}).outcomes == {"other.md": "created"}
     assert ingest(tmp_path, exclude=[name]).outcomes == {"good.md": "skipped"}
@@ -76,7 +79,7 @@ def test_the_advice_for_other_names_works(kb: Dataset, ingest: Ingest, tmp_path:
     bad = [one for one in other.names("invalid") if one != "p-good.md"]
     if bad:  # with a prefix, some have an extension
         assert isinstance(other.error, DifySyncFailed)
-        advice = f"or add {name!r} to exclude" if len(name) < 60 else "or leave it out (exclude)"
+        advice = f"or add {name!r} to exclude" if len(name) < 60 else "or exclude it (exclude)"
         assert advice in other.error_of(bad[0])
         assert '"path"' not in other.error_of(bad[0])
     assert run_sync(kb, tmp_path, sync_source="s", name_prefix="p-", exclude=[name]).error is None
@@ -91,6 +94,15 @@ def test_blanks_at_the_end_of_a_file_name_do_not_hide_its_type(kb: Dataset, inge
     error = run_sync(kb, tmp_path, name_prefix="s-").error
     assert isinstance(error, DifyInputError)
     assert "would both become the document 's-page.md'" in str(error)
+
+
+def test_a_path_may_have_blanks_around_it(kb: Dataset, ingest: Ingest, tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text("hello")
+    assert ingest(f" {tmp_path}/page.md\n").outcomes == {"page.md": "created"}
+    assert ingest(f"\n  {tmp_path}/*.md ", if_exists="skip").outcomes == {"page.md": "skipped"}
+    assert run_sync(kb, f" {tmp_path}\n", name_prefix="s-").error is None
+    (tmp_path / " page.md ").write_text("another one")
+    assert ingest(f"{tmp_path}/ page.md ").outcomes == {" page.md": "created"}
 
 
 @pytest.mark.parametrize("filler", [0, 1050])

@@ -12,7 +12,7 @@ from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 from tests.unit.conftest import Change, Ingest, names
 from tests.unit.sync.syncing import run_sync, write
 
-BY_DIFY = "Raise client_max_body_size there (nginx), and UPLOAD_FILE_SIZE_LIMIT in Dify (15 MB unless set otherwise)."
+BY_DIFY = "Raise client_max_body_size there (nginx), and UPLOAD_FILE_SIZE_LIMIT in Dify (15 MB by default)."
 
 
 def refuse(dify: FakeDify, status: int, **kwargs: Any) -> None:
@@ -34,7 +34,7 @@ REFUSALS: dict[str, tuple[int, Any, list[str]]] = {
     "Dify, by type": (
         415,
         {"code": "unsupported_file_type", "message": "no", "status": 415},
-        ["by the end of its name"],
+        ["by the extension"],
     ),
 }
 

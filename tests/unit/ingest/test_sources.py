@@ -38,7 +38,7 @@ def test_odd_names_arrive_as_they_are(kb: Dataset, ingest: Ingest, tmp_path: Pat
         # It would arrive as a"b.md (Dify 1.16.0, file 26).
         ("a%22b.md", "'%22'"),
         ("x" * 198 + ".md", "201 characters"),
-        (os.fsdecode(b"bad\xff.md"), "no valid text"),
+        (os.fsdecode(b"bad\xff.md"), "not valid text"),
     ],
 )
 def test_names_that_would_not_arrive_are_refused(
@@ -136,7 +136,7 @@ def test_a_file_may_be_replaced_after_it_was_looked_at(kb: Dataset, ingest: Inge
     (tmp_path / "page.md").write_text("short")
     result = ingest(Replaced(tmp_path / "page.md"))
     assert result.outcomes == {"page.md": "unreadable"}
-    assert "has it been complete?" in result.entry("page.md")["error"]
+    assert "Is it still being written?" in result.entry("page.md")["error"]
     assert kb.documents == []
     assert result.error is not None
     assert not isinstance(result.error, AirflowFailException)  # a retry looks again, and finds it whole
@@ -174,8 +174,8 @@ def test_options_may_be_rendered(kb: Dataset, ingest: Ingest) -> None:
         ({"source": [{"name": "a"}]}, "source[0]"),
         ({"source": [text("")]}, "source[0]"),
         ({"source": [None]}, "source[0]"),
-        ({"source": []}, "nothing in"),
-        ({"source": "nowhere/nothing-*.like-this"}, "nothing in"),
+        ({"source": []}, "empty: it"),
+        ({"source": "nowhere/nothing-*.like-this"}, "empty: it"),
         ({"if_exists": "replace"}, "if_exists"),
         ({"indexing": "later"}, "indexing"),
         ({"max_active": 0}, "max_active"),

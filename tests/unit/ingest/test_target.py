@@ -221,7 +221,7 @@ class TestForms:
         driven = begin(USED, DocumentOptions(doc_form="qa_model", process_rule=CUSTOM), kind=kind)
         assert type(driven.error) is DifyInputError
         assert [request.method for request in driven.requests] == ["GET"]
-        assert "has the form 'text_model', and takes no documents with doc_form='qa_model'" in str(driven.error)
+        assert "has the form 'text_model', and accepts no documents with doc_form='qa_model'" in str(driven.error)
 
     def test_the_first_document_chooses(self, dify: FakeDify, kb: Dataset, ingest: Ingest) -> None:
         assert ingest(text("a"), doc_form="qa_model").error is None
@@ -241,9 +241,9 @@ REFUSALS = {
     "no default model": ("provider_not_initialize", "Default model not found for text-embedding", "Model Provider"),
     "no model": ("invalid_param", "No Embedding Model available. Please configure a valid provider.", "Model Provider"),
     "unavailable": ("invalid_param", "The dataset is unavailable, due to: Model x not found.", "Model Provider"),
-    "external": ("invalid_param", "External datasets are not supported.", "give another dataset_id"),
-    "another form": ("invalid_param", "doc_form is different from the dataset doc_form.", "Leave doc_form out"),
-    "an unknown form": ("invalid_param", invalid("X", "doc_form", "Invalid doc_form."), "Leave doc_form out"),
+    "external": ("invalid_param", "External datasets are not supported.", "Use another dataset_id"),
+    "another form": ("invalid_param", "doc_form is different from the dataset doc_form.", "Remove doc_form"),
+    "an unknown form": ("invalid_param", invalid("X", "doc_form", "Invalid doc_form."), "Remove doc_form"),
     "a rule without rules": ("invalid_param", "Process rule rules is required", "Check process_rule"),
     "no rule": ("invalid_param", "process_rule is required.", "Check process_rule"),
     "an unknown mode": ("invalid_param", MODE, "Check process_rule"),
@@ -298,8 +298,8 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("differs", "error", "says"),
         [
-            ({"provider": "external", "indexing_technique": None}, DifyInputError, "is an external knowledge base"),
-            ({"embedding_available": False}, DifyKnowledgeBaseFailed, "embedding model of dataset"),
+            ({"provider": "external", "indexing_technique": None}, DifyInputError, "is an external one"),
+            ({"embedding_available": False}, DifyKnowledgeBaseFailed, "embedding model of knowledge base"),
         ],
     )
     def test_what_dify_shows_of_it_is_enough(

@@ -162,7 +162,7 @@ class TestOnTheWay:
         assert len(report.changed) == 8
         text = report.errors[pages[5].id]
         assert ("Another document metadata operation" in text) is (version == "1.14.1")
-        assert ("answered 'success' 8 times, and shows another value of 'a'" in text) is (version == "1.12.1")
+        assert ("answered 'success' 8 times, but shows another value of 'a'" in text) is (version == "1.12.1")
         assert sum(dify.clock.slept) <= 60
 
     def test_many_locked_ones(self, dify: FakeDify, kb: Dataset, hook: DifyHook) -> None:
@@ -207,7 +207,7 @@ class TestOnTheWay:
         with pytest.raises(DifyMetadataFailed) as caught:
             hook.set_document_metadata(kb.id, ids(pages), {"a": "1"})
         assert report_of(caught).missing == (pages[1].id,)
-        assert report_of(caught).errors == {pages[1].id: "It was deleted meanwhile."}
+        assert report_of(caught).errors == {pages[1].id: "It was deleted in the meantime."}
 
     def test_one_that_goes_between_the_look_and_the_change(self, dify: FakeDify, kb: Dataset, hook: DifyHook) -> None:
         pages = kb.add_documents(4)

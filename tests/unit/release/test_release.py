@@ -308,7 +308,7 @@ class TestReplaces:
 
     def test_a_mapped_task_needs_a_channel_for_it(self, scene: Scene) -> None:
         scene.task.map_index = 1
-        with pytest.raises(DifyInputError, match="channel must be given"):
+        with pytest.raises(DifyInputError, match="channel is required"):
             scene.operator(replaces="previous_release").execute({"ti": scene.task})  # type: ignore[typeddict-item]
 
 

@@ -21,13 +21,13 @@ ID = "5cd7dc6a-e446-4696-ad00-30036e58194e"
 KEY = "dataset-Qm7tZk2Xw9Lr4VbN8yHc1JdF"
 
 TABLE: list[tuple[str, dict[str, Any], type[DifyError], tuple[str, ...]]] = [
-    ("no new document", {"document_ids": []}, DifyInputError, ("document_ids holds no id: [].",)),
+    ("no new document", {"document_ids": []}, DifyInputError, ("document_ids contains no id: [].",)),
     ("no id", {"document_ids": "page"}, DifyInputError, ("document_ids[0] is not a UUID: 'page'.",)),
     ("the key", {"document_ids": [KEY]}, DifyInputError, ("document_ids[0] is not a UUID: 'dataset-***'.",)),
     ("a mapping that is no report", {"document_ids": {"ids": [ID]}}, DifyInputError,
      ("document_ids is a mapping without 'document_ids'",)),
     ("not said what is replaced", {"replaces": None}, DifyInputError,
-     ("replaces must say what the new documents replace: ids, filters, 'previous_release'", "Give an empty list")),
+     ("replaces must say what the new documents replace: ids, filters, 'previous_release'", "Use an empty list")),
     ("an empty text is replaced", {"replaces": ""}, DifyInputError, ("replaces must say what",)),
     ("an id that is replaced is none", {"replaces": ["page"]}, DifyInputError, ("replaces[0] is not a UUID: 'page'.",)),
     ("an unknown filter", {"replaces": {"colour": "red"}}, DifyInputError, ("filters.colour is unknown",)),
@@ -36,8 +36,8 @@ TABLE: list[tuple[str, dict[str, Any], type[DifyError], tuple[str, ...]]] = [
      ("retire must be one of archive, disable, delete, not 'hide'.",)),
     ("an unknown end", {"until": "archive"}, DifyInputError, ("until must be one of enable, retire, not 'archive'.",)),
     ("an unknown outcome", {"tolerate": ("busy",)}, DifyInputError, ("tolerate must be one of missing, not 'busy'.",)),
-    ("a channel with a bar", {"channel": "a | b"}, DifyInputError, ("channel must be a text of at most 250 char",)),
-    ("no channel", {"channel": ""}, DifyInputError, ("channel must be a text", "not ''.")),
+    ("a channel with a bar", {"channel": "a | b"}, DifyInputError, ("channel must be text of at most 250 char",)),
+    ("no channel", {"channel": ""}, DifyInputError, ("channel must be text", "not ''.")),
     ("a release that is no text", {"release": None, "channel": True}, DifyInputError, ("channel must be", "not True.")),
     ("queries without end", {"queries": [{"query": ""}]}, DifyInputError, ("query",)),
     ("no time", {"timeout": 0}, DifyInputError, ("timeout must be a number above 0, not 0.",)),
@@ -46,7 +46,7 @@ TABLE: list[tuple[str, dict[str, Any], type[DifyError], tuple[str, ...]]] = [
     ("no batch", {"batch_size": 0}, DifyInputError, ("batch_size must be a whole number of at least 1, not 0.",)),
     ("perhaps a dry run", {"dry_run": "yes"}, DifyInputError, ("dry_run must be True or False, not 'yes'.",)),
     ("perhaps a repair", {"repair": 1}, DifyInputError, ("repair must be True or False, not 1.",)),
-    ("a share above all", {"max_share": 2}, DifyInputError, ("max_share must be a part of all documents",)),
+    ("a share above all", {"max_share": 2}, DifyInputError, ("max_share must be a share of all documents",)),
     ("a name of a knowledge base", {"dataset_id": "handbook"}, DifyInputError, ("dataset_id is not a UUID: 'handb",)),
     # right in form
     ("an unknown knowledge base", {"dataset_id": ID}, DifyNotFoundError, ("Dataset not found.",)),
@@ -82,7 +82,7 @@ def test_a_new_document_that_is_an_old_one_is_refused(dify: FakeDify) -> None:
     scene = Scene(dify, World(new=[(False, False)], old=[LIVE]))
     error = scene.release(replaces=[scene.old[0].id, scene.new[0].id.upper()])
     assert type(error) is DifyInputError
-    assert f"1 documents are given as new and as old ones, {scene.new[0].id}" in str(error)
+    assert f"1 documents are given both as new and as old, {scene.new[0].id}" in str(error)
     assert dify.requests == []
 
 

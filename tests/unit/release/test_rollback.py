@@ -178,7 +178,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "a list": ([ID], "manifest must be what"),
     "no knowledge base": ({"previous": {}}, "manifest must be what"),
     "a name of a knowledge base": ({"dataset_id": "kb", "previous": {}}, "manifest['dataset_id'] is not a UUID: 'kb'."),
-    "no flags": ({"dataset_id": ID}, "manifest says neither what was before nor what was changed"),
+    "no flags": ({"dataset_id": ID}, "manifest contains neither the previous flags nor a list of changed"),
     "flags that are none": ({"dataset_id": ID, "previous": [ID]}, "manifest['previous'] must map ids of documents"),
     "one flag": ({"dataset_id": ID, "previous": {ID: {"enabled": True}}}, "must be the flags of a document, such as"),
     "flags as texts": (

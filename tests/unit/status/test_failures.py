@@ -79,7 +79,7 @@ def test_dify_stays_down(dify: FakeDify, kb: Dataset, change: Change) -> None:
     assert [page.id for page in pages if page.archived] == run.report["changed"][:100]
     # Neither could Dify be asked whether what it took stands.
     told = [run.report["errors"][document_id] for document_id in run.report["changed"]]
-    assert [text.partition(" ended ")[0] for text in told[:100]] == ["Dify took the change, and the run"] * 100
+    assert [text.partition(" ended ")[0] for text in told[:100]] == ["Dify accepted the change, but the run"] * 100
     assert all(text.endswith("it may not have been changed.") for text in told[100:])
     assert len(run.report["errors"]) == 200
     assert run.report["counts"] == {**run.report["counts"], "changed": 200, "not_attempted": 50}
@@ -94,12 +94,9 @@ def test_what_is_not_proven_is_told_where_the_run_breaks_off(
     assert isinstance(run.error, DifyAuthenticationError)
     assert run.not_empty == {"changed": ["page"], "unchanged": ["kept"]}
     assert said.messages[-2] == (
-        f"changed, but not for certain: {page.id}: "
-        "Dify took the change, and the run ended before it was proven that it stands."
+        f"changed, but not for certain: {page.id}: Dify accepted the change, but the run ended before this was proven."
     )
-    assert said.messages[-1] == (
-        f"unchanged, but not for certain: {kept.id}: The run ended before it was seen that search follows."
-    )
+    assert said.messages[-1] == (f"unchanged, but not for certain: {kept.id}: The run ended before search was checked.")
 
 
 def test_a_change_that_could_not_be_looked_at_once_more_is_in_doubt(
@@ -115,7 +112,7 @@ def test_a_change_that_could_not_be_looked_at_once_more_is_in_doubt(
     assert isinstance(run.error, DifyServerError)
     assert page.enabled
     assert run.not_empty == {"changed": ["page"], "not_attempted": ["busy"]}
-    assert "before it was proven that it stands" in run.report["errors"][page.id]
+    assert "before this was proven" in run.report["errors"][page.id]
 
 
 def test_dify_goes_away_after_it_applied_a_batch(dify: FakeDify, kb: Dataset, change: Change) -> None:

@@ -47,7 +47,7 @@ class TestNames:
         result = ingest([text("a.md"), text("b.md")], if_exists=if_exists)
         assert result.outcomes == {"a.md": "failed", "b.md": "created"}
         assert type(result.error) is DifyIngestError  # a retry sees the document
-        assert f"Document {taken[0].id} has had this name only since" in result.entry("a.md")["error"]
+        assert f"Document {taken[0].id} got this name after" in result.entry("a.md")["error"]
         assert taken[0].text == "By hand, precious"
         retry = ingest([text("a.md"), text("b.md")], if_exists=if_exists)
         assert retry.outcomes["a.md"] == {"update": "updated", "skip": "skipped", "fail": "refused"}[if_exists]
@@ -138,12 +138,12 @@ class TestMetadata:
     def test_another_value(self, dify: FakeDify, kb: Dataset, hook: DifyHook) -> None:
         report = self.changed(dify, kb, hook, lambda document: overwrite(document, stage="old"))
         assert report.failed == tuple(document.id for document in kb.documents[:2])
-        assert set(report.errors.values()) == {"It had its values, and somebody changed 'stage' meanwhile."}
+        assert set(report.errors.values()) == {"It had its values, but somebody changed 'stage' in the meantime."}
 
     def test_deleted(self, dify: FakeDify, kb: Dataset, hook: DifyHook) -> None:
         report = self.changed(dify, kb, hook, lambda document: kb.remove(document._row))
         assert len(report.missing) == 2
-        assert set(report.errors.values()) == {"It was deleted meanwhile."}
+        assert set(report.errors.values()) == {"It was deleted in the meantime."}
 
     def test_nothing_is_read_twice_without_need(self, dify: FakeDify, kb: Dataset, hook: DifyHook) -> None:
         pages = kb.add_documents(3)
@@ -156,7 +156,7 @@ class TestMetadata:
         dify.world.schedule(30, lambda at: overwrite(kb.documents[0], **{field: "other"}))
         result = ingest([text("a.md"), text("b.md")], metadata={"stage": "live"})
         assert sorted(result.outcomes.values()) == ["created", "failed"]
-        assert f"somebody changed '{field}' meanwhile" in result.entry(kb.documents[0].name)["error"]
+        assert f"somebody changed '{field}' in the meantime" in result.entry(kb.documents[0].name)["error"]
 
     @pytest.mark.parametrize("field", ["stage", "content_sha256", "sync_source"])
     @pytest.mark.parametrize("deferrable", [False, True])
@@ -171,7 +171,7 @@ class TestMetadata:
         report, _, error, _ = play(dify, kb, tmp_path, options, deferrable=deferrable)
         assert error is DifySyncError
         assert [entry["name"] for entry in report["failed"]] == ["kept.md"]
-        assert f"somebody changed '{field}' meanwhile" in report["failed"][0]["error"]
+        assert f"somebody changed '{field}' in the meantime" in report["failed"][0]["error"]
         assert [entry["name"] for entry in report["created"]] == ["new.md"]
 
     @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ class TestDeletion:
             hook.delete_documents(kb.id, ids([first, second]))
         report = caught.value.report.to_json()
         assert (report["failed"], report["deleted"]) == ([first.id], [second.id])
-        assert "at the end it was" in report["errors"][first.id]
+        assert "at the end it did" in report["errors"][first.id]
 
     def test_what_was_never_there_is_asked_for_once(self, dify: FakeDify, kb: Dataset, hook: DifyHook) -> None:
         gone = kb.add_document("gone")

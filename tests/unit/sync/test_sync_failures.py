@@ -47,10 +47,10 @@ class TestSource:
         result = run_sync(kb, str(folder), **kwargs)
         assert type(result.error) is DifySourceError
         says = {
-            "missing": "There is no folder",
-            "empty": "There is no file in",
+            "missing": "does not exist. Nothing was changed",
+            "empty": "No file in",
             "nothing fits": "include=['*.pdf']",
-            "all unfit": "Of the 3 files of the source not one can become a document",
+            "all unfit": "None of the 3 files of the source can become a document",
             "unlistable below": f"{folder}/below cannot be read: PermissionError",
         }
         assert says[wrong] in str(result.error)
@@ -153,7 +153,7 @@ class TestFailures:
         run_sync(kb, str(folder))
         (folder / "page1.md").unlink()
         dify.faults.add(Fault("status", path="/segments", status=401, times=None))
-        for why in ("Dify took the change, and the run ended", "The run ended before it was seen that search follows"):
+        for why in ("Dify accepted the change, but the run ended", "The run ended before search was checked"):
             result = run_sync(kb, str(folder))
             assert isinstance(result.error, DifyAuthenticationError)
             assert kb.documents[1].archived
@@ -198,7 +198,7 @@ class TestFailures:
         files = {**PAGES, "page1.md": "Another one."}
         result = run_sync(kb, str(write(folder, files)), timeout=60)
         assert result.outcomes == {"kept": ["page0.md", "page2.md"], "failed": ["page1.md"]}
-        assert "could not be disabled" in result.error_of("page1.md")
+        assert "disabling it failed" in result.error_of("page1.md")
         assert old.text == PAGES["page1.md"]
         assert run_sync(kb, str(folder), timeout=900).error is None
         assert in_search(kb) == files
@@ -209,7 +209,7 @@ class TestFailures:
         dify.world.schedule(6, lambda _: dify.worker.start())
         result = run_sync(kb, str(folder), timeout=60)
         assert result.outcomes == {"created": ["page0.md", "page2.md"], "failed": ["page1.md"]}
-        assert "archived or switched off" in result.error_of("page1.md")
+        assert "archived or disabled" in result.error_of("page1.md")
 
 
 def test_a_killed_task_says_what_it_did(

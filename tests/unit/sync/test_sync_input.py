@@ -19,18 +19,18 @@ RETIRE = "retire must be one of archive, disable, delete, keep, not "
 PATTERN = "must be a pattern such as '*.md', or a list of them, not "
 
 TABLE: dict[str, tuple[str, Any, str]] = {
-    "no source": ("source", None, "source must be a folder: a path, an URL, or a path object, not None."),
-    "an empty source": ("source", " ", "source must be a folder: a path, an URL, or a path object, not ' '."),
-    "a truth as source": ("source", True, "source must be a folder: a path, an URL, or a path object, not True."),
+    "no source": ("source", None, "source must be a folder: a path, a URL, or a path object, not None."),
+    "an empty source": ("source", " ", "source must be a folder: a path, a URL, or a path object, not ' '."),
+    "a truth as source": ("source", True, "source must be a folder: a path, a URL, or a path object, not True."),
     "a list of folders": ("source", ["/a", "/b"], "not ['/a', '/b']."),
     "a text as source": ("source", {"name": "a", "text": "b"}, "not {'name': 'a', 'text': 'b'}."),
-    "a file as source": ("source", __file__, f"source must be a folder, and {__file__} is a file."),
+    "a file as source": ("source", __file__, f"source must be a folder, but {__file__} is a file."),
     "a name of a knowledge base": ("dataset_id", "handbook", "dataset_id is not a UUID: 'handbook'."),
-    "an empty name of the sync": ("sync_source", " ", "sync_source must be a name, a text that is not empty, not ' '."),
+    "an empty name of the sync": ("sync_source", " ", "sync_source must be a name that is not empty, not ' '."),
     "a truth as name of the sync": (
         "sync_source",
         True,
-        "sync_source must be a name, a text that is not empty, not True",
+        "sync_source must be a name that is not empty, not True",
     ),
     "the key as name of the sync": ("sync_source", KEY, "what looks like an API key: 'dataset-***'."),
     "an unknown end": ("retire", "remove", f"{RETIRE}'remove'."),
@@ -46,7 +46,7 @@ TABLE: dict[str, tuple[str, Any, str]] = {
     "no prefix": ("name_prefix", None, "name_prefix must be a text, not None."),
     "no documents at all": ("max_documents", 0, "max_documents must be a whole number of at least 1, not 0."),
     "no share at all": ("max_share", 0, "max_share must be a number above 0, not 0."),
-    "more than all": ("max_share", 1.5, "max_share must be a part of all documents, at most 1, not 1.5."),
+    "more than all": ("max_share", 1.5, "max_share must be a share of all documents, at most 1, not 1.5."),
     "none at a time": ("max_active", 0, "max_active must be a whole number of at least 1, not 0."),
     "no time": ("timeout", 0, "timeout must be a number above 0, not 0."),
     "no pause": ("poll_interval", 0, "poll_interval must be a number above 0, not 0."),
@@ -59,20 +59,20 @@ TABLE: dict[str, tuple[str, Any, str]] = {
     "a size that is no number": ("max_file_size", {}, "max_file_size must be a whole number of at least 1, not {}."),
     "no bytes": ("max_file_size", -1, "max_file_size must be a whole number of at least 1, not -1."),
     "a text for follow_links": ("follow_links", "no", "follow_links must be True or False, not 'no'."),
-    "an encoding of names": ("encoding", "idna", "encoding must be the name of one, such as 'utf-8'"),
-    "an unknown encoding": ("encoding", "no such", "encoding must be the name of one, such as 'utf-8'"),
+    "an encoding of names": ("encoding", "idna", "encoding must be an encoding such as 'utf-8'"),
+    "an unknown encoding": ("encoding", "no such", "encoding must be an encoding such as 'utf-8'"),
     "a list as metadata": ("metadata", [1], "metadata must map names of metadata fields to values, not [1]."),
     "a text as metadata": ("metadata", "team", "metadata must map names of metadata fields to values, not 'team'."),
     "a truth as name of metadata": (
         "metadata",
         {True: 2},
-        "metadata holds something that is no name of a metadata field",
+        "metadata contains something that is not the name of a metadata field",
     ),
-    "a truth as metadata": ("metadata", {"draft": True}, "metadata['draft'] must be a text, a finite number, or a dat"),
-    "a list in metadata": ("metadata", {"a": ["b"]}, "metadata['a'] must be a text, a finite number, or a datetime"),
+    "a truth as metadata": ("metadata", {"draft": True}, "metadata['draft'] must be text, a finite number, or a dat"),
+    "a list in metadata": ("metadata", {"a": ["b"]}, "metadata['a'] must be text, a finite number, or a datetime"),
     "a time without its zone": ("metadata", {"at": datetime(2026, 1, 1)}, "Give it a time zone."),  # noqa: DTZ001
-    "rendered metadata": ("metadata", '{"draft": true}', "metadata['draft'] must be a text, a finite number"),
-    "a built-in field": ("metadata", {"source": "x"}, "metadata names 'source', which is a built-in field"),
+    "rendered metadata": ("metadata", '{"draft": true}', "metadata['draft'] must be text, a finite number"),
+    "a built-in field": ("metadata", {"source": "x"}, "metadata names 'source', a built-in field"),
     "the field of the sync": (
         "metadata",
         {"sync_source": "x"},
@@ -113,7 +113,7 @@ def test_metadata_that_does_not_fit_is_told_before_there_are_documents(
     kb.add_document("old", metadata={"team": "hr"})
     result = run_sync(kb, write(tmp_path, {"a.md": "A"}), metadata={"team": 5})
     assert isinstance(result.error, DifyInputError)
-    assert "Metadata field 'team' holds values of type string" in str(result.error)
+    assert "Metadata field 'team' has values of type string" in str(result.error)
     assert [request.method for request in dify.requests if request.method != "GET"] == []
     assert len(kb.documents) == 1
 

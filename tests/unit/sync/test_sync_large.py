@@ -119,6 +119,6 @@ def test_two_thousand_files(dify: FakeDify, kb: Dataset, tmp_path: Path) -> None
     before = len(dify.requests)
     error = run_sync(kb, str(folder)).error
     assert isinstance(error, DifySourceError)
-    assert f"There is no folder {folder}." in str(error)
+    assert f"The folder {folder} does not exist." in str(error)
     assert dify.requests[before:] == []
     assert in_search(kb) == expected

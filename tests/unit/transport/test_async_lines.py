@@ -133,7 +133,7 @@ def test_a_turn_that_does_not_come_by_the_deadline_is_a_failure(dify: FakeDify) 
     for error in asyncio.run(main()):
         assert isinstance(error, DifyTransportError)
         assert not error.reached
-        assert "had no turn for 0 s" in str(error)
+        assert "got no connection for 0 s" in str(error)
 
 
 def test_an_idle_connection_is_not_used_again(dify: FakeDify, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def test_a_file_that_changes_its_length_meanwhile_is_not_sent(
     path.write_bytes(b"something of some length")
     source = FileSource(path)
     path.write_bytes(change)
-    with DifyHook() as hook, pytest.raises(DifySourceError, match="changed its length"):
+    with DifyHook() as hook, pytest.raises(DifySourceError, match="changed its size"):
         hook.run(send(kb, Upload("file.md", source, options())))
     assert kb.documents == []
     with DifyHook() as hook:

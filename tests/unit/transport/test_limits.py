@@ -18,7 +18,7 @@ from airflow_provider_dify.transport import limits
 from airflow_provider_dify.transport.limits import Body, TooLarge, Undecodable
 from airflow_provider_dify.transport.settings import Settings
 from tests.unit.transport.sockets import Wire, answer, wire
-from tests.unit.transport.ways import each_way, empty_list, settings_of
+from tests.unit.transport.ways import each_way, empty_list, run_blocking, settings_of
 
 EMPTY = b'{"data": [], "total": 0}'
 Way = Callable[..., Any]
@@ -133,7 +133,7 @@ def test_an_answer_may_have_as_many_bytes_as_the_limit_says(way: Way, small: int
 @forms
 @pytest.mark.parametrize(("status", "kind"), [("200 OK", DifyEndpointError), ("502 Bad Gateway", DifyServerError)])
 def test_and_not_one_more(way: Way, small: int, form: Any, status: str, kind: type[Exception]) -> None:
-    with pytest.raises(kind, match="no answer of Dify has so much") as caught:
+    with pytest.raises(kind, match="no answer of Dify is that large") as caught:
         ask(way, lambda _: [form(content(small + 1), status)], timeout=30)
     assert type(caught.value) is kind
 
@@ -141,8 +141,15 @@ def test_and_not_one_more(way: Way, small: int, form: Any, status: str, kind: ty
 @each_way
 def test_a_redirect_is_not_read_beyond_the_limit_either(way: Way, small: int) -> None:
     """To find out where it leads, requests would read all of it."""
-    with pytest.raises(DifyEndpointError, match="no answer of Dify has so much"):
+    with pytest.raises(DifyEndpointError, match="no answer of Dify is that large"):
         ask(way, lambda _: [answer(content(small + 1), "Location: /v1/x", status="302 Found")], timeout=30)
+
+
+def test_what_comes_before_an_answer_has_an_end_too(small: int) -> None:
+    """A worker has no time limit for all of its requests; what a server sends quickly must end as well."""
+    interim = b"HTTP/1.1 100 Continue\r\n\r\n" * (small // 5)
+    with pytest.raises(DifyTransportError, match="more than"):
+        ask(run_blocking, lambda _: [interim, answer(EMPTY)], timeout=30)
 
 
 @each_way

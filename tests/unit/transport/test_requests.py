@@ -160,14 +160,14 @@ class TestTestConnection:
     def test_right_key(self, dify: FakeDify, reach: Connect) -> None:
         dify.add_dataset("one")
         dify.add_dataset("two")
-        assert reach().test_connection() == (True, "Dify 1.16.0 answered: the key opens 2 knowledge bases.")
+        assert reach().test_connection() == (True, "Dify 1.16.0 answered: the key can access 2 knowledge bases.")
         (request,) = dify.requests
         assert (request.method, request.path, request.query["limit"]) == ("GET", "/v1/datasets", "1")
 
     def test_key_bound_to_one_knowledge_base(self, dify: FakeDify, reach: Connect) -> None:
         worked, text = reach(password=dify.add_key(dataset=dify.add_dataset("one"))).test_connection()
         assert worked
-        assert text.startswith("Dify 1.16.0 answered: the key is accepted, and may not list all knowledge bases")
+        assert text.startswith("Dify 1.16.0 answered: the key is accepted, but may not list all knowledge bases")
 
     def test_says_the_version(self, monkeypatch: pytest.MonkeyPatch, connect: Connect) -> None:
         with FakeDify(clock=VirtualClock(), version="1.12.1") as old:
@@ -180,11 +180,11 @@ class TestTestConnection:
         ("fields", "phrases"),
         [
             ({"password": "dataset-0123456789abcdef"}, ["401", "Access token is invalid", "Put a Knowledge API key"]),
-            ({"password": "app-0123456789abcdef"}, ["401", "is an app key ('app-'): it opens an app"]),
-            ({"password": "dataset-***cdef"}, ["401", "is a masked key ('***')", "create a new key"]),
-            ({"password": "datas...cdef"}, ["401", "is a masked key ('...'), as Dify's list", "create a new key"]),
+            ({"password": "app-0123456789abcdef"}, ["401", "is an app key ('app-'), which does not work"]),
+            ({"password": "dataset-***cdef"}, ["401", "is a masked key ('***')", "Create a new key"]),
+            ({"password": "datas...cdef"}, ["401", "is a masked key ('...'), as in Dify's list", "Create a new key"]),
             ({"password": "ds-0123456789abcdefghijk"}, ["401", "Put a Knowledge API key"]),
-            ({"password": "0123456789abcdef"}, ["401", "begin with 'dataset-' or 'ds-'; the password of the conn"]),
+            ({"password": "0123456789abcdef"}, ["401", "start with 'dataset-' or 'ds-'; the password of the conn"]),
             ({"password": ""}, [f"The password of connection '{CONN_ID}' is empty"]),
             ({"schema": "elsewhere"}, ["404", "Check the host of the connection", "/v1", "Dify 1.5.0"]),
             ({"host": "ftp://dify"}, ["its scheme is 'ftp'"]),
@@ -211,7 +211,7 @@ class TestTestConnection:
         assert not worked
         assert "was not answered" in text
         assert "refused" in text
-        assert "check the host of the connection" in text
+        assert "Check the host of the connection" in text
 
     @pytest.mark.parametrize("kind", ["page", "status", "reset_before", "plan_limit"])
     def test_it_tries_once_and_does_not_wait(self, dify: FakeDify, reach: Connect, kind: Any) -> None:

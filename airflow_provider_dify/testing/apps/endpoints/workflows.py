@@ -93,15 +93,12 @@ def get_run(asked: Asked) -> Outcome:
     run = asked.app.run_of(run_id.lower())
     if run is None:
         raise NotFoundError("Workflow run not found.")
-    inputs = run.sent_inputs
-    if run.message is None:
-        inputs = _with_timestamp(run, inputs)
     over = run.ended or run.status == "paused"
     body = {
         "id": run.id,
         "workflow_id": run.app.workflow_id,
         "status": run.status,
-        "inputs": json.dumps(inputs),
+        "inputs": json.dumps(events.with_timestamp(run)),
         "outputs": run.outputs,
         "error": run.error,
         "total_steps": run.steps if over else 0,
@@ -111,16 +108,6 @@ def get_run(asked: Asked) -> Outcome:
         "elapsed_time": run.elapsed,
     }
     return Reply(200, body)
-
-
-def _with_timestamp(run: Run, inputs: Json) -> Json:
-    """The row of a workflow's run knows when it started, which its events do not say."""
-    found: Json = {}
-    for name, value in inputs.items():
-        if name == "sys.workflow_id":
-            found["sys.timestamp"] = int(run.created_at)
-        found[name] = value
-    return found
 
 
 def stop_run(asked: Asked) -> Outcome:
