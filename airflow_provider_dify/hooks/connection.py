@@ -154,7 +154,11 @@ def key_advice(api_key: str, *, for_app: bool = False) -> str | None:
             "and copy it when Dify shows it."
         )
     if for_app:
-        return None if api_key.startswith("app-") else "Keys of apps start with 'app-'; the password of the connection does not."
+        return (
+            None
+            if api_key.startswith("app-")
+            else "Keys of apps start with 'app-'; the password of the connection does not."
+        )
     if not api_key.startswith(("dataset-", "ds-")):
         return "Knowledge API keys start with 'dataset-' or 'ds-'; the password of the connection does not."
     return None

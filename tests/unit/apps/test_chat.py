@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_dify.exceptions import (
     DifyAnswerCheckFailed,
+    DifyAppError,
     DifyError,
     DifyInputError,
     DifyRunError,
@@ -31,8 +32,8 @@ def chat(dify: FakeDify, kb: Dataset, mode: str, monkeypatch: pytest.MonkeyPatch
     page = kb.add_document("leave.md")
     made = dify.add_chat_app(
         "helpdesk",
-        answer=lambda question: Answer(f"You said: {question.query}", sources=[page], tokens=12),
-        mode=mode,
+        answer=lambda question: Answer(f"You said: {question.query}", sources=[page]),
+        mode=mode,  # type: ignore[arg-type]
         inputs=[Input("name")],
         seconds=3,
     )
@@ -119,7 +120,7 @@ def test_an_error_is_red_and_a_retry_asks_again(chat: Any) -> None:
 @pytest.mark.parametrize(
     ("kwargs", "says"),
     [
-        ({"query": ""}, "query must be a text"),
+        ({"query": ""}, "query must be text"),
         ({"inputs": {"nam": "x"}}, "no input 'nam'"),
         ({"conversation_id": "5cd7dc6a-e446-4696-ad00-30036e58194e"}, "Give conversation_id and conversation_user"),
         ({"conversation_id": "x", "conversation_user": "u"}, "conversation_id is not a UUID"),
@@ -142,8 +143,8 @@ def test_a_workflow_is_no_chat(dify: FakeDify, monkeypatch: pytest.MonkeyPatch) 
     app = dify.add_workflow("w", run=lambda inputs: inputs)
     monkeypatch.setenv("AIRFLOW_CONN_DIFY_APP", dify.airflow_connection(app=app))
     ran = ask()
-    assert isinstance(ran.error, DifyInputError)
-    assert "Use DifyWorkflowRunOperator" in ran.error.message
+    assert isinstance(ran.error, DifyAppError)
+    assert "Workflows are run with DifyWorkflowRunOperator" in ran.error.message
 
 
 def test_the_hook_asks_and_lists(chat: Any) -> None:
