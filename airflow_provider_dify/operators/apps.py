@@ -24,7 +24,7 @@ class DifyWorkflowRunOperator(WorkflowTask, BaseOperator):
     The run is started in streaming mode and then polled, so that no proxy cuts it off. A start is never sent twice. If
     its answer is lost, or a worker is killed, the run is looked for in the log of the app: a running one is joined, and
     the result of one that succeeded is taken. If Dify cannot say whether there is a run, the task fails with
-    :class:`~airflow_provider_dify.exceptions.DifyRunUnknown` instead of starting a second one.
+    ``DifyRunUnknown`` instead of starting a second one.
 
     If the task is killed or its timeout passes, the run is stopped.
 
@@ -34,7 +34,7 @@ class DifyWorkflowRunOperator(WorkflowTask, BaseOperator):
 
         DifyWorkflowRunOperator(
             task_id="summarize",
-            inputs={"text": "{{ ti.xcom_pull('read') }}"},
+            inputs={"text": "Visitors park on deck 2."},
             timeout=1800,
         )
 
@@ -104,20 +104,21 @@ class DifyChatMessageOperator(ChatTask, BaseOperator):
 
     A question is never sent twice. If its answer is lost, it is looked for among the messages of the app, under a name
     that only this try has; in a conversation that is continued, among those that were not there before. If Dify cannot
-    say whether it took the question, the task fails with
-    :class:`~airflow_provider_dify.exceptions.DifyRunUnknown`.
+    say whether it took the question, the task fails with ``DifyRunUnknown``.
 
     .. seealso:: https://docs.dify.ai/api-reference/chats/send-chat-message
 
     .. code-block:: python
 
-        first = DifyChatMessageOperator(task_id="first", query="Who may park here?")
-        DifyChatMessageOperator(
+        first = DifyChatMessageOperator(task_id="first", query="Who may park here?", dify_conn_id="helpdesk")
+        second = DifyChatMessageOperator(
             task_id="second",
             query="And on Sundays?",
             conversation_id="{{ ti.xcom_pull('first')['conversation_id'] }}",
             conversation_user="{{ ti.xcom_pull('first')['user'] }}",
+            dify_conn_id="helpdesk",
         )
+        first >> second
 
     :param query: The question.
     :param conversation_id: The conversation to continue; by default, a new one is begun.
@@ -192,9 +193,10 @@ class DifyAnswerCheckOperator(CheckTask, BaseOperator):
         DifyAnswerCheckOperator(
             task_id="check_answers",
             questions=[
-                {"query": "How many days of leave do I have?", "contains": "30 days", "cites": "leave*"},
-                {"query": "Who is the CEO?", "contains_not": ["John"], "matches": r"Dr[.] [A-Z]"},
+                {"query": "Where do visitors park?", "contains": "deck 2", "contains_not": ["deck 1"]},
+                {"query": "May I park there on Sundays?", "matches": "deck [0-9]"},
             ],
+            dify_conn_id="helpdesk",
         )
 
     :param questions: What to ask: a list of texts, or of mappings with ``query`` and any of ``contains``,
