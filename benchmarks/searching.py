@@ -27,6 +27,7 @@ from airflow_provider_dify.knowledge.status.proof import Look, SearchProof
 from airflow_provider_dify.knowledge.status.repair import Repair
 from airflow_provider_dify.testing import MEASURED_1_16_0, Dataset, Document, FakeDify, VirtualClock
 from airflow_provider_dify.testing.api.call import Call, answer
+from airflow_provider_dify.testing.api.replies import Reply
 from airflow_provider_dify.testing.api.routes import ROUTES
 from benchmarks.sizes import Case, Sizes
 from benchmarks.table import Bound, Line, Section
@@ -89,6 +90,8 @@ class Direct:
             "http://benchmark", new_connection=False,
         )  # fmt: skip
         reply = answer(call, ROUTES)
+        if not isinstance(reply, Reply):
+            raise TypeError(f"{request.path} answers later")
         content = reply.encoded()
         seconds = MEASURED_1_16_0.of(reply.cost, reply.size)
         self._dify.clock.advance(seconds)
