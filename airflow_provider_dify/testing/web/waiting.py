@@ -14,7 +14,7 @@ from airflow_provider_dify.testing.model.site import Site
 #: Longest jump of a virtual clock, in seconds, for which a stream does not wait first.
 SHORT = 1.0
 #: Real seconds in which the client may close the stream before a longer jump: the first one, and later ones.
-PATIENCE, LITTLE_PATIENCE = 0.2, 0.002
+PATIENCE, LITTLE_PATIENCE = 0.5, 0.002
 
 #: Done when the client has disconnected.
 Gone = asyncio.Future[None]
