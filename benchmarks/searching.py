@@ -91,7 +91,7 @@ class Direct:
         )  # fmt: skip
         reply = answer(call, ROUTES)
         if not isinstance(reply, Reply):
-            raise TypeError(f"{request.path} is not answered at once.")
+            raise TypeError(f"{request.path} answers later")
         content = reply.encoded()
         seconds = MEASURED_1_16_0.of(reply.cost, reply.size)
         self._dify.clock.advance(seconds)

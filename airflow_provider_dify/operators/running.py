@@ -258,7 +258,7 @@ class StagedTask(ConversationTask):
 
 def read_event(
     event: dict[str, Any] | None,
-    unknown: str = "The trigger fired {!r}, which this operator does not know. Clear the task to retry.",
+    unknown: str = "The trigger fired {}, which this operator does not know. Clear the task to retry.",
 ) -> tuple[dict[str, Any], dict[str, str], DifyError | None]:
     """Return the report, the names and the error of what a trigger fired.
 
@@ -268,5 +268,5 @@ def read_event(
     from airflow_provider_dify.exceptions import DifyError
 
     if not isinstance(event, dict) or not {"report", "names", "error", "started"} <= event.keys():
-        raise DifyError(unknown.format(event))
+        raise DifyError(unknown.format(repr(event)))
     return event["report"], event["names"], DifyError.from_json(event["error"]) if event["error"] else None

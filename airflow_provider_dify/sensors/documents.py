@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 #: A trigger looks no more often, however small the ``poke_interval``: many share a triggerer and a Dify.
 _SHORTEST_INTERVAL = 1.0
-_UNKNOWN = "The trigger fired {!r}, which this sensor does not know. Clear the task to retry."
+_UNKNOWN = "The trigger fired {}, which this sensor does not know. Clear the task to retry."
 #: So many seconds before Airflow the sensor says that time is up, since it can say what is left.
 _MARGIN = 1.0
 

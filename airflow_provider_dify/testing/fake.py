@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from airflow_provider_dify.testing.api.routes import ROUTES
 from airflow_provider_dify.testing.api.searching import search
 from airflow_provider_dify.testing.apps.app import App
 from airflow_provider_dify.testing.apps.site import Apps
@@ -104,7 +103,7 @@ class FakeDify:
         self.add_chat_app = self.apps.add_chat_app
         self.run = self.apps.run
         self.faults = Faults()
-        self.front = Front(self.world, self.faults, costs, [*ROUTES, *self.apps.routes()])
+        self.front = Front(self.world, self.faults, costs, self.apps)
         self.front.restart = self.restart
         self.api_key = self.add_key()
         #: A key of an app: it is answered like one that does not exist.
@@ -138,9 +137,9 @@ class FakeDify:
         self._server.start()
 
     def stop(self) -> None:
-        """Kill the API: connections are cut, new ones refused until :meth:`start`. What is kept stays.
+        """Kill the API: it closes all connections, and refuses new ones until :meth:`start`. Its data stays.
 
-        Blocking runs of apps stay ``running`` for ever; those that are streamed go on.
+        Blocking runs of apps stay ``running`` forever; streamed runs go on.
         """
         self.apps.engine.kill_api()
         if self._server is not None:
@@ -277,7 +276,7 @@ class FakeDify:
 
     @property
     def holds_clock(self) -> bool:
-        """Whether a virtual clock stands still although a client waits for a run of an app; usually it moves then."""
+        """Whether a virtual clock stands still while a client waits for a run of an app. By default it moves then."""
         return self.front.waiting.holds_clock
 
     @holds_clock.setter

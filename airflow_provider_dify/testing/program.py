@@ -115,9 +115,14 @@ def _greeting(dify: FakeDify) -> list[str]:
         kind = "high quality" if dataset.has_vectors else "economy"
         lines.append(f"{dataset.id}  {dataset.name} ({kind}, {len(dataset)} documents)")
         lines += [f"  {document.id}  {document.name}: {document.display_status}" for document in dataset.documents]
-    lines += [""] if dify.world.datasets else []
-    connection = shlex.quote(dify.airflow_connection())
-    return [*lines, f"export AIRFLOW_CONN_DIFY_DEFAULT={connection}", "", "Stop it with Ctrl-C."]
+    lines += [f"{app.id}  {app.name} ({app.mode})" for app in dify.apps.all]
+    lines += [""] if dify.world.datasets or dify.apps.all else []
+    connections = {"DEFAULT": dify.airflow_connection()}
+    connections |= {
+        "APP" if app.mode == "workflow" else "CHAT": dify.airflow_connection(app=app) for app in dify.apps.all
+    }
+    exports = [f"export AIRFLOW_CONN_DIFY_{name}={shlex.quote(value)}" for name, value in connections.items()]
+    return [*lines, *exports, "", "Stop it with Ctrl-C."]
 
 
 def _tell(record: RequestRecord) -> None:

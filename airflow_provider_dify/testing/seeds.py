@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+from airflow_provider_dify.testing.apps.inputs import Input
+from airflow_provider_dify.testing.apps.plan import Answer, Node, Question
+from airflow_provider_dify.testing.apps.run import Inputs
 from airflow_provider_dify.testing.fake import FakeDify
+from airflow_provider_dify.testing.model.documents import Dataset
 
 _DAY = 86_400
 
 
 def seed_demo(dify: FakeDify) -> None:
-    """Make three knowledge bases: one for each way of indexing, with documents in many states, and an empty one."""
-    _handbook(dify)
+    """Make knowledge bases and apps.
+
+    There is a knowledge base for each way of indexing, with documents in many states, and an empty one; a workflow that
+    counts words, and a chatflow that answers from the first of them.
+    """
+    handbook = _handbook(dify)
     _products(dify)
     dify.add_dataset("Empty")
+    _apps(dify, handbook)
 
 
-def _handbook(dify: FakeDify) -> None:
+def _apps(dify: FakeDify, handbook: Dataset) -> None:
+    def count(inputs: Inputs) -> dict[str, object]:
+        words = str(inputs["text"]).split()
+        return {"words": len(words), "longest": max(words, key=len, default="")}
+
+    def answer(question: Question) -> Answer:
+        found = dify.find(handbook, question.query, top_k=1)
+        return Answer(found[0].chunks[0].text if found else "I do not know.", sources=found)
+
+    dify.add_workflow(
+        "Word count",
+        run=count,
+        inputs=[Input("text", "paragraph", required=True), Input("seconds", "number", default=5)],
+        nodes=[Node("Split", 1, kind="code"), Node("Count", lambda inputs: inputs["seconds"] or 0, kind="code")],
+    )
+    dify.add_chat_app("Helpdesk", answer=answer, nodes=[Node("Answer", 2, kind="llm")])
+
+
+def _handbook(dify: FakeDify) -> Dataset:
     kb, now = dify.add_dataset("Handbook"), dify.clock.time()
     kb.add_document(
         "travel 2025.md",
@@ -47,6 +74,7 @@ def _handbook(dify: FakeDify) -> None:
         error="Failed to load document (PDFium: Data format error).",
         created_at=now - 5 * _DAY,
     )
+    return kb
 
 
 def _products(dify: FakeDify) -> None:

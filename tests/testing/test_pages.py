@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.links.console import console_links
-from airflow_provider_dify.testing import Dataset, FakeDify
+from airflow_provider_dify.testing import Dataset, FakeDify, Input
 from airflow_provider_dify.testing.pages.html import join, tag
+from tests.testing.apps.asking import AppClient
 
 NASTY = "<script>alert('1')</script> & \"quoted\""
 
@@ -80,6 +81,27 @@ def test_states(sim: FakeDify, kb: Dataset, state: dict[str, object], shown: lis
     page = read(sim, f"/datasets/{kb.id}/documents")
     at = page.texts.index("page") + 2  # behind its id
     assert page.texts[at : at + len(shown)] == shown
+
+
+def test_apps_show_what_they_did(sim: FakeDify) -> None:
+    workflow = sim.add_workflow(NASTY, inputs=[Input(NASTY)])
+    chat = sim.add_chat_app("helpdesk", answer=lambda question: question.query + "!")
+    body = {"inputs": {NASTY: NASTY}, "user": NASTY}
+    AppClient(sim, workflow).call("POST", "/workflows/run", json=body)
+    AppClient(sim, chat).ask(NASTY)
+    [run] = workflow.runs
+    sim.worker.stop()
+    sim.holds_clock = True
+    AppClient(sim, workflow).run("streaming").close()
+    for path in ("/", f"/app/{workflow.id}/logs", f"/app/{workflow.id}/runs/{run.id}", f"/app/{chat.id}/logs"):
+        page = read(sim, path)
+        assert "script" not in page.elements
+        assert any(NASTY in text for text in page.texts)
+    listed = read(sim, f"/app/{workflow.id}/workflow").texts
+    assert ["waits for the worker" in listed, run.id in listed, "succeeded" in listed] == [True] * 3
+    assert f"{NASTY}!" in read(sim, f"/app/{chat.id}/overview").texts
+    for path in (f"/app/{run.id}/logs", f"/app/{workflow.id}/runs/{workflow.id}"):
+        assert requests.get(f"{sim.console_url}{path}", timeout=5).status_code == 404
 
 
 def test_the_links_in_airflow_lead_to_them(dify: FakeDify) -> None:

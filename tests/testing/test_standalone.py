@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import socket
 import uuid
 
 import pytest
+import requests
 
 from tests.testing.standing import refused, standalone
 
@@ -21,6 +24,10 @@ def test_it_says_how_to_reach_it_and_stops_in_order() -> None:
         }
         documents = dify.get(f"/datasets/{dify.id_of('Products')}/documents")["data"]
         assert [one["id"] for one in documents if one["name"] == "Rain jacket"] == [dify.id_of("Rain jacket")]
+        lines = dify.greeting
+        assert [line.partition("=")[0] for line in lines if line.startswith("export ")] == [
+            f"export AIRFLOW_CONN_DIFY_{name}" for name in ("DEFAULT", "APP", "CHAT")
+        ]
         code, output, errors = dify.interrupt()
         assert (code, output) == (0, "Stopped.\n")
         assert "GET /v1/datasets 200" in errors.splitlines()
@@ -80,3 +87,16 @@ def test_pages() -> None:
         assert "Parking spaces are for bicycles first." in found
         assert dify.page(f"/datasets/{uuid.uuid4()}/documents").status_code == 404
         assert dify.page(f"/datasets/{kb}/documents/{uuid.uuid4()}").status_code == 404
+
+
+def test_apps() -> None:
+    with standalone("--quiet") as dify:
+        line = next(line for line in dify.greeting if "AIRFLOW_CONN_DIFY_APP" in line)
+        app = json.loads(shlex.split(line)[1].partition("=")[2])
+        body = {"inputs": {"text": "one two three", "seconds": 0}, "user": "ann"}
+        headers = {"Authorization": f"Bearer {app['password']}"}
+        answer = requests.post(f"{app['host']}/workflows/run", json=body, headers=headers, timeout=20).json()
+        assert answer["data"]["outputs"] == {"words": 3, "longest": "three"}
+        here = f"/app/{dify.id_of('Word count')}"
+        assert f"{here}/logs" in dify.page("/").text
+        assert answer["workflow_run_id"] in dify.page(f"{here}/logs").text

@@ -51,20 +51,20 @@ class Reply:
 
 
 class Later(ABC):
-    """An answer that takes its time, because a run of an app has to come to something first."""
+    """An answer that takes time, because it depends on a run of an app."""
 
-    #: Whether its process died, so that nobody answers.
+    #: Whether its process died, so that there will be no answer.
     lost = False
 
     @abstractmethod
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call ``wake``, from any thread, whenever there is news. :return: what ends that."""
+        """Call ``wake``, from any thread, after each change. :return: what ends that."""
 
     @abstractmethod
     def due(self, *, moving: bool) -> float | None:
-        """When there will be news, by the monotonic clock; ``None``: that is up to others.
+        """When the next change is due, by the monotonic clock; ``None``: not by itself.
 
-        :param moving: Whether whoever asks would move the clock there.
+        :param moving: Whether the caller would move the clock to that moment.
         """
 
     @abstractmethod
@@ -73,15 +73,15 @@ class Later(ABC):
 
     @abstractmethod
     def orphan_after(self, seconds: float) -> None:
-        """Let nobody work on the run any more in so many seconds."""
+        """Let the worker or process of the run die in so many seconds."""
 
 
 class LaterReply(Later):
-    """One answer, once it is there."""
+    """One reply, once it is there."""
 
     @abstractmethod
     def take(self) -> Reply | None:
-        """The answer, or ``None``: not yet."""
+        """The reply; ``None``: not yet."""
 
 
 class Stream(Later):
@@ -94,7 +94,7 @@ class Stream(Later):
 
     @abstractmethod
     def take(self) -> list[str]:
-        """The blocks that are new."""
+        """The blocks since the last call."""
 
     @abstractmethod
     def end_after(self, events: int, ending: Literal["clean", "cut", "mute"]) -> None:
@@ -102,10 +102,10 @@ class Stream(Later):
 
     @abstractmethod
     def left(self) -> None:
-        """The client has gone before its end."""
+        """The client disconnected before the end."""
 
 
-#: What a request brings about.
+#: The result of a request.
 Outcome = Reply | LaterReply | Stream
 
 

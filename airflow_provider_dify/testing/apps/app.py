@@ -56,7 +56,7 @@ class App:
         self.max_active_requests: int | None = None
         self.opening_statement = ""
         self.suggested_questions: list[str] = []
-        #: Every run that nobody has started yet: it waits in the queue of the worker.
+        #: Runs that were accepted and have not started yet: they wait in the queue of the worker.
         self.queued: list[Run] = []
         self._runs: list[Run] = []
         #: Blocking requests that it works on.

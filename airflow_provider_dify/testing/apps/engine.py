@@ -15,7 +15,7 @@ from airflow_provider_dify.testing.model.site import Site
 from airflow_provider_dify.testing.work.pool import Job, Pool
 from airflow_provider_dify.testing.work.worker import Worker
 
-#: Seconds from the moment that somebody takes a run until it has started.
+#: Seconds between taking a run from the queue and its start.
 STARTING = 0.05
 #: Seconds until a stop has its effect.
 STOPPING = 0.15
@@ -28,7 +28,7 @@ BY_USER = "Stopped by user."
 
 
 class RunJob(Job):
-    """A run that somebody works on."""
+    """A run at work."""
 
     def __init__(self, engine: Engine, run: Run, course: Course) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class Engine:
         run.changed()
 
     def _leave(self, run: Run) -> None:
-        """Nobody works on a run any more."""
+        """Take a run out of the pool, and close its stream."""
         run.executing = False
         job = self._jobs.pop(run, None)
         if job is not None:
@@ -124,12 +124,12 @@ class Engine:
         run.close()
 
     def pause(self, run: Run) -> None:
-        """Note that nobody works on a run until its form is filled in."""
+        """Pause a run until its form is filled in."""
         run.status = "paused"
         self._leave(run)
 
     def abandon(self, run: Run) -> None:
-        """The worker or process of a run is gone: its stream stays silent, its row says ``running``."""
+        """The worker or process of a run has died: its stream stays silent, its row says ``running``."""
         run.executing = False
         run.orphaned = True
         if run in run.app.queued:
@@ -139,7 +139,7 @@ class Engine:
         run.changed()
 
     def orphan(self, run: Run) -> None:
-        """Let the worker or process of a run be gone."""
+        """Let the worker or process of a run die."""
         with self.world.guard:
             self.world.tick()
             job = self._jobs.get(run)
@@ -148,9 +148,9 @@ class Engine:
                 self.abandon(run)
 
     def stop(self, task_id: str, user: str | None) -> None:
-        """Stop what has this task id; where nothing has, nobody is told.
+        """Stop the run with this task id. An unknown id has no effect, and is no error.
 
-        :param user: Who asks; only the stop of an app without a workflow goes by it. ``None``: somebody who may.
+        :param user: Who asks. Only apps without a workflow check it. ``None``: anybody.
         """
         with self.world.guard:
             self.world.tick()
@@ -168,7 +168,7 @@ class Engine:
             self.world.schedule(STOPPING, lambda at: self.end_stopped(run, at, "Aborted: User requested stop"))
 
     def end_stopped(self, run: Run, at: float, error: str) -> None:
-        """End a run as ``stopped``, if somebody still works on it."""
+        """End a run as ``stopped``, if it is still at work."""
         if run in self._jobs and run.executing:
             self._jobs[run].course.cut_off(at)
             self.end(run, at, "stopped", {}, error)
@@ -224,7 +224,7 @@ class Engine:
         run.close()
 
     def kill_api(self) -> None:
-        """The API process is gone, and what it worked on."""
+        """Kill the API process, and with it the runs that it carries out."""
         with self.world.guard:
             self.world.tick()
             self.api.kill()

@@ -182,7 +182,7 @@ def paused(run: Run, form: Json, node: Node, *, elapsed: float) -> Json:
 
 
 def snapshot(run: Run) -> list[Json]:
-    """What ``include_state_snapshot`` brings first: how the run has come to where it is."""
+    """What ``include_state_snapshot`` sends first: the events so far."""
     kept = ("workflow_started", "node_started", "node_finished", "human_input_required", "workflow_paused")
     found = [_in_short(run, one.body) for one in run.events if one.body["event"] in kept]
     if run.form is not None and run.status == "paused":

@@ -11,7 +11,7 @@ from airflow_provider_dify.testing.apps.run import Run
 
 
 class HumanForm:
-    """A form that somebody has to fill in.
+    """A form that a human has to fill in.
 
     :param node: The node that asks.
     """

@@ -70,7 +70,7 @@ class Run:
         #: What is wrong with its inputs, which a stream says only when the worker has taken it.
         self.refusal = refusal
         self.message = message
-        #: ``queued``: Dify has accepted it, and nobody works on it yet. It has no row and no log then.
+        #: ``queued``: Dify has accepted it, and it has not started yet. It has no row and no log entry then.
         self.status: Status = "queued"
         self.outputs: Json = {}
         self.error: str | None = None
@@ -81,9 +81,9 @@ class Run:
         self.created_at = self.accepted_at
         self.finished_at: float | None = None
         self.log_id = world.new_id()
-        #: Whether somebody works on it.
+        #: Whether it is at work.
         self.executing = False
-        #: Whether its worker or process is gone, so that it never ends.
+        #: Whether its worker or process has died, so that it never ends.
         self.orphaned = False
         #: Whether no further event comes.
         self.closed = False
@@ -93,7 +93,7 @@ class Run:
         self.form: HumanForm | None = None
         #: Streams that are open.
         self.readers: list[RunStream] = []
-        #: Whether one of them has gone, and nobody has noticed yet.
+        #: Whether one of them has disconnected; Dify notices that at the next event.
         self.departed = False
         self.engine: Engine = app.engine
         self._listeners: list[Callable[[], None]] = []
@@ -103,7 +103,7 @@ class Run:
 
     @property
     def sent_inputs(self) -> Json:
-        """Its inputs with those that Dify adds."""
+        """Its inputs, and the ones that Dify adds."""
         system: Json = {"sys.files": list(self.files), "sys.user_id": self.user}
         if self.message is not None:
             system = {"sys.query": self.message.query, **system, "sys.dialogue_count": self.message.position}
@@ -135,17 +135,17 @@ class Run:
         self.changed()
 
     def changed(self) -> None:
-        """Tell whoever waits that there is news."""
+        """Wake the clients that wait for it."""
         for listener in list(self._listeners):
             listener()
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call ``listener`` whenever there is news. :return: what ends that."""
+        """Call ``listener`` after each change. :return: what ends that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
     def orphan(self) -> None:
-        """Let its worker or process be gone: it stays ``running``, whatever happens."""
+        """Let its worker or process die: it stays ``running`` forever."""
         self.engine.orphan(self)
 
     def stop(self) -> None:
@@ -153,7 +153,7 @@ class Run:
         self.engine.stop(self.task_id, user=None)
 
     def finish(self) -> None:
-        """End what it waits for, such as a node that takes ``math.inf`` seconds."""
+        """End the node at hand now, such as one that takes ``math.inf`` seconds."""
         self.engine.finish(self)
 
     def resume(self, fields: Mapping[str, Any] | None = None) -> None:

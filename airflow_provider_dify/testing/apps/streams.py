@@ -18,7 +18,7 @@ PING = "event: ping\n\n"
 PING_EVERY = 10.0
 #: Seconds of silence after which Dify ends a stream, in an orderly way and without a last event (1.16.0, file 41, W).
 IDLE = 300.0
-#: Events that a reader still gets after another one of the same run has gone (1.16.0, file 41, F and T).
+#: Events that a reader still gets after another reader of the same run has disconnected (1.16.0, file 41, F and T).
 LAST_EVENTS = 2
 
 
@@ -127,7 +127,7 @@ class RunStream(_OfRun, Stream):
         self._pinged_at = max(self._pinged_at, self.run.created_at)
 
     def _pings(self, until: float) -> list[str]:
-        """Those that the worker has written by then."""
+        """The pings that the worker has written by then."""
         if self.run.status == "queued" or not self.run.app.has_runs:
             return []
         number = max(0, int((until - self._pinged_at + 1e-6) / PING_EVERY))
@@ -141,7 +141,7 @@ class RunStream(_OfRun, Stream):
         due = self._world.next_due()
         if self.run.executing:
             if moving and due is None:
-                # It goes on for ever unless somebody ends it: time stands still, so that somebody can.
+                # It never ends by itself: time stands still, so that a test can end it.
                 return None
             own = self._pinged_at + PING_EVERY
         else:
@@ -159,6 +159,6 @@ class RunStream(_OfRun, Stream):
             self.run.departed = True
 
     def disturb(self) -> None:
-        """Another reader has gone."""
+        """Another reader has closed its connection."""
         if self._fragile and self._left_over is None:
             self.end_after(LAST_EVENTS, "cut")

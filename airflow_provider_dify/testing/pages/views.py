@@ -1,19 +1,19 @@
-"""The pages: all knowledge bases, one of them with a search, and one document."""
+"""The pages: all knowledge bases and apps, one knowledge base with a search, and one document."""
 
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl, urlencode
 
 from airflow_provider_dify.testing.api.call import UUID
 from airflow_provider_dify.testing.api.searching import LONGEST_QUERY, Hit, search
+from airflow_provider_dify.testing.apps.app import App
 from airflow_provider_dify.testing.model.chunks import Chunk
 from airflow_provider_dify.testing.model.documents import Dataset, Document
-from airflow_provider_dify.testing.model.site import Site
+from airflow_provider_dify.testing.pages.apps import APP_PATH, app_page, listed_apps
 from airflow_provider_dify.testing.pages.html import Content, Html, join, table, tag, void
-from airflow_provider_dify.testing.pages.style import STYLE
+from airflow_provider_dify.testing.pages.parts import badge, date, empty, page
 from airflow_provider_dify.testing.work.world import World
 
 #: Documents on a page.
@@ -26,14 +26,16 @@ _PATH = re.compile(rf"/datasets/(?P<dataset>{UUID})/documents(?:/(?P<document>{U
 _KINDS = {"economy": "economy", "high_quality": "high quality", None: "not decided yet"}
 
 
-def find_page(world: World, path: str, query_string: str) -> tuple[int, Html] | None:
+def find_page(world: World, apps: Sequence[App], path: str, query_string: str) -> tuple[int, Html] | None:
     """The HTTP status and the page at a path; ``None``: it is not the path of a page."""
-    match = _PATH.fullmatch(path)
-    if match is None and path != "/":
+    match, of_app = _PATH.fullmatch(path), APP_PATH.fullmatch(path)
+    if match is None and of_app is None and path != "/":
         return None
     world.tick()
+    if of_app is not None:
+        return app_page(world, apps, of_app["app"], of_app["run"]) or (404, _missing(world, "app or run"))
     if match is None:
-        return 200, _all(world)
+        return 200, _all(world, apps)
     dataset = world.datasets.get(match["dataset"].lower())
     if dataset is None:
         return 404, _missing(world, "knowledge base")
@@ -45,37 +47,24 @@ def find_page(world: World, path: str, query_string: str) -> tuple[int, Html] | 
 
 def _missing(world: World, what: str) -> Html:
     back = tag("a", "All knowledge bases", href="/")
-    return _page(world, "Not found", tag("h1", f"There is no such {what}"), tag("p", "It may have been deleted."), back)
+    return page(world, "Not found", tag("h1", f"There is no such {what}"), tag("p", "It may have been deleted."), back)
 
 
-def _page(site: Site, title: str, *content: Content) -> Html:
-    head = tag(
-        "head",
-        void("meta", charset="utf-8"),
-        void("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        void("link", rel="icon", href="data:,"),  # else a browser asks for one
-        tag("title", f"{title} - built-in Dify"),
-        tag("style", Html(STYLE)),
-    )
-    about = f"{site.version}, for tests. What it holds is gone when it stops."
-    top = tag("header", tag("div", tag("a", "Built-in Dify", href="/"), tag("span", about)))
-    return join(Html("<!doctype html>\n"), tag("html", head, tag("body", top, tag("main", *content)), lang="en"))
-
-
-def _all(world: World) -> Html:
+def _all(world: World, apps: Sequence[App]) -> Html:
     rows: list[list[Content]] = [
         [
             join(_link(one), tag("code", one.id, class_="id")),
             _kind(one),
             len(one),
             one.available(),
-            _badge("off", "bad") if not one.api_enabled else _badge("on", "good"),
+            badge("off", "bad") if not one.api_enabled else badge("on", "good"),
         ]
         for one in world.datasets.values()
     ]
     columns = ["Name", "Indexing", "#Documents", "#Available", "API"]
-    listed = table(columns, rows) if rows else _empty("There are none yet: POST /v1/datasets makes one.")
-    return _page(world, "Knowledge bases", tag("h1", "Knowledge bases"), tag("p", _jobs(world), class_="quiet"), listed)
+    listed = table(columns, rows) if rows else empty("There are none yet: POST /v1/datasets makes one.")
+    about = tag("p", _jobs(world), class_="quiet")
+    return page(world, "Knowledge bases", tag("h1", "Knowledge bases"), about, listed, *listed_apps(apps))
 
 
 def _jobs(world: World) -> str:
@@ -93,7 +82,7 @@ def _one(dataset: Dataset, query: Mapping[str, str]) -> Html:
     shown = dataset.in_order()[(number - 1) * PAGE_SIZE : number * PAGE_SIZE]
     rows = [_listed(Document(dataset, row)) for row in shown]
     columns = ["Name", "Indexing", "Enabled", "Archived", "Search finds it", "#Chunks"]
-    return _page(
+    return page(
         dataset.world,
         dataset.name,
         tag("nav", tag("a", "Knowledge bases", href="/")),
@@ -102,7 +91,7 @@ def _one(dataset: Dataset, query: Mapping[str, str]) -> Html:
         _search_form(asked, top_k),
         _found(dataset, asked, top_k) if asked else None,
         tag("h2", f"{len(dataset)} document{'' if len(dataset) == 1 else 's'}"),
-        table(columns, rows) if rows else _empty("There are none yet."),
+        table(columns, rows) if rows else empty("There are none yet."),
         _other_pages(number, last),
     )
 
@@ -121,7 +110,7 @@ def _found(dataset: Dataset, asked: str, top_k: int) -> Html:
     hint = None if dataset.has_vectors else "Keywords match in the case in which they are written."
     heading = tag("h2", f"{len(hits)} chunk{'' if len(hits) == 1 else 's'} found")
     if not hits:
-        return join(heading, _empty(join("Search finds nothing. ", hint)))
+        return join(heading, empty(join("Search finds nothing. ", hint)))
     return join(heading, *(_hit(dataset, hit) for hit in hits))
 
 
@@ -147,11 +136,11 @@ def _states(document: Document) -> dict[str, Html]:
     found = "bad" if wrong else ("good" if document.in_search else "off")
     locked = tag("div", f"locked for {document.lock_seconds:.0f} s", class_="quiet") if document.locked else None
     return {
-        "Indexing": join(_badge(status, indexing), locked),
-        "Enabled": _badge("yes", "good") if document.enabled else _badge("no"),
-        "Archived": _badge("yes", "odd") if document.archived else _badge("no"),
+        "Indexing": join(badge(status, indexing), locked),
+        "Enabled": badge("yes", "good") if document.enabled else badge("no"),
+        "Archived": badge("yes", "odd") if document.archived else badge("no"),
         "Search finds it": join(
-            _badge("yes" if document.in_search else "no", found), tag("div", wrong, class_="quiet") if wrong else None
+            badge("yes" if document.in_search else "no", found), tag("div", wrong, class_="quiet") if wrong else None
         ),
     }
 
@@ -173,14 +162,14 @@ def _document(document: Document) -> Html:
     facts: dict[str, Content] = {
         "Id": tag("code", document.id),
         **_states(document),
-        "Created": _date(document.created_at),
+        "Created": date(document.created_at),
         "Made of": f"a file of {len(document.content):,} bytes" if document.is_file else "a text",
     }
     facts |= {"Error": error} if error else {}
     facts |= {f"Metadata: {name}": str(value) for name, value in document.metadata.items()}
     listed = join(*(join(tag("dt", name), tag("dd", value)) for name, value in facts.items()))
     chunks = document.chunks
-    return _page(
+    return page(
         dataset.world,
         document.name,
         tag("nav", tag("a", "Knowledge bases", href="/"), " / ", _link(dataset)),
@@ -188,13 +177,13 @@ def _document(document: Document) -> Html:
         tag("dl", listed),
         tag("h2", f"{len(chunks)} chunk{'' if len(chunks) == 1 else 's'}"),
         *(_chunk(number, one, vectors=dataset.has_vectors) for number, one in enumerate(chunks, 1)),
-        None if chunks else _empty("Dify has found no text in it, or has not split it yet."),
+        None if chunks else empty("Dify has found no text in it, or has not split it yet."),
     )
 
 
 def _chunk(number: int, chunk: Chunk, *, vectors: bool) -> Html:
-    state = _badge("enabled", "good") if chunk.enabled else _badge("disabled")
-    lost = _badge("search does not find it", "bad") if chunk.enabled and not chunk.in_search else None
+    state = badge("enabled", "good") if chunk.enabled else badge("disabled")
+    lost = badge("search does not find it", "bad") if chunk.enabled and not chunk.in_search else None
     top = tag("div", tag("span", f"#{number}", class_="quiet"), state, lost, class_="top")
     words = None if vectors else tag("div", f"Keywords: {', '.join(chunk.keywords) or 'none'}", class_="quiet")
     return tag("div", top, tag("div", chunk.text, class_="text"), words, class_="card")
@@ -211,7 +200,7 @@ def _other_pages(number: int, last: int) -> Html | None:
 
 
 def _kind(dataset: Dataset) -> Html:
-    return _badge(_KINDS.get(dataset.indexing_technique, str(dataset.indexing_technique)))
+    return badge(_KINDS.get(dataset.indexing_technique, str(dataset.indexing_technique)))
 
 
 def _link(dataset: Dataset) -> Html:
@@ -221,18 +210,6 @@ def _link(dataset: Dataset) -> Html:
 def _document_link(document: Document) -> Html:
     name = document.name.strip() or "(no name)"
     return tag("a", name, href=f"/datasets/{document.dataset.id}/documents/{document.id}")
-
-
-def _badge(text: str, kind: str = "off") -> Html:
-    return tag("span", text, class_=f"badge {kind}")
-
-
-def _empty(text: Content) -> Html:
-    return tag("div", text, class_="empty")
-
-
-def _date(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
 
 
 def _number(text: str | None, default: int) -> int:

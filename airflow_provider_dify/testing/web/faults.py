@@ -60,9 +60,9 @@ class Fault:
         ``end_stream``: the same, but in an orderly way, without a last event.
         ``mute_stream``: the same, but it stays open, silent.
         ``queued``: the run waits in the queue of the worker for ``answer_after`` seconds, without a row in the log.
-        ``orphan``: ``answer_after`` seconds later nobody works on the run any more, and it stays ``running``.
+        ``orphan``: ``answer_after`` seconds later the worker or process of the run dies, and it stays ``running``.
         ``restart``: ``answer_after`` seconds later the API process is killed, and another one takes over: connections
-        are cut, blocking runs stay ``running``, streamed ones go on.
+        are closed, blocking runs stay ``running``, streamed runs go on.
     :param method: Only requests of this HTTP method.
     :param path: Only requests in whose path this regular expression is found.
     :param times: How many requests it hits; ``None``: every one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from airflow_provider_dify.testing.api.replies import (
     proxy_page,
 )
 from airflow_provider_dify.testing.api.routes import ROUTES
+from airflow_provider_dify.testing.apps.site import Apps
 from airflow_provider_dify.testing.model.clock import VirtualClock
 from airflow_provider_dify.testing.web.costs import Costs
 from airflow_provider_dify.testing.web.faults import Fault, Faults
@@ -44,7 +45,7 @@ _CODES = {
 }
 #: Kinds of faults with which the request is carried out all the same.
 _CARRIED_OUT = ("hang_after", "reset_after", "status_after", "page_after", "truncated")
-#: Those that befall a run of an app, with what each does to a stream.
+#: Kinds that happen to a run of an app, and to a stream.
 _OF_RUNS = ("queued", "orphan", "restart")
 _OF_STREAMS: dict[str, Literal["cut", "clean", "mute"]] = {
     "drop_stream": "cut",
@@ -100,14 +101,15 @@ class Front:
     """Takes requests one at a time, as one API process does.
 
     :param costs: What the calls cost; ``None``: no time passes.
-    :param routes: What answers them.
+    :param apps: The apps of this Dify, whose keys open further routes.
     """
 
-    def __init__(self, world: World, faults: Faults, costs: Costs | None, routes: Sequence[Route] = ROUTES) -> None:
+    def __init__(self, world: World, faults: Faults, costs: Costs | None, apps: Apps) -> None:
         self.world = world
-        self.routes = list(routes)
+        self.apps = apps
+        self.routes: list[Route] = [*ROUTES, *apps.routes()]
         self.waiting = Waiting(world)
-        #: What kills the API process and starts another one.
+        #: Kills the API process and starts another one.
         self.restart: Callable[[], None] = lambda: None
         self.faults = faults
         self.costs = costs
@@ -130,7 +132,7 @@ class Front:
     ) -> Reply | Stream | Silence:
         """Answer a request, or not.
 
-        :param client_gone: Tells when the client has gone; only asked if the answer takes its time.
+        :param client_gone: Tells when the client has disconnected. Only called if the answer takes time.
         :param foreign: Whether it comes from another process.
         """
         record = _record(call, connection, self.world.clock.monotonic())
@@ -167,13 +169,13 @@ class Front:
         return self._page(fault, 504) if fault.kind == "page_after" else self._error(fault, 500)
 
     async def _waited_for(self, outcome: Outcome, client_gone: Callable[[], Gone]) -> Reply | Stream | Silence:
-        """An answer that is there, once it is."""
+        """The same, but a later reply only once it is there."""
         if not isinstance(outcome, LaterReply):
             return outcome
         return await self.waiting.for_reply(outcome, client_gone()) or Silence(reset=True)
 
     async def _carried_out(self, call: Call) -> Outcome:
-        """What a request brings about, one request at a time."""
+        """Carry out a request; one at a time."""
         async with self.turn:
             with self.world.guard:
                 outcome = answer(call, self.routes)
@@ -185,7 +187,7 @@ class Front:
         return outcome
 
     def _befall(self, outcome: Outcome, fault: Fault) -> None:
-        """Let a fault happen to the run that was accepted, or to its stream."""
+        """Apply a fault to the run that was accepted, or to its stream."""
         if fault.kind == "restart":
             self.world.schedule(fault.answer_after, lambda _: self.restart())
         elif isinstance(outcome, Later) and fault.kind == "queued":

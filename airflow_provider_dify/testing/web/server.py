@@ -28,7 +28,6 @@ from airflow_provider_dify.testing.text.uploads import Form, Upload
 from airflow_provider_dify.testing.web.front import Front, Silence
 from airflow_provider_dify.testing.web.peers import is_foreign
 from airflow_provider_dify.testing.web.waiting import Gone
-from airflow_provider_dify.testing.work.world import World
 
 #: Seconds of silence after which Dify's server closes a connection. Real ones: the client's socket lives in real time.
 KEEP_ALIVE = 2
@@ -110,14 +109,14 @@ class _Protocol(H11Protocol):
 
 
 class Client:
-    """Who waits for an answer."""
+    """The client of one request."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._gone: Gone | None = None
 
     def gone(self) -> Gone:
-        """Ends when the client has gone."""
+        """Done when the client has disconnected."""
         if self._gone is None:
             self._gone = asyncio.ensure_future(self._wait())
         return self._gone
@@ -191,7 +190,7 @@ class Server:
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        if request.method == "GET" and (page := _page(self._front.world, scope)):
+        if request.method == "GET" and (page := _page(self._front, scope)):
             await page(scope, receive, send)
             return
         form = await _form(request) if _is_form(request) else Form()
@@ -227,7 +226,7 @@ class Server:
             await client.gone()
 
     async def _stream(self, stream: Stream, client: Client, send: Send) -> None:
-        """Send what a stream brings; an orderly end is sent, too."""
+        """Send a stream, and its end if that is orderly."""
         own = {"Content-Type": EVENTS, **stream.headers, "X-Version": self._front.version, "X-Env": "PRODUCTION"}
         headers = [(name.lower().encode(), value.encode()) for name, value in own.items()]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -273,10 +272,10 @@ async def _form(request: Request) -> Form:
     return Form(fields, tuple(files))
 
 
-def _page(world: World, scope: Scope) -> Response | None:
+def _page(front: Front, scope: Scope) -> Response | None:
     """A page that shows what is there; ``None``: it is a request for the API, whatever that makes of it."""
-    with world.guard:
-        found = find_page(world, scope["path"], scope["query_string"].decode("latin-1"))
+    with front.world.guard:
+        found = find_page(front.world, front.apps.all, scope["path"], scope["query_string"].decode("latin-1"))
     if found is None:
         return None
     return Response(found[1], status_code=found[0], media_type="text/html", headers=PAGE_HEADERS)

@@ -11,20 +11,20 @@ from airflow_provider_dify.testing.api.replies import Later, LaterReply, Reply, 
 from airflow_provider_dify.testing.model.clock import VirtualClock
 from airflow_provider_dify.testing.model.site import Site
 
-#: Seconds of virtual time that a stream lets pass without asking whether its client wants to go first.
+#: Longest jump of a virtual clock, in seconds, for which a stream does not wait first.
 SHORT = 1.0
-#: Real seconds that it has for that, the first time and later.
-PATIENCE, LITTLE_PATIENCE = 0.2, 0.002
+#: Real seconds in which the client may close the stream before a longer jump: the first one, and later ones.
+PATIENCE, LITTLE_PATIENCE = 0.5, 0.002
 
-#: Ends when the client has gone.
+#: Done when the client has disconnected.
 Gone = asyncio.Future[None]
 
 
 class Waiting:
     """Lets time pass for clients that wait.
 
-    A virtual clock moves when somebody sleeps, and who waits for an answer does the same: so it jumps to whatever is
-    due next. The client of a stream may also have seen enough, so it gets a moment to go before the first longer jump.
+    A virtual clock moves when somebody sleeps, and waiting for an answer is like sleeping: the clock jumps to whatever
+    is due next. The client of a stream may want to close it early, so it gets a moment before the first longer jump.
     """
 
     def __init__(self, world: Site) -> None:
@@ -45,7 +45,7 @@ class Waiting:
         self._wake_all()
 
     def _moved(self) -> None:
-        """Somebody has moved the clock. Those who would move it themselves need not be told."""
+        """The clock was moved. Only clients that do not move it themselves have to know."""
         if self._holds_clock:
             self._wake_all()
 
@@ -55,7 +55,7 @@ class Waiting:
 
     @contextmanager
     def _told(self, later: Later, woken: asyncio.Event) -> Iterator[None]:
-        """Set ``woken`` whenever there is news, or time goes otherwise."""
+        """Set ``woken`` after each change."""
         wake = _waker(woken)
         forget = later.listen(wake)
         self._wakers.append(wake)
@@ -66,7 +66,7 @@ class Waiting:
             self._wakers.remove(wake)
 
     async def for_reply(self, later: LaterReply, gone: Gone) -> Reply | None:
-        """The answer; ``None``: nobody will give one, or nobody waits for it any more."""
+        """The answer; ``None``: there will be none, or the client has disconnected."""
         woken = asyncio.Event()
         with self._told(later, woken):
             while not gone.done():
@@ -80,7 +80,7 @@ class Waiting:
         return None
 
     async def through(self, stream: Stream, send: Callable[[str], Awaitable[None]], gone: Gone) -> None:
-        """Send the blocks of a stream as they come, to its end or until the client has gone."""
+        """Send the blocks of a stream as they come, until its end or until the client disconnects."""
         woken, patience = asyncio.Event(), PATIENCE
         with self._told(stream, woken):
             while not gone.done():
@@ -111,7 +111,7 @@ class Waiting:
             return False
         if patience and ahead > SHORT and await _first(woken, gone, patience):
             return False
-        # Others get their turn, such as the one that reads what was sent.
+        # Other tasks get their turn, such as the one that sends.
         await asyncio.sleep(0)
         if not gone.done():
             clock.advance_to(due)
@@ -119,7 +119,7 @@ class Waiting:
 
 
 def _waker(woken: asyncio.Event) -> Callable[[], None]:
-    """What wakes somebody who waits in this event loop, from any thread."""
+    """A function that sets the event of this event loop, from any thread."""
     loop = asyncio.get_running_loop()
 
     def wake() -> None:
@@ -132,7 +132,7 @@ def _waker(woken: asyncio.Event) -> Callable[[], None]:
 
 
 async def _first(woken: asyncio.Event, gone: Gone, seconds: float | None) -> bool:
-    """Wait for either, at most so long. :return: whether one of them came."""
+    """Wait for either, at most so long. :return: whether one of them happened."""
     waiter = asyncio.ensure_future(woken.wait())
     try:
         both: set[asyncio.Future[Any]] = {waiter, gone}

@@ -147,6 +147,36 @@ def test_keys_open_what_they_are_for(client: AppClient, sim: FakeDify) -> None:
     assert client.call("GET", "/info").status_code == 403
 
 
+def test_a_text_loses_its_nul_characters(client: AppClient) -> None:
+    assert client.run(text="a\0b").json()["data"]["outputs"] == {"text": "AB"}
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"flag": "yes"}, {"flag": True}),
+        ({"flag": "no"}, {"flag": False}),
+        ({"number": "7"}, {"number": 7}),
+        ({"number": "7.5"}, {"number": 7.5}),
+        ({"number": " "}, {"number": None}),
+        ({"choice": "red"}, {"choice": "red"}),
+        ({"choice": "blue"}, "choice in input form must be one of the following: ['red']"),
+        ({"number": "many"}, "number in input form must be a valid number"),
+        ({"doc": "a.txt"}, "doc in input form must be a file"),
+        ({"unknown": 1}, {}),
+    ],
+)
+def test_inputs(sim: FakeDify, given: dict[str, Any], kept: dict[str, Any] | str) -> None:
+    inputs = [Input("flag", "checkbox"), Input("number", "number"), Input("choice", "select", options=["red"])]
+    client = AppClient(sim, sim.add_workflow("inputs", inputs=[*inputs, Input("doc", "file")]))
+    body = client.run(**given).json()
+    if isinstance(kept, str):
+        assert body["message"] == kept
+    else:
+        nothing = dict.fromkeys(("flag", "number", "choice", "doc"))
+        assert body["data"]["outputs"] == {**nothing, **kept}
+
+
 def test_unpublished(client: AppClient) -> None:
     client.app.published = False
     assert client.run(text="a").json()["message"] == "Workflow not published"

@@ -22,7 +22,7 @@ from airflow_provider_dify.testing.apps.files import Files
 
 #: The longest name of an end user.
 LONGEST_USER = 255
-#: The user of a request that names none, where none has to be named.
+#: The user of a request that names none, if it does not have to.
 NOBODY = "DEFAULT-USER"
 
 _WRONG_MODE = "Please check if your app mode matches the right API route."

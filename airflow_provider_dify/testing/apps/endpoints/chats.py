@@ -29,7 +29,7 @@ CHATS = ("chat", "agent-chat", "advanced-chat")
 _NOT_CHAT = "not_chat_app"
 _UNAVAILABLE = "App unavailable, please check your app configurations."
 _NO_CONVERSATION = "Conversation Not Exists."
-#: What Dify's framework appends to a 404 where other routes look much like the path.
+#: What Dify's framework appends to a 404 if other routes are similar to the path.
 _SUGGESTED = {
     "/v1/chat-messages": "/v1/chat-messages or /api/chat-messages or /v1/chat-messages/<string:task_id>/stop",
     "/v1/messages": "/v1/messages or /v1/chat-messages or /api/messages",

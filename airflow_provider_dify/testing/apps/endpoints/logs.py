@@ -21,7 +21,7 @@ _LIMITS = {"page": (1, 99999, 1), "limit": (1, 100, 20)}
 
 
 def list_logs(asked: Asked) -> Outcome:
-    """The runs of a workflow, the newest first. Those that wait in the queue have no row; other apps have no rows."""
+    """The runs of a workflow, newest first. Runs in the queue have no row yet; other kinds of apps never have any."""
     query = asked.query
     page, limit = _checked_numbers(asked)
     if query.get("created_by_account"):
