@@ -276,15 +276,16 @@ class StagedTask(ConversationTask):
 
 
 def read_event(
-    event: dict[str, Any] | None, who: str = "operator"
+    event: dict[str, Any] | None,
+    unknown: str = "The trigger fired {}, which this operator does not know. Clear the task to retry.",
 ) -> tuple[dict[str, Any], dict[str, str], DifyError | None]:
     """Return the report, the names and the error of what a trigger fired.
 
+    :param unknown: What to say if it fired something else.
     :raises DifyError: It fired something else.
     """
     from airflow_provider_dify.exceptions import DifyError
 
     if not isinstance(event, dict) or not {"report", "names", "error", "started"} <= event.keys():
-        text = f"The trigger fired {event!r}, which this operator does not know. Clear the task to retry."
-        raise DifyError(text.replace("operator", who))
+        raise DifyError(unknown.format(repr(event)))
     return event["report"], event["names"], DifyError.from_json(event["error"]) if event["error"] else None

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 #: A trigger looks no more often, however small the ``poke_interval``: many share a triggerer and a Dify.
 _SHORTEST_INTERVAL = 1.0
+_UNKNOWN = "The trigger fired {}, which this sensor does not know. Clear the task to retry."
 #: So many seconds before Airflow the sensor says that time is up, since it can say what is left.
 _MARGIN = 1.0
 
@@ -133,7 +134,7 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
 
         :param event: What the trigger fired.
         """
-        report, _, error = read_event(event, "sensor")
+        report, _, error = read_event(event, _UNKNOWN)
         document_ids: list[str] = report["document_ids"]
         self.open_hook(context, report["dataset_id"], document_ids)  # for its links: there is nothing left to ask
         if error:

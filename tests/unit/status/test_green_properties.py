@@ -19,10 +19,12 @@ from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.documents import ActionName
 from airflow_provider_dify.knowledge.indexing.wait import IndexingReport
+from airflow_provider_dify.knowledge.ingest.options import IngestOptions
 from airflow_provider_dify.knowledge.ingest.report import IngestReport
 from airflow_provider_dify.knowledge.release.options import ReleaseOptions
 from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.knowledge.status.report import StatusReport
+from airflow_provider_dify.knowledge.sync.options import SyncOptions
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, VirtualClock
 from tests.unit.status.test_properties import time_of
 
@@ -218,10 +220,10 @@ def test_ingestion(texts: list[bool], again: bool, trouble: Trouble) -> None:
     ]
     with world_of([], trouble) as dify:
         world = World(dify, [], trouble)
-        kwargs: dict[str, Any] = {"tolerate": ("not_searchable", "lagging", "failed"), "timeout": 300}
-        result = world.run(lambda hook: hook.ingest_documents(world.kb.id, source, **kwargs))
+        options = IngestOptions(tolerate=("not_searchable", "lagging", "failed"), timeout=300)
+        result = world.run(lambda hook: hook.ingest_documents(world.kb.id, source, options))
         if again:
-            result = world.run(lambda hook: hook.ingest_documents(world.kb.id, source, **kwargs))
+            result = world.run(lambda hook: hook.ingest_documents(world.kb.id, source, options))
         report = result if isinstance(result, IngestReport) else result.report
         event(f"green: {isinstance(result, IngestReport)}, repaired: {bool(report.repaired)}")
         if isinstance(result, IngestReport):
@@ -247,12 +249,12 @@ def test_sync(tmp_path_factory: Any, before: list[bool], after: list[bool], trou
 
     with world_of([], trouble) as dify:
         world = World(dify, [], trouble)
-        kwargs: dict[str, Any] = {"max_share": None, "timeout": 300, "tolerate": ("lagging", "failed")}
+        options = SyncOptions(max_share=None, timeout=300, tolerate=("lagging", "failed"))
         if before:
             write(before, 1)
-            world.run(lambda hook: hook.sync_documents(world.kb.id, folder, **kwargs))
+            world.run(lambda hook: hook.sync_documents(world.kb.id, folder, options))
         write(after, 2)
-        result = world.run(lambda hook: hook.sync_documents(world.kb.id, folder, **kwargs))
+        result = world.run(lambda hook: hook.sync_documents(world.kb.id, folder, options))
         event(f"green: {not isinstance(result, DifyError)}")
         if isinstance(result, DifyError):
             return
