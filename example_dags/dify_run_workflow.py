@@ -26,9 +26,9 @@ with DAG(
 ) as dag:
 
     @task
-    def prepare(params: dict[str, Any]) -> list[dict[str, str]]:
+    def prepare(texts: Any) -> list[dict[str, str]]:
         """Make the inputs of each run."""
-        return [{"text": text} for text in params["texts"]]
+        return [{"text": text} for text in texts]
 
     # [START howto_operator_dify_run_workflow]
     summarize = DifyWorkflowRunOperator.partial(
@@ -37,7 +37,7 @@ with DAG(
         timeout=1800,
         expect={"type": "object", "required": ["text"]},
         max_active_tis_per_dagrun=4,
-    ).expand(inputs=prepare())
+    ).expand(inputs=prepare("{{ params.texts }}"))
     # [END howto_operator_dify_run_workflow]
 
     @task
