@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import threading
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import Asset
+from airflow.providers.common.compat.sdk import Asset, TaskDeferred
 
 from airflow_provider_dify.exceptions import (
     DifyAppKeyError,
@@ -23,6 +24,7 @@ from airflow_provider_dify.exceptions import (
 )
 from airflow_provider_dify.operators.apps import DifyWorkflowRunOperator
 from airflow_provider_dify.testing import FakeDify, Fault, Input, Node, Partial
+from airflow_provider_dify.triggers.conversation import DifyConversationTrigger
 from tests.unit.apps.running import Ran, Store, context_of, run_try
 from tests.waiting import until
 
@@ -263,6 +265,24 @@ class TestKill:
         assert [type(error) for error in errors] == [DifyKilledError]
         assert [run.status for run in app.runs] == ["stopped"]
         assert context["ti"].xcom["report"]["outcome"] == "stopped"
+
+    def test_while_it_waits_in_the_triggerer(self, dify: FakeDify, app: Any) -> None:
+        app.seconds = 100_000
+        with pytest.raises(TaskDeferred) as deferred:
+            task(deferrable=True, timeout=200_000).execute(context_of(1, Store()))  # type: ignore[arg-type]
+        trigger = DifyConversationTrigger(**deferred.value.trigger.serialize()[1])
+
+        async def kill() -> None:
+            dify.holds_clock = True
+            running = asyncio.ensure_future(anext(trigger.run()))
+            assert await asyncio.to_thread(until, lambda: trigger._settings is not None)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            dify.holds_clock = False
+            await trigger.on_kill()
+
+        asyncio.run(kill())
+        assert [run.status for run in app.runs] == ["stopped"]
 
 
 class TestKeys:
