@@ -23,6 +23,17 @@ class App:
     :param function: Of a workflow or of a chat app; see :meth:`.Apps.add_workflow` and :meth:`.Apps.add_chat_app`.
     """
 
+    description = ""
+    #: ``False``: it exists in the editor only, and every run is refused.
+    published = True
+    #: ``False``: its API service is disabled.
+    api_enabled = True
+    #: Most requests that it takes at the same time; ``None``: any number.
+    max_active_requests: int | None = None
+    opening_statement = ""
+    #: Blocking requests that it works on.
+    active = 0
+
     def __init__(
         self,
         world: Site,
@@ -47,20 +58,10 @@ class App:
         self.nodes = tuple(Node(one) if isinstance(one, str) else one for one in nodes)
         #: How long a run takes if the app has no nodes but the first and the last one.
         self.seconds = seconds
-        self.description = ""
-        #: ``False``: it exists in the editor only, and every run is refused.
-        self.published = True
-        #: ``False``: its API service is off.
-        self.api_enabled = True
-        #: Most requests that it takes at the same time; ``None``: any number.
-        self.max_active_requests: int | None = None
-        self.opening_statement = ""
         self.suggested_questions: list[str] = []
         #: Runs that were accepted and have not started yet: they wait in the queue of the worker.
         self.queued: list[Run] = []
         self._runs: list[Run] = []
-        #: Blocking requests that it works on.
-        self.active = 0
         self.conversations: list[Conversation] = []
         self.messages: list[Message] = []
         self._users: dict[str, str] = {}

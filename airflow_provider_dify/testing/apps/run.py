@@ -48,6 +48,24 @@ class Run:
     :param message: In a chat app the message that it answers.
     """
 
+    #: ``queued``: Dify has accepted it, and it has not started yet. It has no row and no log entry then.
+    status: Status = "queued"
+    error: str | None = None
+    steps = 0
+    exceptions = 0
+    tokens = 0
+    finished_at: float | None = None
+    #: Whether it is at work.
+    executing = False
+    #: Whether its worker or process has died, so that it never ends.
+    orphaned = False
+    #: Whether no further event comes.
+    closed = False
+    #: The form that it waits for, or waited for.
+    form: HumanForm | None = None
+    #: Whether one of its readers has disconnected; Dify notices that at the next event.
+    departed = False
+
     def __init__(
         self,
         app: App,
@@ -70,31 +88,15 @@ class Run:
         #: What is wrong with its inputs, which a stream says only when the worker has taken it.
         self.refusal = refusal
         self.message = message
-        #: ``queued``: Dify has accepted it, and it has not started yet. It has no row and no log entry then.
-        self.status: Status = "queued"
         self.outputs: Json = {}
-        self.error: str | None = None
-        self.steps = 0
-        self.exceptions = 0
-        self.tokens = 0
         self.accepted_at = world.clock.time()
         self.created_at = self.accepted_at
-        self.finished_at: float | None = None
         self.log_id = world.new_id()
-        #: Whether it is at work.
-        self.executing = False
-        #: Whether its worker or process has died, so that it never ends.
-        self.orphaned = False
-        #: Whether no further event comes.
-        self.closed = False
         self.events: list[Event] = []
         #: Ids of its nodes as the events have them.
         self.node_ids: dict[str, str] = {}
-        self.form: HumanForm | None = None
         #: Streams that are open.
         self.readers: list[RunStream] = []
-        #: Whether one of them has disconnected; Dify notices that at the next event.
-        self.departed = False
         self.engine: Engine = app.engine
         self._listeners: list[Callable[[], None]] = []
 
