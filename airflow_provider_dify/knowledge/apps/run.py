@@ -7,6 +7,7 @@ queue is not in the log, so an empty log proves nothing (file 41).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -161,6 +162,8 @@ class WorkflowRun:
 
     def when_killed(self) -> Flow[None]:
         """Stop the run, and see that it has stopped, as nobody waits for it any more."""
+        if self.sent and not self.run_id:
+            yield Note("A run may have been started. Nobody knows its id yet, so it goes on.", logging.WARNING)
         if self.run_id and not (self._run and self._run.is_final):
             self._take((yield from stopped(self.run_id, self.task_id, self.user, checks=5)))
 

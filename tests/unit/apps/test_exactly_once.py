@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.exceptions import DifyError, DifyInputError
 from airflow_provider_dify.knowledge.apps.options import Rerun
 from airflow_provider_dify.knowledge.apps.requesting import RunRequest
+from airflow_provider_dify.knowledge.flow import Deadline
 from tests.unit.apps.playing import STARTS, Stage, Task, killed_at
 
 
@@ -125,6 +126,26 @@ def test_refused_inputs_are_not_a_run() -> None:
     assert isinstance(done.error, DifyInputError)
     assert stage.sent("/workflows/run") == 0
     assert done.outcome == "not_started"
+
+
+def test_a_worker_that_was_taken_for_dead_sends_nothing() -> None:
+    """It checked before the next try started a run. Then Airflow refuses its note, as it is not the current try."""
+    stage = Stage()
+    task = Task(stage)
+    zombie = task.conversation()
+    zombie._keep = refuse
+    flow = zombie.flow(Deadline(600, stage.clock.monotonic))
+    step = next(flow)
+    while step.path != "/parameters":  # type: ignore[union-attr]
+        step = flow.send(stage.answer(step))  # type: ignore[arg-type]
+    assert task.run().green
+    with pytest.raises(DifyError, match="not the current one"):
+        flow.send(stage.answer(step))  # type: ignore[arg-type]
+    assert len(stage.runs) == 1
+
+
+def refuse(_: object) -> None:
+    raise DifyError("This try is not the current one.")
 
 
 def test_runs_of_others_do_not_count() -> None:
