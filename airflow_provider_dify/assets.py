@@ -1,4 +1,4 @@
-"""Knowledge bases as assets of Airflow: ``dify://<host>/datasets/<id>``.
+"""Knowledge bases and apps as assets of Airflow: ``dify://<host>/datasets/<id>`` and ``dify://<host>/apps/<id>``.
 
 Airflow loads this module with the first asset of a DAG file, so it imports nothing of weight.
 """
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Asset
 
 SCHEME = "dify"
+_KINDS = ("datasets", "apps")
 
 
 def knowledge_base(host: str, dataset_id: str, *, extra: Mapping[str, Any] | None = None) -> Asset:
@@ -35,6 +36,21 @@ def knowledge_base(host: str, dataset_id: str, *, extra: Mapping[str, Any] | Non
     return Asset(uri=uri_of(host, dataset_id), extra=None if extra is None else dict(extra))
 
 
+def app(host: str, app_id: str, *, extra: Mapping[str, Any] | None = None) -> Asset:
+    """Return the asset that stands for an app; on Airflow 2 it is a Dataset.
+
+    :param host: Host of the Dify, with its port if it is unusual, or the base URL of its API.
+    :param app_id: UUID of the app, from the address of its page in Dify.
+    :param extra: What the asset says of itself.
+    :return: ``Asset("dify://<host>/apps/<id>")``, the same for every way to write host and id.
+    :raises ValueError: There is no host, or the id is no UUID.
+    """
+    from airflow.providers.common.compat.sdk import Asset
+
+    uri = normalized(urlsplit(f"{SCHEME}://{host_of(host)}/apps/{app_id}")).geturl()
+    return Asset(uri=uri, extra=None if extra is None else dict(extra))
+
+
 def uri_of(host: str, dataset_id: str) -> str:
     """Return the URI of the asset that stands for a knowledge base; see :func:`knowledge_base`."""
     return normalized(urlsplit(f"{SCHEME}://{host_of(host)}/datasets/{dataset_id}")).geturl()
@@ -49,31 +65,31 @@ def host_of(host: str) -> str:
 
 
 def normalized(uri: SplitResult) -> SplitResult:
-    """Return the URI of a knowledge base in its one form; Airflow calls it for each asset whose URI begins so.
+    """Return the URI of a knowledge base or an app in its one form; Airflow calls it for each such asset.
 
-    :raises ValueError: It names no knowledge base.
+    :raises ValueError: It names neither.
     """
     host = uri.netloc.rpartition("@")[2].lower()
-    kind, _, dataset_id = uri.path.strip("/").partition("/")
-    canonical = _canonical(dataset_id)
+    kind, _, item_id = uri.path.strip("/").partition("/")
+    canonical = _canonical(item_id)
     # A blank, or a template, which no asset is rendered from.
-    if not host or re.search(r"[\s{}]", host) or kind != "datasets" or not canonical or uri.query:
+    if not host or re.search(r"[\s{}]", host) or kind not in _KINDS or not canonical or uri.query:
         raise ValueError(
             "The URI of a Dify knowledge base looks like "
             f"dify://dify.example.com/datasets/5cd7dc6a-e446-4696-ad00-30036e58194e, not like {uri.geturl()}."
         )
-    return uri._replace(netloc=host, path=f"/datasets/{canonical}")
+    return uri._replace(netloc=host, path=f"/{kind}/{canonical}")
 
 
-def _canonical(dataset_id: str) -> str | None:
+def _canonical(item_id: str) -> str | None:
     try:
-        return str(uuid.UUID(dataset_id))
+        return str(uuid.UUID(item_id))
     except ValueError:
         return None
 
 
 def lineage_dataset(asset: Asset, lineage_context: object = None) -> LineageDataset:  # noqa: ARG001 - Airflow gives it
-    """Return what OpenLineage calls the knowledge base of an asset."""
+    """Return what OpenLineage calls the knowledge base or the app of an asset."""
     from airflow.providers.common.compat.openlineage.facet import Dataset
 
     uri = urlsplit(asset.uri)
@@ -85,11 +101,13 @@ class Activity:
     """What a task read or wrote, as far as it knows; for OpenLineage.
 
     :param host: Host of the Dify, as the assets name it.
-    :param dataset_id: The knowledge base.
+    :param dataset_id: The knowledge base; empty if it is about an app.
     :param writes: Whether the task changes it.
     :param action: What was done to its documents.
     :param counts: How many of them ended how.
     :param files: Paths or URLs of the files that were read.
+    :param app_id: The app, if it is about one.
+    :param run: What is known of the run of the app.
     """
 
     host: str
@@ -98,3 +116,5 @@ class Activity:
     action: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     files: Sequence[str] = ()
+    app_id: str = ""
+    run: Mapping[str, Any] = field(default_factory=dict)

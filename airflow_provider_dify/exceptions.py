@@ -70,7 +70,7 @@ class DifyError(AirflowException):
 
     def add(self, advice: str) -> None:
         """Add a sentence to what the error says."""
-        self.message = f"{self.message} {advice}"
+        self.message = f"{self.message} {advice}".rstrip()
         self.args = (self.message,)
 
 
@@ -160,8 +160,16 @@ class DifyAuthenticationError(DifyRequestError, AirflowFailException):
     """401: the API key is missing, wrong, masked, or not a Knowledge API key."""
 
 
+class DifyAppKeyError(DifyAuthenticationError):
+    """401 to a request for an app: the API key is missing, wrong, masked, or not that of an app."""
+
+
+class DifyAppError(DifyRequestError, AirflowFailException):
+    """400: the app is not published, has another mode, or does not accept its inputs."""
+
+
 class DifyAccessError(DifyRequestError, AirflowFailException):
-    """403: API access is switched off for the knowledge base, or the key is bound to another one."""
+    """403: API access is disabled for the knowledge base or the app, or the key is bound to another knowledge base."""
 
 
 class DifyPlanLimitError(DifyRequestError):
@@ -306,6 +314,24 @@ class DifyRetrievalCheckFailed(DifyReportError):  # noqa: N818 - reads as an end
     def result(self) -> Any:
         """What the queries returned: the same as ``report``."""
         return self.report
+
+
+class DifyRunError(DifyReportError):
+    """The run of an app did not end well; ``report`` says how it ended. A retry can help."""
+
+
+class DifyRunFailed(DifyRunError, AirflowFailException):  # noqa: N818 - reads as an end state
+    """The same, and a retry cannot fix it."""
+
+    retryable = False
+
+
+class DifyRunUnknown(DifyRunError):  # noqa: N818 - reads as an end state
+    """Dify cannot say whether a run was started. A retry checks again, and does not start another one by itself."""
+
+
+class DifyAnswerCheckFailed(DifyReportError):  # noqa: N818 - reads as an end state
+    """An app does not give the answers that were expected; ``report`` says which."""
 
 
 class DifyIndexingError(DifyError, AirflowFailException):

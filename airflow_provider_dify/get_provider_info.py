@@ -9,8 +9,6 @@ from typing import Any
 
 from airflow_provider_dify import __version__
 
-#: Id of the connection unless another one is named.
-
 #: Fields of the form that go into the extras of the connection: label, help, JSON type, and HTML widget's type.
 CONN_FIELDS: dict[str, dict[str, Any]] = {
     "verify": {
@@ -44,11 +42,11 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
 #: the button that tests a connection is answered by Airflow 3.3.1 and 3.3.2 with "Bad Request", for every type.
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     "hidden-fields": ["login", "schema"],
-    "relabeling": {"host": "Base URL", "password": "Knowledge API key"},
-    "placeholders": {"host": "https://api.dify.ai/v1", "password": "dataset-...", "port": "443"},
+    "relabeling": {"host": "Base URL", "password": "API key"},
+    "placeholders": {"host": "https://api.dify.ai/v1", "password": "dataset-... or app-...", "port": "443"},
 }
 
-#: Knowledge bases as assets: ``dify://<host>/datasets/<id>``.
+#: Knowledge bases and apps as assets: ``dify://<host>/datasets/<id>`` and ``dify://<host>/apps/<id>``.
 ASSET_URIS: dict[str, Any] = {
     "schemes": ["dify"],
     "handler": "airflow_provider_dify.assets.normalized",
@@ -62,7 +60,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-dify",
         "name": "Dify",
-        "description": "Apache Airflow provider for Dify knowledge bases.",
+        "description": "Apache Airflow provider for Dify knowledge bases and apps.",
         "versions": [__version__],
         "integrations": [
             {
@@ -76,6 +74,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "Dify",
                 "python-modules": [
+                    "airflow_provider_dify.operators.apps",
                     "airflow_provider_dify.operators.deleting",
                     "airflow_provider_dify.operators.documents",
                     "airflow_provider_dify.operators.ingest",
@@ -101,6 +100,7 @@ def get_provider_info() -> dict[str, Any]:
         "extra-links": [
             "airflow_provider_dify.links.console.DifyKnowledgeBaseLink",
             "airflow_provider_dify.links.console.DifyDocumentLink",
+            "airflow_provider_dify.links.console.DifyAppLink",
         ],
         "asset-uris": [ASSET_URIS],
         "dataset-uris": [ASSET_URIS],  # the same for Airflow 2

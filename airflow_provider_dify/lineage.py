@@ -28,6 +28,18 @@ class DifyRunFacet(RunFacet):
     counts: dict[str, int]
 
 
+@attr.define
+class DifyAppRunFacet(RunFacet):
+    """How the run of an app ended, and what it took."""
+
+    app_id: str
+    run_id: str
+    outcome: str
+    total_tokens: int
+    total_steps: int
+    elapsed_time: float
+
+
 def lineage_of(activity: Activity | None) -> OperatorLineage[Any, Any]:
     """Return what a task read and wrote, as far as it came.
 
@@ -37,6 +49,8 @@ def lineage_of(activity: Activity | None) -> OperatorLineage[Any, Any]:
     """
     if activity is None:
         return OperatorLineage()
+    if activity.app_id:
+        return _lineage_of_app(activity)
     knowledge_base = [Dataset(namespace=f"{SCHEME}://{activity.host}", name=f"datasets/{activity.dataset_id}")]
     files = [_file(place) for place in activity.files[:_MAX_FILES]]
     facets = {}
@@ -45,6 +59,13 @@ def lineage_of(activity: Activity | None) -> OperatorLineage[Any, Any]:
     if activity.writes:
         return OperatorLineage(inputs=files, outputs=knowledge_base, run_facets=facets)
     return OperatorLineage(inputs=knowledge_base, run_facets=facets)
+
+
+def _lineage_of_app(activity: Activity) -> OperatorLineage[Any, Any]:
+    app = Dataset(namespace=f"{SCHEME}://{activity.host}", name=f"apps/{activity.app_id}")
+    files = [_file(place) for place in activity.files[:_MAX_FILES]]
+    facets = {"dify": DifyAppRunFacet(app_id=activity.app_id, **activity.run)} if activity.run else {}
+    return OperatorLineage(inputs=[app, *files], run_facets=facets)
 
 
 def _file(place: str) -> Dataset:

@@ -177,6 +177,48 @@ def sync(add: Callable[[], Any]) -> dict[str, Any]:
     return {"runs": found, "archived": archived}
 
 
+def run_workflow(add: Callable[[], Any]) -> dict[str, Any]:
+    """Three texts, of which the second one's answer is lost."""
+    from airflow_provider_dify.testing import Fault, Input
+
+    dify, _ = add()
+    app = dify.add_workflow(
+        "summary", run=lambda inputs: {"text": inputs["text"][:5]}, inputs=[Input("text", required=True)], seconds=30
+    )
+    dify.faults.add(Fault("drop_stream", path="/workflows/run$"))
+    os.environ["AIRFLOW_CONN_DIFY_APP"] = dify.airflow_connection(app=app)
+    conf = {"texts": ["First text", "Other text", "Third text"]}
+    state, _ = run_dag("dify_run_workflow", dify.airflow_connection(), conf)
+    return {"state": state, "outputs": sorted(run.outputs["text"] for run in app.runs)}
+
+
+def release_gated_by_answers(add: Callable[[], Any]) -> dict[str, Any]:
+    """A release with which the app answers wrong, which is rolled back; then one with which it answers right."""
+    dify, kb = add()
+    old = kb.add_document("parking 2025", text="Visitors park on deck 1.")
+    texts = {"parking 2026": "Visitors park on deck 2.", "wrong": "Visitors park nowhere."}
+    new = {name: kb.add_document(name, text=text, enabled=False) for name, text in texts.items()}
+
+    def answer(question: Any) -> str:
+        found = dify.search(kb, question.query)
+        return " ".join(document.text for document in kb.documents if document.name in found)
+
+    helpdesk = dify.add_chat_app("helpdesk", answer=answer)
+    os.environ["AIRFLOW_CONN_HELPDESK"] = dify.airflow_connection(app=helpdesk)
+    questions = [{"query": "visitors park", "contains": "deck 2", "contains_not": "nowhere"}]
+    found = []
+    for name in ("wrong", "parking 2026"):
+        conf = {
+            "dataset_id": kb.id,
+            "new_document_ids": [new[name].id],
+            "old_document_ids": [old.id],
+            "questions": questions,
+        }
+        state, _ = run_dag("dify_release_gated_by_answers", dify.airflow_connection(), conf)
+        found.append([state, *dify.search(kb, "visitors park")])
+    return {"found": found}
+
+
 STORIES = (
     archive_at_scale,
     first_steps,
@@ -184,8 +226,10 @@ STORIES = (
     nightly_archive,
     quarantine,
     release,
+    release_gated_by_answers,
     release_steps,
     roll_back_on_event,
+    run_workflow,
     sync,
     taskflow,
 )

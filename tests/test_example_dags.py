@@ -43,6 +43,8 @@ def test_they_do_what_they_say() -> None:
         "found": ["leave.md"],
         "changes": ["archive", "un_archive"],
     }
+    assert runs["run_workflow"] == {"state": "success", "outputs": ["First", "Other", "Third"]}
+    assert runs["release_gated_by_answers"] == {"found": [["failed", "parking 2025"], ["success", "parking 2026"]]}
     assert runs["taskflow"] == {"archived": 1, "disabled": 1}
     assert runs["ingest_and_switch"] == {
         "states": ["success", "success"],

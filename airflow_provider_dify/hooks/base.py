@@ -85,6 +85,20 @@ class FlowHook(BaseHook):
         except DifyError as error:
             raise advised(error, self.settings) from None
 
+    def run_apart(self, flow: Flow[T], seconds: float) -> T:
+        """Run a conversation over a connection of its own, also after :meth:`stop`. A signal handler may call this.
+
+        :param flow: The conversation.
+        :param seconds: How long it may wait.
+        :return: What the flow returns.
+        :raises DifyError: What went wrong.
+        """
+        client = Client(self.settings, self.log)
+        try:
+            return client.run(retrying(flow, Retries(max_retries=1), self.deadline(seconds)))
+        finally:
+            client.close()
+
     @property
     def retries(self) -> Retries:
         """How failed requests are sent again."""

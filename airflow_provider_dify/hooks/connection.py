@@ -14,7 +14,13 @@ from urllib.parse import SplitResult, urlsplit
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
-from airflow_provider_dify.exceptions import DifyAuthenticationError, DifyConnectionError, DifyError, DifyInputError
+from airflow_provider_dify.exceptions import (
+    DifyAppKeyError,
+    DifyAuthenticationError,
+    DifyConnectionError,
+    DifyError,
+    DifyInputError,
+)
 from airflow_provider_dify.knowledge.inputs import show, without_keys
 from airflow_provider_dify.knowledge.text import hosts
 from airflow_provider_dify.knowledge.text.hints import did_you_mean
@@ -133,14 +139,25 @@ def _settings(connection: ConnectionFields, read: object) -> Settings:
     return settings
 
 
-def key_advice(api_key: str) -> str | None:
-    """Say what is wrong with a key that Dify does not know, where its form shows it."""
-    if api_key.startswith("app-"):
+def key_advice(api_key: str, *, for_app: bool = False) -> str | None:
+    """Say what is wrong with a key that Dify does not know, if its form shows it.
+
+    :param for_app: Whether it has to be the key of an app.
+    """
+    if for_app and api_key.startswith(("dataset-", "ds-")):
+        return "The password of the connection is a Knowledge API key, which does not work for apps."
+    if not for_app and api_key.startswith("app-"):
         return "The password of the connection is an app key ('app-'), which does not work for knowledge bases."
     if masked := _MASKED_KEY.search(api_key):
         return (
             f"The password of the connection is a masked key ('{masked[0]}'), as in Dify's list. Create a new key, "
             "and copy it when Dify shows it."
+        )
+    if for_app:
+        return (
+            None
+            if api_key.startswith("app-")
+            else "Keys of apps start with 'app-'; the password of the connection does not."
         )
     if not api_key.startswith(("dataset-", "ds-")):
         return "Knowledge API keys start with 'dataset-' or 'ds-'; the password of the connection does not."
@@ -149,8 +166,8 @@ def key_advice(api_key: str) -> str | None:
 
 def advised(error: DifyError, settings: Settings) -> DifyError:
     """Return an error of a conversation in the form in which it leaves for the log of the task."""
-    if isinstance(error, DifyAuthenticationError) and (advice := key_advice(settings.api_key)):
-        error.add(advice)
+    if isinstance(error, DifyAuthenticationError):
+        error.add(key_advice(settings.api_key, for_app=isinstance(error, DifyAppKeyError)) or "")
     # It says it all; the steps of the flow in between would bury it.
     return error.with_traceback(None)
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dify.exceptions import (
     DifyAccessError,
+    DifyAppKeyError,
     DifyAuthenticationError,
     DifyError,
     DifyInputError,
     DifyRequestError,
 )
 from airflow_provider_dify.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
+from airflow_provider_dify.hooks.apps import AppVerbs
 from airflow_provider_dify.hooks.connection import key_advice
 from airflow_provider_dify.hooks.documents import DocumentVerbs
 from airflow_provider_dify.hooks.ingest import IngestVerbs
@@ -23,8 +25,10 @@ from airflow_provider_dify.hooks.release import ReleaseVerbs
 from airflow_provider_dify.hooks.retrieval import RetrievalVerbs
 from airflow_provider_dify.hooks.sync import SyncVerbs
 from airflow_provider_dify.knowledge import api, inputs
+from airflow_provider_dify.knowledge.apps import api as apps
 from airflow_provider_dify.knowledge.bases import lookup as bases
 from airflow_provider_dify.knowledge.documents import Dataset
+from airflow_provider_dify.knowledge.flow import Flow
 from airflow_provider_dify.knowledge.retries import Retries, retrying
 from airflow_provider_dify.transport.settings import Settings
 from airflow_provider_dify.transport.sync import Client
@@ -35,14 +39,15 @@ if TYPE_CHECKING:
 _SECONDS_FOR_A_TEST = 10.0
 
 
-class DifyHook(DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs, RetrievalVerbs, SyncVerbs):
-    """Talks to the Knowledge API of a Dify.
+class DifyHook(AppVerbs, DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs, RetrievalVerbs, SyncVerbs):
+    """Talks to the Knowledge API of a Dify, or to an app: it depends on the key.
 
     Nothing is read or opened before the first call. Use it as a context manager, or call :meth:`close`, to close the
     connection when done; a hook serves one thread at a time.
 
     :param dify_conn_id: Id of the Airflow Connection (type ``dify``): host is the base URL, password the Knowledge
-        API key, extras ``verify``, ``timeout``, ``max_retries``, ``proxies``, ``headers``, ``console_url``, ``cert``.
+        API key or the key of an app, extras ``verify``, ``timeout``, ``max_retries``, ``proxies``, ``headers``,
+        ``console_url``, ``cert``.
     """
 
     conn_type = "dify"
@@ -126,20 +131,28 @@ class DifyHook(DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs, Retrieva
         except DifyError as error:
             return False, str(error)
         try:
-            page = client.run(retrying(api.dataset_page(1, limit=1), Retries(max_retries=0)))
+            seen = client.run(retrying(_what_opens(self.settings.api_key), Retries(max_retries=0)))
         except DifyAccessError:
             seen = "the key is accepted, but may not list all knowledge bases, because it is limited to some of them"
         except DifyAuthenticationError as error:
-            return False, " ".join(filter(None, (str(error), key_advice(self.settings.api_key))))
+            advice = key_advice(self.settings.api_key, for_app=isinstance(error, DifyAppKeyError))
+            return False, " ".join(filter(None, (str(error), advice)))
         except DifyRequestError as error:
             return False, f"{error} The base URL is {self.settings.base_url}."
         except DifyError as error:
             return False, str(error)
-        else:
-            seen = f"the key can access {page.total} knowledge base{'' if page.total == 1 else 's'}"
         finally:
             client.close()
         return True, f"Dify {client.server_version or 'of unknown version'} answered: {seen}."
 
     def _settings_for_a_test(self) -> Settings:
         return replace(self.settings, timeout=min(self.settings.timeout, _SECONDS_FOR_A_TEST))
+
+
+def _what_opens(api_key: str) -> Flow[str]:
+    """Say what a key opens, with the smallest read."""
+    if api_key.startswith("app-"):
+        info = yield from apps.get_info()
+        return f"the key can access the app '{info.name}'" + (f" (mode {info.mode})" if info.mode else "")
+    page = yield from api.dataset_page(1, limit=1)
+    return f"the key can access {page.total} knowledge base{'' if page.total == 1 else 's'}"

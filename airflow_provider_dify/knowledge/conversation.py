@@ -7,7 +7,7 @@ when its task is killed halfway.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Pause
 from airflow_provider_dify.knowledge.retries import Retries
@@ -26,14 +26,14 @@ class Report(Protocol):
 
     @property
     def dataset_id(self) -> str:
-        """The knowledge base."""
+        """The knowledge base; empty if it is about none."""
 
     def to_json(self) -> dict[str, JSON]:
         """Return it as plain JSON."""
 
 
 class Conversation(Protocol[R_co]):
-    """A job with one knowledge base."""
+    """A job with one knowledge base, or with an app. Then it has no ``dataset_id``."""
 
     dataset_id: str
 
@@ -69,6 +69,14 @@ class Movable(Conversation[R_co], Protocol[R_co]):
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Self:
         """Return a conversation that continues where :meth:`to_json` was called."""
+
+
+@runtime_checkable
+class Stoppable(Protocol):
+    """A conversation about something that goes on in Dify by itself, and has to be stopped if its task is killed."""
+
+    def when_killed(self) -> Flow[object]:
+        """Stop it, and see that it has stopped."""
 
 
 def is_long(pause: Pause) -> bool:

@@ -21,6 +21,7 @@ from airflow_provider_dify.exceptions import (
     DifyServerError,
     DifyTransportError,
 )
+from airflow_provider_dify.knowledge.app_errors import is_about_app, kind_of_app_error
 from airflow_provider_dify.knowledge.flow import JSON, Request, Response
 from airflow_provider_dify.knowledge.text.names import canonical
 
@@ -90,6 +91,8 @@ def error_in(request: Request, response: Response, *, reads_work: bool = False) 
     """
     if response.status == 204 or _is_204_as_body(request, response):
         return None
+    if request.enough is not None and _is_stream(response):
+        return None
     payload = _json_object(response)
     if reads_work and _is_blocked(request, response, payload):
         return _blocked(request, response, payload)
@@ -103,6 +106,10 @@ def error_in(request: Request, response: Response, *, reads_work: bool = False) 
 def _is_204_as_body(request: Request, response: Response) -> bool:
     """Whether a deletion was answered as Dify 1.12 does: with 200, and ``204`` in the body."""
     return request.method == "DELETE" and response.status == 200 and response.body.strip() == b"204"
+
+
+def _is_stream(response: Response) -> bool:
+    return response.status < 300 and "text/event-stream" in response.headers.get("content-type", "")
 
 
 def busy_name(error: DifyDocumentBusyError) -> str | None:
@@ -151,7 +158,8 @@ def _json(response: Response) -> JSON:
 def _json_error(request: Request, response: Response, payload: dict[str, JSON]) -> DifyRequestError:
     status = response.status
     code, detail = _said(response, payload, "code", 100) or None, _said(response, payload, "message", 10_000)
-    kind, advice = _kind(status, code, detail)
+    of_app = kind_of_app_error(status, code, detail) if is_about_app(request) else None
+    kind, advice = of_app or _kind(status, code, detail)
     if code and code.startswith("knowledge_fs_"):
         kind, advice = DifyRequestError, FOR_AGENTS
     quoted = f'"{_quote(detail)}"' if detail else "no message"

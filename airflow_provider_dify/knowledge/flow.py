@@ -37,12 +37,14 @@ class Upload:
 
     :param name: Name of the file, which becomes that of the document.
     :param content: What it holds. It is read piece by piece while it is sent.
-    :param data: Field ``data`` of the form: its options, to be sent as JSON.
+    :param data: Field ``data`` of the form: its options, to be sent as JSON; ``None``: there is no such field.
+    :param fields: Further fields of the form, by name.
     """
 
     name: str
     content: Content
-    data: JSON
+    data: JSON = None
+    fields: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class Request:
     :param upload: Instead of JSON, a file to send.
     :param repeatable: Whether sending it again after a failure is decided by the failure alone. Where it is
         not, the failure goes to the flow, which looks at what has become of the request first.
+    :param enough: Makes it a request for a stream of events: is given all that came so far, and says whether the rest
+        is not needed. The answer is what came until then, however the stream ended: its end says nothing.
     """
 
     method: str
@@ -64,6 +68,7 @@ class Request:
     json: JSON = None
     upload: Upload | None = None
     repeatable: bool = True
+    enough: Callable[[bytes], bool] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

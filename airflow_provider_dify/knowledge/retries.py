@@ -10,8 +10,11 @@ from typing import TypeVar
 from airflow_provider_dify.exceptions import DifyError, DifyPlanLimitError
 from airflow_provider_dify.knowledge.errors import error_in
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause, Request, Response, Step, mapped
+from airflow_provider_dify.knowledge.progress import Waits
 
 T = TypeVar("T")
+#: Seconds between two tries of a part of a conversation that can wait for its whole time.
+_LONGEST_PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,25 @@ def retrying(flow: Flow[T], retries: Retries, deadline: Deadline | None = None) 
         return answer
 
     return mapped(flow, handle)
+
+
+def patiently(deadline: Deadline, make: Callable[[], Flow[T]]) -> Flow[T]:
+    """Run a part of a flow until it succeeds: Dify may be down for a while, or an app busy.
+
+    :param make: Makes it, once for each try.
+    :raises DifyError: It failed, and trying again makes no sense or is too late.
+    """
+    waits = Waits(longest=_LONGEST_PATIENCE, first=1.0)
+    while True:
+        try:
+            return (yield from make())
+        except DifyError as error:
+            if not error.retryable or deadline.passed:
+                raise
+            wait = max(waits.next(), error.retry_after or 0.0)
+            if wait > deadline.remaining:
+                raise
+            yield Pause(wait, error.message)
 
 
 def _tries(request: Request, retries: Retries, deadline: Deadline | None, reads_work: bool) -> Flow[Response]:

@@ -44,6 +44,18 @@ class DifyDocumentLink(_ConsoleLink):
     name = "Document in Dify"
 
 
+class DifyAppLink(_ConsoleLink):
+    """From a task to the log of the app that it runs."""
+
+    name = "Log of the app in Dify"
+
+
+def app_link(settings: Settings, app_id: str) -> str:
+    """Return the address of an app's log in Dify's console; empty if it is not known, or holds a secret."""
+    console = _console(settings)
+    return f"{console}/app/{app_id}/logs" if console and app_id else ""
+
+
 def console_links(settings: Settings, dataset_id: str, document_ids: Sequence[str]) -> dict[str, str]:
     """Return the addresses in Dify's console, by the XCom key under which a task leaves them.
 
@@ -52,11 +64,8 @@ def console_links(settings: Settings, dataset_id: str, document_ids: Sequence[st
     :param document_ids: The documents of the task; the address of a document is empty unless it is only one.
     :return: None of them where it is not known where the console lives, or where its address holds a secret.
     """
-    if settings.console_url is None:
-        return {}
-    parts = urlsplit(settings.console_url)
-    console = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
-    if settings.masked(console) != console:
+    console = _console(settings)
+    if not console:
         return {}
     documents = f"{console}/datasets/{dataset_id}/documents"
     return {
@@ -64,3 +73,12 @@ def console_links(settings: Settings, dataset_id: str, document_ids: Sequence[st
         # Empty as Airflow itself leaves it at the end, which logs an error where it finds none.
         DifyDocumentLink().xcom_key: f"{documents}/{document_ids[0]}" if len(document_ids) == 1 else "",
     }
+
+
+def _console(settings: Settings) -> str:
+    """Return the address of Dify's console; empty if it is not known, or holds a secret."""
+    if settings.console_url is None:
+        return ""
+    parts = urlsplit(settings.console_url)
+    console = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+    return console if settings.masked(console) == console else ""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _STATE_KEY = "dify_state"
 #: Seconds that a trigger may take beyond the timeout of its task, and for each document that it has to read.
 _GRACE, _GRACE_EACH = 120.0, 0.1
+#: Seconds that a task which is killed may take to stop what goes on in Dify.
+_SECONDS_TO_STOP = 20.0
 #: Seconds that Airflow waits for a trigger at most: it adds them to the time of day, which has an end.
 LONGEST_DEFERRAL = 10 * 365 * 86_400.0
 
@@ -66,6 +68,7 @@ class ConversationTask(KnowledgeBaseTask):
 
             def stop() -> None:
                 hook.stop()
+                self._stop_in_dify(conversation, hook)
                 self._publish(conversation, context)
 
             flow = self._leaving(conversation, conversation.flow(deadline, hook.retries))
@@ -83,8 +86,7 @@ class ConversationTask(KnowledgeBaseTask):
             self._leave(conversation, context, began)
         report = conversation.report()
         self.judge(report)
-        plain: dict[str, JSON] = report.to_json()
-        return plain
+        return self.result_of(report)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> Any:
         """Return and raise what ``execute`` would.
@@ -105,6 +107,18 @@ class ConversationTask(KnowledgeBaseTask):
         if self._stop is not None:
             self.log.warning(self.if_killed)
             self._stop()
+
+    def _stop_in_dify(self, conversation: Conversation[Any], hook: DifyHook) -> None:
+        """Stop what goes on in Dify without this task."""
+        from airflow_provider_dify.exceptions import DifyError
+        from airflow_provider_dify.knowledge.conversation import Stoppable
+
+        if not isinstance(conversation, Stoppable):
+            return
+        try:
+            hook.run_apart(conversation.when_killed(), _SECONDS_TO_STOP)
+        except DifyError as error:
+            self.log.warning("What goes on in Dify for this task could not be stopped: %s", error)
 
     def publish(self, report: Any, names: Mapping[str, str], context: Context) -> None:
         """Show a report in the log, and leave it for what comes after the task."""
@@ -129,6 +143,11 @@ class ConversationTask(KnowledgeBaseTask):
 
     def judge(self, report: Any) -> None:
         """Raise if a report that a conversation returned is not good enough."""
+
+    def result_of(self, report: Any) -> dict[str, JSON]:
+        """Return what the task returns, which is plain JSON."""
+        plain: dict[str, JSON] = report.to_json()
+        return plain
 
     def read_report(self, plain: dict[str, JSON]) -> Any:
         """Return the report that a trigger fired."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from math import inf
@@ -116,7 +116,7 @@ class AsyncClient:
         import httpx
 
         try:
-            return await cancel_gently(partial(self._ask, transport, _outgoing(self._settings, request)))
+            return await cancel_gently(partial(self._ask, transport, request))
         except TooLarge as error:
             raise common.too_large(self._settings, request, error) from None
         except Undecodable as error:
@@ -124,12 +124,13 @@ class AsyncClient:
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise self._failure(request, error) from None  # its own text may hold secrets
 
-    async def _ask(self, transport: httpx.AsyncBaseTransport, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+    async def _ask(self, transport: httpx.AsyncBaseTransport, request: Request) -> tuple[httpx.Response, bytes]:
         """Send a request and read its answer, in a task that is for nothing else."""
         import anyio
         import httpx
 
         timeout = self._settings.timeout
+        outgoing, events = _outgoing(self._settings, request), _Events(request.enough)
         # By themselves, the timeouts of httpx are each of one read: a server could send a byte now and then for ever.
         with masked_logs(self._settings), anyio.move_on_after(self._settings.connect_timeout + timeout) as scope:
 
@@ -137,8 +138,10 @@ class AsyncClient:
                 if event.endswith("receive_response_headers.started"):
                     scope.deadline = anyio.current_time() + timeout
 
-            request.extensions["trace"] = note
-            return await _exchange(transport, request)
+            outgoing.extensions["trace"] = note
+            return await _exchange(transport, outgoing, events)
+        if events.answer is not None:
+            return events.answer, events.body
         raise httpx.ReadTimeout(f"not a whole answer in {timeout:g} s")
 
     def _failure(self, request: Request, error: Exception) -> DifyTransportError | DifyInputError:
@@ -152,20 +155,54 @@ class AsyncClient:
         return common.not_answered(self._settings, request, error, reached=_may_have_reached(error))
 
 
-async def _exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> tuple[httpx.Response, bytes]:
-    """Send a request, and read the whole answer.
+class _Events:
+    """What came of a stream of events; nothing of another answer.
+
+    :param enough: Whether the rest is not needed; ``None``: no stream was asked for.
+    """
+
+    def __init__(self, enough: Callable[[bytes], bool] | None) -> None:
+        self._enough = enough
+        self.answer: httpx.Response | None = None
+        self.body = b""
+
+    def begin(self, answer: httpx.Response) -> None:
+        """Take the headers of an answer."""
+        if self._enough is not None and common.is_stream(answer.status_code, answer.headers):
+            self.answer = answer
+
+    def are_enough(self, body: Body, piece: bytes) -> bool:
+        """Take what came so far, and say whether the rest is not needed."""
+        if self._enough is None or self.answer is None or b"\n" not in piece:  # an event ends with an empty line
+            return False
+        self.body = body.so_far
+        return self._enough(self.body)
+
+
+async def _exchange(
+    transport: httpx.AsyncBaseTransport, request: httpx.Request, events: _Events
+) -> tuple[httpx.Response, bytes]:
+    """Send a request, and read the whole answer, or as much of a stream of events as is needed.
 
     Not through an httpx.AsyncClient: it would log each request at level INFO, let a .netrc replace the key, and keep
     cookies, which here would travel from one key to another.
     """
+    import httpx
+
     answer = await transport.handle_async_request(request)
     try:
+        events.begin(answer)
         body = Body(answer.headers.get("content-encoding", ""), answer.status_code)
         async for piece in answer.aiter_raw():
             body.add(piece)
+            if events.are_enough(body, piece):
+                break
+    except (httpx.HTTPError, OSError):
+        if events.answer is None:
+            raise
     finally:
         await answer.aclose()
-    return answer, body.content()
+    return answer, body.content() if events.answer is None else events.body
 
 
 def _outgoing(settings: Settings, request: Request) -> httpx.Request:

@@ -88,6 +88,14 @@ def proxies_of(settings: Settings) -> dict[str, str]:
     return proxies
 
 
+def is_stream(status: int, headers: Mapping[str, str]) -> bool:
+    """Whether an answer is a stream of events.
+
+    :param headers: Its headers, by names of any case.
+    """
+    return status < 300 and "text/event-stream" in headers.get("content-type", "")
+
+
 def response_from(settings: Settings, status: int, headers: Mapping[str, str], body: bytes) -> Response:
     """Return an answer as a flow gets it.
 

@@ -25,7 +25,8 @@ class Form:
 
     def __init__(self, upload: Upload) -> None:
         self._boundary = secrets.token_hex(16)
-        self._before = self._part("data", json.dumps(upload.data).encode()) + self._head(upload)
+        fields = [*upload.fields, *([] if upload.data is None else [("data", json.dumps(upload.data))])]
+        self._before = b"".join(self._part(name, value.encode()) for name, value in fields) + self._head(upload)
         self._after = f"\r\n--{self._boundary}--\r\n".encode()
         self._upload = upload
         self._file: BinaryIO | None = None

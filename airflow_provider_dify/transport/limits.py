@@ -58,6 +58,11 @@ class Body:
         while self._gzip and piece:
             piece = self._decode(piece)
 
+    @property
+    def so_far(self) -> bytes:
+        """What came so far."""
+        return bytes(self._content)
+
     def content(self) -> bytes:
         """Return the whole body.
 

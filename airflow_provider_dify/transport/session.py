@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from http.client import HTTPException, HTTPResponse
@@ -54,6 +55,30 @@ def body_of(answer: requests.Response) -> bytes:
         raise requests.ConnectionError(error) from None
     finally:
         answer.close()
+
+
+def events_of(answer: requests.Response, enough: Callable[[bytes], bool]) -> bytes:
+    """Read a stream of events until there is enough of it, and close its connection.
+
+    It ends, without an error, also if it breaks off or the timeout passes: what came so far is the answer.
+
+    :raises TooLarge, Undecodable: see :class:`~.limits.Body`.
+    """
+    # Without chunks there is no other way to get what has come, and not to wait for more.
+    size = _PIECE if answer.raw.chunked else 1
+    body = limits.Body(answer.headers.get("Content-Encoding", ""), answer.status_code)
+    try:
+        for piece in answer.raw.stream(size, decode_content=False):
+            body.add(piece)
+            if b"\n" in piece and enough(body.so_far):  # an event ends with an empty line
+                break
+    except limits.TooLarge:
+        raise limits.TooLarge(answer.status_code) from None
+    except (urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError):
+        pass
+    finally:
+        answer.close()
+    return body.so_far
 
 
 class _Session(requests.Session):

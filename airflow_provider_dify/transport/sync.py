@@ -95,7 +95,7 @@ class Client:
                 # A redirected PATCH may come out as a GET, and another host must not get the key.
                 allow_redirects=False,
             )
-            body = self._read(answer)
+            body = self._read(answer, request)
         except TooLarge as error:
             raise common.too_large(settings, request, error) from None
         except (OSError, ValueError, Undecodable) as error:
@@ -119,9 +119,11 @@ class Client:
         return request
 
     @staticmethod
-    def _read(answer: requests.Response) -> bytes:
-        from airflow_provider_dify.transport.session import body_of
+    def _read(answer: requests.Response, request: Request) -> bytes:
+        from airflow_provider_dify.transport.session import body_of, events_of
 
+        if request.enough is not None and common.is_stream(answer.status_code, answer.headers):
+            return events_of(answer, request.enough)
         return body_of(answer)
 
     def _failure(

@@ -9,15 +9,21 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow, soon
-from airflow_provider_dify.knowledge.conversation import Movable
+from airflow_provider_dify.knowledge.apps.run import WorkflowRun
+from airflow_provider_dify.knowledge.conversation import Movable, Stoppable
 from airflow_provider_dify.knowledge.flow import JSON, Deadline
 from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
 from airflow_provider_dify.knowledge.release.release import Release
 from airflow_provider_dify.knowledge.release.rollback import Rollback
 from airflow_provider_dify.knowledge.status.change import StatusChange
 from airflow_provider_dify.transport import clock as clocks
+from airflow_provider_dify.transport.settings import Settings
 
-_KINDS: Mapping[str, type[Movable[Any]]] = {kind.kind: kind for kind in (StatusChange, IndexingWait, Release, Rollback)}
+_KINDS: Mapping[str, type[Movable[Any]]] = {
+    kind.kind: kind for kind in (StatusChange, IndexingWait, Release, Rollback, WorkflowRun)
+}
+#: Seconds that a task which is killed may take to stop what goes on in Dify.
+_SECONDS_TO_STOP = 20.0
 #: So many documents an event names.
 _MOST_NAMED = 200
 
@@ -29,7 +35,7 @@ class DifyConversationTrigger(BaseTrigger):
     report of the whole conversation), ``names`` of documents with errors, by id, ``error`` (:meth:`DifyError.to_json`,
     or ``None``) and ``started``.
 
-    :param kind: What it is: ``status``, ``indexing``, ``release`` or ``rollback``.
+    :param kind: What it is: ``status``, ``indexing``, ``release``, ``rollback`` or ``workflow``.
     :param state: Where it stands (:meth:`Movable.to_json`). It holds no secret.
     :param dify_conn_id: Id of the Airflow Connection. The key is fetched when the trigger runs.
     :param started: When the task began, in seconds since the epoch.
@@ -43,6 +49,8 @@ class DifyConversationTrigger(BaseTrigger):
         self.dify_conn_id = dify_conn_id
         self.started = started
         self.timeout = timeout
+        self._conversation: object = None
+        self._settings: Settings | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class and the arguments to make this trigger again: plain JSON, and no secret."""
@@ -53,11 +61,12 @@ class DifyConversationTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Continue to the end, and fire the event that ``execute_complete`` of the task takes."""
         conversation = _KINDS[self.kind].from_json(self.state)
+        self._conversation = conversation
         # The wall clock, as it began in another process.
         deadline = Deadline(self.timeout, clocks.clock.time, self.started)
         error: DifyError | None = None
         try:
-            settings = await async_settings(self.dify_conn_id)
+            settings = self._settings = await async_settings(self.dify_conn_id)
             await soon(deadline)
             await run_flow(conversation.flow(deadline, settings.retries), settings, self.log, deadline)
         except DifyError as raised:
@@ -73,7 +82,14 @@ class DifyConversationTrigger(BaseTrigger):
         )
 
     async def on_kill(self) -> None:
-        """Say what a task that is killed while it waits leaves behind (Airflow 3.3 and newer call this)."""
+        """Stop what goes on in Dify for a task that is killed while it waits (Airflow 3.3 and newer call this)."""
+        if isinstance(self._conversation, Stoppable) and self._settings:
+            deadline = Deadline(_SECONDS_TO_STOP, clocks.clock.time)
+            try:
+                await run_flow(self._conversation.when_killed(), self._settings, self.log, deadline)
+            except DifyError as error:
+                self.log.warning("What goes on in Dify for this task could not be stopped: %s", error)
+            return
         self.log.info("Killed while waiting. What was done so far stays as it is; XCom 'report' says what was before.")
 
 

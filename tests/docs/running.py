@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import DAG, TaskDeferred
 
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.testing import FakeDify
+from airflow_provider_dify.testing import FakeDify, Input
 
 try:
     from airflow.sdk.execution_time.context import OutletEventAccessors
@@ -37,6 +38,23 @@ class TaskInstance:
         return self.pushed[task_ids, key]
 
 
+def connections_of_apps(dify: FakeDify) -> dict[str, str]:
+    """Make a workflow and a chat app, and return the variables of their connections."""
+    summary = dify.add_workflow(
+        "summary", run=lambda inputs: {"text": inputs["text"][:10]}, inputs=[Input("text", required=True)]
+    )
+    helpdesk = dify.add_chat_app("helpdesk", answer=lambda question: f"Visitors park on deck 2. ({question.query})")
+    apps = {"DIFY_APP": summary, "HELPDESK": helpdesk}
+    return {f"AIRFLOW_CONN_{name}": dify.airflow_connection(app=app) for name, app in apps.items()}
+
+
+class Store(dict[str, Any]):
+    """What a task keeps for its later tries."""
+
+    def set(self, key: str, value: Any) -> None:
+        self[key] = value
+
+
 class Page:
     """What the blocks of one page share: a knowledge base, names for what is in it, and what tasks have pushed."""
 
@@ -53,6 +71,7 @@ class Page:
         (entry,) = made.documents
         ingested = {"document_ids": [entry.document_id], "batch": entry.batch}
         archived = {"changed": [old.id]}
+        os.environ |= connections_of_apps(dify)
         self.ti = TaskInstance({("ingest", "return_value"): ingested, ("archive_old", "report"): archived})
         self.params = {"dataset_id": handbook.id, "old_document_ids": [old.id]}
         self.var = {"value": {"handbook": handbook.id, "handbook_folder": str(folder)}}
@@ -91,7 +110,7 @@ class Page:
             return
         self.ti.task_id = task.task_id
         context: Any = {"ti": self.ti, "task": task, "dag": task.dag, "run_id": self.ti.run_id, "params": self.params}
-        context |= {"var": self.var, "outlet_events": self.events}
+        context |= {"var": self.var, "outlet_events": self.events, "task_state_store": Store()}
         task.render_template_fields(context)
         try:
             returned = task.execute(context)

@@ -45,11 +45,17 @@ def names_for_docstrings(dataset_id: str) -> dict[str, Any]:
     """What a block in a docstring does not import, or has from somewhere else."""
     import requests
 
+    from airflow_provider_dify.operators.apps import (
+        DifyAnswerCheckOperator,
+        DifyChatMessageOperator,
+        DifyWorkflowRunOperator,
+    )
     from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
     from airflow_provider_dify.operators.listing import DifyListDocumentsOperator
     from airflow_provider_dify.operators.retrieval import DifyRetrievalCheckOperator
 
-    operators = (DifyDocumentStatusOperator, DifyListDocumentsOperator, DifyRetrievalCheckOperator)
+    apps = (DifyAnswerCheckOperator, DifyChatMessageOperator, DifyWorkflowRunOperator)
+    operators = (DifyDocumentStatusOperator, DifyListDocumentsOperator, DifyRetrievalCheckOperator, *apps)
     others = {"requests": requests, "FakeDify": FakeDify, "KB": dataset_id}
     return {**others, **{kind.__name__: kind for kind in operators}}
 

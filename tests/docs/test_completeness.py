@@ -38,7 +38,7 @@ def operators() -> Iterator[type]:
 def verbs() -> set[str]:
     """The public methods of the hook, but for what Airflow and the operators use of it."""
     of_others = {"get_conn", "get_connection_form_widgets", "get_ui_field_behaviour"}
-    of_itself = {"close", "stop", "run", "deadline", "settings", "retries"}
+    of_itself = {"close", "stop", "run", "run_apart", "deadline", "settings", "retries"}
     ours = [kind for kind in DifyHook.__mro__ if kind.__module__.startswith("airflow_provider_dify.")]
     public = {
         name for kind in ours for name, value in vars(kind).items() if name[0] != "_" and not isinstance(value, str)

@@ -15,6 +15,7 @@ OPERATORS = {"sensors", "triggers", "links"}
 ROOMS: dict[str, set[str]] = {
     "text": set(),
     "bases": set(),
+    "apps": set(),
     "selection": set(),
     "retrieval": set(),
     "metadata": set(),

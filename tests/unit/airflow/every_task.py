@@ -6,6 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_dify.operators.apps import (
+    DifyAnswerCheckOperator,
+    DifyChatMessageOperator,
+    DifyWorkflowRunOperator,
+)
 from airflow_provider_dify.operators.deleting import DifyDocumentDeleteOperator
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
@@ -79,6 +84,24 @@ def sensor(page: Document, **kwargs: Any) -> Any:
     return DifyDocumentIndexingSensor(task_id="change", dataset_id=page.dataset.id, document_ids=[page.id], **kwargs)
 
 
+def workflow(_: Document, **kwargs: Any) -> Any:
+    return DifyWorkflowRunOperator(
+        task_id="change", dify_conn_id="dify_default", inputs={"text": "x"}, **{"timeout": 5, **kwargs}
+    )
+
+
+def chat(_: Document, **kwargs: Any) -> Any:
+    return DifyChatMessageOperator(task_id="change", dify_conn_id="dify_default", query="x", **{"timeout": 5, **kwargs})
+
+
+def answers(_: Document, **kwargs: Any) -> Any:
+    return DifyAnswerCheckOperator(
+        task_id="change", dify_conn_id="dify_default", questions=["x"], **{"timeout": 5, **kwargs}
+    )
+
+
 CHANGING: tuple[Make, ...] = (status, metadata, delete, ingest, sync)
 READING: tuple[Make, ...] = (listing, check, sensor)
 EVERY = CHANGING + READING
+#: These are about an app, and not about the document.
+APPS: tuple[Make, ...] = (workflow, chat, answers)

@@ -7,6 +7,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_dify.operators.apps import (
+    DifyAnswerCheckOperator,
+    DifyChatMessageOperator,
+    DifyWorkflowRunOperator,
+)
 from airflow_provider_dify.operators.deleting import DifyDocumentDeleteOperator
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
@@ -19,6 +24,7 @@ from airflow_provider_dify.operators.sync import DifySyncOperator
 from airflow_provider_dify.sensors.documents import DifyDocumentIndexingSensor
 
 TASKS: list[type[Any]] = [
+    DifyAnswerCheckOperator, DifyChatMessageOperator, DifyWorkflowRunOperator,
     DifyDocumentDeleteOperator, DifyDocumentIngestOperator, DifyDocumentIndexingSensor, DifyDocumentMetadataOperator,
     DifyDocumentStatusOperator, DifyListDocumentsOperator, DifyReleaseOperator, DifyRetrievalCheckOperator,
     DifyRollbackOperator, DifySyncOperator,

@@ -16,15 +16,17 @@ from airflow_provider_dify import exceptions
 from airflow_provider_dify.exceptions import DifyError, DifyReleaseError, DifyReportError
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import api
+from airflow_provider_dify.knowledge.apps.options import RunOptions
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.ingest.options import FolderOptions, IngestOptions
 from airflow_provider_dify.knowledge.release.options import ReleaseOptions
 from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.knowledge.sync.options import SyncOptions
+from airflow_provider_dify.operators.apps import DifyAnswerCheckOperator
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.retrieval import DifyRetrievalCheckOperator
 from airflow_provider_dify.sources import FileSource
-from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault
+from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault, Input, Partial
 from tests.unit.conftest import READS_ODD_EXTRAS, UNKNOWN, TaskInstance
 
 #: The part of the key that must not be seen, also not by itself.
@@ -46,6 +48,7 @@ class Stage:
     said: list[str] = field(default_factory=list)
     raised: set[type[BaseException]] = field(default_factory=set)
     scenarios: int = 0
+    app_keys: list[str] = field(default_factory=list)
 
     def connect(self, **fields: Any) -> DifyHook:
         extra = {"headers": {"X-Token": TOKEN}, "proxies": {"https": f"http://me:{PROXY_PASSWORD}@proxy:3128"}}
@@ -320,6 +323,35 @@ def a_folder_is_synced(stage: Stage) -> Iterator[Callable[[], object]]:
         yield sync
 
 
+def apps_are_run(stage: Stage) -> Iterator[Callable[[], object]]:
+    def refuse(_: object) -> dict[str, object]:
+        raise ValueError("Out of paper.")
+
+    workflow = stage.dify.add_workflow("echo", run=dict, inputs=[Input("text", required=True)])
+    chat = stage.dify.add_chat_app("helpdesk", answer=lambda question: question.query)
+    stage.app_keys = [workflow.api_key, chat.api_key]
+    yield lambda: stage.connect().app_info()
+    hook = stage.connect(password=workflow.api_key)
+    quick = RunOptions(appear_timeout=1)
+    yield hook.test_connection
+    yield lambda: hook.run_workflow({"text": "x"}, user="one").to_json()
+    yield lambda: hook.run_workflow({"text": 5, KEY: 1}, user="two")
+    stage.fault("reset_before", path="/workflows/run$")
+    yield lambda: hook.run_workflow({"text": "x"}, user="three", options=quick)
+    for status in (400, 401, 502):
+        stage.fault("echo_key", path="/workflows/run$", status=status)
+        yield lambda user=f"status {status}": hook.run_workflow({"text": "x"}, user=user, options=quick)  # type: ignore[misc]
+    yield lambda: hook.ask_app("x", user="four")
+    workflow.function = refuse
+    yield lambda: hook.run_workflow({"text": "x"}, user="five")
+    workflow.function = lambda _: Partial({})
+    yield lambda: hook.run_workflow({"text": "x"}, user="six")
+    stage.connect(password=chat.api_key)
+    questions = [{"query": "x", "contains": "y"}]
+    check = DifyAnswerCheckOperator(task_id="check", questions=questions, dify_conn_id="dify_default")
+    yield lambda: check.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
+
+
 def key_is_in_the_wrong_place(stage: Stage) -> Iterator[Callable[[], object]]:
     """Keys begin with "dataset-" and so are easily taken for the id of a knowledge base."""
     stage.connect()
@@ -362,6 +394,7 @@ def test_no_secret_is_ever_seen(
         documents_are_made,
         versions_are_released,
         a_folder_is_synced,
+        apps_are_run,
     ):
         for act in scenarios(stage):
             stage.play(act)
@@ -370,6 +403,7 @@ def test_no_secret_is_ever_seen(
     stage.said += capfd.readouterr()
 
     assert_none_seen(stage.said)
+    assert [text for text in stage.said if any(key in text for key in stage.app_keys)] == []
     # And the net was out where the fish are.
     everything = "\n".join(stage.said)
     for told in (

@@ -29,7 +29,8 @@ from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault
-from tests.unit.airflow.every_task import EVERY, Make, status
+from tests.unit.airflow.every_task import APPS, EVERY, Make, status
+from tests.unit.apps.running import Store
 from tests.unit.conftest import TaskInstance
 from tests.unit.transport import certificates
 from tests.unit.transport.sockets import answer, wire
@@ -135,7 +136,7 @@ class Scene:
         operator = make(page, outlets=[self.asset], **given)
         events: Any = OutletEventAccessors()
         task = TaskInstance()
-        context: Any = {"ti": task, "outlet_events": events, "run_id": "run"}
+        context: Any = {"ti": task, "outlet_events": events, "run_id": "run", "task_state_store": Store()}
         try:
             operator.render_template_fields({})
             self.net.take("returned", operator.execute(context))
@@ -233,7 +234,7 @@ def test_where_the_other_side_shows_what_it_was_sent(
     with wire(lambda head: [echo(head)]) as server:
         address = server.url.removeprefix("http://").removesuffix("/v1")
         connect("http://dify.invalid/v1" if as_proxy else server.url, address if as_proxy else None)
-        for make in EVERY:
+        for make in EVERY + APPS:
             scene.run(make, page)
         scene.net.take("test", DifyHook().test_connection())
         with pytest.raises(DifyError) as caught:

@@ -1,0 +1,183 @@
+"""The verbs of the hook that are about apps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_dify.files import FileSource
+from airflow_provider_dify.hooks.base import FlowHook
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.apps import api
+from airflow_provider_dify.knowledge.apps.api import AppInfo, AppRun, ChatRow, LogRow
+from airflow_provider_dify.knowledge.apps.chat import ChatMessage
+from airflow_provider_dify.knowledge.apps.options import RunOptions
+from airflow_provider_dify.knowledge.apps.report import ChatReport, RunOutcome, RunReport
+from airflow_provider_dify.knowledge.apps.requesting import ChatRequest, LocalFile, RunRequest, upload_of
+from airflow_provider_dify.knowledge.apps.run import WorkflowRun
+from airflow_provider_dify.knowledge.apps.stopping import stopped
+from airflow_provider_dify.knowledge.apps.tries import single_try
+from airflow_provider_dify.storage import to_path
+
+
+class AppVerbs(FlowHook):
+    """Runs apps. The password of the connection has to be the key of the app."""
+
+    def app_info(self) -> AppInfo:
+        """Read the name and the mode of the app.
+
+        https://docs.dify.ai/api-reference/applications/get-app-info
+
+        :return: The app.
+        :raises DifyAppKeyError: The key is not that of an app.
+        """
+        return self.run(api.get_info())
+
+    def app_parameters(self) -> dict[str, Any]:
+        """Read what the app asks for, as Dify answers: ``user_input_form``, ``file_upload`` and so on.
+
+        https://docs.dify.ai/api-reference/applications/get-app-parameters
+
+        :return: Dify's answer.
+        :raises DifyAppError: The app is not published.
+        """
+        return self.run(api.get_parameters())
+
+    def run_workflow(
+        self,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        user: str,
+        files: Mapping[str, str] | None = None,
+        workflow_id: str | None = None,
+        options: RunOptions | None = None,
+    ) -> RunReport:
+        """Run a workflow and wait for its end. If this user has a run in the log of the app already, that one counts.
+
+        https://docs.dify.ai/api-reference/workflows/run-workflow
+
+        :param inputs: The inputs of the app, by name.
+        :param user: Under which name Dify shows the run, at most 255 characters. Give each run its own: the same name
+            gives the result of the same run.
+        :param files: Inputs that are files, by name: the path of each.
+        :param workflow_id: Which published version to run; by default, the latest.
+        :param options: How to wait, for how long, and which outcomes should not raise.
+        :return: How the run ended, and what it returned.
+        :raises DifyInputError: The inputs are not what the app asks for. Nothing was started.
+        :raises DifyRunError: The run did not end well.
+        :raises DifyRunUnknown: Dify cannot say whether the run was started.
+        """
+        chosen = {name: [_local(path)] for name, path in (files or {}).items()}
+        run = WorkflowRun(single_try(user), RunRequest(inputs or {}, chosen, workflow_id), options=options)
+        deadline = self.deadline(run.options.timeout)
+        self.run(run.flow(deadline), deadline)
+        report = run.report()
+        report.raise_for_outcomes(run.tolerated)
+        return report
+
+    def ask_app(
+        self,
+        query: str,
+        *,
+        user: str,
+        conversation_id: str | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        options: RunOptions | None = None,
+    ) -> ChatReport:
+        """Ask a chat app, an agent or a chatflow a question. If this user has asked already, that answer counts.
+
+        https://docs.dify.ai/api-reference/chats/send-chat-message
+
+        :param query: The question.
+        :param user: Who asks, at most 255 characters. A new conversation needs a user who has none yet.
+        :param conversation_id: The conversation to continue; it belongs to its user.
+        :param inputs: The inputs of the app, by name, for a new conversation.
+        :param options: How to wait, for how long, and which outcomes should not raise.
+        :return: The answer, and what it is based on.
+        :raises DifyInputError: The app is no chat app, or the inputs are not what it asks for. Nothing was asked.
+        :raises DifyRunError: There is no answer.
+        :raises DifyRunUnknown: Dify cannot say whether it took the question.
+        """
+        message = ChatMessage(single_try(user), ChatRequest(query, inputs or {}, conversation_id), options=options)
+        deadline = self.deadline(message.options.timeout)
+        self.run(message.flow(deadline), deadline)
+        report = message.report()
+        report.raise_for_outcomes(frozenset(map(RunOutcome, message.options.tolerate)))
+        return report
+
+    def list_conversations(self, *, user: str, limit: int = 20) -> list[dict[str, Any]]:
+        """List the conversations of a user, the latest first, as Dify shows them.
+
+        https://docs.dify.ai/api-reference/conversations/list-conversations
+
+        :param user: Whose conversations.
+        :param limit: At most so many.
+        :return: Dify's rows.
+        """
+        return list(self.run(api.conversations_of(user, limit=inputs.whole_number(limit, "limit"))))
+
+    def list_messages(self, conversation_id: str, *, user: str, limit: int = 100) -> list[ChatRow]:
+        """List the latest messages of a conversation.
+
+        https://docs.dify.ai/api-reference/conversations/list-conversation-messages
+
+        :param conversation_id: The conversation.
+        :param user: To whom it belongs.
+        :param limit: At most so many.
+        :return: The messages, each with its answer.
+        :raises DifyNotFoundError: The user has no such conversation.
+        """
+        known = inputs.canonical_id(conversation_id, "conversation_id")
+        return list(self.run(api.messages_of(user, known, limit=inputs.whole_number(limit, "limit"))))
+
+    def get_app_run(self, run_id: str) -> AppRun:
+        """Read a run of a workflow or chatflow.
+
+        https://docs.dify.ai/api-reference/workflows/get-workflow-run-detail
+
+        :param run_id: Id of the run.
+        :return: The run.
+        :raises DifyNotFoundError: The app has no such run.
+        """
+        return self.run(api.get_run(inputs.canonical_id(run_id, "run_id")))
+
+    def list_app_runs(self, *, user: str | None = None, status: str | None = None, limit: int = 100) -> list[LogRow]:
+        """List runs in the log of the app, newest first. A run that waits in Dify's queue is not in it.
+
+        https://docs.dify.ai/api-reference/workflows/list-workflow-logs
+
+        :param user: Only those of exactly this user.
+        :param status: Only ``succeeded``, ``failed`` or ``stopped`` ones; Dify has no filter for others.
+        :param limit: At most so many, and at most 100: with more pages, Dify repeats and leaves out rows.
+        :return: The runs.
+        """
+        return list(self.run(api.runs_of(user, status=status, limit=inputs.whole_number(limit, "limit"))))
+
+    def stop_app_run(self, run_id: str, *, user: str, task_id: str = "") -> AppRun:
+        """Stop a run of a workflow, and see whether it has stopped: Dify itself always says so.
+
+        https://docs.dify.ai/api-reference/workflows/stop-workflow-task
+
+        :param run_id: Id of the run.
+        :param user: Under which name Dify shows it.
+        :param task_id: Id by which it is stopped, from its start; empty: its events are asked for it.
+        :return: The run as it is then. Check its ``status``.
+        :raises DifyNotFoundError: The app has no such run.
+        """
+        return self.run(stopped(inputs.canonical_id(run_id, "run_id"), task_id, user))
+
+    def upload_app_file(self, path: str, *, user: str) -> dict[str, Any]:
+        """Upload a file for an app. It belongs to the user, and no other can use it.
+
+        https://docs.dify.ai/api-reference/files/upload-file
+
+        :param path: The file: a path, or an URL of a storage that Airflow opens.
+        :param user: Under which name the app will run with it.
+        :return: Dify's answer, with the ``id`` of the file.
+        """
+        return self.run(api.upload_file(upload_of(_local(path), user)))
+
+
+def _local(path: str) -> LocalFile:
+    source = FileSource(to_path(path), max_size=None)
+    return LocalFile(source.name, source)

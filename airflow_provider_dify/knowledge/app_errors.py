@@ -1,0 +1,65 @@
+"""Which error an answer to a request for an app is, and what to do about it.
+
+Recordings: 1.16.0, files 42 to 44.
+"""
+
+from __future__ import annotations
+
+import re
+
+from airflow_provider_dify.exceptions import (
+    DifyAccessError,
+    DifyAppError,
+    DifyAppKeyError,
+    DifyNotFoundError,
+    DifyRateLimitError,
+    DifyRequestError,
+)
+from airflow_provider_dify.knowledge.flow import Request
+
+_NOT_OF_APPS = ("/datasets", "/knowledge-fs", "/workspaces")
+#: The same status and code as for a wrong parameter.
+_TOO_MANY = re.compile(r"^Too many requests", re.IGNORECASE)
+_UNPUBLISHED = re.compile(r"not published", re.IGNORECASE)
+_ANOTHER_MODE = (
+    "The key opens an app of another mode. Workflows are run with DifyWorkflowRunOperator; chat apps, agents and "
+    "chatflows are asked with DifyChatMessageOperator."
+)
+_PUBLISH = "Publish the app in Dify, and check that it has the right mode."
+_ADVICE = {
+    "not_workflow_app": _ANOTHER_MODE,
+    "not_chat_app": _ANOTHER_MODE,
+    "app_unavailable": _PUBLISH,
+}
+
+
+def is_about_app(request: Request) -> bool:
+    """Whether a request needs the key of an app."""
+    return not request.path.startswith(_NOT_OF_APPS)
+
+
+def kind_of_app_error(status: int, code: str | None, detail: str) -> tuple[type[DifyRequestError], str] | None:
+    """Return the class of an error and what to do about it; ``None`` if it is not special to apps."""
+    if status == 401:
+        return DifyAppKeyError, (
+            "Put the API key of the app (it begins with 'app-') into the password of the connection. A Knowledge API "
+            "key ('dataset-') opens no app."
+        )
+    if status == 403:
+        return DifyAccessError, "Enable API access of the app in Dify."
+    if status == 404 and code:
+        return DifyNotFoundError, "Check the id, and that the key of the connection is that of the app it belongs to."
+    if status == 400:
+        return _kind_of_400(code, detail)
+    return None
+
+
+def _kind_of_400(code: str | None, detail: str) -> tuple[type[DifyRequestError], str]:
+    if _TOO_MANY.match(detail):
+        return DifyRateLimitError, (
+            "The app takes no more requests at a time: run fewer tasks at a time, or raise the limit in Dify. With a "
+            "limit of 1, an app cannot be run in streaming mode at all."
+        )
+    if _UNPUBLISHED.search(detail):
+        return DifyAppError, _PUBLISH
+    return DifyAppError, _ADVICE.get(code or "", "Check the inputs and files of the request.")

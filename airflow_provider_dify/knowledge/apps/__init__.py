@@ -1,0 +1,1 @@
+"""Apps: running workflows, asking chat apps, and checking their answers."""

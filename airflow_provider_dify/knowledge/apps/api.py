@@ -1,0 +1,347 @@
+"""The endpoints of Dify's app API: the request of each, and how its answer is read.
+
+Reference: https://docs.dify.ai/api-reference
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from airflow_provider_dify.knowledge import answers
+from airflow_provider_dify.knowledge.api import about, read_answer
+from airflow_provider_dify.knowledge.apps import events
+from airflow_provider_dify.knowledge.apps.events import Start
+from airflow_provider_dify.knowledge.flow import JSON, Flow, Request, Response, Upload
+
+#: One page: with several, rows of the same second are repeated and left out (1.16.0, file 45).
+_LOG_ROWS = 100
+_CITATION = ("position", "dataset_id", "dataset_name", "document_id", "document_name", "segment_id", "score", "content")
+_USAGE = ("message_tokens", "answer_tokens", "total_tokens", "total_price", "currency", "provider_response_latency")
+#: In these a run does not change any more. Any other, also one that a later Dify may have, is not final.
+FINAL_STATUSES = frozenset({"succeeded", "failed", "stopped", "partial-succeeded"})
+PAUSED = "paused"
+
+
+@dataclass(frozen=True)
+class AppInfo:
+    """An app.
+
+    :param name: Its name.
+    :param mode: ``workflow``, ``advanced-chat`` (a chatflow), ``chat``, ``agent-chat`` or ``completion``; empty if the
+        Dify does not tell.
+    :param description: Its description.
+    :param tags: Its tags.
+    """
+
+    name: str
+    mode: str
+    description: str = ""
+    tags: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, payload: Mapping[str, JSON]) -> AppInfo:
+        """Read it from an answer."""
+        kinds = dict.fromkeys(("name", "mode", "description"), answers.a_text_or_nothing)
+        answers.check(payload, {**kinds, "tags": answers.a_list_or_nothing})
+        tags = tuple(tag for tag in payload.get("tags") or () if answers.a_text(tag))
+        return cls(payload["name"] or "", payload.get("mode") or "", payload.get("description") or "", tags)
+
+
+@dataclass(frozen=True)
+class AppRun:
+    """A run of a workflow or chatflow, as Dify shows it.
+
+    :param id: Its id.
+    :param status: ``running``, ``paused``, ``succeeded``, ``partial-succeeded``, ``failed`` or ``stopped``.
+    :param workflow_id: Which published version ran.
+    :param app_id: The app; empty if Dify does not tell.
+    :param outputs: What it returned.
+    :param error: Why it failed or was stopped.
+    :param elapsed_time: How long it ran, in seconds.
+    :param total_tokens: How many tokens its models used.
+    :param total_steps: How many nodes ran; 0 while it runs.
+    :param created_at: When it began, in seconds since the epoch.
+    :param finished_at: When it ended.
+    """
+
+    id: str
+    status: str
+    workflow_id: str = ""
+    app_id: str = ""
+    outputs: Mapping[str, JSON] = field(default_factory=dict, repr=False)
+    error: str | None = None
+    elapsed_time: float = 0.0
+    total_tokens: int = 0
+    total_steps: int = 0
+    created_at: float | None = None
+    finished_at: float | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it has ended."""
+        return self.status in FINAL_STATUSES
+
+    @classmethod
+    def read(cls, payload: Mapping[str, JSON]) -> AppRun:
+        """Read it from an answer."""
+        numbers = ("elapsed_time", "total_tokens", "total_steps", "created_at", "finished_at")
+        kinds: dict[str, answers.Kind] = dict.fromkeys(numbers, answers.a_number_or_nothing)
+        answers.check(payload, {**kinds, "id": answers.an_id, "status": answers.a_text})
+        outputs = payload.get("outputs") or {}
+        if not isinstance(outputs, dict):
+            raise ValueError(f"'outputs' is not an object but a {type(outputs).__name__}")  # noqa: TRY004
+        error = payload.get("error")
+        return cls(
+            id=payload["id"],
+            status=payload["status"],
+            workflow_id=str(payload.get("workflow_id") or ""),
+            app_id=_app_id(payload.get("inputs")),
+            outputs=outputs,
+            error=None if error is None else str(error)[:10_000],
+            elapsed_time=float(payload.get("elapsed_time") or 0),
+            total_tokens=int(payload.get("total_tokens") or 0),
+            total_steps=int(payload.get("total_steps") or 0),
+            created_at=payload.get("created_at"),
+            finished_at=payload.get("finished_at"),
+        )
+
+
+@dataclass(frozen=True)
+class LogRow:
+    """A run in the log of its app.
+
+    :param run_id: Id of the run.
+    :param status: Its status.
+    :param created_at: When it began, in seconds since the epoch.
+    :param user: Who started it: what the request named as ``user``; empty if it came from elsewhere.
+    """
+
+    run_id: str
+    status: str
+    created_at: float
+    user: str = ""
+
+    @classmethod
+    def read(cls, row: Mapping[str, JSON]) -> LogRow:
+        """Read it from an answer."""
+        run = row["workflow_run"]
+        answers.check(run, {"id": answers.an_id, "status": answers.a_text, "created_at": answers.a_number_or_nothing})
+        user = (row.get("created_by_end_user") or {}).get("session_id") or ""
+        return cls(run["id"], run["status"], float(run.get("created_at") or 0), str(user))
+
+
+@dataclass(frozen=True)
+class ChatRow:
+    """A message, as a chat app shows it.
+
+    :param id: Its id.
+    :param conversation_id: The conversation.
+    :param query: What was asked.
+    :param answer: The answer; empty while it is being made.
+    :param status: ``normal`` or ``error``.
+    :param error: Why there is no answer.
+    :param citations: The segments that were used, each with its document.
+    :param usage: What it took: tokens, price and seconds.
+    :param created_at: When it was asked, in seconds since the epoch.
+    """
+
+    id: str
+    conversation_id: str
+    query: str
+    answer: str
+    status: str
+    error: str | None
+    citations: tuple[Mapping[str, JSON], ...] = field(repr=False)
+    usage: Mapping[str, JSON] = field(repr=False)
+    created_at: float
+
+    @classmethod
+    def read(cls, row: Mapping[str, JSON]) -> ChatRow:
+        """Read it from an answer."""
+        answers.check(row, {"id": answers.an_id, "conversation_id": answers.an_id, "status": answers.a_text_or_nothing})
+        sources = [one for one in row.get("retriever_resources") or () if isinstance(one, dict)]
+        return cls(
+            id=row["id"],
+            conversation_id=row["conversation_id"],
+            query=str(row.get("query") or ""),
+            answer=str(row.get("answer") or ""),
+            status=row.get("status") or "normal",
+            error=str(row["error"])[:10_000] if row.get("error") else None,
+            citations=tuple({name: one.get(name) for name in _CITATION} for one in sources),
+            usage={name: row.get(name) for name in _USAGE},
+            created_at=float(row.get("created_at") or 0),
+        )
+
+
+def get_info() -> Flow[AppInfo]:
+    """Read the name and the mode of the app.
+
+    https://docs.dify.ai/api-reference/applications/get-app-info
+    """
+    response = yield Request("GET", "/info")
+    return read_answer(response, AppInfo.read)
+
+
+def get_parameters() -> Flow[dict[str, JSON]]:
+    """Read what the app asks for.
+
+    :raises DifyAppError: It is not published.
+
+    https://docs.dify.ai/api-reference/applications/get-app-parameters
+    """
+    response = yield Request("GET", "/parameters")
+    return read_answer(response, dict)
+
+
+def start_run(
+    inputs: Mapping[str, JSON],
+    user: str,
+    *,
+    files: tuple[Mapping[str, JSON], ...] = (),
+    workflow_id: str | None = None,
+) -> Flow[Start]:
+    """Start a run of a workflow, and read from its stream which one it is. It is never sent again by itself.
+
+    https://docs.dify.ai/api-reference/workflows/run-workflow
+    """
+    path = f"/workflows/{workflow_id}/run" if workflow_id else "/workflows/run"
+    body: dict[str, JSON] = {"inputs": dict(inputs), "user": user, "response_mode": "streaming"}
+    if files:
+        body["files"] = [dict(file) for file in files]
+    response = yield Request("POST", path, json=body, repeatable=False, enough=events.names_run)
+    return events.start_in(_body(response))
+
+
+def get_run(run_id: str) -> Flow[AppRun]:
+    """Read a run.
+
+    :raises DifyNotFoundError: The app has no such run.
+
+    https://docs.dify.ai/api-reference/workflows/get-workflow-run-detail
+    """
+    response = yield Request("GET", f"/workflows/run/{run_id}")
+    return read_answer(response, about(run_id, AppRun.read))
+
+
+def runs_of(user: str | None, *, status: str | None = None, limit: int = _LOG_ROWS) -> Flow[tuple[LogRow, ...]]:
+    """List the runs of a user in the log of the app, newest first. A run that waits in a queue is not in it.
+
+    :param user: Exactly this text; ``None``: everybody. A Dify that does not know this filter lists everybody's, so the
+        rows are checked.
+
+    https://docs.dify.ai/api-reference/workflows/list-workflow-logs
+    """
+    query: list[tuple[str, str | int]] = [("page", 1), ("limit", limit)]
+    if user is not None:
+        query.append(("created_by_end_user_session_id", user))
+    if status is not None:
+        query.append(("status", status))
+    response = yield Request("GET", "/workflows/logs", query=tuple(query))
+    rows = read_answer(response, lambda payload: tuple(map(LogRow.read, answers.items(payload, "data"))))
+    return rows if user is None else tuple(row for row in rows if row.user == user)
+
+
+def send_message(body: Mapping[str, JSON]) -> Flow[Start]:
+    """Ask a chat app, and read its stream to the end, or as far as it comes. It is never sent again by itself.
+
+    The stream is read to its end, as only chatflows are known to go on without a reader.
+    https://docs.dify.ai/api-reference/chats/send-chat-message
+    """
+    sent = {**body, "response_mode": "streaming"}
+    response = yield Request("POST", "/chat-messages", json=sent, repeatable=False, enough=events.ends_message)
+    start = events.start_in(_body(response))
+    return replace(start, ended=events.ends_message(_body(response)))
+
+
+def conversations_of(user: str, *, limit: int = 20) -> Flow[tuple[dict[str, JSON], ...]]:
+    """List the conversations of a user, the latest first, as Dify shows them.
+
+    https://docs.dify.ai/api-reference/conversations/list-conversations
+    """
+    response = yield Request("GET", "/conversations", query=(("user", user), ("limit", limit)))
+    return read_answer(response, _rows)
+
+
+def messages_of(user: str, conversation_id: str, *, limit: int = 100) -> Flow[tuple[ChatRow, ...]]:
+    """List the latest messages of a conversation.
+
+    https://docs.dify.ai/api-reference/conversations/list-conversation-messages
+    """
+    query = (("user", user), ("conversation_id", conversation_id), ("limit", limit))
+    response = yield Request("GET", "/messages", query=query)
+    return read_answer(response, lambda payload: tuple(map(ChatRow.read, _rows(payload))))
+
+
+def stop_message(task_id: str, user: str) -> Flow[None]:
+    """Ask Dify to stop an answer. It always answers "success".
+
+    https://docs.dify.ai/api-reference/chats/stop-chat-message-generation
+    """
+    yield Request("POST", f"/chat-messages/{task_id}/stop", json={"user": user})
+
+
+def find_task(run_id: str, user: str) -> Flow[str]:
+    """Return the id by which a run is stopped; empty if its events do not name it soon.
+
+    The snapshot is asked for: without it, a second reader takes events from the first (1.16.0, file 41, cases T and U).
+    """
+    response = yield _events_of(run_id, user, lambda body: bool(events.task_in(run_id, body)))
+    return events.task_in(run_id, _body(response))
+
+
+def shows_life(run_id: str, user: str) -> Flow[bool]:
+    """Whether a worker works on a run: it writes a ping every 10 s."""
+    response = yield _events_of(run_id, user, events.shows_life)
+    return events.shows_life(_body(response))
+
+
+def stop_task(task_id: str, user: str) -> Flow[None]:
+    """Ask Dify to stop a run. It always answers "success": read the run to see whether it stopped.
+
+    https://docs.dify.ai/api-reference/workflows/stop-workflow-task
+    """
+    yield Request("POST", f"/workflows/tasks/{task_id}/stop", json={"user": user})
+
+
+def upload_file(upload: Upload) -> Flow[dict[str, JSON]]:
+    """Upload a file, which belongs to its user; return what Dify says of it, with its ``id``.
+
+    https://docs.dify.ai/api-reference/files/upload-file
+    """
+    response = yield Request("POST", "/files/upload", upload=upload)
+
+    def read(payload: dict[str, JSON]) -> dict[str, JSON]:
+        answers.check(payload, {"id": answers.an_id})
+        return payload
+
+    return read_answer(response, read)
+
+
+def _rows(payload: Mapping[str, JSON]) -> tuple[dict[str, JSON], ...]:
+    rows = answers.items(payload, "data")
+    for row in rows:
+        answers.check(row, {"id": answers.an_id})
+    return tuple(rows)
+
+
+def _events_of(run_id: str, user: str, enough: object) -> Request:
+    query = (("user", user), ("include_state_snapshot", "true"))
+    return Request("GET", f"/workflow/{run_id}/events", query=query, repeatable=False, enough=enough)  # type: ignore[arg-type]
+
+
+def _body(response: Response | None) -> bytes:
+    if response is None:
+        raise TypeError("A request must be answered with a response.")
+    return response.body
+
+
+def _app_id(inputs: JSON) -> str:
+    """Return the app of a run, which only its inputs name; in an answer they are JSON in a text."""
+    try:
+        known = json.loads(inputs) if isinstance(inputs, str) else inputs
+        app_id = known["sys.app_id"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return ""
+    return app_id if answers.an_id(app_id) else ""

@@ -1,0 +1,225 @@
+"""Asking a chat app, an agent or a chatflow a question, and finding its answer again if it was lost.
+
+A conversation belongs to its user (1.16.0, file 43). A new one is found under the name of its try, which no other has.
+In one that is continued, the message is the one that was not there before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from airflow_provider_dify.exceptions import DifyError, DifyInputError
+from airflow_provider_dify.knowledge.apps import api
+from airflow_provider_dify.knowledge.apps.api import ChatRow
+from airflow_provider_dify.knowledge.apps.events import Start
+from airflow_provider_dify.knowledge.apps.options import Rerun, RunOptions
+from airflow_provider_dify.knowledge.apps.report import ChatReport, RunOutcome
+from airflow_provider_dify.knowledge.apps.requesting import ChatRequest
+from airflow_provider_dify.knowledge.apps.tries import Tries
+from airflow_provider_dify.knowledge.errors import may_be_carried_out
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.report import NO_NAMES
+from airflow_provider_dify.knowledge.retries import Retries, patiently
+
+_NOTHING: Mapping[str, JSON] = MappingProxyType({})
+_STOPPED = ("failed", "stopped")
+
+
+class ChatMessage:
+    """A question to a chat app, from the question whether it was asked already to its answer.
+
+    :param tries: The tries of the task; if a conversation is continued, ``user`` is its owner in all of them.
+    :param request: What to ask.
+    :param options: How to wait, and when to ask again.
+    :param known: What an earlier try has kept.
+    :param keep: Keeps something for later tries, before a question is sent.
+    """
+
+    #: An app is no knowledge base.
+    dataset_id = ""
+    names = NO_NAMES
+
+    def __init__(
+        self,
+        tries: Tries,
+        request: ChatRequest,
+        *,
+        options: RunOptions | None = None,
+        known: Mapping[str, JSON] = _NOTHING,
+        keep: Callable[[Mapping[str, JSON]], None] = lambda _: None,
+    ) -> None:
+        self._tries = tries
+        self._request = request
+        self.options = options or RunOptions()
+        self._known = known
+        self._keep = keep
+        self.user = tries.user
+        self.start = Start()
+        self.joined = False
+        self.sent = False
+        self.error: str | None = None
+        self._row: ChatRow | None = None
+        self._outcome: RunOutcome | None = None
+        #: The messages of the conversation before it was continued.
+        self._before: tuple[str, ...] = ()
+
+    def report(self) -> ChatReport:
+        """Return how far it is."""
+        row = self._row
+        return ChatReport(
+            self._ended(),
+            run_id=self.start.run_id,
+            task_id=self.start.task_id,
+            user=self.user,
+            app_id=self.start.app_id,
+            error=self.error or (row.error if row else None),
+            joined=self.joined,
+            answer=row.answer if row else "",
+            conversation_id=row.conversation_id if row else self.start.conversation_id,
+            message_id=row.id if row else self.start.message_id,
+            citations=row.citations if row else (),
+            usage=row.usage if row else {},
+        )
+
+    def _ended(self) -> RunOutcome:
+        if self._outcome:
+            return self._outcome
+        if self._row or self.start.message_id:
+            return RunOutcome.RUNNING
+        return RunOutcome.UNKNOWN if self.sent else RunOutcome.NOT_STARTED
+
+    def flow(self, deadline: Deadline, retries: Retries | None = None) -> Flow[ChatReport]:  # noqa: ARG002 - as called
+        """Find the answer of an earlier try, or ask.
+
+        :param deadline: Until when to wait for the answer; then it is stopped.
+        :param retries: Not needed: reads are repeated for it, and a question never is.
+        :raises DifyError: Dify could not be asked, or does not accept the inputs.
+        """
+        if not (yield from patiently(deadline, self._find)) and self._may_ask:
+            yield from self._ask(deadline)
+        if self._row is None and self._outcome is None:
+            yield from self._await_row(deadline)
+        if self._row is not None and self._outcome is None:
+            yield from self._follow(deadline)
+        return self.report()
+
+    def when_killed(self) -> Flow[None]:
+        """Stop the answer, as nobody waits for it any more."""
+        if self.start.task_id and self._outcome is None:
+            yield from api.stop_message(self.start.task_id, self.user)
+
+    @property
+    def _may_ask(self) -> bool:
+        """Whether a question may be sent: not if nobody knows what became of an earlier one."""
+        lost = bool(self._known.get("sent")) and self._known.get("user") in (self._tries.user, *self._tries.earlier)
+        if lost and self.options.rerun not in (Rerun.UNKNOWN.value, Rerun.ALWAYS.value):
+            self.user, self.sent = str(self._known["user"]), True
+            return False
+        return True
+
+    def _find(self) -> Flow[bool]:
+        """Find the message of this or an earlier try, and return whether it counts."""
+        earlier = () if self.options.rerun == Rerun.ALWAYS.value else self._tries.earlier
+        for user in (self._tries.user, *dict.fromkeys(earlier)):
+            row = yield from self._row_of(user)
+            if row and (row.status == "normal" or user == self._tries.user or self._never):
+                self._row, self.user, self.joined = row, user, user != self._tries.user
+                yield Note(f"Message {row.id}, which {'an earlier' if self.joined else 'this'} try has sent, counts.")
+                return True
+        return False
+
+    @property
+    def _never(self) -> bool:
+        return self.options.rerun == Rerun.NEVER.value
+
+    def _row_of(self, user: str) -> Flow[ChatRow | None]:
+        """Return the message that a try has sent; ``None`` if there is none."""
+        if conversation_id := self._request.conversation_id:
+            if "before" not in self._known and not self._before:
+                return None
+            before = {*self._known.get("before", ()), *self._before}
+            rows = yield from api.messages_of(user, conversation_id)
+            new = [row for row in rows if row.id not in before and row.query == self._request.query]
+            return max(new, key=lambda row: row.created_at, default=None)
+        for conversation in (yield from api.conversations_of(user)):
+            rows = yield from api.messages_of(user, conversation["id"])
+            if rows:
+                return min(rows, key=lambda row: row.created_at)
+        return None
+
+    def _ask(self, deadline: Deadline) -> Flow[None]:
+        body = yield from patiently(deadline, lambda: self._request.prepared(self.user))
+        if conversation_id := self._request.conversation_id:
+            rows = yield from patiently(deadline, lambda: api.messages_of(self.user, conversation_id))
+            self._before = tuple(row.id for row in rows) or ("-",)
+        yield from patiently(deadline, lambda: self._send(body))
+
+    def _send(self, body: Mapping[str, JSON]) -> Flow[None]:
+        """Send the question, once.
+
+        :raises DifyError: It was not carried out.
+        """
+        self._keep({"user": self.user, "sent": True, "before": list(self._before)})
+        self.sent = True
+        try:
+            self.start = yield from api.send_message(body)
+        except DifyError as error:
+            if not may_be_carried_out(error):
+                self.sent = False
+                self._keep({})
+                raise
+            self.error = error.message
+            return
+        if self.start.refused:
+            self.sent = False
+            self._keep({})
+            raise DifyInputError(f'Dify does not accept the inputs: "{self.start.refused}". Nothing was asked.')
+        self.error = self.start.error or None
+
+    def _await_row(self, deadline: Deadline) -> Flow[None]:
+        """Wait for the message to appear."""
+        patience = deadline.within(self.options.appear_timeout)
+        waits, progress = Waits(longest=10.0), Progress(deadline)
+        while True:
+            self._row = yield from patiently(deadline, lambda: self._row_of(self.user))
+            if self._row:
+                return
+            if patience.passed:
+                self._outcome = RunOutcome.UNKNOWN
+                return
+            reason = "Dify has not said whether it took the question. Waiting for it to appear among its messages."
+            yield Pause(min(waits.next(), patience.remaining), progress.reason(reason))
+
+    def _follow(self, deadline: Deadline) -> Flow[None]:
+        """Wait for the answer. At the deadline, stop it."""
+        waits, progress = Waits(longest=self.options.poll_interval), Progress(deadline)
+        while True:
+            self._outcome = yield from patiently(deadline, self._look)
+            if self._outcome:
+                self.sent = False
+                self._keep({"user": self.user, "before": list(self._before)})
+                return
+            if deadline.passed:
+                yield from self.when_killed()
+                self._outcome = (yield from self._look()) or RunOutcome.RUNNING
+                self.error = self.error or f"There was no answer after {deadline.elapsed:.0f} s."
+                return
+            yield Pause(min(waits.next(), deadline.remaining), progress.reason("The answer is awaited."))
+
+    def _look(self) -> Flow[RunOutcome | None]:
+        """Read the message, and return how it has ended; ``None`` if it has not."""
+        row = self._row
+        if row is None:
+            return None
+        rows = yield from api.messages_of(self.user, row.conversation_id)
+        self._row = row = next((one for one in rows if one.id == row.id), row)
+        if row.status == "error":
+            return RunOutcome.FAILED
+        if run_id := self.start.run_id:
+            run = yield from api.get_run(run_id)
+            self.error = run.error
+            return RunOutcome(run.status) if run.is_final else None
+        # A stopped answer of a basic chat looks like a whole one.
+        return RunOutcome.SUCCEEDED if row.answer or self.start.ended else None

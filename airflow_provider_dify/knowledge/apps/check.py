@@ -1,0 +1,171 @@
+"""Asking an app golden questions, one after the other, and checking its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_dify.exceptions import DifyAnswerCheckFailed
+from airflow_provider_dify.knowledge.apps.chat import ChatMessage
+from airflow_provider_dify.knowledge.apps.expectations import GoldenQuestion
+from airflow_provider_dify.knowledge.apps.options import Rerun, RunOptions
+from airflow_provider_dify.knowledge.apps.requesting import ChatRequest
+from airflow_provider_dify.knowledge.apps.tries import LONGEST_USER, Tries
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
+from airflow_provider_dify.knowledge.report import NO_NAMES
+from airflow_provider_dify.knowledge.retries import Retries
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+#: So much of an answer the table shows.
+_WIDTH = 80
+
+
+@dataclass(frozen=True)
+class CheckedAnswer:
+    """What an app answered to a golden question.
+
+    :param query: The question.
+    :param problems: Everything that is wrong with the answer.
+    :param answer: The answer.
+    :param citations: The names of the documents that it cites.
+    """
+
+    query: str
+    problems: tuple[str, ...]
+    answer: str = ""
+    citations: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the answer is as expected."""
+        return not self.problems
+
+
+@dataclass(frozen=True)
+class AnswerReport:
+    """What an app answered to all golden questions.
+
+    :param answers: The answers, in the order of the questions.
+    :param total: How many questions there are; if the task broke off, there are fewer answers.
+    :param app_id: The app, if it is known.
+    """
+
+    answers: tuple[CheckedAnswer, ...]
+    total: int
+    app_id: str = ""
+
+    @property
+    def failing(self) -> tuple[CheckedAnswer, ...]:
+        """The answers that are not as expected."""
+        return tuple(one for one in self.answers if not one.passed)
+
+    @property
+    def passed(self) -> bool:
+        """Whether there is an answer to each question, and all are as expected."""
+        return not self.failing and len(self.answers) == self.total
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many ended how."""
+        failed = len(self.failing)
+        return {
+            "passed": len(self.answers) - failed,
+            "failed": failed,
+            "not_asked": self.total - len(self.answers),
+        }
+
+    def table(self) -> list[str]:
+        """Return a line for each answer and for everything that is wrong with it, for the log."""
+        lines = []
+        for one in self.answers:
+            answer = " ".join(one.answer.split())
+            shown = answer if len(answer) <= _WIDTH else answer[: _WIDTH - 1] + "…"
+            lines.append(f"{'passed' if one.passed else 'FAILED'}  {one.query}  ->  {shown or '(nothing)'}")
+            lines += [f"        {problem}" for problem in one.problems]
+        return lines
+
+    def raise_for_failures(self) -> None:
+        """Raise if an answer is not as expected.
+
+        :raises DifyAnswerCheckFailed: One is not.
+        """
+        if self.passed:
+            return
+        first = self.failing[0]
+        raise DifyAnswerCheckFailed(
+            f"{len(self.failing)} of {self.total} answers are not as expected. '{first.query}': "
+            f"{'; '.join(first.problems)}. The report has all of them.",
+            self,
+        )
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return the report as plain JSON."""
+        rows = [{**asdict(one), "passed": one.passed} for one in self.answers]
+        for row in rows:
+            row.update(problems=list(row["problems"]), citations=list(row["citations"]))
+        return {
+            "passed": self.passed,
+            "counts": self.counts,
+            "total": self.total,
+            "app_id": self.app_id,
+            "answers": rows,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> Self:
+        """Return the report that :meth:`to_json` was made of."""
+        answers = tuple(
+            CheckedAnswer(one["query"], tuple(one["problems"]), one["answer"], tuple(one["citations"]))
+            for one in data["answers"]
+        )
+        return cls(answers, data["total"], data["app_id"])
+
+
+class AnswerCheck:
+    """Golden questions to an app. Each is a conversation of its own.
+
+    :param user: Under which name Dify shows the questions.
+    :param questions: The questions, and what their answers have to be.
+    :param answer_timeout: Seconds to wait for each answer.
+    """
+
+    #: An app is no knowledge base.
+    dataset_id = ""
+    names = NO_NAMES
+
+    def __init__(self, user: str, questions: tuple[GoldenQuestion, ...], *, answer_timeout: float = 120.0) -> None:
+        self._user = user
+        self._questions = questions
+        self._answer_timeout = answer_timeout
+        self._answers: list[CheckedAnswer] = []
+        self._app_id = ""
+
+    def __len__(self) -> int:
+        return len(self._questions)
+
+    def report(self) -> AnswerReport:
+        """Return what was answered so far."""
+        return AnswerReport(tuple(self._answers), len(self._questions), self._app_id)
+
+    def flow(self, deadline: Deadline, retries: Retries | None = None) -> Flow[AnswerReport]:  # noqa: ARG002 - as called
+        """Ask all questions.
+
+        :param deadline: Until when.
+        :param retries: Not needed: reads are repeated for it, and a question never is.
+        :raises DifyError: Dify could not be asked.
+        """
+        # A question may be asked again: that changes nothing but the bill.
+        options = RunOptions(rerun=Rerun.ALWAYS.value, appear_timeout=min(30.0, self._answer_timeout))
+        for number, question in enumerate(self._questions[len(self._answers) :], len(self._answers) + 1):
+            tries = Tries(f"{self._user[: LONGEST_USER - 10]}/q{number}")
+            message = ChatMessage(tries, ChatRequest(question.query, question.inputs), options=options)
+            answer = yield from message.flow(deadline.within(self._answer_timeout))
+            cited = tuple(dict.fromkeys(str(one.get("document_name")) for one in answer.citations))
+            self._app_id = self._app_id or answer.app_id
+            problems = question.problems(answer)
+            self._answers.append(CheckedAnswer(question.query, problems, answer.answer, cited))
+            yield Note(f"{number} of {len(self._questions)}: {'passed' if not problems else '; '.join(problems)}")
+        return self.report()

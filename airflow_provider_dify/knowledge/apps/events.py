@@ -1,0 +1,120 @@
+"""What Dify's streams say: server-sent events, of which only the beginning is trusted.
+
+Each is a line of JSON behind ``data:``, and an empty line. Pings have no data. A stream may end without its last event
+(1.16.0, file 41), so its end says nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from airflow_provider_dify.knowledge import answers
+from airflow_provider_dify.knowledge.flow import JSON
+
+_PING = b"event: ping"
+
+
+def events_in(body: bytes) -> Iterator[dict[str, JSON]]:
+    """Return the events that are there as a whole, without pings."""
+    blocks = body.replace(b"\r\n", b"\n").split(b"\n\n")
+    for block in blocks[:-1]:
+        data = b"\n".join(line[5:].strip() for line in block.split(b"\n") if line.startswith(b"data:"))
+        try:
+            event = json.loads(data)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(event, dict):
+            yield event
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a stream says of the run that it belongs to.
+
+    :param run_id: Id of the run.
+    :param task_id: Id by which it is stopped.
+    :param refused: Why there is no such run: Dify found fault with the inputs only after it had named an id.
+    :param error: What went wrong, if no run was named before. It may have been started all the same.
+    :param conversation_id: The conversation, in a chat.
+    :param message_id: The message, in a chat.
+    :param app_id: The app, if it is told.
+    :param ended: Whether a chat has told its answer to the end.
+    """
+
+    run_id: str = ""
+    task_id: str = ""
+    refused: str = ""
+    error: str = ""
+    conversation_id: str = ""
+    message_id: str = ""
+    app_id: str = ""
+    ended: bool = False
+
+
+def start_in(body: bytes) -> Start:
+    """Return what a stream has said so far; everything is empty if it has said nothing.
+
+    If inputs are refused, Dify names one id as that of the run and of the task, and no such run exists (1.16.0, file
+    42).
+    """
+    start = Start()
+    for event in events_in(body):
+        kind = event.get("event")
+        if kind == "error":
+            return replace(start, error=_text(event.get("message")) or "an error without a message")
+        if not start.task_id:
+            start = Start(
+                run_id=_id(event, "workflow_run_id"),
+                task_id=_id(event, "task_id"),
+                conversation_id=_id(event, "conversation_id"),
+                message_id=_id(event, "message_id"),
+                app_id=_app_id(event),
+            )
+        data = event.get("data")
+        if kind == "workflow_finished" and start.run_id == start.task_id and isinstance(data, dict):
+            return Start(refused=_text(data.get("error")) or "no reason was given")
+    return start
+
+
+def names_run(body: bytes) -> bool:
+    """Whether a stream has named a run that exists, or will not do so any more."""
+    start = start_in(body)
+    return bool(start.refused or start.error) or (bool(start.run_id) and start.run_id != start.task_id)
+
+
+def ends_message(body: bytes) -> bool:
+    """Whether a stream of a chat has told its answer to the end, or will not do so any more."""
+    start = start_in(body)
+    return bool(start.refused or start.error) or any(event.get("event") == "message_end" for event in events_in(body))
+
+
+def task_in(run_id: str, body: bytes) -> str:
+    """Return the id by which a run is stopped, from its events; empty if they do not name it.
+
+    Events that are told again may have the id of the run in its place (1.16.0, file 41, case A).
+    """
+    ids = (event.get("task_id") for event in events_in(body))
+    return next((str(one) for one in ids if answers.an_id(one) and one != run_id), "")
+
+
+def shows_life(body: bytes) -> bool:
+    """Whether a stream shows a worker at work on the run: the first ping is the API's, later ones are the worker's."""
+    ended = any(event.get("event") == "workflow_finished" for event in events_in(body))
+    return ended or body.count(_PING) > 1
+
+
+def _id(event: Mapping[str, JSON], name: str) -> str:
+    value = event.get(name)
+    return str(value) if answers.an_id(value) else ""
+
+
+def _app_id(event: Mapping[str, JSON]) -> str:
+    data = event.get("data")
+    given = data.get("inputs") if isinstance(data, dict) else None
+    return _id(given, "sys.app_id") if isinstance(given, dict) else ""
+
+
+def _text(value: JSON) -> str:
+    return value[:1000] if answers.a_text(value) else ""

@@ -1,0 +1,121 @@
+"""What an answer has to be: golden questions, and whether an answer is as expected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.apps.report import ChatReport
+from airflow_provider_dify.knowledge.flow import JSON
+from airflow_provider_dify.knowledge.text.hints import did_you_mean, why
+
+_NAMES = ("query", "inputs", "contains", "contains_not", "matches", "cites", "cites_not", "check")
+
+
+@dataclass(frozen=True)
+class GoldenQuestion:
+    """A question, and what its answer has to be.
+
+    :param query: The question.
+    :param inputs: The inputs of the app, by name.
+    :param contains: Texts that the answer has to contain, in whatever case.
+    :param contains_not: Texts that it must not contain.
+    :param matches: Regular expressions that have to be found in it.
+    :param cites: Documents that it has to cite: ids, or patterns for names such as ``handbook*``.
+    :param cites_not: Documents that it must not cite.
+    :param check: A function that gets the report of the answer as a mapping, and returns ``False`` or raises if it is
+        not as it should be.
+    """
+
+    query: str
+    inputs: Mapping[str, JSON] = field(default_factory=dict)
+    contains: tuple[str, ...] = ()
+    contains_not: tuple[str, ...] = ()
+    matches: tuple[str, ...] = ()
+    cites: tuple[str, ...] = ()
+    cites_not: tuple[str, ...] = ()
+    check: Callable[[Mapping[str, Any]], object] | None = field(default=None, compare=False)
+
+    def problems(self, answer: ChatReport) -> tuple[str, ...]:
+        """Return everything that is wrong with an answer."""
+        if not answer.outcome.good:
+            return (f"no answer ({answer.outcome.value}{f': {answer.error}' if answer.error else ''})",)
+        text = answer.answer.casefold()
+        found = [f"does not contain {inputs.show(one)}" for one in self.contains if one.casefold() not in text]
+        found += [f"contains {inputs.show(one)}" for one in self.contains_not if one.casefold() in text]
+        found += [f"does not match {one}" for one in self.matches if not re.search(one, answer.answer)]
+        found += [f"does not cite {one}" for one in self.cites if not _cites(answer, one)]
+        found += [f"cites {one}" for one in self.cites_not if _cites(answer, one)]
+        return (*found, *self._by_function(answer))
+
+    def _by_function(self, answer: ChatReport) -> tuple[str, ...]:
+        if self.check is None:
+            return ()
+        try:
+            passed = self.check(answer.to_json())
+        except Exception as error:  # noqa: BLE001 - of the user's own function
+            return (f"{type(error).__name__}: {str(error)[:300]}",)
+        return (f"{getattr(self.check, '__name__', 'check')} returned False",) if passed is False else ()
+
+
+def read_questions(given: object) -> tuple[GoldenQuestion, ...]:
+    """Return golden questions from a list of texts and mappings, or a text that renders to one.
+
+    :raises DifyInputError: They make no sense.
+    """
+    found = inputs.literal(given)
+    if isinstance(found, (str, bytes, Mapping)) or not isinstance(found, Iterable):
+        raise DifyInputError(f"questions must be a list of texts or mappings, not {inputs.show(given)}.{why(given)}")
+    questions = tuple(_question(one, number) for number, one in enumerate(found))
+    if not questions:
+        raise DifyInputError("questions is empty: there is nothing to check.")
+    return questions
+
+
+def _question(given: object, number: int) -> GoldenQuestion:
+    where = f"questions[{number}]"
+    if isinstance(given, GoldenQuestion):
+        return given
+    parts = {"query": given} if isinstance(given, str) else given
+    if not isinstance(parts, Mapping):
+        raise DifyInputError(f"{where} must be a text or a mapping, not {inputs.show(given)}.")
+    if unknown := [name for name in parts if name not in _NAMES]:
+        raise DifyInputError(f"{where} has an unknown key {inputs.show(unknown[0])}.{did_you_mean(unknown[0], _NAMES)}")
+    check = parts.get("check")
+    if check is not None and not callable(check):
+        raise DifyInputError(f"{where}['check'] must be a function, not {inputs.show(check)}.")
+    texts = {name: _texts(parts.get(name), f"{where}['{name}']") for name in _NAMES[2:7]}
+    _require_patterns(texts["matches"], where)
+    values = parts.get("inputs") or {}
+    if not isinstance(values, Mapping):
+        raise DifyInputError(f"{where}['inputs'] must be a mapping by name, not {inputs.show(values)}.")
+    return GoldenQuestion(inputs.text(parts.get("query"), f"{where}['query']"), values, check=check, **texts)
+
+
+def _texts(value: object, parameter: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    items = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
+    return tuple(inputs.text(one, parameter) for one in items)
+
+
+def _require_patterns(patterns: Iterable[str], where: str) -> None:
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise DifyInputError(
+                f"{where}['matches'] is no regular expression: {inputs.show(pattern)} ({error})."
+            ) from None
+
+
+def _cites(answer: ChatReport, wanted: str) -> bool:
+    return any(
+        wanted == one.get("document_id") or fnmatchcase(str(one.get("document_name") or ""), wanted)
+        for one in answer.citations
+    )

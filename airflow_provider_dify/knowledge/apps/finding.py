@@ -1,0 +1,62 @@
+"""Finding the runs that the tries of a task have started, in the log of the app."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from airflow_provider_dify.exceptions import DifyNotFoundError
+from airflow_provider_dify.knowledge.apps import api
+from airflow_provider_dify.knowledge.apps.api import LogRow
+from airflow_provider_dify.knowledge.flow import Flow
+
+_FAILED = frozenset({"failed", "stopped"})
+#: Which of several runs counts: a result first, then what may still become one.
+_RANKS = {"succeeded": 0, "partial-succeeded": 1}
+_LIVE = 2
+
+
+@dataclass(frozen=True)
+class Found:
+    """A run of a try.
+
+    :param user: Under which name the try appears in Dify.
+    :param row: The run.
+    """
+
+    user: str
+    row: LogRow
+
+    @property
+    def failed(self) -> bool:
+        """Whether it came to nothing."""
+        return self.row.status in _FAILED
+
+
+def runs_of(users: Iterable[str]) -> Flow[tuple[Found, ...]]:
+    """Find the runs of some tries."""
+    found: list[Found] = []
+    for user in users:
+        rows = yield from api.runs_of(user)
+        found += [Found(user, row) for row in rows]
+    return tuple(found)
+
+
+def run_of(user: str, run_id: str) -> Flow[tuple[Found, ...]]:
+    """Find a run by its id; nothing if there is no such run."""
+    try:
+        run = yield from api.get_run(run_id)
+    except DifyNotFoundError:
+        return ()
+    return (Found(user, LogRow(run.id, run.status, run.created_at or 0.0, user)),)
+
+
+def best_of(runs: Iterable[Found]) -> Found | None:
+    """Return the run that counts: of those that succeeded, or else of those that may, the first one."""
+    good = [run for run in runs if not run.failed]
+    return min(good, key=lambda run: (_RANKS.get(run.row.status, _LIVE), run.row.created_at), default=None)
+
+
+def latest_of(runs: Iterable[Found]) -> Found | None:
+    """Return the run that was started last."""
+    return max(runs, key=lambda run: run.row.created_at, default=None)

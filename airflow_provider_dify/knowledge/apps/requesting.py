@@ -1,0 +1,162 @@
+"""What to run: inputs and files, checked and uploaded before anything is started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.knowledge.api import read_answer
+from airflow_provider_dify.knowledge.apps import api
+from airflow_provider_dify.knowledge.apps.form import FILES, Form, require_few
+from airflow_provider_dify.knowledge.flow import JSON, Content, Flow, Request, Upload
+
+#: The type that Dify knows a file by, by the end of its name. It refuses a file with another one.
+_TYPES = {
+    "image": ("jpg", "jpeg", "png", "webp", "gif", "svg"),
+    "audio": ("mp3", "m4a", "wav", "amr", "mpga"),
+    "video": ("mp4", "mov", "mpeg", "webm"),
+    "document": (
+        "txt", "markdown", "md", "mdx", "pdf", "html", "htm", "xlsx", "xls", "vtt", "properties", "doc", "docx", "csv",
+        "eml", "msg", "ppt", "pptx", "xml", "epub",
+    ),
+}  # fmt: skip
+_TYPE_OF = {end: kind for kind, ends in _TYPES.items() for end in ends}
+#: The modes that ``/chat-messages`` takes.
+CHAT_MODES = ("chat", "agent-chat", "advanced-chat", "")
+#: The modes that ``/workflows/run`` runs. A Dify that does not tell the mode says it when it is asked to run.
+WORKFLOW_MODES = ("workflow", "")
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A file to upload.
+
+    :param name: Its name.
+    :param content: What it holds.
+    """
+
+    name: str
+    content: Content
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file that Dify fetches itself.
+
+    :param url: Its address.
+    """
+
+    url: str
+
+
+AppFile = LocalFile | RemoteFile
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """What to run.
+
+    :param inputs: The inputs of the app, by name.
+    :param files: Those that are files, by name.
+    :param workflow_id: Which published version to run; ``None``: the latest.
+    """
+
+    inputs: Mapping[str, JSON] = field(default_factory=dict, repr=False)
+    files: Mapping[str, Sequence[AppFile]] = field(default_factory=dict, repr=False)
+    workflow_id: str | None = None
+
+    def prepared(self, user: str) -> Flow[dict[str, JSON]]:
+        """Check the inputs against what the app asks for, upload the files, and return what to send as inputs.
+
+        :param user: Under which name the run appears in Dify: files belong to it.
+        :raises DifyInputError: The app is no workflow, or asks for something else.
+        """
+        info = yield from api.get_info()
+        if info.mode not in WORKFLOW_MODES:
+            raise DifyInputError(
+                f"The key of the connection opens the app '{info.name}', which is no workflow but of mode "
+                f"'{info.mode}'. Use DifyChatMessageOperator for it, or the key of a workflow."
+            )
+        form = yield from read_form()
+        inputs = form.check(self.inputs, self.files)
+        return {**inputs, **(yield from uploaded(form, self.files, user))}
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """What to ask a chat app.
+
+    :param query: The question.
+    :param inputs: The inputs of the app, by name; they count for a new conversation only.
+    :param conversation_id: The conversation that it continues; ``None``: a new one.
+    """
+
+    query: str
+    inputs: Mapping[str, JSON] = field(default_factory=dict, repr=False)
+    conversation_id: str | None = None
+
+    def prepared(self, user: str) -> Flow[dict[str, JSON]]:
+        """Check the inputs against what the app asks for, and return what to send.
+
+        :param user: Who asks: a conversation belongs to its user.
+        :raises DifyInputError: The app is no chat app, or asks for something else.
+        """
+        info = yield from api.get_info()
+        if info.mode not in CHAT_MODES:
+            raise DifyInputError(
+                f"The key of the connection opens the app '{info.name}', which is no chat app but of mode "
+                f"'{info.mode}'. Use DifyWorkflowRunOperator for a workflow, or the key of a chat app."
+            )
+        form = yield from read_form()
+        inputs = {} if self.conversation_id else form.check(self.inputs, {})
+        return {
+            "query": self.query,
+            "inputs": inputs,
+            "user": user,
+            "conversation_id": self.conversation_id or "",
+            "auto_generate_name": False,
+        }
+
+
+def read_form() -> Flow[Form]:
+    """Read what the app asks for."""
+    response = yield Request("GET", "/parameters")
+    return read_answer(response, Form.read)
+
+
+def uploaded(form: Form, files: Mapping[str, Sequence[AppFile]], user: str) -> Flow[dict[str, JSON]]:
+    """Upload files, and return what stands for them in the inputs of an app."""
+    inputs: dict[str, JSON] = {}
+    for name, chosen in files.items():
+        require_few(form.fields[name], len(chosen))
+        sent = yield from _all_uploaded(chosen, user)
+        inputs[name] = sent if form.fields[name].kind == FILES else sent[0]
+    return inputs
+
+
+def type_of(name: str) -> str:
+    """Return the type that Dify knows a file by."""
+    return _TYPE_OF.get(PurePosixPath(name).suffix.lstrip(".").lower(), "custom")
+
+
+def upload_of(file: LocalFile, user: str) -> Upload:
+    """Return how a file is uploaded for a user."""
+    return Upload(file.name, file.content, fields=(("user", user),))
+
+
+def _all_uploaded(files: Sequence[AppFile], user: str) -> Flow[list[JSON]]:
+    sent: list[JSON] = []
+    for file in files:
+        answer = yield from _uploaded(file, user)
+        sent.append(answer)
+    return sent
+
+
+def _uploaded(file: AppFile, user: str) -> Flow[dict[str, JSON]]:
+    if isinstance(file, RemoteFile):
+        kind = type_of(file.url.partition("?")[0])
+        return {"type": kind, "transfer_method": "remote_url", "url": file.url}
+    answer = yield from api.upload_file(upload_of(file, user))
+    return {"type": type_of(file.name), "transfer_method": "local_file", "upload_file_id": answer["id"]}

@@ -1,0 +1,43 @@
+"""Stopping a run. Dify always answers "success", so the run itself is read."""
+
+from __future__ import annotations
+
+import logging
+
+from airflow_provider_dify.exceptions import DifyError
+from airflow_provider_dify.knowledge.apps import api
+from airflow_provider_dify.knowledge.apps.api import AppRun
+from airflow_provider_dify.knowledge.flow import Flow, Note, Pause
+
+#: So often a run is read after its stop, once a second: it stops when its nodes notice.
+STOP_CHECKS = 30
+
+
+def stopped(run_id: str, task_id: str, user: str, *, checks: int = STOP_CHECKS) -> Flow[AppRun]:
+    """Stop a run, and return it as it is then: check its status.
+
+    :param task_id: Id by which it is stopped; empty: its events are asked for it.
+    :param user: Under which name it appears in Dify.
+    :param checks: How often to check, once a second, whether it has stopped.
+    :raises DifyError: Dify could not be asked.
+    """
+    task_id = task_id or (yield from _task_of(run_id, user))
+    if not task_id:
+        yield Note(f"Run {run_id} cannot be stopped: Dify does not say by which id.", logging.WARNING)
+        return (yield from api.get_run(run_id))
+    yield from api.stop_task(task_id, user)
+    run = yield from api.get_run(run_id)
+    while not run.is_final and run.status != api.PAUSED and checks > 0:
+        checks -= 1
+        yield Pause(1.0, "")
+        run = yield from api.get_run(run_id)
+    if not run.is_final:
+        yield Note(f"Run {run_id} was told to stop, and is {run.status} all the same.", logging.WARNING)
+    return run
+
+
+def _task_of(run_id: str, user: str) -> Flow[str]:
+    try:
+        return (yield from api.find_task(run_id, user))
+    except DifyError:  # it has ended, or there are no events
+        return ""

@@ -1,0 +1,243 @@
+"""Operators that run Dify apps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator, conf
+
+from airflow_provider_dify import DEFAULT_APP_CONN_ID
+from airflow_provider_dify.knowledge.apps.options import RunOptions
+from airflow_provider_dify.operators.asking.chat import ChatTask, CheckTask
+from airflow_provider_dify.operators.asking.workflow import WorkflowTask
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_dify.operators.asking.outputs import Expectation
+
+
+class DifyWorkflowRunOperator(WorkflowTask, BaseOperator):
+    """Run a Dify workflow exactly once; when the task is green, its run succeeded.
+
+    The run is started in streaming mode and then polled, so that no proxy cuts it off. A start is never sent twice. If
+    its answer is lost, or a worker is killed, the run is looked for in the log of the app: a running one is joined, and
+    the result of one that succeeded is taken. If Dify cannot say whether there is a run, the task fails with
+    ``DifyRunUnknown`` instead of starting a second one.
+
+    If the task is killed or its timeout passes, the run is stopped.
+
+    .. seealso:: https://docs.dify.ai/api-reference/workflows/run-workflow
+
+    .. code-block:: python
+
+        DifyWorkflowRunOperator(
+            task_id="summarize",
+            inputs={"text": "Visitors park on deck 2."},
+            timeout=1800,
+        )
+
+    :param inputs: The inputs of the app by name, or a string that renders to a JSON object. They are checked against
+        what the app asks for before anything is started.
+    :param files: Inputs that are files, by name: a path, an URL of a storage that Airflow opens, or a list of these.
+        They are uploaded. Dify itself fetches ``http://`` and ``https://`` URLs.
+    :param workflow_id: Which published version to run; by default, the latest.
+    :param expect: What the outputs have to be: a JSON schema, or a function that gets them and returns ``False`` or
+        raises if they are not.
+    :param output_path: Where to write the outputs as JSON, for outputs that are too large for XCom: a path or an URL of
+        a storage. If it ends in a slash, the file is named by the run.
+    :return: ``outputs`` (``None`` with ``output_path``), ``outcome``, ``run_id``, ``task_id`` (of Dify), ``user``,
+        ``app_id``, ``workflow_id``, ``elapsed_time`` in seconds, ``total_tokens``, ``total_steps``, ``joined`` (whether
+        an earlier try had started it), ``error``, ``output_path`` and ``link``. If the task fails, it is in XCom under
+        the key ``report``.
+    :raises DifyInputError: The inputs are not what the app asks for, or the key opens no workflow. Nothing was started.
+    :raises DifyRunError: The run did not end well; :class:`~airflow_provider_dify.exceptions.DifyRunFailed` if a retry
+        cannot fix it.
+    :raises DifyRunUnknown: Dify cannot say whether a run was started.
+    :raises DifyError: Dify could not be asked.
+    """
+
+    template_fields: Sequence[str] = (
+        "dify_conn_id", "inputs", "files", "workflow_id", "user", "timeout", "poll_interval", "stall_timeout",
+        "appear_timeout", "rerun", "tolerate", "output_path",
+    )  # fmt: skip
+    template_fields_renderers = {"inputs": "json", "files": "json"}  # noqa: RUF012 - as Airflow has it
+    ui_color = "#e3d6ff"
+    described_by = (RunOptions,)
+
+    def __init__(
+        self,
+        *,
+        inputs: Mapping[str, Any] | str | None = None,
+        files: Mapping[str, Any] | str | None = None,
+        workflow_id: str | None = None,
+        dify_conn_id: str = DEFAULT_APP_CONN_ID,
+        user: str = "airflow",
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        timeout: float = RunOptions.timeout,
+        poll_interval: float = RunOptions.poll_interval,
+        stall_timeout: float | None = RunOptions.stall_timeout,
+        appear_timeout: float = RunOptions.appear_timeout,
+        rerun: str = RunOptions.rerun,
+        tolerate: Iterable[str] = (),
+        expect: Expectation | None = None,
+        output_path: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.take(locals())
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Run the workflow, and return how it ended and what it returned."""
+        from airflow_provider_dify.operators.asking.outputs import check_expectation
+
+        self.read_guards()
+        check_expectation(self.expect)
+        run = self.conversation(context)
+        self.log.info("Running a workflow of Dify (connection '%s') as '%s'.", self.dify_conn_id, run.user)
+        return self.converse(context, run)
+
+
+class DifyChatMessageOperator(ChatTask, BaseOperator):
+    """Ask a Dify chat app, agent or chatflow a question, and return its answer.
+
+    A question is never sent twice. If its answer is lost, it is looked for among the messages of the app, under a name
+    that only this try has; in a conversation that is continued, among those that were not there before. If Dify cannot
+    say whether it took the question, the task fails with ``DifyRunUnknown``.
+
+    .. seealso:: https://docs.dify.ai/api-reference/chats/send-chat-message
+
+    .. code-block:: python
+
+        first = DifyChatMessageOperator(task_id="first", query="Who may park here?", dify_conn_id="helpdesk")
+        second = DifyChatMessageOperator(
+            task_id="second",
+            query="And on Sundays?",
+            conversation_id="{{ ti.xcom_pull('first')['conversation_id'] }}",
+            conversation_user="{{ ti.xcom_pull('first')['user'] }}",
+            dify_conn_id="helpdesk",
+        )
+        first >> second
+
+    :param query: The question.
+    :param conversation_id: The conversation to continue; by default, a new one is begun.
+    :param conversation_user: The ``user`` to whom that conversation belongs.
+    :param inputs: The inputs of the app by name, or a string that renders to a JSON object. They count for a new
+        conversation only.
+    :param timeout: Seconds to wait for the answer, which is then stopped.
+    :param appear_timeout: Seconds to wait for the question to appear among the messages of the app, if it was sent and
+        nothing came back.
+    :param rerun: When a retry asks again: ``failed`` (if there was an error), ``always``, ``never``, or ``unknown``
+        (also if nobody knows whether it was asked).
+    :param expect: What the answer has to be: a function that gets it and returns ``False`` or raises if it is not, or a
+        JSON schema for a text.
+    :return: ``answer``, ``conversation_id``, ``user``, ``message_id``, ``citations`` (segments with ``document_id``,
+        ``document_name``, ``score`` and ``content``), ``usage``, ``outcome``, ``joined``, ``error`` and ``link``. If
+        the task fails, it is in XCom under the key ``report``.
+    :raises DifyInputError: The app is no chat app, or the inputs are not what it asks for. Nothing was asked.
+    :raises DifyRunError: There is no answer.
+    :raises DifyRunUnknown: Dify cannot say whether it took the question.
+    :raises DifyError: Dify could not be asked.
+    """
+
+    template_fields: Sequence[str] = (
+        "dify_conn_id", "query", "conversation_id", "conversation_user", "inputs", "user", "timeout", "poll_interval",
+        "appear_timeout", "rerun", "tolerate",
+    )  # fmt: skip
+    template_fields_renderers = {"inputs": "json"}  # noqa: RUF012 - as Airflow has it
+    ui_color = "#e3d6ff"
+    described_by = (RunOptions,)
+
+    def __init__(
+        self,
+        *,
+        query: str,
+        conversation_id: str | None = None,
+        conversation_user: str | None = None,
+        inputs: Mapping[str, Any] | str | None = None,
+        dify_conn_id: str = DEFAULT_APP_CONN_ID,
+        user: str = "airflow",
+        timeout: float = 600.0,
+        poll_interval: float = RunOptions.poll_interval,
+        appear_timeout: float = RunOptions.appear_timeout,
+        rerun: str = RunOptions.rerun,
+        tolerate: Iterable[str] = (),
+        expect: Expectation | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.take(locals())
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Ask, and return the answer."""
+        from airflow_provider_dify.operators.asking.outputs import check_expectation
+
+        self.read_guards()
+        check_expectation(self.expect)
+        message = self.conversation(context)
+        self.log.info("Asking an app of Dify (connection '%s') as '%s'.", self.dify_conn_id, message.user)
+        return self.converse(context, message)
+
+
+class DifyAnswerCheckOperator(CheckTask, BaseOperator):
+    """Ask a chat app golden questions, and check that its answers are as expected.
+
+    Use it between the steps of a release: documents reach the users only if the *app* answers right with them. A table
+    in the log shows each question, the answer, and what is wrong with it.
+
+    .. seealso:: https://docs.dify.ai/api-reference/chats/send-chat-message
+
+    .. code-block:: python
+
+        DifyAnswerCheckOperator(
+            task_id="check_answers",
+            questions=[
+                {"query": "Where do visitors park?", "contains": "deck 2", "contains_not": ["deck 1"]},
+                {"query": "May I park there on Sundays?", "matches": "deck [0-9]"},
+            ],
+            dify_conn_id="helpdesk",
+        )
+
+    :param questions: What to ask: a list of texts, or of mappings with ``query`` and any of ``contains``,
+        ``contains_not`` (texts, in whatever case), ``matches`` (regular expressions), ``cites``, ``cites_not``
+        (documents: ids, or patterns for names), ``inputs`` (of the app) and ``check`` (a function that gets the report
+        of the answer, and returns ``False`` or raises); or a string that renders to such a list.
+    :param timeout: Seconds for all questions.
+    :param answer_timeout: Seconds to wait for each answer.
+    :param on_failure: ``fail``: the task fails; ``report``: it stays green, and what follows reads the report.
+    :return: The report as plain JSON: ``passed``, ``counts``, ``total``, ``app_id``, and ``answers``, each with
+        ``query``, ``passed``, ``problems``, ``answer`` and ``citations``. It is in XCom under the key ``report``, too.
+    :raises DifyInputError: The questions make no sense, or the app is no chat app.
+    :raises DifyAnswerCheckFailed: An answer is not as expected; ``report`` says which.
+    :raises DifyError: Dify could not be asked.
+    """
+
+    template_fields: Sequence[str] = ("dify_conn_id", "questions", "user", "timeout", "answer_timeout", "on_failure")
+    template_fields_renderers = {"questions": "json"}  # noqa: RUF012 - as Airflow has it
+    ui_color = "#e3d6ff"
+
+    def __init__(
+        self,
+        *,
+        questions: Iterable[str | Mapping[str, Any]] | str,
+        dify_conn_id: str = DEFAULT_APP_CONN_ID,
+        user: str = "airflow",
+        timeout: float = 1800.0,
+        answer_timeout: float = 120.0,
+        on_failure: str = "fail",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.take(locals())
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Ask all questions, and return the report."""
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.operators.asking.chat import OnFailure
+
+        self.read_guards()
+        self.on_failure = inputs.choice(self.on_failure, OnFailure, "on_failure").value
+        check = self.conversation(context)
+        self.log.info("Asking an app of Dify (connection '%s') %d questions.", self.dify_conn_id, len(check))
+        return self.converse(context, check)

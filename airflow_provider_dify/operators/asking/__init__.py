@@ -1,0 +1,1 @@
+"""What the operators on apps are made of."""

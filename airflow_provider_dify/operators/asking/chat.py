@@ -1,0 +1,131 @@
+"""What a task does that asks a chat app."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_dify.knowledge.apps.options import RunOptions
+from airflow_provider_dify.operators.asking.task import AppTask
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_dify.knowledge.apps.chat import ChatMessage
+    from airflow_provider_dify.knowledge.apps.check import AnswerCheck, AnswerReport
+    from airflow_provider_dify.knowledge.apps.report import ChatReport
+    from airflow_provider_dify.operators.asking.outputs import Expectation
+
+
+class OnFailure(str, Enum):
+    """What to do if an answer is not as expected."""
+
+    #: Fail the task.
+    FAIL = "fail"
+    #: Leave the task green; the report says what is wrong.
+    REPORT = "report"
+
+
+class ChatTask(AppTask):
+    """A task that asks a chat app."""
+
+    if_killed = "The answer is stopped:"
+    query: Any
+    inputs: Any
+    conversation_id: str | None
+    conversation_user: str | None
+    tolerate: Any
+    expect: Expectation | None
+
+    def conversation(self, context: Context) -> ChatMessage:
+        """Return the question that the parameters describe.
+
+        :raises DifyInputError: They make no sense.
+        """
+        from airflow_provider_dify.exceptions import DifyInputError
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.apps.chat import ChatMessage
+        from airflow_provider_dify.knowledge.apps.requesting import ChatRequest
+        from airflow_provider_dify.knowledge.apps.tries import single_try
+        from airflow_provider_dify.operators.asking.memory import memory_of
+        from airflow_provider_dify.operators.asking.parameters import named, tries_in
+
+        if bool(self.conversation_id) != bool(self.conversation_user):
+            raise DifyInputError(
+                "Give conversation_id and conversation_user, or neither: a conversation belongs to its user. The task "
+                "that began it returns both, as 'conversation_id' and 'user'."
+            )
+        tries, conversation_id = tries_in(context, self.user), None
+        if self.conversation_id:
+            tries = single_try(self.conversation_user)
+            conversation_id = inputs.canonical_id(self.conversation_id, "conversation_id")
+        memory = memory_of(context)
+        return ChatMessage(
+            tries,
+            ChatRequest(inputs.text(self.query, "query"), named(self.inputs, "inputs"), conversation_id),
+            options=self.options(RunOptions),
+            known=memory.recall(),
+            keep=lambda note: self.keep(context, memory, note),
+        )
+
+    def judge(self, report: ChatReport) -> None:
+        """Raise if there is no answer, or not the one that was expected."""
+        from airflow_provider_dify.exceptions import DifyRunFailed
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.apps.report import RunOutcome
+        from airflow_provider_dify.operators.asking.outputs import problem_of
+
+        report.raise_for_outcomes(inputs.choices(self.tolerate, RunOutcome, "tolerate"))
+        if problem := problem_of(report.answer, self.expect):
+            raise DifyRunFailed(
+                f"The answer is not what was expected: {problem}. A retry takes the same answer.", report
+            )
+
+    def publish(self, report: ChatReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
+        """Show a report in the log, and leave it for what comes after the task."""
+        say = self.log.info if report.outcome.good else self.log.warning
+        say("%s%s", report.describe(), f' "{report.error}"' if report.error else "")
+        self.show_app(context, report.app_id)
+        self.publish_run(context, self.result_of(report), "ask", {})
+
+    def result_of(self, report: ChatReport) -> dict[str, Any]:
+        """Return a report as plain JSON."""
+        return {**report.to_json(), "link": self.link_to(report.app_id)}
+
+
+class CheckTask(AppTask):
+    """A task that checks the answers of an app."""
+
+    if_killed = "So far was asked:"
+    limits_retries = False
+    questions: Any
+    answer_timeout: float
+    on_failure: str
+
+    def conversation(self, context: Context) -> AnswerCheck:
+        """Return the check that the parameters describe.
+
+        :raises DifyInputError: They make no sense.
+        """
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.apps.check import AnswerCheck
+        from airflow_provider_dify.knowledge.apps.expectations import read_questions
+        from airflow_provider_dify.operators.asking.parameters import tries_in
+
+        timeout = inputs.number(self.answer_timeout, "answer_timeout")
+        return AnswerCheck(tries_in(context, self.user).user, read_questions(self.questions), answer_timeout=timeout)
+
+    def judge(self, report: AnswerReport) -> None:
+        """Raise if an answer is not as expected, unless it is only to be reported."""
+        if self.on_failure == "fail":
+            report.raise_for_failures()
+
+    def publish(self, report: AnswerReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
+        """Show a report in the log, and leave it for what comes after the task."""
+        say = self.log.info if report.passed else self.log.warning
+        say("%d of %d answers are as expected.", report.counts["passed"], report.total)
+        for line in report.table():
+            say("%s", line)
+        self.show_app(context, report.app_id)
+        self.publish_run(context, report.to_json(), "check", {})

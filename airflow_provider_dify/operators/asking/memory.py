@@ -1,0 +1,114 @@
+"""What a try of a task leaves to later tries: it must outlive the worker, and XCom is cleared before each try."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_provider_dify.exceptions import DifyError
+
+if TYPE_CHECKING:
+    from airflow_provider_dify.knowledge.flow import JSON
+
+_KEY = "dify_run"
+#: Under such names a Variable appears while a start is under way, if Airflow has no state of tasks.
+VARIABLE_PREFIX = "dify_run_"
+_TASK = ("dag_id", "task_id", "run_id", "map_index")
+
+
+class Memory(Protocol):
+    """What a try leaves to later tries."""
+
+    def recall(self) -> dict[str, JSON]:
+        """Return what an earlier try has kept; nothing if it kept nothing."""
+
+    def keep(self, note: Mapping[str, JSON]) -> None:
+        """Keep something instead of what was kept before. When this returns, it is kept.
+
+        :raises DifyError: It cannot be kept.
+        """
+
+
+def memory_of(context: Mapping[str, Any]) -> Memory:
+    """Return the memory of a task: its state store from Airflow 3.3 on, or else a Variable."""
+    store = context.get("task_state_store")
+    return _Variable(context) if store is None else _Store(store)
+
+
+def forget(context: Mapping[str, Any]) -> None:
+    """Remove what only told later tries that nobody knows of a run, once it is known; a failure is no failure."""
+    if context.get("task_state_store") is not None:  # Airflow removes it
+        return
+    with suppress(DifyError):
+        memory = memory_of(context)
+        if memory.recall():
+            memory.keep({})
+
+
+class _Store:
+    """The state store of a task, which all of its tries share."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def recall(self) -> dict[str, JSON]:
+        try:
+            return _read(self._store.get(_KEY))
+        except Exception as error:  # noqa: BLE001 - of Airflow's API server or of any backend
+            raise _failed("read", error) from None
+
+    def keep(self, note: Mapping[str, JSON]) -> None:
+        try:
+            self._store.set(_KEY, dict(note))
+        except Exception as error:  # noqa: BLE001 - of Airflow's API server or of any backend
+            raise _failed("written", error) from None
+
+
+class _Variable:
+    """A Variable of Airflow. It is only there while nobody knows whether a start has led to a run."""
+
+    def __init__(self, context: Mapping[str, Any]) -> None:
+        task = [getattr(context["ti"], name, None) for name in _TASK]
+        self._name = VARIABLE_PREFIX + hashlib.sha256(json.dumps(task).encode()).hexdigest()[:32]
+        self._is_there = False
+
+    def recall(self) -> dict[str, JSON]:
+        from airflow.providers.common.compat.sdk import Variable
+
+        try:
+            value = Variable.get(self._name)
+        except KeyError:  # Airflow 2
+            return {}
+        except Exception as error:  # noqa: BLE001 - of Airflow's API server or of its database
+            if "not found" in str(error).lower() or "VARIABLE_NOT_FOUND" in str(error):
+                return {}
+            raise _failed("read", error) from None
+        self._is_there = True
+        return _read(json.loads(value))
+
+    def keep(self, note: Mapping[str, JSON]) -> None:
+        from airflow.providers.common.compat.sdk import Variable
+
+        try:
+            if note.get("sent"):
+                Variable.set(self._name, json.dumps(dict(note)))
+                self._is_there = True
+            elif self._is_there:  # the log of the app says the rest
+                Variable.delete(self._name)
+                self._is_there = False
+        except Exception as error:  # noqa: BLE001 - of Airflow's API server or of its database
+            raise _failed("written", error) from None
+
+
+def _read(value: Any) -> dict[str, JSON]:
+    return value if isinstance(value, dict) else {}
+
+
+def _failed(verb: str, error: Exception) -> DifyError:
+    return DifyError(
+        f"What tries of this task know of their runs cannot be {verb} ({type(error).__name__}), so nothing was sent: "
+        "without it, a retry could start a second run."
+    )

@@ -1,0 +1,89 @@
+"""What is done with the outputs of an app: they are checked, and large ones are kept in a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from airflow_provider_dify.exceptions import DifyError, DifyInputError
+from airflow_provider_dify.knowledge.inputs import show, without_keys
+
+if TYPE_CHECKING:
+    from airflow_provider_dify.knowledge.flow import JSON
+
+#: A JSON schema, or a function that returns ``False`` or raises if outputs are not as they should be.
+Expectation: TypeAlias = Mapping[str, Any] | Callable[[Any], object]
+_LONGEST_TEXT = 300
+
+
+def check_expectation(expect: Expectation | None) -> None:
+    """Check an expectation before anything is sent.
+
+    :raises DifyInputError: It is none, or no valid JSON schema.
+    """
+    if expect is None or callable(expect):
+        return
+    if not isinstance(expect, Mapping):
+        raise DifyInputError(f"expect must be a JSON schema or a function, not {show(expect)}.")
+    try:
+        _validator(expect).check_schema(expect)
+    except DifyInputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a schema may be wrong in many ways
+        raise DifyInputError(f"expect is no valid JSON schema: {_short(error)}") from None
+
+
+def problem_of(outputs: JSON, expect: Expectation | None) -> str:
+    """Return why outputs are not what was expected; empty if they are."""
+    if expect is None:
+        return ""
+    if callable(expect):
+        return _problem_by_function(outputs, expect)
+    error = next(iter(_validator(expect)(expect).iter_errors(outputs)), None)
+    if error is None:
+        return ""
+    where = "/".join(map(str, error.absolute_path))
+    return f"{f'{where}: ' if where else ''}{_short(error.message)}"
+
+
+def write(outputs: JSON, path: str, run_id: str) -> str:
+    """Write outputs to a file as JSON, and return where they are.
+
+    :param path: The file; if it ends in a slash, a folder in which the file is named by the run.
+    :raises DifyError: It cannot be written.
+    """
+    from airflow_provider_dify.storage import to_path
+
+    target = to_path(path + f"{run_id}.json" if path.endswith("/") else path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as file:
+            file.write(json.dumps(outputs, ensure_ascii=False).encode(errors="replace"))
+    except Exception as error:  # noqa: BLE001 - each kind of storage has its own errors
+        text = without_keys(f"{target} cannot be written: {type(error).__name__}: {_short(error)}")
+        raise DifyError(f"{text} The run itself has ended: a retry takes its result.") from None
+    return str(target)
+
+
+def _problem_by_function(outputs: JSON, expect: Callable[[Any], object]) -> str:
+    try:
+        answer = expect(outputs)
+    except Exception as error:  # noqa: BLE001 - of the user's own function
+        return f"{type(error).__name__}: {_short(error)}" if str(error) else type(error).__name__
+    name = getattr(expect, "__name__", "expect")
+    return f"{name} returned False" if answer is False else ""
+
+
+def _validator(schema: Mapping[str, Any]) -> Any:
+    try:
+        validators: Any = import_module("jsonschema.validators")  # it comes with Airflow
+    except ImportError:
+        raise DifyInputError("A JSON schema needs the package jsonschema. Install it, or give a function.") from None
+    return validators.validator_for(schema, default=validators.Draft202012Validator)
+
+
+def _short(error: object) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"

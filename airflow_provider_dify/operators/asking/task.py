@@ -1,0 +1,115 @@
+"""What the operators on apps have in common. It loads next to nothing, as every parse of a DAG file loads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_dify import REPORT_KEY
+from airflow_provider_dify.links.console import DifyAppLink, app_link
+from airflow_provider_dify.operators.running import ConversationTask
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperatorLink, Context
+
+    from airflow_provider_dify.hooks.dify import DifyHook
+    from airflow_provider_dify.knowledge.flow import JSON
+    from airflow_provider_dify.operators.asking.memory import Memory
+    from airflow_provider_dify.transport.settings import Settings
+
+#: What the event of an asset says of a run.
+_IN_EVENTS = frozenset({"app_id", "run_id", "outcome", "total_tokens", "total_steps", "elapsed_time"})
+
+
+class AppTask(ConversationTask):
+    """What every task on an app shows Airflow: its report, a link, events, and lineage.
+
+    :param dify_conn_id: Id of the Airflow Connection, whose password is the key of the app.
+    :param user: What begins the name under which Dify shows what the task does, followed by DAG id, task id, run id,
+        map index and try number. Give each Airflow that uses the app its own: they would take each other's runs.
+    """
+
+    user: str
+    operator_extra_links: Sequence[BaseOperatorLink] = (DifyAppLink(),)
+    writes = False
+    _settings: Settings | None = None
+
+    @property
+    def shows_links(self) -> bool:
+        """Whether the link is there: not in a task that ended before it knew its app."""
+        return bool(self._activity and self._activity.app_id)
+
+    def show_links(self, context: Context, hook: DifyHook, dataset_id: str, document_ids: Sequence[str]) -> None:  # noqa: ARG002 - as called
+        """Take the host of the Dify. Which app it is, only its first answer tells."""
+        from airflow_provider_dify import assets
+
+        try:
+            host = assets.host_of(hook.settings.base_url)
+        except Exception as error:  # noqa: BLE001 - what is wrong with the connection is said when it is used
+            self.log.debug("There is no link to Dify's console: %s", error)
+            return
+        self._activity = self._activity or assets.Activity(host, "", writes=False)
+        self._settings = hook.settings
+
+    def show_app(self, context: Context, app_id: str) -> None:
+        """Show the link to the log of an app, once it is known."""
+        if not app_id or self._activity is None or self._activity.app_id:
+            return
+        self._activity = replace(self._activity, app_id=app_id)
+        context["ti"].xcom_push(key=DifyAppLink().xcom_key, value=self.link_to(app_id))
+
+    def link_to(self, app_id: str) -> str:
+        """Return the address of the log of an app; empty if it is not known."""
+        return app_link(self._settings, app_id) if self._settings else ""
+
+    def publish_run(self, context: Context, plain: dict[str, JSON], action: str, run: Mapping[str, JSON]) -> None:
+        """Leave a report in XCom, in the events of the task's assets, and for OpenLineage.
+
+        :param plain: The report, as plain JSON.
+        :param action: What was done.
+        :param run: What OpenLineage learns of the run; empty if there was none.
+        """
+        self.show_app(context, plain.get("app_id") or "")
+        context["ti"].xcom_push(key=REPORT_KEY, value=plain)
+        if self._activity is None:
+            return
+        self._activity = replace(self._activity, action=action, counts=plain["counts"], run=run)
+        extra = {name: value for name, value in plain.items() if name in _IN_EVENTS}
+        if self.outlets and run:
+            self._attach_run(context, {"dify_conn_id": self.dify_conn_id, "action": action, **extra})
+
+    def _attach_run(self, context: Context, extra: dict[str, JSON]) -> None:
+        from airflow.providers.common.compat.sdk import AssetAlias
+
+        from airflow_provider_dify import events
+
+        try:
+            more = {**extra, **events.origin(context, "")}
+            for outlet in self.outlets:
+                if isinstance(outlet, AssetAlias):
+                    self._attach_app(outlet.name, context["outlet_events"][outlet], more)
+                elif hasattr(outlet, "uri") or hasattr(outlet, "name"):
+                    context["outlet_events"][outlet].extra.update(more)
+        except Exception as error:  # noqa: BLE001 - the app has run, whatever the events say
+            self.log.warning("The events of the task's outlets do not say what was run: %r", error)
+
+    def _attach_app(self, alias: str, accessor: Any, extra: dict[str, JSON]) -> None:
+        from airflow_provider_dify import assets, events
+
+        if alias in self._alias_extras or self._activity is None or not self._activity.app_id:
+            return
+        if hasattr(accessor, "dataset_alias_events"):  # Airflow 2
+            extra = events.as_text_and_numbers(extra)
+        self._alias_extras = {**self._alias_extras, alias: extra}
+        accessor.add(assets.app(self._activity.host, self._activity.app_id), extra=extra)
+
+    def keep(self, context: Context, memory: Memory, note: Mapping[str, JSON]) -> None:
+        """Keep something for later tries, and show the link to the app once it is known."""
+        # Airflow allows no call from within another one, as a signal would make one.
+        stop, self._stop = self._stop, None
+        try:
+            memory.keep(note)
+            self.show_app(context, str(note.get("app_id") or ""))
+        finally:
+            self._stop = stop

@@ -1,0 +1,131 @@
+"""What a task does that runs a workflow of Dify."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_dify.knowledge.apps.options import RunOptions
+from airflow_provider_dify.operators.asking.task import AppTask
+from airflow_provider_dify.operators.running import read_event
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_dify.knowledge.apps.report import RunOutcome, RunReport
+    from airflow_provider_dify.knowledge.apps.run import WorkflowRun
+    from airflow_provider_dify.knowledge.flow import JSON
+    from airflow_provider_dify.operators.asking.outputs import Expectation
+
+#: Only runs that ended so have outputs that count.
+_WITH_OUTPUTS = ("succeeded", "partial-succeeded")
+#: What OpenLineage learns of a run.
+_FACET = ("run_id", "total_tokens", "total_steps", "elapsed_time")
+
+
+class WorkflowTask(AppTask):
+    """A task that runs a workflow."""
+
+    if_killed = "The run is stopped:"
+    inputs: Any
+    files: Any
+    workflow_id: str | None
+    rerun: str
+    tolerate: Any
+    expect: Expectation | None
+    output_path: str | None
+    _written: str | None = None
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None) -> dict[str, Any]:
+        """Return and raise what ``execute`` would.
+
+        :param event: What the trigger fired.
+        """
+        from airflow_provider_dify.knowledge.apps.report import RunReport
+        from airflow_provider_dify.operators.asking.memory import forget
+
+        self.read_guards()
+        plain, _, error = read_event(event)
+        report = RunReport.from_json(plain)
+        with self.open_hook(context, "") as hook:
+            if report.outcome.value in _WITH_OUTPUTS:  # they would be too much for an event
+                report = replace(report, outputs=hook.get_app_run(report.run_id).outputs)
+        if report.outcome.value != "unknown":
+            forget(context)
+        self.publish(report, {}, context)
+        if error:
+            error.report = report
+            raise error
+        self.judge(report)
+        return self.result_of(report)
+
+    def judge(self, report: RunReport) -> None:
+        """Raise if the run did not end well, or its outputs are not what was expected."""
+        from airflow_provider_dify.exceptions import DifyRunFailed
+        from airflow_provider_dify.operators.asking.outputs import problem_of
+
+        never = self.rerun == "never" and report.outcome.value in ("failed", "stopped")
+        report.raise_for_outcomes(self._tolerated(), final=True if never else None)
+        if problem := problem_of(report.outputs, self.expect):
+            raise DifyRunFailed(
+                f"The outputs of run {report.run_id} are not what was expected: {problem}. A retry takes the same run.",
+                report,
+            )
+
+    def publish(self, report: RunReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
+        """Show a report in the log, and leave it for what comes after the task."""
+        from airflow_provider_dify.exceptions import DifyError
+
+        good = report.outcome.good or report.outcome in self._tolerated()
+        say = self.log.info if good else self.log.warning
+        say("%s%s", report.describe(), f' "{report.error}"' if report.error else "")
+        run = {name: getattr(report, name) for name in _FACET} if report.run_id else {}
+        self.show_app(context, report.app_id)
+        try:
+            plain = self.result_of(report)
+        except DifyError:
+            self.publish_run(context, replace(report, outputs=None).to_json(), "run", run)
+            raise
+        self.publish_run(context, plain, "run", {**run, "outcome": report.outcome.value} if run else {})
+
+    def result_of(self, report: RunReport) -> dict[str, JSON]:
+        """Return a report as plain JSON. If it is asked for, its outputs are in a file then."""
+        from airflow_provider_dify.operators.asking.outputs import write
+
+        if self.output_path and report.outputs and report.outcome.value in _WITH_OUTPUTS:
+            if self._written is None:
+                self._written = write(report.outputs, self.output_path, report.run_id)
+            report = replace(report, outputs=None, output_path=self._written)
+        return {**report.to_json(), "link": self.link_to(report.app_id)}
+
+    def _tolerated(self) -> frozenset[RunOutcome]:
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.apps.report import RunOutcome
+
+        return inputs.choices(self.tolerate, RunOutcome, "tolerate")
+
+    def conversation(self, context: Context) -> WorkflowRun:
+        """Return the run that the parameters describe.
+
+        :raises DifyInputError: They make no sense.
+        """
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.apps.requesting import RunRequest
+        from airflow_provider_dify.knowledge.apps.run import WorkflowRun
+        from airflow_provider_dify.operators.asking.memory import memory_of
+        from airflow_provider_dify.operators.asking.parameters import files_of, named, tries_in
+
+        request = RunRequest(
+            named(self.inputs, "inputs"),
+            files_of(named(self.files, "files")),
+            None if self.workflow_id is None else inputs.canonical_id(self.workflow_id, "workflow_id"),
+        )
+        memory = memory_of(context)
+        return WorkflowRun(
+            tries_in(context, self.user),
+            request,
+            options=self.options(RunOptions),
+            known=memory.recall(),
+            keep=lambda note: self.keep(context, memory, note),
+        )
