@@ -108,10 +108,21 @@ def _definitions(what: str, terms: list[tuple[str, str]]) -> Iterator[str]:
         yield ""
 
 
+def _described(kind: type, found: Docstring) -> list[tuple[str, str]]:
+    """The parameters of a class; options have those of the options that they build on, too."""
+    if not is_dataclass(kind):
+        return found.of_kind("param")
+    known: dict[str, str] = {}
+    for base in reversed(kind.__mro__[1:]):
+        known |= Docstring.parse(inspect.cleandoc(base.__doc__ or "").splitlines()).of_kind("param")
+    known |= found.of_kind("param")
+    return [(name, known[name]) for name in inspect.signature(kind).parameters if name in known]
+
+
 def _laid_out(kind: type, found: Docstring) -> Iterator[str]:
     parameters = Parameters(kind)
     described = []
-    for name, text in found.of_kind("param"):
+    for name, text in _described(kind, found):
         templated = _TEMPLATED.search(text) is not None
         described.append((f"**{name}** {parameters.about(name, templated=templated)}", _TEMPLATED.sub("", text)))
     yield from found.body

@@ -76,7 +76,7 @@ class Page:
         self.params = {"dataset_id": handbook.id, "old_document_ids": [old.id]}
         self.var = {"value": {"handbook": handbook.id, "handbook_folder": str(folder)}}
         self.names: dict[str, Any] = {"HANDBOOK": handbook.id, "document_ids": [old.id], "ti": self.ti}
-        self.names["__name__"] = "block"
+        self.names |= {"FOLDER": str(folder), "__name__": "block"}
         #: What the tasks say in the events of their outlets, by outlet.
         self.events: Any = OutletEventAccessors()
         #: What was run: ids of tasks, names of tests.

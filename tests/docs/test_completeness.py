@@ -84,6 +84,15 @@ def test_each_verb_is_in_the_table(name: str) -> None:
     assert f"`DifyHook.{name}`" in TEXTS["docs/hook.md"]
 
 
+def test_options_of_the_hook_are_on_their_page() -> None:
+    page = TEXTS["docs/options.md"]
+    for name in verbs():
+        kinds = re.findall(r"\w+Options", str(getattr(getattr(DifyHook, name), "__annotations__", "")))
+        row = re.search(rf"^\| {{py:meth}}`DifyHook\.{name}` \|.*$", page, re.MULTILINE)
+        assert kinds == (re.findall(r"`(\w+Options)`", row[0]) if row else []), name
+        assert all(re.search(rf"autoclass:: airflow_provider_dify\.[\w.]+\.{kind}\n", page) for kind in kinds)
+
+
 @pytest.mark.parametrize("name", sorted(verbs() - {"server_version", "test_connection"}))
 def test_each_verb_leads_to_the_reference_of_dify(name: str) -> None:
     assert "https://docs.dify.ai/" in (getattr(DifyHook, name).__doc__ or "")
