@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_dify.testing.api.replies import Json
 from airflow_provider_dify.testing.apps.chat import Conversation, Message
+from airflow_provider_dify.testing.apps.engine import Engine
 from airflow_provider_dify.testing.apps.inputs import Form, Input
 from airflow_provider_dify.testing.apps.plan import WITH_RUNS, Answer, Mode, Node, Question, Seconds
 from airflow_provider_dify.testing.apps.run import Run
 from airflow_provider_dify.testing.model.site import Site
-
-if TYPE_CHECKING:
-    from airflow_provider_dify.testing.apps.engine import Engine
 
 
 class App:

@@ -2,24 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from airflow_provider_dify.testing.api.replies import Json
 from airflow_provider_dify.testing.model.documents import Document
-
-if TYPE_CHECKING:
-    from airflow_provider_dify.testing.apps.app import App
-    from airflow_provider_dify.testing.apps.run import Run
+from airflow_provider_dify.testing.model.site import Site
 
 #: What Dify names as the message before one that came by the API.
 _NO_PARENT = "00000000-0000-0000-0000-000000000000"
 
 
+class ChatApp(Protocol):
+    """What conversations and messages need of their app."""
+
+    opening_statement: str
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def world(self) -> Site: ...
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether it runs a workflow."""
+
+
+class MessageRun(Protocol):
+    """What a message shows of the run that answers it."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def files(self) -> Sequence[Json]: ...
+
+    def stop(self) -> None:
+        """Stop it."""
+
+    def finish(self) -> None:
+        """End the node at hand now."""
+
+    def orphan(self) -> None:
+        """Let its worker or process die."""
+
+
 class Conversation:
     """One conversation of one user."""
 
-    def __init__(self, app: App, *, user: str, inputs: Mapping[str, Any], name: str) -> None:
+    def __init__(self, app: ChatApp, *, user: str, inputs: Mapping[str, Any], name: str) -> None:
         self.app = app
         self.id = app.world.new_id()
         self.user = user
@@ -51,7 +86,7 @@ class Message:
     """
 
     def __init__(
-        self, app: App, *, user: str, query: str, inputs: Mapping[str, Any], conversation: Conversation | None
+        self, app: ChatApp, *, user: str, query: str, inputs: Mapping[str, Any], conversation: Conversation | None
     ) -> None:
         self.app = app
         self.id = app.world.new_id()
@@ -70,7 +105,7 @@ class Message:
         self.latency = 0.0
         self.feedback: str | None = None
         #: The run that answers it.
-        self.run: Run | None = None
+        self.run: MessageRun | None = None
 
     def __repr__(self) -> str:
         return f"<Message {self.query!r}: {self.answer!r}>"

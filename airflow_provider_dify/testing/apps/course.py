@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from airflow_provider_dify.testing.api.replies import Json
 from airflow_provider_dify.testing.apps import events, messages
@@ -11,14 +11,27 @@ from airflow_provider_dify.testing.apps.forms import HumanForm
 from airflow_provider_dify.testing.apps.plan import Answer, Node, Partial, Paused
 from airflow_provider_dify.testing.apps.run import Inputs, Run
 
-if TYPE_CHECKING:
-    from airflow_provider_dify.testing.apps.engine import Engine
+
+class CourseEngine(Protocol):
+    """What the course of a run needs of the engine that carries it out."""
+
+    @property
+    def workflow_max_execution_time(self) -> float: ...
+
+    def next_step(self, run: Run, seconds: float, act: Callable[[float], None], at: float) -> None:
+        """Let something be the next step of a run."""
+
+    def pause(self, run: Run) -> None:
+        """Pause a run until its form is filled in."""
+
+    def end(self, run: Run, at: float, status: str, outputs: Json, error: str | None) -> None:
+        """End a run."""
 
 
 class Course:
     """The course of one run. What happens at a time gets it by the wall clock."""
 
-    def __init__(self, engine: Engine, run: Run) -> None:
+    def __init__(self, engine: CourseEngine, run: Run) -> None:
         self._engine = engine
         self._run = run
         self._left: list[tuple[Node | None, float]] = []
@@ -133,7 +146,7 @@ class Course:
     def _pause(self, at: float, plan: Paused) -> None:
         run = self._run
         node = self._node or Node("ask", kind="human-input")
-        run.form = HumanForm(run, plan, node, at)
+        run.form = HumanForm(run.app.world, plan, node, at)
         reason = run.form.reason()
         run.emit(events.form_required(run, reason, node), at)
         run.emit(events.paused(run, reason, node, elapsed=round(at - run.created_at, 6)), at)

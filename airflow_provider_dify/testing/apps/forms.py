@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_provider_dify.testing.api.replies import ApiError, Json
 from airflow_provider_dify.testing.apps.plan import Node, Paused
-from airflow_provider_dify.testing.apps.run import Run
+from airflow_provider_dify.testing.model.site import Site
 
 
 class HumanForm:
@@ -16,11 +16,9 @@ class HumanForm:
     :param node: The node that asks.
     """
 
-    def __init__(self, run: Run, plan: Paused, node: Node, at: float) -> None:
-        world = run.app.world
+    def __init__(self, world: Site, plan: Paused, node: Node, at: float) -> None:
         self.id = world.new_id()
         self.token = world.new_id().replace("-", "")
-        self.run = run
         self.plan = plan
         self.node = node
         self.expires_at = int(at + plan.expires_after)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from airflow_provider_dify.testing.model.documents import Document
-
-if TYPE_CHECKING:
-    from airflow_provider_dify.testing.apps.run import Inputs
 
 Mode = Literal["workflow", "advanced-chat", "chat", "agent-chat", "completion"]
 #: Modes of apps that run a workflow, which has runs with ids.
@@ -17,8 +14,6 @@ WITH_RUNS = ("workflow", "advanced-chat")
 
 #: Seconds, or what computes them from the inputs of a run.
 Seconds = float | Callable[[Mapping[str, Any]], float]
-#: The function of a workflow.
-RunFunction = Callable[["Inputs"], "Mapping[str, Any] | Partial | Paused"]
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 from airflow_provider_dify.testing.api.replies import Json
-
-if TYPE_CHECKING:
-    from airflow_provider_dify.testing.apps.app import App
-    from airflow_provider_dify.testing.apps.chat import Message
-    from airflow_provider_dify.testing.apps.engine import Engine
-    from airflow_provider_dify.testing.apps.forms import HumanForm
-    from airflow_provider_dify.testing.apps.streams import RunStream
+from airflow_provider_dify.testing.apps.chat import Message
+from airflow_provider_dify.testing.apps.forms import HumanForm
+from airflow_provider_dify.testing.apps.plan import Answer, Mode, Node, Partial, Paused
+from airflow_provider_dify.testing.model.site import Site
 
 Status = Literal["queued", "running", "paused", "succeeded", "failed", "stopped", "partial-succeeded"]
 #: How much later than the last event of the stream the row has its end, which shows in its ``elapsed_time``.
@@ -38,6 +35,84 @@ class Inputs(dict[str, Any]):
     def __init__(self, values: Mapping[str, Any], run: Run) -> None:
         super().__init__(values)
         self.run = run
+
+
+#: The function of a workflow.
+RunFunction = Callable[[Inputs], Mapping[str, Any] | Partial | Paused]
+
+
+class RunApp(Protocol):
+    """What a run, and whoever carries it out, needs of its app."""
+
+    #: Blocking requests that it works on.
+    active: int
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def mode(self) -> Mode: ...
+
+    @property
+    def workflow_id(self) -> str: ...
+
+    @property
+    def world(self) -> Site: ...
+
+    @property
+    def engine(self) -> RunEngine: ...
+
+    @property
+    def function(self) -> Callable[[Any], Any]: ...
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether it runs a workflow."""
+
+    @property
+    def queued(self) -> list[Run]:
+        """Runs that were accepted and have not started yet."""
+
+    def started(self, run: Run) -> None:
+        """Note that a run has left the queue."""
+
+    def end_user(self, user: str) -> str:
+        """Id of the end user of that name."""
+
+    def steps_of(self, inputs: Mapping[str, Any]) -> list[tuple[Node | None, float]]:
+        """Its nodes and how long each takes."""
+
+    def answer(self, message: Message) -> Answer:
+        """What the function of a chat app answers to a message."""
+
+
+class RunEngine(Protocol):
+    """What a run, and whoever waits for it, needs of the engine that carries it out."""
+
+    def postpone(self, run: Run, seconds: float) -> None:
+        """Keep a run that was just accepted in the queue for so long."""
+
+    def finish(self, run: Run) -> None:
+        """End the step at hand of a run at once."""
+
+    def stop(self, task_id: str, user: str | None) -> None:
+        """Stop the run with this task id."""
+
+    def orphan(self, run: Run) -> None:
+        """Let the worker or process of a run die."""
+
+    def resume(self, run: Run, fields: Json) -> None:
+        """Go on with a paused run."""
+
+
+class Reader(Protocol):
+    """What reads the events of a run."""
+
+    def disturb(self) -> None:
+        """Another reader has closed its connection."""
 
 
 class Run:
@@ -68,7 +143,7 @@ class Run:
 
     def __init__(
         self,
-        app: App,
+        app: RunApp,
         *,
         user: str,
         inputs: Mapping[str, Any],
@@ -96,8 +171,8 @@ class Run:
         #: Ids of its nodes as the events have them.
         self.node_ids: dict[str, str] = {}
         #: Streams that are open.
-        self.readers: list[RunStream] = []
-        self.engine: Engine = app.engine
+        self.readers: list[Reader] = []
+        self.engine = app.engine
         self._listeners: list[Callable[[], None]] = []
 
     def __repr__(self) -> str:

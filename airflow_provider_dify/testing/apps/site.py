@@ -13,8 +13,8 @@ from airflow_provider_dify.testing.apps.endpoints.asking import AppHandler, Aske
 from airflow_provider_dify.testing.apps.engine import Engine
 from airflow_provider_dify.testing.apps.files import Files
 from airflow_provider_dify.testing.apps.inputs import Input
-from airflow_provider_dify.testing.apps.plan import AnswerFunction, Mode, Node, RunFunction, Seconds
-from airflow_provider_dify.testing.apps.run import Inputs, Run
+from airflow_provider_dify.testing.apps.plan import AnswerFunction, Mode, Node, Seconds
+from airflow_provider_dify.testing.apps.run import Inputs, Run, RunFunction
 from airflow_provider_dify.testing.work.world import World
 
 

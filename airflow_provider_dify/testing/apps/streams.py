@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from airflow_provider_dify.testing.api.replies import Json, LaterReply, Reply, Stream
 from airflow_provider_dify.testing.apps.events import snapshot
 from airflow_provider_dify.testing.apps.run import Run
-
-if TYPE_CHECKING:
-    from airflow_provider_dify.testing.apps.engine import Engine
 
 PING = "event: ping\n\n"
 #: Seconds between the pings that a worker writes.
@@ -33,7 +30,7 @@ class _OfRun:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._world = run.app.world
-        self._engine: Engine = run.engine
+        self._engine = run.engine
 
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
         return self.run.listen(wake)

@@ -53,7 +53,7 @@ def app_page(site: Site, apps: Sequence[App], app_id: str, run_id: str | None) -
     if app is None or run_id is None:
         return None if app is None else (200, _app(site, app))
     run = app.run_of(run_id.lower())
-    return None if run is None else (200, _run(site, run))
+    return None if run is None else (200, _run(site, app, run))
 
 
 def _app(site: Site, app: App) -> Html:
@@ -91,7 +91,7 @@ def _state(run: Run) -> Html:
     return join(badge(run.status, "bad" if run.orphaned else _STATES.get(run.status, "off")), gone)
 
 
-def _run(site: Site, run: Run) -> Html:
+def _run(site: Site, app: App, run: Run) -> Html:
     facts: dict[str, Content] = {
         "Id": tag("code", run.id),
         "Task": tag("code", run.task_id),
@@ -104,9 +104,9 @@ def _run(site: Site, run: Run) -> Html:
     listed = join(*(join(tag("dt", name), tag("dd", value)) for name, value in facts.items()))
     return page(
         site,
-        f"Run of {run.app.name}",
-        tag("nav", tag("a", "Knowledge bases and apps", href="/"), " / ", _link(run.app)),
-        tag("h1", f"Run of {run.app.name}"),
+        f"Run of {app.name}",
+        tag("nav", tag("a", "Knowledge bases and apps", href="/"), " / ", _link(app)),
+        tag("h1", f"Run of {app.name}"),
         tag("dl", listed),
         tag("h2", "Inputs"),
         _json(run.inputs),

@@ -8,6 +8,7 @@ from airflow_provider_dify.testing.api.replies import ApiError, InvalidParamErro
 from airflow_provider_dify.testing.apps.endpoints.asking import NOBODY, Asked, checked_user
 from airflow_provider_dify.testing.apps.files import is_too_large
 from airflow_provider_dify.testing.apps.forms import HumanForm
+from airflow_provider_dify.testing.apps.run import Run
 
 _SITE = {
     "chat_color_theme": None,
@@ -74,25 +75,25 @@ def preview_file(asked: Asked) -> Outcome:
 
 def show_form(asked: Asked) -> Outcome:
     """``GET /form/human_input/{form_token}``."""
-    form = _form(asked)
+    _, form = _paused(asked)
     return Reply(200, json.dumps(form.shown()))
 
 
 def submit_form(asked: Asked) -> Outcome:
     """``POST /form/human_input/{form_token}``: the run goes on."""
-    form, body = _form(asked), asked.body
+    (run, form), body = _paused(asked), asked.body
     fields = body.get("inputs") or {}
     form.check(str(body.get("action", "")), fields)
-    form.run.resume(fields)
+    run.resume(fields)
     return Reply(200, {})
 
 
-def _form(asked: Asked) -> HumanForm:
-    """The form of that token."""
+def _paused(asked: Asked) -> tuple[Run, HumanForm]:
+    """The form of that token, and the run that waits for it or waited for it."""
     token = asked.call.parts["form"]
     for run in asked.app.runs:
         if run.form is not None and run.form.token == token:
-            return run.form
+            return run, run.form
     likely = "<string:form_token>"
     paths = (f"/v1/form/human_input/{likely}", f"/api/form/human_input/{likely}")
     text = f"{paths[0]} or {paths[1]} or {paths[1]}/upload-token"
