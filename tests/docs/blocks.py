@@ -16,6 +16,8 @@ _IN_DOCSTRING = re.compile(
 )
 #: In front of a block: it is a copy of what stands between two marks in a file.
 _COPIED = re.compile(r"<!-- copied from (?P<path>\S+): (?P<mark>\w+) -->")
+#: In front of a block: its lines are in a file, in the same order; ``...`` stands for those that it leaves out.
+_EXCERPT = re.compile(r"<!-- excerpt of (?P<path>\S+) -->")
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Block:
 
     :param kind: What follows the fence: ``python``, or ``{literalinclude} ../a/file.py``.
     :param copied: The file, and the mark in it, of which it says that it is a copy.
+    :param excerpt: The file that it shows lines of.
     """
 
     path: Path
@@ -31,6 +34,7 @@ class Block:
     kind: str
     text: str
     copied: tuple[str, str] | None = None
+    excerpt: str | None = None
 
     def __str__(self) -> str:
         return f"{self.path.relative_to(ROOT)}:{self.line}"
@@ -60,9 +64,16 @@ def _blocks(page: Path, lines: list[str], first: int) -> Iterator[Block]:
             end = next(n for n in range(number + 1, len(lines)) if lines[n].strip() == match["fence"])
             inner = lines[number + 1 : end]
             text = textwrap.dedent("\n".join(inner)) + "\n"
-            before = _COPIED.search(lines[number - 1]) if number else None
-            copied = (before["path"], before["mark"]) if before else None
-            yield Block(page, first + number, match["info"].strip(), text, copied)
+            before = lines[number - 1] if number else ""
+            copied, excerpt = _COPIED.search(before), _EXCERPT.search(before)
+            yield Block(
+                page,
+                first + number,
+                match["info"].strip(),
+                text,
+                copied=(copied["path"], copied["mark"]) if copied else None,
+                excerpt=excerpt["path"] if excerpt else None,
+            )
             if match["fence"].startswith(":"):
                 yield from _blocks(page, inner, first + number + 1)
             number = end
@@ -76,6 +87,13 @@ def blocks_in_docstrings() -> Iterator[Block]:
             if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
                 for match in _IN_DOCSTRING.finditer(f"{ast.get_docstring(node) or ''}\n"):
                     yield Block(path, getattr(node, "lineno", 1), match["kind"], textwrap.dedent(match["text"]))
+
+
+def missing_from(path: str, excerpt: str) -> list[str]:
+    """The lines of an excerpt that a file does not have, in the order of the excerpt."""
+    lines = iter([line.strip() for line in (ROOT / path).read_text().splitlines()])
+    shown = [line.strip() for line in excerpt.splitlines()]
+    return [line for line in shown if line not in ("", "...") and line not in lines]
 
 
 def marked(path: str, mark: str) -> str:

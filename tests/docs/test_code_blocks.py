@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_dify.testing import FakeDify
 from tests.docs import commands
-from tests.docs.blocks import ROOT, Block, blocks_in_docstrings, blocks_of, marked, pages
+from tests.docs.blocks import ROOT, Block, blocks_in_docstrings, blocks_of, marked, missing_from, pages
 from tests.docs.running import AIRFLOW, Page
 
 #: What Sphinx itself checks when it builds the pages, where a warning is an error.
@@ -64,6 +64,8 @@ def check(block: Block, shared: Page) -> None:
     """Check one block in the way of its kind."""
     if block.copied:
         assert block.text == marked(*block.copied), f"{block} differs from what it says to be a copy of"
+    elif block.excerpt:
+        assert missing_from(block.excerpt, block.text) == [], f"{block} shows what {block.excerpt} does not have"
     elif block.kind == "python":
         shared.run(block.text, str(block))
     elif block.kind == "json":
@@ -126,6 +128,12 @@ def test_what_the_events_on_the_page_of_assets_say(dify: FakeDify, tmp_path: Pat
 def test_a_wrong_command_is_found(text: str) -> None:
     with pytest.raises((AssertionError, SystemExit, ValueError)):
         commands.check(text)
+
+
+def test_lines_that_an_excerpt_invents_are_found() -> None:
+    path = "tests/docs/blocks.py"
+    assert missing_from(path, "import ast\n...\nROOT = Path(__file__).resolve().parents[2]\n") == []
+    assert missing_from(path, "import ast\nimport invented\n") == ["import invented"]
 
 
 def test_texts_in_troubleshooting_are_texts_of_this_package() -> None:
