@@ -32,7 +32,7 @@ _LONGEST_PATH = 1000
 def _prefix(value: object, parameter: str) -> str:
     prefix = inputs.as_text(value)
     if not isinstance(prefix, str) or not inputs.is_storable(prefix):
-        raise DifyInputError(f"{parameter} must be a text, not {show(value)}.{why(value)}")
+        raise DifyInputError(f"{parameter} must be text, not {show(value)}.{why(value)}")
     if len(prefix) >= LONGEST_NAME:
         raise DifyInputError(
             f"{parameter} has {len(prefix):,} characters, {show(prefix)}. Dify keeps only {LONGEST_NAME} of a name."

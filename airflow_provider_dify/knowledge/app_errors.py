@@ -22,8 +22,8 @@ _NOT_OF_APPS = ("/datasets", "/knowledge-fs", "/workspaces")
 _TOO_MANY = re.compile(r"^Too many requests", re.IGNORECASE)
 _UNPUBLISHED = re.compile(r"not published", re.IGNORECASE)
 _ANOTHER_MODE = (
-    "The key opens an app of another mode. Workflows are run with DifyWorkflowRunOperator; chat apps, agents and "
-    "chatflows are asked with DifyChatMessageOperator."
+    "The key is for an app with another mode. Use DifyWorkflowRunOperator for workflows, and DifyChatMessageOperator "
+    "for chat apps, agents and chatflows."
 )
 _PUBLISH = "Publish the app in Dify, and check that it has the right mode."
 _ADVICE = {
@@ -42,13 +42,13 @@ def kind_of_app_error(status: int, code: str | None, detail: str) -> tuple[type[
     """Return the class of an error and what to do about it; ``None`` if it is not special to apps."""
     if status == 401:
         return DifyAppKeyError, (
-            "Put the API key of the app (it begins with 'app-') into the password of the connection. A Knowledge API "
-            "key ('dataset-') opens no app."
+            "Put the API key of the app (it starts with 'app-') into the password of the connection. A Knowledge API "
+            "key ('dataset-') does not work for apps."
         )
     if status == 403:
         return DifyAccessError, "Enable API access of the app in Dify."
     if status == 404 and code:
-        return DifyNotFoundError, "Check the id, and that the key of the connection is that of the app it belongs to."
+        return DifyNotFoundError, "Check the id, and check that the key of the connection is for the same app."
     if status == 400:
         return _kind_of_400(code, detail)
     return None
@@ -57,7 +57,7 @@ def kind_of_app_error(status: int, code: str | None, detail: str) -> tuple[type[
 def _kind_of_400(code: str | None, detail: str) -> tuple[type[DifyRequestError], str]:
     if _TOO_MANY.match(detail):
         return DifyRateLimitError, (
-            "The app takes no more requests at a time: run fewer tasks at a time, or raise the limit in Dify. With a "
+            "The app has too many requests at a time: run fewer tasks at a time, or raise the limit in Dify. With a "
             "limit of 1, an app cannot be run in streaming mode at all."
         )
     if _UNPUBLISHED.search(detail):

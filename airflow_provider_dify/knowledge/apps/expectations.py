@@ -83,7 +83,7 @@ def _question(given: object, number: int) -> GoldenQuestion:
         return given
     parts = {"query": given} if isinstance(given, str) else given
     if not isinstance(parts, Mapping):
-        raise DifyInputError(f"{where} must be a text or a mapping, not {inputs.show(given)}.")
+        raise DifyInputError(f"{where} must be text or a mapping, not {inputs.show(given)}.")
     if unknown := [name for name in parts if name not in _NAMES]:
         raise DifyInputError(f"{where} has an unknown key {inputs.show(unknown[0])}.{did_you_mean(unknown[0], _NAMES)}")
     check = parts.get("check")
@@ -93,7 +93,7 @@ def _question(given: object, number: int) -> GoldenQuestion:
     _require_patterns(texts["matches"], where)
     values = parts.get("inputs") or {}
     if not isinstance(values, Mapping):
-        raise DifyInputError(f"{where}['inputs'] must be a mapping by name, not {inputs.show(values)}.")
+        raise DifyInputError(f"{where}['inputs'] must be a mapping of names to values, not {inputs.show(values)}.")
     return GoldenQuestion(inputs.text(parts.get("query"), f"{where}['query']"), values, check=check, **texts)
 
 
@@ -110,7 +110,7 @@ def _require_patterns(patterns: Iterable[str], where: str) -> None:
             re.compile(pattern)
         except re.error as error:
             raise DifyInputError(
-                f"{where}['matches'] is no regular expression: {inputs.show(pattern)} ({error})."
+                f"{where}['matches'] is not a valid regular expression: {inputs.show(pattern)} ({error})."
             ) from None
 
 

@@ -67,10 +67,10 @@ class Form:
         for name in (*given, *files):
             self._require_known(name)
         if both := sorted(given.keys() & files.keys()):
-            raise DifyInputError(f"'{both[0]}' is in inputs and in files: give it in one of them.")
+            raise DifyInputError(f"'{both[0]}' is in both inputs and files: give it in only one of them.")
         for name in files:
             if self.fields[name].kind not in (FILE, FILES):
-                raise DifyInputError(f"Input '{name}' of the app is no file but a {self.fields[name].kind}.")
+                raise DifyInputError(f"Input '{name}' of the app is not a file but a {self.fields[name].kind}.")
         for field in self.fields.values():
             if field.required and field.name not in files and given.get(field.name) is None:
                 raise DifyInputError(f"Input '{field.name}' is missing: the app requires it.{_known(self.fields)}")
@@ -79,7 +79,7 @@ class Form:
     def _require_known(self, name: str) -> None:
         if name not in self.fields:
             raise DifyInputError(
-                f"The app has no input {inputs.show(name)}; Dify would drop it without a word."
+                f"The app has no input {inputs.show(name)}; Dify would drop it silently."
                 f"{did_you_mean(name, self.fields)}{_known(self.fields)}"
             )
 
@@ -104,7 +104,7 @@ def _field(kind: str, item: JSON) -> Field:
 
 def _checked(field: Field, value: JSON) -> JSON:
     if not inputs.is_json(value):
-        raise DifyInputError(f"Input '{field.name}' is no JSON: {inputs.show(value)}.")
+        raise DifyInputError(f"Input '{field.name}' is not JSON: {inputs.show(value)}.")
     read = _READERS.get(field.kind)
     return value if read is None else read(field, value)
 
@@ -112,10 +112,10 @@ def _checked(field: Field, value: JSON) -> JSON:
 def _text(field: Field, value: JSON) -> str:
     found = inputs.as_text(value)
     if not isinstance(found, str):
-        raise DifyInputError(f"Input '{field.name}' must be a text, not {inputs.show(value)}.{why(value)}")
+        raise DifyInputError(f"Input '{field.name}' must be text, not {inputs.show(value)}.{why(value)}")
     if field.max_length is not None and len(found) > field.max_length:
         raise DifyInputError(
-            f"Input '{field.name}' has {len(found):,} characters; the app takes at most {field.max_length:,}."
+            f"Input '{field.name}' has {len(found):,} characters; the app accepts at most {field.max_length:,}."
         )
     return found
 
@@ -149,15 +149,15 @@ def _flag(field: Field, value: JSON) -> bool:
 def _file(field: Field, value: JSON) -> JSON:
     if not isinstance(value, Mapping) or "type" not in value or "transfer_method" not in value:
         raise DifyInputError(
-            f"Input '{field.name}' is a file, not {inputs.show(value)}: give a path or an URL in files, or what Dify "
-            'takes itself: {"type": "document", "transfer_method": "local_file", "upload_file_id": ...}.'
+            f"Input '{field.name}' must be a file, not {inputs.show(value)}: give a path or URL in files, or what "
+            'Dify itself accepts: {"type": "document", "transfer_method": "local_file", "upload_file_id": ...}.'
         )
     return value
 
 
 def _files(field: Field, value: JSON) -> JSON:
     if not isinstance(value, list):
-        raise DifyInputError(f"Input '{field.name}' is a list of files, not {inputs.show(value)}.")
+        raise DifyInputError(f"Input '{field.name}' must be a list of files, not {inputs.show(value)}.")
     require_few(field, len(value))
     return [_file(field, one) for one in value]
 
@@ -169,7 +169,7 @@ def require_few(field: Field, count: int) -> None:
     """
     most = 1 if field.kind == FILE else field.max_length
     if most is not None and count > most:
-        raise DifyInputError(f"Input '{field.name}' has {count} files; the app takes at most {most}.")
+        raise DifyInputError(f"Input '{field.name}' has {count} files; the app accepts at most {most}.")
 
 
 _READERS: Mapping[str, Callable[[Field, JSON], JSON]] = {

@@ -27,13 +27,16 @@ class RunOutcome(ReportOutcome):
         FINAL,
     )
     FAILED = "failed", "See the log of the run in Dify. A retry starts another one"
-    STOPPED = "stopped", "Somebody, a time limit, or the end of Dify's worker stopped it. A retry starts another one"
+    STOPPED = "stopped", "A person, a time limit, or a shutdown of Dify's worker stopped it. A retry starts another one"
     #: It waits for a person.
-    PAUSED = "paused", "It waits for a person: raise the timeout, or tolerate 'paused'. A retry waits for the same run"
+    PAUSED = (
+        "paused",
+        "It is waiting for a person: raise the timeout, or tolerate 'paused'. A retry waits for the same run",
+    )
     #: It is running, and nobody works on it.
     STALLED = (
         "stalled",
-        "No worker is at work on it. A retry waits for it again; rerun='unknown' lets a retry start another one",
+        "No worker is processing it. A retry waits for it again; rerun='unknown' lets a retry start another one",
     )
     UNKNOWN = (
         "unknown",
@@ -126,7 +129,7 @@ class RunReport(Report[RunOutcome, str]):
     def _problem(self, count: int) -> str:  # noqa: ARG002 - there is only one
         name = f"Run {self.run_id} of the app" if self.run_id else "The run of the app"
         ended = {
-            RunOutcome.UNKNOWN: "may have been started or not: Dify did not say so, and its log does not show it",
+            RunOutcome.UNKNOWN: "may or may not have started: Dify did not confirm it, and its log does not show it",
             RunOutcome.RUNNING: "has not ended",
             RunOutcome.STALLED: "is stalled",
         }.get(self.outcome, f"ended as {self.outcome.value}")

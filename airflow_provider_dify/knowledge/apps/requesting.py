@@ -76,7 +76,7 @@ class RunRequest:
         info = yield from api.get_info()
         if info.mode not in WORKFLOW_MODES:
             raise DifyInputError(
-                f"The key of the connection opens the app '{info.name}', which is no workflow but of mode "
+                f"The key of the connection is for the app '{info.name}', which is not a workflow: its mode is "
                 f"'{info.mode}'. Use DifyChatMessageOperator for it, or the key of a workflow."
             )
         form = yield from read_form()
@@ -106,7 +106,7 @@ class ChatRequest:
         info = yield from api.get_info()
         if info.mode not in CHAT_MODES:
             raise DifyInputError(
-                f"The key of the connection opens the app '{info.name}', which is no chat app but of mode "
+                f"The key of the connection is for the app '{info.name}', which is not a chat app: its mode is "
                 f"'{info.mode}'. Use DifyWorkflowRunOperator for a workflow, or the key of a chat app."
             )
         form = yield from read_form()

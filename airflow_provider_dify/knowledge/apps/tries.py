@@ -51,7 +51,7 @@ def single_try(user: object) -> Tries:
     """
     name = inputs.text(user, "user")
     if len(name) > LONGEST_USER:
-        raise DifyInputError(f"user has {len(name)} characters; Dify takes at most {LONGEST_USER}.")
+        raise DifyInputError(f"user has {len(name)} characters; Dify accepts at most {LONGEST_USER}.")
     return Tries(name)
 
 

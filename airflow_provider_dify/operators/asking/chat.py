@@ -54,7 +54,7 @@ class ChatTask(AppTask):
         if bool(self.conversation_id) != bool(self.conversation_user):
             raise DifyInputError(
                 "Give conversation_id and conversation_user, or neither: a conversation belongs to its user. The task "
-                "that began it returns both, as 'conversation_id' and 'user'."
+                "that started it returns both, as 'conversation_id' and 'user'."
             )
         tries, conversation_id = tries_in(context, self.user), None
         if self.conversation_id:
@@ -79,7 +79,7 @@ class ChatTask(AppTask):
         report.raise_for_outcomes(inputs.choices(self.tolerate, RunOutcome, "tolerate"))
         if problem := problem_of(report.answer, self.expect):
             raise DifyRunFailed(
-                f"The answer is not what was expected: {problem}. A retry takes the same answer.", report
+                f"The answer is not what was expected: {problem}. A retry gets the same answer.", report
             )
 
     def publish(self, report: ChatReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
@@ -97,7 +97,7 @@ class ChatTask(AppTask):
 class CheckTask(AppTask):
     """A task that checks the answers of an app."""
 
-    if_killed = "So far was asked:"
+    if_killed = "Asked so far:"
     limits_retries = False
     questions: Any
     answer_timeout: float

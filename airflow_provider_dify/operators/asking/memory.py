@@ -109,6 +109,6 @@ def _read(value: Any) -> dict[str, JSON]:
 
 def _failed(verb: str, error: Exception) -> DifyError:
     return DifyError(
-        f"What tries of this task know of their runs cannot be {verb} ({type(error).__name__}), so nothing was sent: "
+        f"What this task has recorded about its runs cannot be {verb} ({type(error).__name__}), so nothing was sent: "
         "without it, a retry could start a second run."
     )

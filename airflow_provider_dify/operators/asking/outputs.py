@@ -32,7 +32,7 @@ def check_expectation(expect: Expectation | None) -> None:
     except DifyInputError:
         raise
     except Exception as error:  # noqa: BLE001 - a schema may be wrong in many ways
-        raise DifyInputError(f"expect is no valid JSON schema: {_short(error)}") from None
+        raise DifyInputError(f"expect is not a valid JSON schema: {_short(error)}") from None
 
 
 def problem_of(outputs: JSON, expect: Expectation | None) -> str:
@@ -63,7 +63,7 @@ def write(outputs: JSON, path: str, run_id: str) -> str:
             file.write(json.dumps(outputs, ensure_ascii=False).encode(errors="replace"))
     except Exception as error:  # noqa: BLE001 - each kind of storage has its own errors
         text = without_keys(f"{target} cannot be written: {type(error).__name__}: {_short(error)}")
-        raise DifyError(f"{text} The run itself has ended: a retry takes its result.") from None
+        raise DifyError(f"{text} The run itself has ended: a retry reads its result.") from None
     return str(target)
 
 

@@ -26,7 +26,7 @@ def named(value: object, parameter: str) -> dict[str, Any]:
     if found is None or found == "":
         return {}
     if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
-        raise DifyInputError(f"{parameter} must be a mapping by name, not {inputs.show(value)}.{why(value)}")
+        raise DifyInputError(f"{parameter} must be a mapping of names to values, not {inputs.show(value)}.{why(value)}")
     return dict(found)
 
 
@@ -58,7 +58,7 @@ def _file(name: str, value: Any) -> AppFile:
     if isinstance(value, str) and value.lower().startswith(("http://", "https://")):
         return RemoteFile(value)
     if not hasattr(value, "open") and (not isinstance(value, str) or not value.strip()):
-        raise DifyInputError(f"files['{name}'] is no path and no URL: {inputs.show(value)}.{why(value)}")
+        raise DifyInputError(f"files['{name}'] is not a path or URL: {inputs.show(value)}.{why(value)}")
     source = FileSource(to_path(value) if isinstance(value, str) else value, max_size=None)
     if source.problem:
         raise DifyInputError(f"files['{name}']: {source.place}: {source.problem}")

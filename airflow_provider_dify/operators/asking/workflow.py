@@ -69,7 +69,7 @@ class WorkflowTask(AppTask):
         report.raise_for_outcomes(self._tolerated(), final=True if never else None)
         if problem := problem_of(report.outputs, self.expect):
             raise DifyRunFailed(
-                f"The outputs of run {report.run_id} are not what was expected: {problem}. A retry takes the same run.",
+                f"The outputs of run {report.run_id} are not what was expected: {problem}. A retry uses the same run.",
                 report,
             )
 

@@ -33,21 +33,21 @@ LOCAL = LocalFile("a.txt", Bytes())
     [
         ({}, "Input 'text' is missing"),
         ({"text": None}, "Input 'text' is missing"),
-        ({"text": "x", "tex": "y"}, "no input 'tex'; Dify would drop it without a word. Did you mean 'text'?"),
-        ({"text": True}, "Input 'text' must be a text, not True"),
-        ({"text": ["a"]}, "Input 'text' must be a text"),
-        ({"text": "x" * 49}, "Input 'text' has 49 characters; the app takes at most 48"),
+        ({"text": "x", "tex": "y"}, "no input 'tex'; Dify would drop it silently. Did you mean 'text'?"),
+        ({"text": True}, "Input 'text' must be text, not True"),
+        ({"text": ["a"]}, "Input 'text' must be text"),
+        ({"text": "x" * 49}, "Input 'text' has 49 characters; the app accepts at most 48"),
         ({"text": "x", "number": "seven"}, "Input 'number' must be a number, not 'seven'"),
         ({"text": "x", "number": True}, "Input 'number' must be a number, not True"),
-        ({"text": "x", "number": float("inf")}, "Input 'number' is no JSON"),
+        ({"text": "x", "number": float("inf")}, "Input 'number' is not JSON"),
         ({"text": "x", "choice": "blue"}, "Input 'choice' must be one of red, green, not 'blue'"),
         ({"text": "x", "choice": "gren"}, "Did you mean 'green'?"),
         ({"text": "x", "flag": "yes"}, "Input 'flag' must be True or False, not 'yes'"),
-        ({"text": "x", "doc": "a.txt"}, "Input 'doc' is a file, not 'a.txt'"),
-        ({"text": "x", "doc": [UPLOADED]}, "Input 'doc' is a file"),
-        ({"text": "x", "docs": UPLOADED}, "Input 'docs' is a list of files"),
-        ({"text": "x", "docs": [UPLOADED] * 4}, "Input 'docs' has 4 files; the app takes at most 3"),
-        ({"text": "x", "long": object()}, "Input 'long' is no JSON"),
+        ({"text": "x", "doc": "a.txt"}, "Input 'doc' must be a file, not 'a.txt'"),
+        ({"text": "x", "doc": [UPLOADED]}, "Input 'doc' must be a file"),
+        ({"text": "x", "docs": UPLOADED}, "Input 'docs' must be a list of files"),
+        ({"text": "x", "docs": [UPLOADED] * 4}, "Input 'docs' has 4 files; the app accepts at most 3"),
+        ({"text": "x", "long": object()}, "Input 'long' is not JSON"),
     ],
 )
 def test_inputs_are_checked(given: dict[str, Any], says: str) -> None:
@@ -76,9 +76,9 @@ def test_inputs_get_the_types_that_the_app_asks_for(given: dict[str, Any], sent:
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        ({"text": [LOCAL]}, "Input 'text' of the app is no file but a text-input"),
+        ({"text": [LOCAL]}, "Input 'text' of the app is not a file but a text-input"),
         ({"nonsense": [LOCAL]}, "no input 'nonsense'"),
-        ({"doc": [LOCAL, LOCAL]}, "Input 'doc' has 2 files; the app takes at most 1"),
+        ({"doc": [LOCAL, LOCAL]}, "Input 'doc' has 2 files; the app accepts at most 1"),
     ],
 )
 def test_files_are_checked_before_they_are_uploaded(files: dict[str, Any], says: str) -> None:
@@ -100,7 +100,7 @@ def test_a_file_that_dify_fetches_itself() -> None:
 
 
 def test_an_input_in_both_places() -> None:
-    with pytest.raises(DifyInputError, match="'doc' is in inputs and in files"):
+    with pytest.raises(DifyInputError, match="'doc' is in both inputs and files"):
         FORM.check({"text": "x", "doc": UPLOADED}, {"doc": [LOCAL]})
 
 
@@ -109,7 +109,7 @@ def test_an_app_of_another_mode() -> None:
     stage.mode = "advanced-chat"
     done = Task(stage).run()
     assert isinstance(done.error, DifyInputError)
-    assert "of mode 'advanced-chat'. Use DifyChatMessageOperator" in done.error.message
+    assert "its mode is 'advanced-chat'. Use DifyChatMessageOperator" in done.error.message
     assert stage.sent("/workflows/run") == 0
 
 

@@ -144,7 +144,7 @@ def test_a_workflow_is_no_chat(dify: FakeDify, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("AIRFLOW_CONN_DIFY_APP", dify.airflow_connection(app=app))
     ran = ask()
     assert isinstance(ran.error, DifyAppError)
-    assert "Workflows are run with DifyWorkflowRunOperator" in ran.error.message
+    assert "Use DifyWorkflowRunOperator for workflows" in ran.error.message
 
 
 def test_the_hook_asks_and_lists(chat: Any) -> None:

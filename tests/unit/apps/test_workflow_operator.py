@@ -292,7 +292,7 @@ class TestKeys:
         monkeypatch.setenv("AIRFLOW_CONN_DIFY_APP", dify.airflow_connection())
         ran = run_try(task())
         assert isinstance(ran.error, DifyAppKeyError)
-        assert "Put the API key of the app (it begins with 'app-')" in ran.error.message
+        assert "Put the API key of the app (it starts with 'app-')" in ran.error.message
         assert "is a Knowledge API key, which does not work for apps" in ran.error.message
 
     def test_the_key_of_a_chat(self, dify: FakeDify, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,13 @@ NOT_ERRORS = frozenset(
         "What fired for Dify knowledge base %s cannot be kept, and nothing fires until it can: %s",
         "Equal triggers watch for several assets, so what fired is not kept over a restart (%s).",
         "as it should be",
+        "the key can access the app '{}'",
+        "Log of the app in Dify",
+        "The answer is stopped:",
+        "The run is stopped:",
+        "A start needs its inputs.",
+        "Dify has not said whether it took the question. Waiting for it to appear among its messages.",
+        "Dify has not said whether it started a run. Waiting for it to appear in the log of the app.",
     }
 )
 

@@ -43,7 +43,7 @@ TABLE: dict[str, tuple[str, Any, str]] = {
     "nothing to exclude": ("exclude", None, f"exclude {PATTERN}None."),
     "a dict to include": ("include", {"*.md": 1}, f"include {PATTERN}{{'*.md': 1}}."),
     "an empty pattern": ("include", ["*.md", ""], f"include {PATTERN}['*.md', '']."),
-    "no prefix": ("name_prefix", None, "name_prefix must be a text, not None."),
+    "no prefix": ("name_prefix", None, "name_prefix must be text, not None."),
     "no documents at all": ("max_documents", 0, "max_documents must be a whole number of at least 1, not 0."),
     "no share at all": ("max_share", 0, "max_share must be a number above 0, not 0."),
     "more than all": ("max_share", 1.5, "max_share must be a share of all documents, at most 1, not 1.5."),
