@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scripts import draw_rooms
+from tests import imports
 from tests.docs.blocks import ROOT
 from tests.unit.test_structure import FLOORS, ROOMS
 
@@ -21,7 +22,7 @@ def test_it_shows_every_room_above_those_that_it_uses() -> None:
 
 def test_it_shows_every_folder_and_module_of_the_package() -> None:
     shown = {name for of in FLOORS for name in draw_rooms.folders(of)} | {f"{name}.py" for name in draw_rooms.beside()}
-    found = {f"{path.name}/" if path.is_dir() else path.name for path in draw_rooms.ROOT.iterdir()}
+    found = {f"{path.name}/" if path.is_dir() else path.name for path in imports.ROOT.iterdir()}
     assert {name for name in found if name[:2] != "__" and name != "py.typed"} == shown | {"testing/"}
 
 
