@@ -51,7 +51,7 @@ def list_folder(source: object, options: FolderOptions | None = None) -> list[Fi
     :raises DifyInputError: Something of this makes no sense, or a link leads out of the source.
     :raises DifySourceError: It is missing or empty, it or a folder below cannot be listed, or a link leads nowhere.
     """
-    how = options or FolderOptions()
+    how = inputs.given(options, FolderOptions, "reading")
     prefix = _prefix(how.name_prefix, "name_prefix")
     encoding = check_encoding(how.encoding)
     limit = how.max_file_size

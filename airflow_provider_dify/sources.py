@@ -41,7 +41,7 @@ def resolve(
     :param allow_empty: Whether there may be nothing in the source, or in one of the list.
     :raises DifyInputError: Something of this is none of that, or there is nothing in it.
     """
-    resolver = _Resolver(options or ReadOptions())
+    resolver = _Resolver(inputs.given(options, ReadOptions, "reading"))
     items = _items(source)
     found = [list(resolver.one(item, f"{parameter}[{number}]")) for number, item in enumerate(items)]
     if not allow_empty:

@@ -47,7 +47,7 @@ class DocumentVerbs(DeletionVerbs):
         :raises DifyDocumentStatusError: Documents ended in an outcome that is not tolerated.
         :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
         """
-        options = options or StatusOptions()
+        options = inputs.given(options, StatusOptions, "options")
         choice = self._choice(document_ids, filters, max_documents, max_share)
         return self.run(*self._within(StatusChange(dataset_id, choice, action, options), options.timeout))
 

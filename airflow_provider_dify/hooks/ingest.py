@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_dify.hooks.base import FlowHook
+from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.ingest.ingestion import Ingestion
 from airflow_provider_dify.knowledge.ingest.options import IngestOptions, ReadOptions
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome, IngestReport
@@ -39,7 +40,7 @@ class IngestVerbs(FlowHook):
         :raises DifyIngestError: Inputs ended in an outcome that is not tolerated; ``report`` tells which.
         :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
         """
-        options = IngestOptions.checked(options)
+        options = inputs.given(options, IngestOptions, "options")
         ingestion = Ingestion(dataset_id, resolve(source, reading), options, wait=wait_for_indexing)
         report = self.run(*self._within(ingestion, options.timeout))
         report.raise_for_outcomes([IngestOutcome(one) for one in options.tolerate])

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow_provider_dify.hooks.base import FlowHook
+from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.release.journal import Version
 from airflow_provider_dify.knowledge.release.manifest import Manifest
 from airflow_provider_dify.knowledge.release.options import ReleaseOptions
@@ -61,7 +62,7 @@ class ReleaseVerbs(FlowHook):
         """
         now = clocks.clock.time()
         replacement = Replacement.of(document_ids, replaces, now=now, max_documents=max_documents, max_share=max_share)
-        options = options or ReleaseOptions()
+        options = inputs.given(options, ReleaseOptions, "options")
         version = Version.of(channel, release, replacement.new)
         return self.run(*self._within(Release(dataset_id, replacement, version, options), options.timeout))
 
@@ -88,5 +89,6 @@ class ReleaseVerbs(FlowHook):
         :raises DifyRollbackError: Documents are not as they were.
         :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
         """
-        options = options or StatusOptions(repair=True, timeout=TIMEOUT)
+        usual = StatusOptions(repair=True, timeout=TIMEOUT)
+        options = usual if options is None else inputs.given(options, StatusOptions, "options")
         return self.run(*self._within(Rollback(manifest, tolerate=tolerate, options=options), options.timeout))

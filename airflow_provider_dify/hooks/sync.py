@@ -44,7 +44,7 @@ class SyncVerbs(FlowHook):
         :raises DifySyncError: Something ended in an outcome that is not tolerated; ``report`` tells what.
         :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
         """
-        options = SyncOptions.checked(options)
+        options = inputs.given(options, SyncOptions, "options")
         name = sync_source or inputs.without_keys(str(source)).rstrip("/")
         sync = Sync(dataset_id, list_folder(source, reading), options, sync_source=name)
         report = self.run(*self._within(sync, options.timeout))

@@ -17,7 +17,10 @@ from airflow_provider_dify.exceptions import (
 )
 from airflow_provider_dify.knowledge.flow import Request
 
-_NOT_OF_APPS = ("/datasets", "/knowledge-fs", "/workspaces")
+#: The first parts of the paths that need the key of an app.
+_OF_APPS = (
+    "/chat-messages", "/conversations", "/files", "/info", "/messages", "/parameters", "/workflow",
+)  # fmt: skip
 #: The same status and code as for a wrong parameter.
 _TOO_MANY = re.compile(r"^Too many requests", re.IGNORECASE)
 _UNPUBLISHED = re.compile(r"not published", re.IGNORECASE)
@@ -35,7 +38,7 @@ _ADVICE = {
 
 def is_about_app(request: Request) -> bool:
     """Whether a request needs the key of an app."""
-    return not request.path.startswith(_NOT_OF_APPS)
+    return request.path.startswith(_OF_APPS)
 
 
 def kind_of_app_error(status: int, code: str | None, detail: str) -> tuple[type[DifyRequestError], str] | None:

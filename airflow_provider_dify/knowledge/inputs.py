@@ -17,6 +17,7 @@ from airflow_provider_dify.knowledge.text.hints import did_you_mean, is_a_name, 
 from airflow_provider_dify.knowledge.text.masks import without_url_secrets
 
 E = TypeVar("E", bound=Enum)
+T = TypeVar("T")
 _UUID = re.compile(
     r"\{[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}",
     re.IGNORECASE,
@@ -176,6 +177,18 @@ def settle(options: object, **readers: Callable[[Any, str], object]) -> None:
     """
     for name, read in readers.items():
         object.__setattr__(options, name, read(getattr(options, name), name))
+
+
+def given(value: object, kind: type[T], parameter: str) -> T:
+    """Return an object of a class, or a new one for ``None``.
+
+    :raises DifyInputError: It is of another class.
+    """
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise DifyInputError(f"{parameter} must be {kind.__name__}, not {show(value)}.")
+    return value
 
 
 def one_of(kind: type[Enum]) -> Callable[[object, str], object]:

@@ -61,7 +61,7 @@ class Ingestion:
         before: Mapping[str, JSON] | None = None,
     ) -> None:
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
-        self._options = IngestOptions.checked(options)
+        self._options = inputs.given(options, IngestOptions, "options")
         #: What happens to a document of the same name.
         self.if_exists = IfExists(self._options.if_exists)
         hash_field = self._options.hash_field

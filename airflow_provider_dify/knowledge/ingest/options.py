@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT, ProofOptions
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from airflow_provider_dify.knowledge.documents import Dataset
     from airflow_provider_dify.knowledge.flow import JSON
 
@@ -110,21 +108,6 @@ class DocumentOptions:
         language = self.doc_language
         if language is not None and not (isinstance(language, str) and inputs.is_storable(language)):
             raise DifyInputError(f"doc_language must be text, not {inputs.show(language)}.")
-
-    @classmethod
-    def checked(cls, value: object) -> Self:
-        """Return the options that somebody gave, or the usual ones for ``None``.
-
-        :raises DifyInputError: It is something else.
-        """
-        from airflow_provider_dify.exceptions import DifyInputError
-        from airflow_provider_dify.knowledge import inputs
-
-        if value is None:
-            return cls()
-        if not isinstance(value, cls):
-            raise DifyInputError(f"options must be {cls.__name__}, not {inputs.show(value)}.")
-        return value
 
     def for_dataset(self, dataset: Dataset) -> DocumentOptions:
         """Fill in what the knowledge base decides.

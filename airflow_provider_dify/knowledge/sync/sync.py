@@ -85,7 +85,7 @@ class Sync:
     ) -> None:
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
         self.sync_source = _checked_name(sync_source)
-        self._options = SyncOptions.checked(options)
+        self._options = inputs.given(options, SyncOptions, "options")
         self._retire = Retire(self._options.retire)
         self._sources = _by_name(sources)
         self._entries: list[SyncEntry] = []
