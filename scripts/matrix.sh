@@ -35,7 +35,7 @@ step() { # NAME COMMAND ...
   shift
   printf '\n=== %s\n' "$name"
   # The limit is there so that a step which hangs does not take the table with it.
-  timeout --kill-after=30 1200 bash -euo pipefail -c '"$@"' step "$@" </dev/null || code=$?
+  timeout --kill-after=30 2400 bash -euo pipefail -c '"$@"' step "$@" </dev/null || code=$?
   case $code in
     0) row "$name" passed "$((SECONDS - start))" ;;
     124 | 137) row "$name" timeout "$((SECONDS - start))" ;;
