@@ -26,7 +26,7 @@ venv: $(VENV)  ## create .venv
 demo: $(VENV)  ## see the provider at work with a built-in Dify (about 1 minute)
 	@.venv/bin/python scripts/demo.py
 
-test: $(VENV)  ## run the tests (about 4 minutes on two cores)
+test: $(VENV)  ## run the tests (about 10 minutes on two cores)
 	@.venv/bin/python -m pytest -n auto $(ARGS)
 
 lint: $(VENV)  ## check style and format

@@ -19,7 +19,8 @@ from airflow_provider_dify.knowledge.flow import Request
 
 #: The first parts of the paths that need the key of an app.
 _OF_APPS = (
-    "/chat-messages", "/completion-messages", "/conversations", "/files", "/info", "/messages", "/parameters", "/workflow",
+    "/chat-messages", "/completion-messages", "/conversations", "/files", "/info", "/messages", "/parameters",
+    "/workflow",
 )  # fmt: skip
 #: The same status and code as for a wrong parameter.
 _TOO_MANY = re.compile(r"^Too many requests", re.IGNORECASE)
