@@ -118,6 +118,7 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
         super().__init__(**kwargs)
         self.take(locals())
         self.indexing = ("defer" if deferrable else "wait") if indexing is None else indexing
+        self.deferrable = self.indexing == Indexing.DEFER.value  # in each process that the task has
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ingest the contents, and return the report."""
@@ -129,7 +130,6 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
             ingestion.dataset_id,
             ingestion.if_exists.describe(),
         )
-        self.deferrable = self.indexing == Indexing.DEFER.value
         return self.converse(context, ingestion)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> Any:

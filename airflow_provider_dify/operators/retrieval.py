@@ -53,7 +53,7 @@ class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
         is an id, or a mapping with any of ``id``, ``name`` (a pattern such as ``guide*``) and ``metadata`` (values by
         name), all of which have to fit, and ``first``: it has to be among so many first documents. There may be a list
         of them: all of ``expect`` have to be found, none of ``expect_not``.
-    :param expect: What queries shall bring that do not say it themselves.
+    :param expect: What queries without an expectation of their own should return.
     :param top_k: How many segments each query asks for, at most 100. Several can be of one document.
     :param min_score: What has a lower score, from 0 to 1, counts as not found. An economy knowledge base has
         no scores.

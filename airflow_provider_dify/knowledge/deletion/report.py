@@ -14,7 +14,7 @@ class DeleteOutcome(ReportOutcome):
 
     #: It was there, Dify deleted it, and read back, it is gone.
     DELETED = "deleted"
-    #: It was not in this knowledge base, or somebody else was faster: it is as gone as was asked for.
+    #: It was not in this knowledge base, or somebody else deleted it first.
     MISSING = "missing"
     #: It is archived, and Dify still held its lock at the deadline: it could not be un-archived, which has to be first.
     BUSY = "busy", "archived, and Dify holds their lock for at most 600 s; raise the timeout or retry later"

@@ -46,7 +46,7 @@ class DocumentForm(str, Enum):
 
 
 class IfExists(str, Enum):
-    """What shall happen where there is a document of the same name."""
+    """What should happen if a document of the same name exists."""
 
     #: Replace the content of the one that is in use, where it differs.
     UPDATE = "update"

@@ -227,7 +227,7 @@ class Release:
         self.replacement.guard.check(len(self._old), self._total)
         gone = [i for i in (*self.replacement.new, *self._old) if i not in self._documents]
         if self.options.retire == Retire.DELETE.value and self._only_deleting_is_left():
-            # It was there when the release began: it was deleted by that, or is as gone as was asked for.
+            # It was there when the release began: it was deleted by that, or somebody else deleted it.
             self._deleted.update(i for i in gone if i in self._old and i not in self._missing)
             if self._deleted:
                 self._state = ReleaseState.PARTLY_DELETED

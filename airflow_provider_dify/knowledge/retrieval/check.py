@@ -21,7 +21,7 @@ class RetrievalCheck:
 
     :param dataset_id: UUID of the knowledge base.
     :param queries: What to ask (see :func:`expectations.questions`).
-    :param expect: What queries shall bring that do not say it themselves.
+    :param expect: What queries without an expectation of their own should return.
     :param top_k: How many segments each query asks for.
     :param min_score: What has a lower score counts as not found.
     :param search_method: ``keyword_search``, ``semantic_search``, ``full_text_search`` or ``hybrid_search``; ``None``:

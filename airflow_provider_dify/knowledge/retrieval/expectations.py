@@ -128,7 +128,7 @@ def questions(
 ) -> tuple[Question, ...]:
     """Read queries: a text or a mapping each, a list of them, or a text that holds such a list.
 
-    :param expect: What queries shall bring that do not say it themselves.
+    :param expect: What queries without an expectation of their own should return.
     :param top_k: How many segments are asked for, where a query does not say it itself.
     :param min_score: The least score, where a query does not say it itself.
     :raises DifyInputError: There is none, or one that makes no sense.

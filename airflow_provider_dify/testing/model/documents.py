@@ -251,7 +251,7 @@ class Dataset(Shelf):
             :meth:`Document.finish_indexing` or :meth:`Document.fail_indexing` is called.
         :param in_search: Whether search returns it; ``None``: as on a healthy Dify, where completed documents that
             are enabled and not archived are found.
-        :param metadata: Values by name; fields that there are not yet are made.
+        :param metadata: Values by name. Missing fields are created.
         :param created_at: In seconds since 1970; ``None``: now. It decides the place in the list.
         :param updated_at: In seconds since 1970; ``None``: when it was created.
         :param hit_count: How often it was found by an app. A search through the API does not count.

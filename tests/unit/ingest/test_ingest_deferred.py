@@ -57,6 +57,15 @@ class TestDeferred:
             operator.execute_complete({"ti": task}, fired(dify))
         assert [entry["outcome"] for entry in task.xcom["report"]["documents"]] == ["failed", "created"]
 
+    def test_another_process_lets_the_triggerer_wait_again(self, dify: FakeDify, kb: Dataset) -> None:
+        """Airflow makes a new operator from the DAG file for each part of a task."""
+        dify.worker.stop()
+        task, operator, _ = self.run(dify, kb, [text("a"), text("b")])
+        kb.documents[0].set(indexing_status="error")
+        fresh = DifyDocumentIngestOperator(task_id="t", dataset_id=kb.id, source=operator.source, indexing="defer")
+        with pytest.raises(TaskDeferred):
+            fresh.execute_complete({"ti": task}, fired(dify, {"class": "DifyIndexingError", "message": "a failed"}))  # type: ignore[typeddict-item]
+
     def test_time_is_up(self, dify: FakeDify, kb: Dataset) -> None:
         dify.worker.stop()
         task, operator, _ = self.run(dify, kb, [text("a")])
