@@ -13,27 +13,27 @@ from airflow_provider_dify import __version__
 CONN_FIELDS: dict[str, dict[str, Any]] = {
     "verify": {
         "label": "TLS verification",
-        "description": "true, false, or the path of a CA bundle on the workers. Empty: true.",
+        "description": "true, false, or the path of a CA bundle on the workers. Default: true.",
         "schema": {"type": ["string", "null"]},
     },
     "timeout": {
         "label": "Timeout (seconds)",
-        "description": "How long to wait for an answer. Empty: 60.",
+        "description": "Seconds to wait for a complete response. Default: 60.",
         "schema": {"type": ["number", "null"]},
     },
     "max_retries": {
         "label": "Retries",
-        "description": "Tries after the first one when Dify does not answer or fails. Empty: 4.",
+        "description": "Retries if Dify does not respond or returns an error. Default: 4.",
         "schema": {"type": ["integer", "null"]},
     },
     "cert": {
         "label": "Client certificate",
-        "description": "Path of a PEM file on the workers with certificate and key, if a gateway asks for it (mTLS).",
+        "description": "Path on the workers of a PEM file with certificate and key, if a gateway requires it (mTLS).",
         "schema": {"type": ["string", "null"]},
     },
     "console_url": {
         "label": "Console URL",
-        "description": "Where the web page of Dify lives, for links. Empty: worked out from the base URL.",
+        "description": "URL of the Dify web console, used for links. Default: derived from the base URL.",
         "schema": {"type": ["string", "null"]},
     },
 }

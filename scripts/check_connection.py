@@ -12,12 +12,19 @@ from airflow_provider_dify.testing import FakeDify, SystemClock
 
 
 def main() -> int:
-    """Test a connection that works and one whose key is wrong; 1 if either is not told."""
+    """Test a good connection and two with wrong keys; return 1 if a result does not help the user."""
     with FakeDify(clock=SystemClock()) as dify, tempfile.TemporaryDirectory() as home:
         good = _test(home, dify.airflow_connection())
-        bad = _test(home, dify.airflow_connection().replace(dify.api_key, dify.app_key))
-    print(f"{good}\n{bad}")
-    told = "Connection success" in good and "Connection failed" in bad and "app key" in bad
+        unknown = _test(home, dify.airflow_connection().replace(dify.api_key, "dataset-unknown"))
+        unknown_app = _test(home, dify.airflow_connection().replace(dify.api_key, "app-unknown"))
+    print(good, unknown, unknown_app, sep="\n")
+    told = (
+        "Connection success" in good
+        and "Connection failed" in unknown
+        and "Knowledge API key" in unknown
+        and "Connection failed" in unknown_app
+        and "API key of the app" in unknown_app
+    )
     return 0 if told else 1
 
 

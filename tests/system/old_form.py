@@ -32,7 +32,8 @@ class OldForm:
             self._browser.choose("//input[contains(@class, 'select2-search__field')]", "Dify")
             self._check_form()
             self._browser.paste(_row("Base URL", "//input"), self._dify.base_url)
-            self._check_test("with the key of an app, it says what is wrong", self._dify.app_key, "app key", "401")
+            what = "with the key of an unknown app, it says which key to use"
+            self._check_test(what, self._dify.app_key, "API key of the app", "401")
             wanted = (f"Dify {self._dify.version} answered", "can access 1 knowledge base.")
             what = "with the right one, which Dify answered and what the key opens"
             self._check_test(what, self._dify.api_key, *wanted)
@@ -56,7 +57,7 @@ class OldForm:
         for name, label in UI_FIELD_BEHAVIOUR["relabeling"].items():
             found = self._browser.find(_row(label, "//input")).get_attribute("name")
             self._tally.equal(f"'{label}' is the field {name}", found, name)
-        key = self._browser.find(_row("Knowledge API key", "//input"))
+        key = self._browser.find(_row(UI_FIELD_BEHAVIOUR["relabeling"]["password"], "//input"))
         self._tally.equal("the key is masked", key.get_attribute("type"), "password")
         useless = [f"//input[@name='{name}']" for name in UI_FIELD_BEHAVIOUR["hidden-fields"]]
         self._tally.check("what Dify has no use for is hidden", not any(map(self._browser.sees, useless)), useless)
@@ -66,7 +67,7 @@ class OldForm:
         self._browser.picture("form")
 
     def _check_test(self, what: str, key: str, *wanted: str) -> None:
-        self._browser.paste(_row("Knowledge API key", "//input"), key)
+        self._browser.paste(_row(UI_FIELD_BEHAVIOUR["relabeling"]["password"], "//input"), key)
         self._browser.click("//*[@id='test-connection']")
         text = self._browser.find(f"//*[contains(@class, 'alert')][contains(., '{wanted[0]}')]").text
         self._browser.picture("tested")

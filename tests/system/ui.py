@@ -28,6 +28,8 @@ DAG = "dify_archive_after_ingestion"
 _LOCK = 3600.0
 _LINK = "Knowledge base in Dify"
 _DIALOG = "//*[@role='dialog']"
+#: The label of the field for the key.
+_KEY = UI_FIELD_BEHAVIOUR["relabeling"]["password"]
 
 
 def _button(text: str) -> str:
@@ -73,16 +75,18 @@ class Visit:
             self._fill_in(self._dify.app_key)
             self._browser.click(_button("Save"))
             self._browser.find("//td[normalize-space()='dify_default']")
-            self._check_test("with the key of an app, it says what is wrong", "Failed", "app key", "401")
+            self._check_test(
+                "with the key of an unknown app, it says which key to use", "Failed", "API key of the app", "401"
+            )
             self._browser.click(_button("Edit Connection"))
-            self._browser.paste(_field("Knowledge API key", "//input"), self._dify.api_key)
-            self._browser.picture("key mended")
+            self._browser.paste(_field(_KEY, "//input"), self._dify.api_key)
+            self._browser.picture("key corrected")
             self._browser.click(_button("Save"))
             self._browser.wait("the form to close", lambda: not self._browser.sees(f"{_DIALOG}//input[@name='host']"))
             wanted = ("Successful", f"Dify {self._dify.version} answered", "can access 1 knowledge base.")
             self._check_test("with the right one, which Dify answered and what the key opens", *wanted)
             self._browser.click(_button("Edit Connection"))
-            key = self._browser.find(_field("Knowledge API key", "//input")).get_attribute("value")
+            key = self._browser.find(_field(_KEY, "//input")).get_attribute("value")
             self._tally.check("the form does not give the key back", key not in self._keys, key)
             self._browser.picture("form and its test")
 
@@ -92,7 +96,7 @@ class Visit:
             found = self._browser.find(_field(label, "//input"))
             self._tally.equal(f"'{label}' is the field {name}", found.get_attribute("name"), name)
             self._tally.equal("  and shows what belongs there", found.get_attribute("placeholder"), placeholders[name])
-        key = self._browser.find(_field("Knowledge API key", "//input"))
+        key = self._browser.find(_field(_KEY, "//input"))
         self._tally.equal("the key is masked", key.get_attribute("type"), "password")
         hidden = [
             name for name in UI_FIELD_BEHAVIOUR["hidden-fields"] if self._browser.sees(f"//input[@name='{name}']")
@@ -112,7 +116,7 @@ class Visit:
         self._browser.paste(_field(CONN_FIELDS["console_url"]["label"], "//input"), self._console.url)
         self._browser.picture("further fields")
         self._browser.click(_button("Standard Fields"))
-        for label, text in (("Base URL", self._dify.base_url), ("Port", str(port)), ("Knowledge API key", key)):
+        for label, text in (("Base URL", self._dify.base_url), ("Port", str(port)), (_KEY, key)):
             self._browser.paste(_field(label, "//input"), text)
         self._browser.picture("form filled in")
 

@@ -137,11 +137,11 @@ class TestForm:
 
     def test_the_defaults_that_it_tells_are_the_true_ones(self) -> None:
         for name in ("timeout", "max_retries"):
-            told = re.search(r"Empty: (\d+)\.", CONN_FIELDS[name]["description"])
+            told = re.search(r"Default: (\d+)\.", CONN_FIELDS[name]["description"])
             assert told
             assert float(told[1]) == getattr(Settings, name)
         assert Settings.verify is True
-        assert "Empty: true." in CONN_FIELDS["verify"]["description"]
+        assert "Default: true." in CONN_FIELDS["verify"]["description"]
 
     def test_its_standard_fields(self) -> None:
         (declared,) = INFO["connection-types"]
