@@ -106,6 +106,12 @@ class DifySourceError(DifyError):
     retryable = True
 
 
+class DifyStorageError(DifyError):
+    """The folder or bucket that something is written to cannot be read or written."""
+
+    retryable = True
+
+
 class DifyListChangedError(DifyError):
     """A list kept changing while it was read, and may lack documents. Nothing was changed because of it."""
 
@@ -293,6 +299,16 @@ class DifySyncError(DifyReportError):
 
 class DifySyncFailed(DifySyncError, AirflowFailException):  # noqa: N818 - reads as an end state
     """The same, and a retry cannot fix it: files are not fit to become documents, or their names are taken."""
+
+    retryable = False
+
+
+class DifyExportError(DifyReportError):
+    """Documents were not exported; ``report`` tells which."""
+
+
+class DifyExportFailed(DifyExportError, AirflowFailException):  # noqa: N818 - reads as an end state
+    """The same, and a retry cannot fix it: Dify has no content of them."""
 
     retryable = False
 

@@ -28,21 +28,22 @@ _PACKAGES = {
 }
 
 
-def to_path(text: str) -> Any:
+def to_path(text: str, parameter: str = "source") -> Any:
     """Return the path that a text stands for: one of this machine, or an URL that ``ObjectStoragePath`` opens.
 
+    :param parameter: What gave it, for the error.
     :raises DifyInputError: It is neither, or nothing is installed that opens it.
     """
     if "\0" in text:
-        raise DifyInputError(f"source contains a NUL character, which no path can have: {show(text)}.")
+        raise DifyInputError(f"{parameter} contains a NUL character, which no path can have: {show(text)}.")
     scheme = _SCHEME.match(text)
     if not scheme and ("://" not in text or text.startswith(("/", ".", "~"))):
         try:
             return Path(text).expanduser()
         except RuntimeError as error:  # there is no such user
-            raise DifyInputError(f"source is not a path on this machine: {show(text)} ({error}).") from None
+            raise DifyInputError(f"{parameter} is not a path on this machine: {show(text)} ({error}).") from None
     if not scheme:
-        raise DifyInputError(f"source is neither a path nor a URL: {show(text)}.")
+        raise DifyInputError(f"{parameter} is neither a path nor a URL: {show(text)}.")
     from airflow.providers.common.compat.sdk import ObjectStoragePath
 
     _mask_in_logs(text)
@@ -50,11 +51,11 @@ def to_path(text: str) -> Any:
     try:
         path = ObjectStoragePath(text)
     except Exception as error:  # noqa: BLE001 - it depends on the storage
-        raise _not_installed(scheme[1], error) or _no_url(text, error) from None
+        raise _not_installed(scheme[1], error, parameter) or _no_url(text, error, parameter) from None
     try:
         _ = path.fs
     except (ImportError, ValueError) as error:
-        if found := _not_installed(scheme[1], error):
+        if found := _not_installed(scheme[1], error, parameter):
             raise found from None
     except Exception:  # noqa: BLE001, S110 - it is told when the path is used, and may have passed by then
         pass
@@ -66,21 +67,26 @@ def is_local(path: object) -> TypeGuard[Path]:
     return isinstance(path, Path) and not hasattr(type(path), "fs")
 
 
-def unreadable(place: str, error: Exception) -> DifyError:
-    """Return the error that something cannot be read, without the secrets of its URL.
+def unreadable(
+    place: str, error: Exception, *, kind: type[DifyError] = DifySourceError, verb: str = "read", parameter: str = "source"
+) -> DifyError:
+    """Return the error that something cannot be read or written, without the secrets of its URL.
 
     :param place: Its path or URL, as it is.
+    :param kind: The class of the error.
+    :param verb: What cannot be done.
+    :param parameter: What gave it, for the error.
     """
     if isinstance(error, DifyError):
         return error
     scheme = _SCHEME.match(place)
-    if scheme and (found := _not_installed(scheme[1], error)):
+    if scheme and (found := _not_installed(scheme[1], error, parameter)):
         return found
-    text = without_keys(without_secrets_of(place, f"{place} cannot be read: {type(error).__name__}: {error}."))
-    return DifySourceError(text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…")
+    text = without_keys(without_secrets_of(place, f"{place} cannot be {verb}: {type(error).__name__}: {error}."))
+    return kind(text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…")
 
 
-def _not_installed(scheme: str, error: Exception) -> DifyInputError | None:
+def _not_installed(scheme: str, error: Exception, parameter: str = "source") -> DifyInputError | None:
     """Return the error that nothing is installed for a scheme, if that is what an error says."""
     if not isinstance(error, ImportError) and not _NOT_INSTALLED.search(str(error)):
         return None
@@ -90,14 +96,14 @@ def _not_installed(scheme: str, error: Exception) -> DifyInputError | None:
     have = f" (it opens {', '.join(f'{one}://' for one in installed)})" if installed else ""
     advice = f"Install {package}" if package else "Install a provider that opens it"
     if meant != scheme:
-        advice += f", and start the source with {meant}://"
+        advice += f", and start the {parameter} with {meant}://"
     reason = f" {type(error).__name__}: {error}" if isinstance(error, ImportError) else ""
-    return DifyInputError(without_keys(f"source: this Airflow cannot open {scheme}://{have}. {advice}.{reason}"))
+    return DifyInputError(without_keys(f"{parameter}: this Airflow cannot open {scheme}://{have}. {advice}.{reason}"))
 
 
-def _no_url(text: str, error: Exception) -> DifyInputError:
+def _no_url(text: str, error: Exception, parameter: str) -> DifyInputError:
     why = without_secrets_of(text, str(error))
-    return DifyInputError(without_keys(f"source is not a URL that Airflow can open: {show(text)} ({why})."))
+    return DifyInputError(without_keys(f"{parameter} is not a URL that Airflow can open: {show(text)} ({why})."))
 
 
 def _installed() -> list[str]:

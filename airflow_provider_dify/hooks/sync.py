@@ -1,12 +1,16 @@
-"""The verb of the hook that brings a knowledge base in step with a folder."""
+"""The verbs of the hook that bring a knowledge base in step with a folder, and export it to one."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_dify.exports.target import open_target
 from airflow_provider_dify.folders import list_folder
 from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.export.export import Export
+from airflow_provider_dify.knowledge.export.options import ExportOptions
+from airflow_provider_dify.knowledge.export.report import ExportOutcome, ExportReport
 from airflow_provider_dify.knowledge.ingest.options import FolderOptions
 from airflow_provider_dify.knowledge.sync.options import SyncOptions
 from airflow_provider_dify.knowledge.sync.report import SyncOutcome, SyncReport
@@ -14,7 +18,7 @@ from airflow_provider_dify.knowledge.sync.sync import Sync
 
 
 class SyncVerbs(FlowHook):
-    """Brings a knowledge base in step with a folder."""
+    """Brings a knowledge base in step with a folder, and exports it to one."""
 
     def sync_documents(
         self,
@@ -49,4 +53,26 @@ class SyncVerbs(FlowHook):
         sync = Sync(dataset_id, list_folder(source, reading), options, sync_source=name)
         report = self.run(*self._within(sync, options.timeout))
         report.raise_for_outcomes([SyncOutcome(one) for one in options.tolerate])
+        return report
+
+    def export_dataset(self, dataset_id: str, target: Any, options: ExportOptions | None = None) -> ExportReport:
+        """Export a knowledge base into a folder or bucket, and prove that everything is there.
+
+        What an earlier export has saved there is not downloaded again, as long as it did not change in Dify.
+
+        https://docs.dify.ai/api-reference/documents/download-documents-as-zip
+
+        :param dataset_id: UUID of the knowledge base.
+        :param target: The folder: a path, a URL that ``ObjectStoragePath`` opens, or a path object. It is created.
+        :param options: How it is done.
+        :return: What became of each document.
+        :raises DifyInputError: What was asked for makes no sense, the target holds something else, or Dify is too old.
+        :raises DifyStorageError: The target cannot be read or written.
+        :raises DifyExportError: Documents were not exported; ``report`` tells which.
+        :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
+        """
+        options = inputs.given(options, ExportOptions, "options")
+        export = Export(dataset_id, open_target(target), options)
+        report = self.run(*self._within(export, options.timeout))
+        report.raise_for_outcomes([ExportOutcome(one) for one in options.tolerate])
         return report

@@ -77,7 +77,7 @@ def document_page(
     https://docs.dify.ai/api-reference/documents/list-documents
     """
     filters = {"status": status, "keyword": keyword}
-    return (yield from _page(f"/datasets/{dataset_id}/documents", page, filters, Document.read, limit))
+    return (yield from page_of(f"/datasets/{dataset_id}/documents", page, filters, Document.read, limit))
 
 
 def dataset_page(page: int, *, keyword: str | None = None, limit: int = LONGEST_PAGE) -> Flow[Page[Dataset]]:
@@ -85,7 +85,7 @@ def dataset_page(page: int, *, keyword: str | None = None, limit: int = LONGEST_
 
     https://docs.dify.ai/api-reference/knowledge-bases/list-knowledge-bases
     """
-    return (yield from _page("/datasets", page, {"keyword": keyword}, Dataset.read, limit))
+    return (yield from page_of("/datasets", page, {"keyword": keyword}, Dataset.read, limit))
 
 
 def get_dataset(dataset_id: str) -> Flow[Dataset]:
@@ -106,7 +106,7 @@ def get_document(dataset_id: str, document_id: str, *, with_metadata: bool = Fal
 
     https://docs.dify.ai/api-reference/documents/get-document
     """
-    response = yield _single_document(dataset_id, document_id, with_metadata)
+    response = yield single_document(dataset_id, document_id, with_metadata)
     return read_answer(response, about(document_id, Document.read))
 
 
@@ -115,10 +115,10 @@ def latest_rule(dataset_id: str) -> Flow[dict[str, JSON] | None]:
 
     https://docs.dify.ai/api-reference/documents/get-document
     """
-    newest = yield from _page(f"/datasets/{dataset_id}/documents", 1, {}, Document.read, 1)
+    newest = yield from page_of(f"/datasets/{dataset_id}/documents", 1, {}, Document.read, 1)
     if not newest.items:
         return None
-    response = yield _single_document(dataset_id, newest.items[0].id)
+    response = yield single_document(dataset_id, newest.items[0].id)
     return read_answer(response, lambda payload: payload.get("dataset_process_rule"))
 
 
@@ -139,7 +139,7 @@ def document_indexing(dataset_id: str, document_id: str) -> Flow[tuple[IndexingS
 
     https://docs.dify.ai/api-reference/documents/get-document
     """
-    response = yield _single_document(dataset_id, document_id)
+    response = yield single_document(dataset_id, document_id)
     return read_answer(response, about(document_id, IndexingState.read_document)), _time_at_server(response)
 
 
@@ -160,13 +160,17 @@ def document_is_missing(error: DifyNotFoundError) -> bool:
     return "document" in error.detail.lower()
 
 
-def _page(
+def page_of(
     path: str,
     page: int,
     filters: dict[str, str | None],
     item: Callable[[dict[str, JSON]], T],
     limit: int = LONGEST_PAGE,
 ) -> Flow[Page[T]]:
+    """Read one page of a list.
+
+    :param item: Reads one item of it.
+    """
     chosen = tuple((name, value) for name, value in filters.items() if value is not None)
     response = yield Request("GET", path, query=(("page", page), ("limit", limit), *chosen))
 
@@ -190,7 +194,7 @@ def about(wanted: str, read: Callable[[dict[str, JSON]], T]) -> Callable[[dict[s
     return checked
 
 
-def _single_document(dataset_id: str, document_id: str, with_metadata: bool = False) -> Request:
+def single_document(dataset_id: str, document_id: str, with_metadata: bool = False) -> Request:
     metadata = "all" if with_metadata else "without"
     return Request("GET", f"/datasets/{dataset_id}/documents/{document_id}", query=(("metadata", metadata),))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
@@ -93,6 +94,8 @@ def error_in(request: Request, response: Response, *, reads_work: bool = False) 
         return None
     if request.enough is not None and _is_stream(response):
         return None
+    if request.into is not None and is_file(response.status, response.headers):
+        return None
     payload = _json_object(response)
     if reads_work and _is_blocked(request, response, payload):
         return _blocked(request, response, payload)
@@ -106,6 +109,14 @@ def error_in(request: Request, response: Response, *, reads_work: bool = False) 
 def _is_204_as_body(request: Request, response: Response) -> bool:
     """Whether a deletion was answered as Dify 1.12 does: with 200, and ``204`` in the body."""
     return request.method == "DELETE" and response.status == 200 and response.body.strip() == b"204"
+
+
+def is_file(status: int, headers: Mapping[str, str]) -> bool:
+    """Whether an answer is an archive of files.
+
+    :param headers: Its headers, by names of any case.
+    """
+    return status == 200 and headers.get("content-type", "").startswith("application/zip")
 
 
 def _is_stream(response: Response) -> bool:

@@ -48,6 +48,20 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
+class Download:
+    """Where the file goes that Dify answers with.
+
+    :param file: It is emptied, and written to piece by piece while the answer comes.
+    :param limit: Most bytes that the answer may have.
+    :param seconds: How long all of it may take. No pause in between may be longer than the timeout of the connection.
+    """
+
+    file: BinaryIO
+    limit: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One HTTP request, below the base URL.
 
@@ -60,6 +74,7 @@ class Request:
         not, the failure goes to the flow, which looks at what has become of the request first.
     :param enough: Makes it a request for a stream of events: is given all that came so far, and says whether the rest
         is not needed. The answer is what came until then, however the stream ended: its end says nothing.
+    :param into: Makes it a request for a file: where it goes. The body of the answer is empty then.
     """
 
     method: str
@@ -69,6 +84,7 @@ class Request:
     upload: Upload | None = None
     repeatable: bool = True
     enough: Callable[[bytes], bool] | None = field(default=None, compare=False)
+    into: Download | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,8 +75,8 @@ class AsyncClient:
                 error = raised
 
     async def _send(self, request: Request, deadline: Deadline | None) -> Response:
-        if request.upload is not None:
-            raise TypeError("Files are sent by a worker: reading them would hold up the event loop.")
+        if request.upload is not None or request.into is not None:
+            raise TypeError("A worker sends and receives files: that would hold up the event loop.")
         transport = await self._transport_for(request)
         # The time for an answer begins when it is the request's turn.
         async with self._turn(request, deadline):

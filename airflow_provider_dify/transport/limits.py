@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from typing import BinaryIO
 
 #: Most bytes of a body, decoded from its content encoding. The longest answers of Dify have a few million.
 MOST_BYTES = 64 * 2**20
@@ -92,3 +93,24 @@ class Body:
         self._content += decoded
         if len(self._content) > MOST_BYTES:
             raise TooLarge(self._status)
+
+
+class FileBody(Body):
+    """Writes a body to a file instead of keeping it.
+
+    :param file: It is emptied first.
+    :param limit: Most bytes that it may get.
+    """
+
+    def __init__(self, encoding: str, status: int, file: BinaryIO, limit: int) -> None:
+        super().__init__(encoding, status)
+        self._file = file
+        self._left = limit
+        file.seek(0)
+        file.truncate()
+
+    def _take(self, decoded: bytes) -> None:
+        self._left -= len(decoded)
+        if self._left < 0 or len(decoded) > MOST_BYTES:
+            raise TooLarge(self._status)
+        self._file.write(decoded)

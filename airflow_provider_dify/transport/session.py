@@ -18,6 +18,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from airflow_provider_dify.knowledge.flow import Download
 from airflow_provider_dify.transport import common, limits
 from airflow_provider_dify.transport.opening import load_certificate
 from airflow_provider_dify.transport.settings import Settings
@@ -52,6 +53,29 @@ def body_of(answer: requests.Response) -> bytes:
     except limits.TooLarge:
         raise limits.TooLarge(answer.status_code) from None
     except (urllib3.exceptions.HTTPError, HTTPException, ValueError) as error:  # a length that is none, for one
+        raise requests.ConnectionError(error) from None
+    finally:
+        answer.close()
+
+
+def save_body(answer: requests.Response, download: Download) -> None:
+    """Write the body of an answer to a file, and give its connection back.
+
+    :raises requests.RequestException: It breaks off.
+    :raises TooLarge, Undecodable: see :class:`~.limits.Body`.
+    """
+    whole = getattr(answer.raw, "_original_response", None)
+    if isinstance(whole, _Answer):
+        whole.allow(download.seconds, download.limit)
+    encoding = answer.headers.get("Content-Encoding", "")
+    try:
+        body = limits.FileBody(encoding, answer.status_code, download.file, download.limit)
+        for piece in answer.raw.stream(_PIECE, decode_content=False):
+            body.add(piece)
+        body.content()
+    except limits.TooLarge:
+        raise limits.TooLarge(answer.status_code) from None
+    except (urllib3.exceptions.HTTPError, HTTPException, ValueError) as error:
         raise requests.ConnectionError(error) from None
     finally:
         answer.close()
@@ -114,7 +138,12 @@ class _Answer(HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_Bounded(self.fp.detach(), sock), _PIECE)
+        self._bounds = _Bounded(self.fp.detach(), sock)
+        self.fp = io.BufferedReader(self._bounds, _PIECE)
+
+    def allow(self, seconds: float, size: int) -> None:
+        """Let the rest of it take longer, and be larger."""
+        self._bounds.allow(seconds, size)
 
 
 class _Bounded(io.RawIOBase):
@@ -128,6 +157,10 @@ class _Bounded(io.RawIOBase):
         # Headers, and lengths of chunks, come on top of the body; many a line of them has no limit of its own.
         self._left = 2 * limits.MOST_BYTES
 
+    def allow(self, seconds: float, size: int) -> None:
+        self._until = time.monotonic() + seconds
+        self._left = 2 * size + limits.MOST_BYTES
+
     def readable(self) -> bool:
         return True
 
@@ -136,7 +169,7 @@ class _Bounded(io.RawIOBase):
         if seconds <= 0:
             raise TimeoutError("timed out")
         if self._timeout is not None:
-            self._sock.settimeout(seconds)
+            self._sock.settimeout(min(seconds, self._timeout))
         read: int | None = self._raw.readinto(buffer)
         self._left -= read or 0
         if self._left < 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_dify.exceptions import DifyInputError, DifyKilledError, DifyTransportError
+from airflow_provider_dify.knowledge.errors import is_file
 from airflow_provider_dify.knowledge.flow import Flow, Pause, Request, Response, Step, resumed
 from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport import common
@@ -120,8 +121,11 @@ class Client:
 
     @staticmethod
     def _read(answer: requests.Response, request: Request) -> bytes:
-        from airflow_provider_dify.transport.session import body_of, events_of
+        from airflow_provider_dify.transport.session import body_of, events_of, save_body
 
+        if request.into is not None and is_file(answer.status_code, answer.headers):
+            save_body(answer, request.into)
+            return b""
         if request.enough is not None and common.is_stream(answer.status_code, answer.headers):
             return events_of(answer, request.enough)
         return body_of(answer)

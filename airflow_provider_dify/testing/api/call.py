@@ -95,7 +95,8 @@ class Route:
 
     pattern: re.Pattern[str]
     handlers: Mapping[str, Handler]
-    authorise: Authorise
+    #: ``None``: it needs no key.
+    authorise: Authorise | None
 
 
 def authorise_knowledge(call: Call, key: str) -> None:
@@ -134,10 +135,21 @@ def route(path: str, authorise: Authorise = authorise_knowledge, **handlers: Han
 
     :param authorise: Checks the key.
     """
-    names = dict.fromkeys(("dataset", "document", "field", "segment"), UUID)
-    pattern = re.sub(r"\{(\w+)\}", lambda name: f"(?P<{name[1]}>{names.get(name[1], '[^/]+')})", path)
-    by_method = {method.upper(): handler for method, handler in handlers.items()}
-    return Route(re.compile("/v1" + pattern), by_method, authorise)
+    return Route(_pattern("/v1" + path), _by_method(handlers), authorise)
+
+
+def open_route(path: str, **handlers: Handler) -> Route:
+    """A route beside the API, which needs no key."""
+    return Route(_pattern(path), _by_method(handlers), None)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    names = dict.fromkeys(("dataset", "document", "field", "segment", "file"), UUID)
+    return re.compile(re.sub(r"\{(\w+)\}", lambda name: f"(?P<{name[1]}>{names.get(name[1], '[^/]+')})", path))
+
+
+def _by_method(handlers: Mapping[str, Handler]) -> dict[str, Handler]:
+    return {method.upper(): handler for method, handler in handlers.items()}
 
 
 def answer(call: Call, routes: list[Route]) -> Outcome:
@@ -161,8 +173,9 @@ def _dispatch(call: Call, routes: list[Route]) -> Outcome:
         handler = one.handlers.get(call.method)
         if handler is None:
             raise ApiError(405, "method_not_allowed", "The method is not allowed for the requested URL.")
-        call.key = _key(call)
-        one.authorise(call, call.key)
+        if one.authorise is not None:
+            call.key = _key(call)
+            one.authorise(call, call.key)
         return handler(call)
     merged = re.sub("/{2,}", "/", call.path)
     if merged != call.path and any(one.pattern.fullmatch(merged) for one in routes):

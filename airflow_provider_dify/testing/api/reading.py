@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Sequence
+from os.path import splitext
 from typing import TypeVar
+from urllib.parse import quote
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from airflow_provider_dify.testing.api import shapes
 from airflow_provider_dify.testing.api.call import Call
@@ -16,6 +20,7 @@ from airflow_provider_dify.testing.api.replies import (
     NotFoundError,
     Reply,
     invalid,
+    page_not_found,
 )
 from airflow_provider_dify.testing.model.documents import Dataset
 from airflow_provider_dify.testing.model.rows import Row
@@ -24,6 +29,8 @@ T = TypeVar("T")
 
 PAGE_SIZE = 20
 LARGEST_PAGE = 100
+#: Documents in one archive.
+LARGEST_ARCHIVE = 100
 #: More than PostgreSQL can count.
 LARGEST_OFFSET = 2**63 - 1
 
@@ -135,3 +142,65 @@ def indexing_status(call: Call) -> Reply:
         raise NotFoundError("Documents not found.")
     data = [shapes.indexing_state(one) for one in documents]
     return Reply(200, {"data": data}, cost="indexing", size=len(data))
+
+
+def download(call: Call) -> Reply:
+    """``GET /datasets/{dataset_id}/documents/{document_id}/download``: a URL, which needs no key for a while.
+
+    Read in Dify's source (1.16.0: controllers/service_api/dataset/document.py), not recorded; so are the next two.
+    """
+    if not call.world.has_downloads:
+        return page_not_found()
+    document = _document(call)
+    if document.source_type != "upload_file":
+        raise NotFoundError("Document does not have an uploaded file to download.")
+    if document.file_state == "forgotten":
+        raise NotFoundError("Uploaded file not found.")
+    signed = f"timestamp={int(call.world.clock.time())}&nonce=0&sign={document.id[:8]}&as_attachment=true"
+    return Reply(200, {"url": f"{call.base}/files/{shapes.upload_id(document)}/file-preview?{signed}"})
+
+
+def download_zip(call: Call) -> Reply:
+    """``POST /datasets/{dataset_id}/documents/download-zip``: all of the files, or none."""
+    if not call.world.has_downloads:
+        return page_not_found()
+    ids = call.json_object().get("document_ids")
+    if not isinstance(ids, list) or not 1 <= len(ids) <= LARGEST_ARCHIVE:
+        complaint = Complaint("document_ids", f"List should have 1 to {LARGEST_ARCHIVE} items", "too_long", ids)
+        raise invalid(call.world.version, "DocumentBatchDownloadZipPayload", complaint)
+    documents = [call.dataset.get(str(one).lower()) for one in ids]
+    found = [one for one in documents if one is not None]
+    if len(found) < len(documents):
+        raise NotFoundError("Document not found.")
+    if any(one.source_type != "upload_file" or one.file_state == "forgotten" for one in found):
+        raise NotFoundError("Only uploaded-file documents can be downloaded as ZIP.")
+    if any(one.file_state == "unreadable" for one in found):
+        raise InternalError
+    return Reply(200, _archive(found), content_type="application/zip", size=len(found))
+
+
+def _archive(documents: Sequence[Row]) -> bytes:
+    whole = io.BytesIO()
+    names: set[str] = set()
+    with ZipFile(whole, "w", ZIP_DEFLATED) as archive:
+        for document in documents:
+            name = given = shapes.upload_name(document).rpartition("/")[2].strip().replace("\\", "_") or "file"
+            number = 0
+            while name in names:
+                number += 1
+                stem, kind = splitext(given)
+                name = f"{stem} ({number}){kind}"
+            names.add(name)
+            archive.writestr(name, document.content)
+    return whole.getvalue()
+
+
+def file_preview(call: Call) -> Reply:
+    """``GET /files/{file_id}/file-preview``: the content of a file, for whoever has the signed URL."""
+    for dataset in call.world.datasets.values():
+        for document in dataset.in_order():
+            if shapes.upload_id(document) == call.parts["file"]:
+                name = quote(shapes.upload_name(document))
+                headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+                return Reply(200, document.content, content_type="application/octet-stream", headers=headers)
+    raise NotFoundError("File not found")

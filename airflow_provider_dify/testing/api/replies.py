@@ -23,7 +23,7 @@ _NOT_FOUND = (
 class Reply:
     """One answer, and what it costs the server.
 
-    :param body: A mapping or list becomes JSON, a text goes out as it is.
+    :param body: A mapping or list becomes JSON, a text or bytes go out as they are.
     :param cost: Name of a field of :class:`~airflow_provider_dify.testing.web.costs.Costs`.
     :param size: Ids or rows, which the cost depends on.
     :param refused_jobs: Jobs that a broker which is down refused, each after a while.
@@ -32,7 +32,7 @@ class Reply:
     """
 
     status: int
-    body: Json | list[Any] | str = ""
+    body: Json | list[Any] | str | bytes = ""
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
     cost: str = "other"
@@ -43,8 +43,8 @@ class Reply:
 
     def encoded(self) -> bytes:
         """The body on the wire: compact JSON with a line break at its end, as Dify writes it."""
-        if isinstance(self.body, str):
-            whole = self.body.encode()
+        if isinstance(self.body, (str, bytes)):
+            whole = self.body.encode() if isinstance(self.body, str) else self.body
         else:
             whole = json.dumps(self.body, separators=(",", ":")).encode() + b"\n"
         return whole[: len(whole) // 2] if self.cut else whole

@@ -12,7 +12,7 @@ from airflow_provider_dify.testing.api import (
     status,
     writing,
 )
-from airflow_provider_dify.testing.api.call import Route, route
+from airflow_provider_dify.testing.api.call import Route, open_route, route
 
 ROUTES: list[Route] = [
     route("/datasets", get=reading.list_datasets, post=bases.create_dataset),
@@ -26,6 +26,9 @@ ROUTES: list[Route] = [
     route("/datasets/{dataset}/document/create_by_text", post=creating.create_by_text),
     route("/datasets/{dataset}/document/create-by-file", post=creating.create_by_file),
     route("/datasets/{dataset}/document/create_by_file", post=creating.create_by_file),
+    route("/datasets/{dataset}/documents/download-zip", post=reading.download_zip),
+    route("/datasets/{dataset}/documents/{document}/download", get=reading.download),
+    open_route("/files/{file}/file-preview", get=reading.file_preview),
     route("/datasets/{dataset}/documents", get=reading.list_documents),
     route("/datasets/{dataset}/documents/status/{action}", patch=status.change_status),
     route("/datasets/{dataset}/documents/{batch}/indexing-status", get=reading.indexing_status),

@@ -94,12 +94,23 @@ def _retrieval_model(search_method: str) -> Json:
     }
 
 
+def upload_id(document: Row) -> str:
+    """The id of the file that Dify keeps of its present content."""
+    return derived_id(document, f"file {document.uploads}")
+
+
+def upload_name(document: Row) -> str:
+    """The name of that file."""
+    return document.name if document.file is None else document.file.name
+
+
 def _upload_file(document: Row) -> Json:
     file = document.file
     return {
-        "id": derived_id(document, f"file {document.uploads}"),
-        "name": document.name if file is None else file.name,
-        "size": len(document.content),
+        "id": upload_id(document),
+        "name": upload_name(document),
+        # Of a text, Dify counts characters (1.14.1, file 07).
+        "size": len(document.text) if file is None else len(document.content),
         "extension": "txt" if file is None else file.extension,
         "mime_type": "text/plain" if file is None else file.mime_type,
         "created_by": document.dataset.world.user_id,
@@ -113,7 +124,7 @@ def _common(document: Row) -> Json:
     return {
         "id": document.id,
         "position": document.position,
-        "data_source_type": "upload_file",
+        "data_source_type": document.source_type,
         "dataset_process_rule_id": document.cut_by.id,
         "name": document.name,
         "created_from": document.created_from,
@@ -136,13 +147,20 @@ def _common(document: Row) -> Json:
 
 def listed_document(document: Row) -> Json:
     """A document as the list has it, and the answer to a creation."""
-    file = _upload_file(document)
     return _common(document) | {
-        "data_source_info": {"upload_file_id": file["id"]},
-        "data_source_detail_dict": {"upload_file": file},
+        **_source(document),
         "word_count": document.word_count,
         "doc_metadata": _texts(document.dataset.fields.details(document)),
     }
+
+
+def _source(document: Row) -> Json:
+    if document.source_type != "upload_file":  # read in Dify's source (1.16.0), not recorded
+        info = {"url": "https://www.example.com/", "provider": "firecrawl", "job_id": derived_id(document, "job")}
+        return {"data_source_info": info, "data_source_detail_dict": info}
+    file = _upload_file(document)
+    detail = {} if document.file_state == "forgotten" else {"upload_file": file}
+    return {"data_source_info": {"upload_file_id": file["id"]}, "data_source_detail_dict": detail}
 
 
 def _texts(details: list[Json] | None) -> list[Json] | None:

@@ -112,6 +112,12 @@ class Document:
         """Its segments, in their order; those that were added by hand come last."""
         return [Chunk(self._row, one) for one in self._now.visible]
 
+    def lose_file(self, *, unreadable: bool = False) -> None:
+        """Let Dify have its file no more: not even its name, or (``unreadable``) only its name."""
+        with self.dataset.world.guard:
+            self._row.file_state = "unreadable" if unreadable else "forgotten"
+            self._row.dataset.changed()
+
     def disable_chunk(self, index: int) -> None:
         """Disable one segment by hand; it is enabled again as soon as its document is disabled and enabled."""
         with self.dataset.world.guard:
@@ -240,6 +246,7 @@ class Dataset(Shelf):
         updated_at: float | None = None,
         hit_count: int = 0,
         file_name: str | None = None,
+        source_type: str = "upload_file",
         id: str | None = None,  # noqa: A002
     ) -> Document:
         """Put a document there in any state, without a request.
@@ -256,6 +263,8 @@ class Dataset(Shelf):
         :param updated_at: In seconds since 1970; ``None``: when it was created.
         :param hit_count: How often it was found by an app. A search through the API does not count.
         :param file_name: Name of the file that it was made of, which had ``text`` in it; ``None``: made of a text.
+        :param source_type: Where it comes from: ``upload_file``, which a text does too; of ``website_crawl`` and
+            ``notion_import`` Dify keeps no file.
         :param id: Its id, a UUID; ``None``: a new one.
         """
         world = self.world
@@ -268,6 +277,8 @@ class Dataset(Shelf):
             row.updated_at = at if updated_at is None else updated_at
             row.hit_count = hit_count
             row.file = None if file_name is None else Upload.of(file_name, text)
+            row.source_type = source_type
+            row.rule = self.rule
             row.tokens = self.tokens(text) if completed else None
             row.indexing_status = indexing_status
             row.word_count = len(text)

@@ -77,6 +77,8 @@ class Row:
     :param uploads: How many contents it has had.
     :param uploaded_at: When it got the present one.
     :param file: The file that it was made of; ``None``: it was made of a text.
+    :param source_type: Where it comes from, as Dify says: ``upload_file``, a text too, or ``website_crawl``.
+    :param file_state: Whether its file is ``kept``, ``forgotten`` in the database, or ``unreadable`` in the storage.
     :param flaw: Why the worker cannot index the present content.
     :param rule: How it is cut; ``None``: by Dify's automatic rule.
     :param added: Segments that were added by hand, behind those of its text.
@@ -111,6 +113,8 @@ class Row:
     uploads: int = 1
     uploaded_at: float = 0.0
     file: Upload | None = None
+    source_type: str = "upload_file"
+    file_state: str = "kept"
     flaw: str | None = None
     rule: Rule | None = None
     added: list[Segment] = field(default_factory=list)

@@ -52,6 +52,11 @@ class Site:
             clock.on_advance(self.tick)
 
     @property
+    def has_downloads(self) -> bool:
+        """Whether the contents of documents can be downloaded (from 1.13.1 on, read in Dify's source)."""
+        return not self.version.startswith("1.12.")
+
+    @property
     def is_recent(self) -> bool:
         """Whether this Dify has what 1.16.0 brought."""
         return [int(part) for part in self.version.split(".")[:2]] >= [1, 16]

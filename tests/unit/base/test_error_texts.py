@@ -56,7 +56,7 @@ NOT_ERRORS = frozenset(
         "{{ run_id }}{{ ' [%d]' % ti.map_index if ti.map_index >= 0 else '' }}",
         "There is no manifest: the task to roll back has not run.",
         "Dify asked for {} s. {}",
-        "Files are sent by a worker: reading them would hold up the event loop.",
+        "A worker sends and receives files: that would hold up the event loop.",
         "hostname mismatch|doesn't match|not valid for",
         "certificate has expired|not yet valid",
         "failed to resolve|name or service|name resolution|nodename nor servname|getaddrinfo|no address associated",

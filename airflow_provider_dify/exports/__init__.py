@@ -1,0 +1,1 @@
+"""Exports of knowledge bases on disks and in buckets."""

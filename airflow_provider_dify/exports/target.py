@@ -1,0 +1,207 @@
+"""The folder that an export is written to: on this machine, or in a storage that Airflow opens."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar, cast
+
+from airflow_provider_dify.exceptions import DifyInputError, DifyStorageError
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.export.manifest import Saved
+from airflow_provider_dify.knowledge.inputs import show, without_keys
+from airflow_provider_dify.knowledge.text.hints import why
+from airflow_provider_dify.storage import is_local, to_path, unreadable
+
+T = TypeVar("T")
+_PIECE = 1024 * 1024
+#: What a file is called while it is being written.
+_PARTIAL = ".partial"
+_NOT_THERE = (FileNotFoundError, NotADirectoryError)
+
+
+def open_target(given: object) -> FolderTarget:
+    """Return the folder that a parameter stands for. It need not exist.
+
+    :raises DifyInputError: It is none, or nothing is installed that opens it.
+    :raises DifyStorageError: Nobody can say what it is.
+    """
+    target = inputs.as_text(given)
+    if isinstance(target, str) and target.strip():
+        root = to_path(target.strip(), "target")
+    elif isinstance(target, os.PathLike) or hasattr(target, "iterdir"):
+        root = Path(target) if isinstance(target, os.PathLike) and not hasattr(target, "iterdir") else target
+    else:
+        raise DifyInputError(
+            f"target must be a folder: a path, a URL, or a path object, not {show(target)}.{why(target)}"
+        )
+    if not is_local(root) and getattr(root, "protocol", None) in ("file", "local"):
+        root = Path(root.path)  # which can put a file into its place in one step
+    folder = FolderTarget(root)
+    if folder.is_file():
+        raise DifyInputError(f"target must be a folder, but {folder.place} is a file.")
+    return folder
+
+
+class FolderTarget:
+    """A folder to write to.
+
+    :param root: Its path.
+    """
+
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        #: Where it is, for people.
+        self.place = without_keys(str(root))
+
+    def is_file(self) -> bool:
+        """Whether it is a file instead of a folder."""
+        return self._do("read", self._root, lambda: bool(self._root.exists() and not self._root.is_dir()))
+
+    def names(self, folder: str) -> Sequence[str]:
+        """Return the names in a folder below; nothing if there is no such folder."""
+        path = self._root / folder
+        found = self._do("read", path, lambda: sorted(child.name for child in path.iterdir()), missing=[])
+        return [name for name in found if name and not name.endswith(_PARTIAL)]
+
+    def read(self, path: str) -> bytes | None:
+        """Return a small file; ``None`` if it does not exist."""
+        place = self._root / path
+        return self._do("read", place, lambda: _read(place), missing=None)
+
+    def check(self, path: str) -> Saved | None:
+        """Read a file to its end, and return what it holds; ``None`` if it does not exist."""
+        place = self._root / path
+        return self._do("read", place, lambda: _measured(place), missing=None)
+
+    def save(self, path: str, pieces: Iterable[bytes]) -> Saved:
+        """Write a file. As far as the storage allows, it is there as a whole or not at all."""
+        place = self._root / path
+        if is_local(place):
+            self._do("written", place, lambda: place.parent.mkdir(parents=True, exist_ok=True))
+            partial = place.with_name(place.name + _PARTIAL)
+            saved = self._write(partial, pieces)
+            self._do("written", place, lambda: partial.replace(place))
+            return saved
+        # A bucket shows a file when it is closed, also if its pieces broke off. So they have to be there before.
+        with self.scratch() as whole:
+            for piece in pieces:
+                whole.write(piece)
+            whole.seek(0)
+            return self._upload(place, whole)
+
+    def delete(self, path: str) -> None:
+        """Delete a file. One that does not exist is no error."""
+        place = self._root / path
+        self._do("written", place, place.unlink, missing=None)
+        if is_local(place):
+            with suppress(OSError):  # as a rule, there are others in its folder
+                place.parent.rmdir()
+
+    def scratch(self) -> BinaryIO:
+        """Open an empty file on this machine, which is gone when it is closed."""
+        with self._errors("written", tempfile.gettempdir()):
+            return cast(BinaryIO, _Scratch(tempfile.TemporaryFile()))  # noqa: SIM115 - whoever asks closes it
+
+    def _upload(self, place: Any, whole: BinaryIO) -> Saved:
+        try:
+            return self._write(place, iter(lambda: whole.read(_PIECE), b""))
+        except FileNotFoundError:  # some storages have folders
+            self._do("written", place, lambda: place.parent.mkdir(parents=True, exist_ok=True))
+            whole.seek(0)
+            try:
+                return self._write(place, iter(lambda: whole.read(_PIECE), b""))
+            except FileNotFoundError as error:
+                raise self._failure("written", place, error) from None
+
+    def _write(self, place: Any, pieces: Iterable[bytes]) -> Saved:
+        """Write a file.
+
+        :raises FileNotFoundError: The storage has no such folder.
+        """
+        digest, size = hashlib.sha256(), 0
+        with self._errors("written", place, FileNotFoundError):
+            file = place.open("wb")
+        try:
+            for piece in pieces:
+                digest.update(piece)
+                size += len(piece)
+                with self._errors("written", place):
+                    file.write(piece)
+        except BaseException:
+            with suppress(Exception):
+                file.close()
+            raise
+        with self._errors("written", place):
+            file.close()
+        return Saved(size, digest.hexdigest())
+
+    def _do(self, verb: str, place: Any, act: Callable[[], T], **missing: T) -> T:
+        """Do something with the storage.
+
+        :param missing: What to return if it does not exist.
+        """
+        try:
+            with self._errors(verb, place, *(_NOT_THERE if missing else ())):
+                return act()
+        except _NOT_THERE:
+            return missing["missing"]
+
+    @contextmanager
+    def _errors(self, verb: str, place: Any, *raised: type[Exception]) -> Iterator[None]:
+        """Turn the errors of a storage, of which each has its own, into one that says what cannot be done."""
+        try:
+            yield
+        except raised:
+            raise
+        except Exception as error:  # noqa: BLE001 - see above
+            raise self._failure(verb, place, error) from None
+
+    @staticmethod
+    def _failure(verb: str, place: Any, error: Exception) -> Exception:
+        return unreadable(str(place), error, kind=DifyStorageError, verb=verb, parameter="target")
+
+
+class _Scratch:
+    """A temporary file whose errors say what is full: whoever writes to it may take them for those of a connection."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def __enter__(self) -> _Scratch:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        with suppress(OSError):
+            self._file.close()
+
+    def write(self, piece: bytes) -> int:
+        """Write a piece, at once."""
+        try:
+            written = int(self._file.write(piece))
+            self._file.flush()
+        except OSError as error:
+            place = f"The temporary folder {tempfile.gettempdir()}"
+            raise unreadable(place, error, kind=DifyStorageError, verb="written") from None
+        return written
+
+
+def _read(place: Any) -> bytes:
+    with place.open("rb") as file:
+        return bytes(file.read())
+
+
+def _measured(place: Any) -> Saved:
+    digest, size = hashlib.sha256(), 0
+    with place.open("rb") as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+            size += len(piece)
+    return Saved(size, digest.hexdigest())

@@ -1,0 +1,278 @@
+"""How a knowledge base is exported so that in the end everything is there, however often it is tried.
+
+**What a content is known by.** Dify never changes the file that it keeps of a document: a new content is a new file,
+with another id. So a content that an earlier run has saved is not downloaded again if the id is the same, and if the
+file in the target still has its SHA-256.
+
+**Where contents come from.** From archives of many files, which the same host sends under the same key. The URLs that
+Dify gives for single files lead to wherever its files are said to be (``FILES_URL``), and need not work from here.
+
+**Order.** Contents, then the manifest, then what the manifest does not name goes. Until then the old manifest and all
+that it names stay as they are. Contents are noted in a journal batch by batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import BinaryIO
+
+from airflow_provider_dify.exceptions import DifyError, DifyNotFoundError, DifyServerError
+from airflow_provider_dify.knowledge import api, inputs
+from airflow_provider_dify.knowledge.export import reading
+from airflow_provider_dify.knowledge.export.archive import Archive, BrokenArchive
+from airflow_provider_dify.knowledge.export.listing import TEXT, Listed, list_all
+from airflow_provider_dify.knowledge.export.manifest import Content, Entry, Kind, Manifest
+from airflow_provider_dify.knowledge.export.names import file_of
+from airflow_provider_dify.knowledge.export.options import ExportOptions
+from airflow_provider_dify.knowledge.export.report import ExportOutcome, ExportReport
+from airflow_provider_dify.knowledge.export.target import Books, Target
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
+from airflow_provider_dify.knowledge.progress import Progress
+from airflow_provider_dify.knowledge.report import by_name
+from airflow_provider_dify.knowledge.retries import Retries
+
+#: Bytes of the files in one archive, unless a single one has more: what a run that is killed downloads again.
+_MOST_BYTES = 64 * 2**20
+#: So often an archive is asked for that arrives broken.
+_TRIES = 3
+#: If Dify fails with so many single documents one after the other, it is not the documents.
+_MOST_GIVEN_UP = 3
+#: How it is known that a content was put together from chunks: by its text, as nothing else tells.
+_CHUNKS = "chunks"
+
+
+class Export:
+    """The export of a knowledge base, from the first look to the manifest.
+
+    All that it knows is in here and not in the generator, so that :meth:`report` is right at any moment, also when
+    the task is killed halfway.
+
+    :param dataset_id: UUID of the knowledge base.
+    :param target: Where it goes.
+    :param options: How it is done.
+    :raises DifyInputError: Something of this makes no sense.
+    """
+
+    def __init__(self, dataset_id: object, target: Target, options: ExportOptions | None = None) -> None:
+        self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
+        self._target = target
+        self._options = inputs.given(options, ExportOptions, "options")
+        self._listed: dict[str, Listed] = {}
+        self._contents: dict[str, Content] = {}
+        self._outcomes: dict[str, ExportOutcome] = {}
+        self._errors: dict[str, str] = {}
+        self._bytes = 0
+        self._manifest: bytes | None = None
+        self._given_up = 0
+
+    def report(self) -> ExportReport:
+        """Return what became of each document so far; complete and consistent at any moment."""
+        outcomes = {i: self._outcomes.get(i, ExportOutcome.NOT_ATTEMPTED) for i in self._listed}
+        digest = hashlib.sha256(self._manifest).hexdigest() if self._manifest else None
+        return ExportReport(
+            self.dataset_id, self._target.place, self._bytes, digest, **by_name(outcomes), errors=dict(self._errors)
+        )
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The name of each document, by id."""
+        return {i: one.document.name for i, one in self._listed.items()}
+
+    def flow(self, deadline: Deadline, retries: Retries) -> Flow[ExportReport]:  # noqa: ARG002 - as called
+        """Carry it out.
+
+        :param deadline: Until when to begin to download another batch.
+        :param retries: Not needed: every request can be sent again.
+        :return: The report; see :meth:`ExportReport.raise_for_outcomes`.
+        :raises DifyInputError: The target holds something else, or Dify cannot give contents. Nothing was changed.
+        :raises DifyStorageError: The target cannot be read or written.
+        :raises DifyError: Dify could not be asked; the report so far is its ``report``.
+        """
+        progress = Progress(deadline)
+        try:
+            settings = yield from reading.read_settings(self.dataset_id)
+            books = Books(self._target, self.dataset_id)
+            fields = yield from reading.read_fields(self.dataset_id)
+            self._listed = {one.id: one for one in (yield from list_all(self.dataset_id, progress))}
+            rules = reading.Rules(books.before)
+            yield from reading.read_rules(self.dataset_id, self._listed.values(), rules, progress)
+            yield from self._keep(books, progress)
+            yield from self._fetch_files(books, deadline, progress)
+            yield from self._fetch_chunks(books, deadline, progress)
+            yield from self._close(books, settings, fields, rules)
+        except DifyError as error:
+            error.report = self.report()
+            raise
+        return self.report()
+
+    def _keep(self, books: Books, progress: Progress) -> Flow[None]:
+        """Take over what earlier runs have saved, if it still is as it was."""
+        for number, one in enumerate(self._listed.values()):
+            known = books.known(one.id, one.file.id) if one.file else None
+            if known and self._target.check(known.path) == known.saved:
+                self._settle(one, ExportOutcome.UNCHANGED, known)
+            yield from progress.note(lambda: f"Checked {number:,} of {len(self._listed):,} documents in the target.")  # noqa: B023 - called at once
+        yield Note(f"Documents: {len(self._listed):,}, already in the target: {len(self._outcomes):,}.")
+
+    def _fetch_files(self, books: Books, deadline: Deadline, progress: Progress) -> Flow[None]:
+        todo = [one for one in self._listed.values() if one.file and one.id not in self._outcomes]
+        with self._target.scratch() as file:
+            for batch in _batches(todo, self._options.batch_size):
+                left = [batch]
+                try:
+                    while left and not deadline.passed:
+                        left += reversed((yield from self._fetch(left.pop(), file, deadline)))
+                except DifyError:
+                    self._note(books, batch)
+                    raise
+                self._note(books, batch)
+                yield from progress.note(self._so_far)
+
+    def _note(self, books: Books, batch: Sequence[Listed]) -> None:
+        books.note((one.id, self._contents[one.id]) for one in batch if one.id in self._contents)
+
+    def _so_far(self) -> str:
+        return f"{len(self._outcomes):,} of {len(self._listed):,} documents are done."
+
+    def _fetch(self, batch: Sequence[Listed], file: BinaryIO, deadline: Deadline) -> Flow[list[Sequence[Listed]]]:
+        """Download the files of some documents; return smaller batches to try instead."""
+        wanted = [one.file for one in batch if one.file]
+        why = ""
+        for _ in range(_TRIES):
+            try:
+                yield from reading.download(self.dataset_id, batch, file, max(deadline.remaining, 1.0))
+                archive = Archive(file, wanted)
+                if not archive.certain:
+                    return _halves(batch)
+                for number, one in enumerate(batch):
+                    self._save(one, archive.size(number), archive.pieces(number))
+            except BrokenArchive as error:
+                why = f"What Dify sent is not an archive of it: {error}."
+            except DifyError as error:
+                return self._after_failure(batch, error)
+            else:
+                self._given_up = 0
+                return []
+        return _halves(batch) or self._give_up(batch[0], why)
+
+    def _after_failure(self, batch: Sequence[Listed], error: DifyError) -> list[Sequence[Listed]]:
+        """Find out which document it is about: one that cannot be had keeps Dify from giving any."""
+        missing = isinstance(error, DifyNotFoundError) and not error.detail.lower().startswith("dataset")
+        if not missing and not (isinstance(error, DifyServerError) and error.server_version):
+            raise error
+        if len(batch) > 1:
+            return _halves(batch)
+        if not missing:
+            self._given_up += 1
+            if self._given_up >= _MOST_GIVEN_UP:
+                raise error
+            return self._give_up(batch[0], error.message)
+        if isinstance(error, DifyNotFoundError) and error.detail.lower().startswith("document not found"):
+            self._settle(batch[0], ExportOutcome.DELETED)
+        return []  # its chunks may be there
+
+    def _give_up(self, one: Listed, why: str) -> list[Sequence[Listed]]:
+        self._settle(one, ExportOutcome.FAILED, error=why)
+        return []
+
+    def _save(self, one: Listed, size: int, pieces: Iterator[bytes]) -> None:
+        if one.id in self._outcomes or one.file is None:  # saved before the rest of the archive turned out broken
+            return
+        if not one.file.may_have(size):
+            why = f"Its file has {size:,} bytes, and Dify listed {one.file.size:,}: it was replaced meanwhile."
+            self._settle(one, ExportOutcome.CHANGED, error=why)
+            return
+        kind = Kind.TEXT if one.file.is_text else Kind.FILE
+        self._put(one, kind, one.file.extension, one.file.id, pieces)
+
+    def _put(self, one: Listed, kind: Kind, extension: str, source: str, pieces: Iterator[bytes]) -> None:
+        """Write a content, and read it back."""
+        path = file_of(one.document.name, extension, one.id, source)
+        saved = self._target.save(path, pieces)
+        self._bytes += saved.size
+        if self._target.check(path) != saved:
+            self._settle(one, ExportOutcome.FAILED, error=f"Read back from the target, {path} is not as it was written.")
+            return
+        outcome = ExportOutcome.FROM_CHUNKS if kind is Kind.CHUNKS else ExportOutcome.DOWNLOADED
+        self._settle(one, outcome, Content(kind, path, source, saved))
+
+    def _fetch_chunks(self, books: Books, deadline: Deadline, progress: Progress) -> Flow[None]:
+        """Put together from their chunks what Dify keeps no files of."""
+        for one in [one for one in self._listed.values() if one.id not in self._outcomes]:
+            if deadline.passed:
+                return
+            try:
+                text = yield from reading.chunks(self.dataset_id, one.id)
+            except DifyNotFoundError as error:
+                if not api.document_is_missing(error):
+                    raise
+                self._settle(one, ExportOutcome.DELETED)
+                continue
+            if not text:
+                self._settle(one, ExportOutcome.NO_CONTENT, error=_nothing(one))
+                continue
+            source = f"{_CHUNKS} {hashlib.sha256(text.encode()).hexdigest()}"
+            known = books.known(one.id, source)
+            if known and self._target.check(known.path) == known.saved:
+                self._settle(one, ExportOutcome.UNCHANGED, known)
+            else:
+                self._put(one, Kind.CHUNKS, TEXT, source, iter([text.encode()]))
+                self._note(books, [one])
+            yield from progress.note(self._so_far)
+
+    def _close(
+        self, books: Books, settings: Mapping[str, JSON], fields: Mapping[str, str], rules: reading.Rules
+    ) -> Flow[None]:
+        if self.report().not_attempted:
+            yield Note("The time is up before everything was exported, so there is no new manifest. Run it again.")
+            return
+        there = [one for one in self._listed.values() if self._outcomes[one.id] is not ExportOutcome.DELETED]
+        entries = [
+            Entry.of(
+                one.document,
+                form=one.form,
+                rule=rules.digest(one.rule_id),
+                rule_id=one.rule_id,
+                metadata=reading.typed(one.document.metadata, fields),
+                content=self._contents.get(one.id),
+            )
+            for one in there
+        ]
+        used = rules.used(entry.rule for entry in entries)
+        manifest = Manifest(settings, fields, used, entries).to_bytes()
+        books.close(manifest, [content.path for content in self._contents.values()])
+        self._manifest = manifest
+
+    def _settle(
+        self, one: Listed, outcome: ExportOutcome, content: Content | None = None, error: str | None = None
+    ) -> None:
+        self._outcomes[one.id] = outcome
+        if content:
+            self._contents[one.id] = content
+        if error:
+            self._errors[one.id] = error
+
+
+def _nothing(one: Listed) -> str:
+    why = f" Its indexing failed: {one.document.error}." if one.document.failed else ""
+    return f"Dify has no file and no chunks of it (its indexing is {one.document.indexing_status}).{why}"
+
+
+def _batches(documents: Sequence[Listed], most: int) -> Iterator[list[Listed]]:
+    batch: list[Listed] = []
+    size = 0
+    for one in documents:
+        more = one.file.most_bytes if one.file else 0
+        if batch and (len(batch) >= most or size + more > _MOST_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(one)
+        size += more
+    if batch:
+        yield batch
+
+
+def _halves(batch: Sequence[Listed]) -> list[Sequence[Listed]]:
+    middle = len(batch) // 2
+    return [batch[:middle], batch[middle:]] if middle else []

@@ -1,0 +1,108 @@
+"""What an export has to know of each document, from Dify's list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os.path import splitext
+
+from airflow_provider_dify.knowledge import answers, api
+from airflow_provider_dify.knowledge.documents import Document
+from airflow_provider_dify.knowledge.flow import JSON, Flow
+from airflow_provider_dify.knowledge.progress import Progress
+from airflow_provider_dify.knowledge.reading import Pager
+
+#: What a text becomes when it is sent by ``create-by-text``: Dify keeps it as a file of this type, whatever its name.
+TEXT = "txt"
+#: Bytes that a character has at most in UTF-8.
+_WIDEST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedFile:
+    """The file that Dify keeps of a document. It is never changed: another content is another file, with another id.
+
+    :param size: Its bytes. Of a text, Dify gives the number of characters instead (1.14.1, file 07).
+    """
+
+    id: str
+    name: str
+    size: int
+    extension: str
+
+    @classmethod
+    def read(cls, item: dict[str, JSON]) -> UploadedFile:
+        """Read it from an answer."""
+        answers.check(item, _FILE)
+        return cls(item["id"], item["name"], int(item.get("size") or 0), item.get("extension") or "")
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it was sent as a text: then its name need not say so."""
+        return self.extension == TEXT and splitext(self.name)[1].lower() != f".{TEXT}"
+
+    def may_have(self, size: int) -> bool:
+        """Whether its content can have so many bytes."""
+        return self.size == size or (self.extension == TEXT and self.size <= size <= _WIDEST * self.size)
+
+    @property
+    def most_bytes(self) -> int:
+        """How many bytes its content has at most."""
+        return self.size * (_WIDEST if self.extension == TEXT else 1)
+
+
+_FILE: Mapping[str, answers.Kind] = {
+    "id": answers.an_id,
+    "name": answers.a_text,
+    "size": answers.a_number_or_nothing,
+    "extension": answers.a_text_or_nothing,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A document of the list.
+
+    :param document: The document.
+    :param file: The file that Dify keeps of it; ``None`` if there is none, as of a page of Notion or of a website.
+    :param rule_id: Id of the process rule that it was cut by.
+    :param form: How it was cut: ``text_model``, ``hierarchical_model`` or ``qa_model``.
+    """
+
+    document: Document
+    file: UploadedFile | None
+    rule_id: str | None
+    form: str | None
+
+    @classmethod
+    def read(cls, item: dict[str, JSON]) -> Listed:
+        """Read it from an answer."""
+        answers.check(item, {"dataset_process_rule_id": answers.a_text_or_nothing, "doc_form": answers.a_text_or_nothing})
+        detail = item.get("data_source_detail_dict")
+        file = detail.get("upload_file") if isinstance(detail, dict) else None
+        return cls(
+            Document.read(item),
+            UploadedFile.read(file) if isinstance(file, dict) else None,
+            item.get("dataset_process_rule_id"),
+            item.get("doc_form"),
+        )
+
+    @property
+    def id(self) -> str:
+        """Id of the document."""
+        return self.document.id
+
+
+def list_all(dataset_id: str, progress: Progress) -> Flow[list[Listed]]:
+    """List the documents of a knowledge base, in the order in which they were created.
+
+    :raises DifyListChangedError: The list kept changing while it was read, and may lack documents.
+    """
+    pager: Pager[Listed] = Pager()
+    found: list[Listed] = []
+    while not pager.done:
+        path = f"/datasets/{dataset_id}/documents"
+        page = yield from api.page_of(path, pager.page, {}, Listed.read, pager.limit)
+        found += pager.take(page)
+        yield from progress.note(lambda: f"Listed {len(found):,} of {pager.total:,} documents.")
+    return sorted(found, key=lambda one: (one.document.position, one.id))

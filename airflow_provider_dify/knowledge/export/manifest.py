@@ -1,0 +1,215 @@
+"""The manifest of an export: which file holds the content of which document, and everything else that was exported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from enum import Enum
+from typing import Any
+
+from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.knowledge import answers, inputs
+from airflow_provider_dify.knowledge.documents import Document
+from airflow_provider_dify.knowledge.flow import JSON
+from airflow_provider_dify.knowledge.text.names import canonical
+
+MANIFEST = "manifest.json"
+FORMAT = "airflow-provider-dify export"
+VERSION = 1
+
+
+class Kind(str, Enum):
+    """What the content of a document is."""
+
+    #: The file that was uploaded, byte by byte.
+    FILE = "file"
+    #: The text that was sent, byte by byte.
+    TEXT = "text"
+    #: The texts of its chunks, in order: what Dify made of a content that it does not keep.
+    CHUNKS = "chunks"
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A file as it is in the target.
+
+    :param size: Its bytes.
+    :param sha256: Of these.
+    """
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The content of a document, and where it is.
+
+    :param kind: What it is.
+    :param path: Path below the target.
+    :param source: What tells this content of the document from its others.
+    """
+
+    kind: Kind
+    path: str
+    source: str
+    saved: Saved
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return it as plain JSON."""
+        return {"kind": self.kind.value, "path": self.path, "source": self.source, **asdict(self.saved)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> Content:
+        """Return what :meth:`to_json` was made of."""
+        answers.check(data, _CONTENT)
+        parts = data["path"].split("/")
+        if len(parts) != 2 or any(part in ("", ".", "..") for part in parts) or "\\" in data["path"]:
+            raise ValueError("'path' leads out of the export")
+        return cls(Kind(data["kind"]), data["path"], data["source"], Saved(data["size"], data["sha256"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A document of an export.
+
+    :param id: Its id where it was exported.
+    :param state: Its ``indexing_status``; ``error`` says why it failed.
+    :param words: Its length in characters, as Dify counts it; 0 if Dify found no text in it.
+    :param rule: Which of the rules of the manifest it was cut by; ``rule_id`` is its id in Dify.
+    :param metadata: Its values by name, without those of built-in fields.
+    :param content: Its content; ``None`` if Dify has none.
+    """
+
+    id: str
+    name: str
+    state: str
+    enabled: bool
+    archived: bool
+    error: str | None = None
+    words: int | None = None
+    form: str | None = None
+    rule: str | None = None
+    rule_id: str | None = None
+    metadata: Mapping[str, JSON] = field(default_factory=dict, hash=False)
+    content: Content | None = None
+
+    @classmethod
+    def of(cls, document: Document, **more: Any) -> Entry:
+        """Return the entry of a document."""
+        return cls(
+            document.id,
+            document.name,
+            document.indexing_status,
+            document.enabled,
+            document.archived,
+            document.error,
+            document.word_count,
+            **more,
+        )
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return it as plain JSON."""
+        plain = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {**plain, "metadata": dict(self.metadata), "content": self.content and self.content.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> Entry:
+        """Return what :meth:`to_json` was made of."""
+        answers.check(data, _ENTRY)
+        content = data.get("content")
+        known = {one.name: data[one.name] for one in fields(cls) if one.name in data}
+        more = {"name": canonical(data["name"]), "content": None if content is None else Content.from_json(content)}
+        return cls(**{**known, **more})
+
+
+def _a_mapping(value: JSON) -> bool:
+    return isinstance(value, dict)
+
+
+def _a_size(value: JSON) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _a_digest(value: JSON) -> bool:
+    return isinstance(value, str) and len(value) == 64 and set(value) <= set("0123456789abcdef")
+
+
+_CONTENT: Mapping[str, answers.Kind] = {
+    "kind": answers.a_text,
+    "path": answers.a_text,
+    "source": answers.a_text,
+    "size": _a_size,
+    "sha256": _a_digest,
+}
+_ENTRY: Mapping[str, answers.Kind] = {
+    "id": answers.an_id,
+    "name": answers.a_text,
+    "state": answers.a_text,
+    "enabled": answers.a_flag,
+    "archived": answers.a_flag,
+    "error": answers.a_text_or_nothing,
+    "words": answers.a_number_or_nothing,
+    "form": answers.a_text_or_nothing,
+    "rule": answers.a_text_or_nothing,
+    "rule_id": answers.a_text_or_nothing,
+    "metadata": _a_mapping,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """All that is in an export.
+
+    :param settings: The knowledge base as Dify describes it: ``id``, ``name``, and how it is set up.
+    :param fields: Type of each metadata field, by name.
+    :param rules: The process rules that its documents were cut by, by their digests: many documents share one.
+    :param entries: Its documents, in the order in which they were created.
+    """
+
+    settings: Mapping[str, JSON]
+    fields: Mapping[str, str]
+    rules: Mapping[str, JSON]
+    entries: Sequence[Entry]
+
+    @property
+    def dataset_id(self) -> str:
+        """The knowledge base that was exported."""
+        return str(self.settings["id"])
+
+    def to_bytes(self) -> bytes:
+        """Return the file, with a line for each document. The same knowledge base always gives the same."""
+        head = {
+            "format": FORMAT,
+            "version": VERSION,
+            "knowledge_base": dict(self.settings),
+            "metadata_fields": dict(self.fields),
+            "process_rules": dict(self.rules),
+        }
+        text = json.dumps(head, ensure_ascii=False, indent=1).removesuffix("\n}")
+        lines = ",\n".join(f"  {json.dumps(entry.to_json(), ensure_ascii=False)}" for entry in self.entries)
+        return f'{text},\n "documents": [\n{lines}\n ]\n}}\n'.encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes, place: str) -> Manifest:
+        """Read the file.
+
+        :param place: Where it is, for people.
+        :raises DifyInputError: It is no manifest of an export, or one of a newer version of this provider.
+        """
+        try:
+            data = json.loads(content)
+            if data["format"] != FORMAT:
+                raise ValueError(f"its format is {inputs.show(data['format'])}")
+            if data["version"] != VERSION:
+                raise ValueError(f"its version is {inputs.show(data['version'])}, and this provider knows {VERSION}")
+            answers.check(data, {"knowledge_base": _a_mapping, "metadata_fields": _a_mapping, "process_rules": _a_mapping})
+            answers.check(data["knowledge_base"], {"id": answers.an_id})
+            entries = tuple(map(Entry.from_json, answers.items(data, "documents")))
+            return cls(data["knowledge_base"], data["metadata_fields"], data["process_rules"], entries)
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise DifyInputError(
+                f"{place} is not the manifest of an export ({type(error).__name__}: {error}). Export the knowledge "
+                "base again, or use another folder."
+            ) from None

@@ -1,0 +1,154 @@
+"""What an export reads of a knowledge base, beside the list of its documents and their files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import BinaryIO
+
+from airflow_provider_dify.exceptions import DifyInputError, DifyNotFoundError
+from airflow_provider_dify.knowledge import answers, api, versions
+from airflow_provider_dify.knowledge.export.listing import Listed
+from airflow_provider_dify.knowledge.export.manifest import Manifest
+from airflow_provider_dify.knowledge.flow import JSON, Download, Flow, Request
+from airflow_provider_dify.knowledge.inputs import is_finite
+from airflow_provider_dify.knowledge.metadata.fields import BUILT_IN, MetadataField, list_fields
+from airflow_provider_dify.knowledge.progress import Progress
+
+#: What of a knowledge base is not how it is set up: counts, dates, and who made it.
+_SETTINGS = (
+    "id", "name", "description", "provider", "permission", "indexing_technique", "embedding_model",
+    "embedding_model_provider", "retrieval_model_dict", "summary_index_setting", "doc_form", "runtime_mode",
+    "chunk_structure", "built_in_field_enabled", "enable_api",
+)  # fmt: skip
+_DIGITS = 16
+_BETWEEN_CHUNKS = "\n\n"
+#: Bytes by which an archive may be longer than the files in it: names, headers, and what does not get smaller.
+_OVERHEAD, _OVERHEAD_EACH = 1024 * 1024, 4096
+
+
+def read_settings(dataset_id: str) -> Flow[dict[str, JSON]]:
+    """Read how a knowledge base is set up.
+
+    https://docs.dify.ai/api-reference/knowledge-bases/get-knowledge-base
+
+    :raises DifyInputError: It is an external one, or Dify is too old to give contents.
+    """
+    response = yield Request("GET", f"/datasets/{dataset_id}")
+    item: dict[str, JSON] = api.read_answer(response, api.about(dataset_id, lambda payload: payload))
+    version = response.headers.get("x-version") if response else None
+    if item.get("provider") == "external":
+        raise DifyInputError(f"Knowledge base {dataset_id} is an external one: Dify keeps no documents to export.")
+    if versions.DOWNLOAD.holds(version) is False:
+        raise DifyInputError(
+            f"Dify {version} cannot give back the contents of documents. Nothing was exported. Upgrade Dify to "
+            f"{versions.show(versions.DOWNLOAD.first)} or newer."
+        )
+    tags = [tag["name"] for tag in item.get("tags") or () if isinstance(tag, dict) and answers.a_text(tag.get("name"))]
+    return {**{name: item[name] for name in _SETTINGS if name in item}, "tags": tags}
+
+
+def read_fields(dataset_id: str) -> Flow[dict[str, str]]:
+    """Read the metadata fields of a knowledge base: the type of each, by name."""
+    fields: tuple[MetadataField, ...] = yield from list_fields(dataset_id)
+    return {one.name: one.type for one in fields if one.name not in BUILT_IN}
+
+
+class Rules:
+    """The process rules that documents were cut by.
+
+    :param before: What an earlier export has read: Dify never changes a rule.
+    """
+
+    def __init__(self, before: Manifest | None) -> None:
+        #: The rules by their digests.
+        self.by_digest: dict[str, JSON] = {}
+        self._digests: dict[str, str] = {}
+        for entry in before.entries if before else ():
+            if entry.rule_id and before and (rule := before.rules.get(entry.rule or "")):
+                self.add(entry.rule_id, rule)
+
+    def add(self, rule_id: str, rule: JSON) -> None:
+        """Take a rule. Dify has one of its own for each document that came with a rule, although most are the same."""
+        digest = hashlib.sha256(json.dumps(rule, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+        self._digests[rule_id] = digest
+        self.by_digest[digest] = rule
+
+    def digest(self, rule_id: str | None) -> str | None:
+        """Return the digest of a rule; ``None`` if it is not known."""
+        return self._digests.get(rule_id or "")
+
+    def used(self, digests: Iterable[str | None]) -> dict[str, JSON]:
+        """Return some of the rules by their digests."""
+        return {digest: self.by_digest[digest] for digest in sorted({one for one in digests if one})}
+
+
+def read_rules(dataset_id: str, documents: Iterable[Listed], rules: Rules, progress: Progress) -> Flow[None]:
+    """Read the process rules that documents were cut by. Only documents show them: one of each rule is read.
+
+    https://docs.dify.ai/api-reference/documents/get-document
+    """
+    for one in documents:
+        if one.rule_id is None or rules.digest(one.rule_id):
+            continue
+        yield from progress.note(lambda: "Reading the process rules of the documents.")
+        try:
+            response = yield api.single_document(dataset_id, one.id)
+        except DifyNotFoundError as error:
+            if not api.document_is_missing(error):
+                raise
+            continue  # another document may show it
+        rule = api.read_answer(response, api.about(one.id, lambda payload: payload.get("document_process_rule")))
+        if isinstance(rule, dict):
+            rules.add(one.rule_id, {name: rule.get(name) for name in ("mode", "rules")})
+
+
+def typed(values: Mapping[str, JSON], fields: Mapping[str, str]) -> dict[str, JSON]:
+    """Return the metadata of a document with numbers as numbers: Dify's list has every value as a text."""
+    own = {name: value for name, value in values.items() if name in fields and value is not None}
+    return {name: value if fields[name] == "string" else _number(value) for name, value in own.items()}
+
+
+def _number(value: JSON) -> JSON:
+    for kind in (int, float):
+        with suppress(TypeError, ValueError):
+            number = kind(value)
+            return number if is_finite(number) else value
+    return value
+
+
+def download(dataset_id: str, documents: Iterable[Listed], file: BinaryIO, seconds: float) -> Flow[None]:
+    """Download the files of documents as one archive. Dify gives none if it lacks one of them.
+
+    https://docs.dify.ai/api-reference/documents/download-documents-as-zip
+    """
+    wanted = list(documents)
+    size = sum(one.file.most_bytes for one in wanted if one.file)
+    limit = size + size // 100 + _OVERHEAD + _OVERHEAD_EACH * len(wanted)
+    body = {"document_ids": [one.id for one in wanted]}
+    into = Download(file, limit, seconds)
+    yield Request("POST", f"/datasets/{dataset_id}/documents/download-zip", json=body, into=into)
+
+
+def chunks(dataset_id: str, document_id: str) -> Flow[str]:
+    """Return the texts of the chunks of a document, in order; of a question and its answer, both.
+
+    https://docs.dify.ai/api-reference/chunks/list-chunks
+    """
+    texts: list[str] = []
+    number, full = 0, True
+    while full:
+        number += 1
+        path = f"/datasets/{dataset_id}/documents/{document_id}/segments"
+        response = yield Request("GET", path, query=(("page", number), ("limit", api.LONGEST_PAGE)))
+        page = api.read_answer(response, lambda payload: [_text(item) for item in answers.items(payload, "data")])
+        texts += filter(None, page)
+        full = len(page) >= api.LONGEST_PAGE
+    return _BETWEEN_CHUNKS.join(texts)
+
+
+def _text(item: dict[str, JSON]) -> str:
+    answers.check(item, {"content": answers.a_text_or_nothing, "answer": answers.a_text_or_nothing})
+    return "\n".join(filter(None, (item.get("content"), item.get("answer"))))

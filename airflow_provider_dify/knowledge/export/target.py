@@ -1,0 +1,118 @@
+"""Where an export goes: its files, and the books about what is already there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import BinaryIO, Protocol
+
+from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.knowledge.export.manifest import MANIFEST, Content, Manifest, Saved
+
+#: The folder of the journal, below the target.
+JOURNAL = "unfinished"
+
+
+class Target(Protocol):
+    """A folder, wherever it is. Paths are below it.
+
+    Each method raises a ``DifyStorageError`` if the storage fails.
+    """
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+
+    def names(self, folder: str) -> Sequence[str]:
+        """Return the names in a folder below; nothing if there is no such folder."""
+
+    def read(self, path: str) -> bytes | None:
+        """Return a small file; ``None`` if it does not exist."""
+
+    def check(self, path: str) -> Saved | None:
+        """Read a file to its end, and return what it holds; ``None`` if it does not exist."""
+
+    def save(self, path: str, pieces: Iterable[bytes]) -> Saved:
+        """Write a file. As far as the storage allows, it is there as a whole or not at all."""
+
+    def delete(self, path: str) -> None:
+        """Delete a file. One that does not exist is no error."""
+
+    def scratch(self) -> BinaryIO:
+        """Open an empty file on this machine, which is gone when it is closed."""
+
+
+class Books:
+    """What a target holds, by its manifest and by the journal of exports that broke off.
+
+    Each batch of contents is noted in a file of its own: a storage need not be able to append to one.
+
+    :param target: The target.
+    :param dataset_id: The knowledge base that is exported.
+    :raises DifyInputError: It holds the export of another knowledge base, or something else.
+    """
+
+    def __init__(self, target: Target, dataset_id: str) -> None:
+        self._target = target
+        self._dataset_id = dataset_id
+        self._manifest: bytes | None = target.read(MANIFEST)
+        #: What the manifest says; ``None`` if there is none.
+        self.before: Manifest | None = None
+        self._known: dict[tuple[str, str], Content] = {}
+        self._notes = [f"{JOURNAL}/{name}" for name in target.names(JOURNAL)]
+        if self._manifest is not None:
+            self.before = Manifest.from_bytes(self._manifest, f"{target.place}/{MANIFEST}")
+            self._see(self.before.dataset_id)
+            self._keep((entry.id, entry.content) for entry in self.before.entries if entry.content)
+        for note in self._notes:
+            self._read_note(note)
+
+    def known(self, document_id: str, source: str) -> Content | None:
+        """Return a content that was saved by an earlier run."""
+        return self._known.get((document_id, source))
+
+    def note(self, contents: Iterable[tuple[str, Content]]) -> None:
+        """Note contents that have been saved, by the ids of their documents."""
+        found = list(contents)
+        if not found:
+            return
+        self._keep(found)
+        data = {"dataset_id": self._dataset_id, "saved": [[i, content.to_json()] for i, content in found]}
+        path = f"{JOURNAL}/{len(self._notes):06}.json"
+        while path in self._notes:
+            path = f"{JOURNAL}/1{path.removeprefix(f'{JOURNAL}/')}"
+        self._target.save(path, [json.dumps(data).encode()])
+        self._notes.append(path)
+
+    def close(self, manifest: bytes, used: Iterable[str]) -> None:
+        """Write the manifest, and delete what it does not name.
+
+        :param used: Paths of the contents that it names.
+        """
+        if manifest != self._manifest:
+            self._target.save(MANIFEST, [manifest])
+        for path in {content.path for content in self._known.values()} - set(used):
+            self._target.delete(path)
+        for note in self._notes:
+            self._target.delete(note)
+
+    def _keep(self, contents: Iterable[tuple[str, Content]]) -> None:
+        self._known.update({(document_id, content.source): content for document_id, content in contents})
+
+    def _read_note(self, path: str) -> None:
+        content = self._target.read(path)
+        try:
+            data = json.loads(content or b"")
+            dataset_id = data["dataset_id"]
+            saved = [(i, Content.from_json(one)) for i, one in data["saved"]]
+        except (KeyError, TypeError, ValueError):
+            return  # a storage that writes in place may hold half of one: its contents are downloaded again
+        self._see(dataset_id)
+        self._keep(saved)
+
+    def _see(self, dataset_id: str) -> None:
+        if dataset_id != self._dataset_id:
+            raise DifyInputError(
+                f"target already holds the export of another knowledge base, {dataset_id}: {self._target.place}. "
+                "Nothing was changed. Use another folder for each knowledge base."
+            )

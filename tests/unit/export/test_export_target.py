@@ -1,0 +1,103 @@
+"""Where an export goes: folders, buckets, and storages that fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+from fsspec.implementations.memory import MemoryFileSystem
+
+from airflow_provider_dify.exceptions import DifyExportError, DifyStorageError
+from airflow_provider_dify.exports.target import FolderTarget, open_target
+from airflow_provider_dify.knowledge.export.manifest import Saved
+from airflow_provider_dify.knowledge.export.names import file_of
+from airflow_provider_dify.testing import Dataset, FakeDify
+from tests.unit.export.exporting import contents_of, run_export
+
+
+@pytest.fixture
+def bucket() -> Iterator[str]:
+    """A bucket, which is empty afterwards."""
+    yield "memory://exports/handbook"
+    MemoryFileSystem.store.clear()
+    MemoryFileSystem.pseudo_dirs[:] = [""]
+
+
+def in_bucket() -> dict[str, bytes]:
+    """What is in it, by the end of its path."""
+    return {path.rpartition("handbook/")[2]: file.getvalue() for path, file in MemoryFileSystem.store.items()}
+
+
+def test_a_bucket(dify: FakeDify, kb: Dataset, bucket: str) -> None:
+    pages = [kb.add_document(f"page{n}.md", text=f"Page {n}.", file_name=f"page{n}.md") for n in range(3)]
+    assert run_export(kb, bucket).outcomes == {"downloaded": [page.name for page in pages]}
+    assert sorted(content for path, content in in_bucket().items() if path.startswith("files/")) == [
+        b"Page 0.", b"Page 1.", b"Page 2.",
+    ]  # fmt: skip
+    assert {path.partition("/")[0] for path in in_bucket()} == {"files", "manifest.json"}
+    assert run_export(kb, ObjectStoragePath(bucket)).outcomes == {"unchanged": [page.name for page in pages]}
+
+
+def test_a_url_of_a_folder(kb: Dataset, tmp_path: Path) -> None:
+    page = kb.add_document("page.md", text="Page.")
+    assert run_export(kb, f"file://{tmp_path}/new").error is None
+    assert contents_of(tmp_path / "new") == {page.id: b"Page."}
+
+
+class Forgetful(FolderTarget):
+    """A storage that does not keep what it was given."""
+
+    def check(self, path: str) -> Saved | None:
+        found = super().check(path)
+        return Saved(found.size, "0" * 64) if found and "bad" in path else found
+
+
+def test_a_storage_that_changes_a_content(
+    kb: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kb.add_document("bad.md", text="Bad.", file_name="bad.md")
+    kb.add_document("good.md", text="Good.", file_name="good.md")
+    monkeypatch.setattr("airflow_provider_dify.exports.target.FolderTarget", Forgetful)
+    result = run_export(kb, tmp_path)
+    assert isinstance(result.error, DifyExportError)
+    assert result.outcomes == {"downloaded": ["good.md"], "failed": ["bad.md"]}
+    assert "Read back from the target, files/bad-" in result.error_of("bad.md")
+
+
+def test_a_full_disk(kb: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the folder, and not the connection to Dify, over which the content comes at that moment."""
+    kb.add_document("page.md", text="Page.")
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda: open("/dev/full", "r+b", buffering=0))  # noqa: SIM115
+    result = run_export(kb, tmp_path)
+    assert isinstance(result.error, DifyStorageError)
+    assert result.error.message.startswith("The temporary folder ")
+
+
+def test_no_secret_is_shown() -> None:
+    target = open_target("memory://user:secret-password@exports/x")
+    assert "secret-password" not in target.place
+
+
+@pytest.mark.parametrize(
+    ("name", "extension", "path"),
+    [
+        ("report.pdf", "pdf", "files/report-"),
+        ("Über uns", "txt", "files/Über_uns-"),
+        ("../../etc/passwd", "", "files/etc_passwd-"),
+        (".hidden", "md", "files/hidden-"),
+        ("a\x00b\nc\\d", "md", "files/a_b_c_d-"),
+        ("报告.docx", "docx", "files/报告-"),
+        ("???", "txt", "files/document-"),
+        ("x" * 300 + ".md", "md", f"files/{'x' * 60}-"),
+        ("é" * 100, "md", f"files/{'é' * 30}-"),
+    ],
+)
+def test_names_of_files(name: str, extension: str, path: str) -> None:
+    found = file_of(name, extension, "document", "file")
+    assert found.startswith(path)
+    assert found.count("/") == 1
+    assert found.endswith(f".{extension or 'bin'}")
+    assert len(found.encode()) < 120
+    assert found != file_of(name, extension, "document", "another file")
