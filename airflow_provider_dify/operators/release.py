@@ -11,7 +11,7 @@ from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge.release.options import ReleaseOptions
 from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY
-from airflow_provider_dify.operators.running import ConversationTask
+from airflow_provider_dify.operators.tasks.running import ConversationTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
