@@ -13,7 +13,7 @@ from airflow_provider_dify.knowledge.release.options import ReleaseOptions
 from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT
 from airflow_provider_dify.operators.asking.gate import GatedTask
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY
-from airflow_provider_dify.operators.running import read_event
+from airflow_provider_dify.operators.tasks.running import read_event
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

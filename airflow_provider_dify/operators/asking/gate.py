@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dify.operators.running import ConversationTask
+from airflow_provider_dify.operators.tasks.running import ConversationTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
