@@ -77,6 +77,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_dify.operators.apps",
                     "airflow_provider_dify.operators.deleting",
                     "airflow_provider_dify.operators.documents",
+                    "airflow_provider_dify.operators.export",
                     "airflow_provider_dify.operators.ingest",
                     "airflow_provider_dify.operators.listing",
                     "airflow_provider_dify.operators.metadata",

@@ -68,7 +68,12 @@ def is_local(path: object) -> TypeGuard[Path]:
 
 
 def unreadable(
-    place: str, error: Exception, *, kind: type[DifyError] = DifySourceError, verb: str = "read", parameter: str = "source"
+    place: str,
+    error: Exception,
+    *,
+    kind: type[DifyError] = DifySourceError,
+    verb: str = "read",
+    parameter: str = "source",
 ) -> DifyError:
     """Return the error that something cannot be read or written, without the secrets of its URL.
 

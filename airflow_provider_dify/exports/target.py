@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from airflow_provider_dify.exceptions import DifyInputError, DifyStorageError
 from airflow_provider_dify.knowledge import inputs
@@ -16,6 +16,9 @@ from airflow_provider_dify.knowledge.export.manifest import Saved
 from airflow_provider_dify.knowledge.inputs import show, without_keys
 from airflow_provider_dify.knowledge.text.hints import why
 from airflow_provider_dify.storage import is_local, to_path, unreadable
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 T = TypeVar("T")
 _PIECE = 1024 * 1024
@@ -105,7 +108,7 @@ class FolderTarget:
     def scratch(self) -> BinaryIO:
         """Open an empty file on this machine, which is gone when it is closed."""
         with self._errors("written", tempfile.gettempdir()):
-            return cast(BinaryIO, _Scratch(tempfile.TemporaryFile()))  # noqa: SIM115 - whoever asks closes it
+            return cast("BinaryIO", _Scratch(tempfile.TemporaryFile()))
 
     def _upload(self, place: Any, whole: BinaryIO) -> Saved:
         try:
@@ -175,7 +178,7 @@ class _Scratch:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
 
-    def __enter__(self) -> _Scratch:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:

@@ -195,6 +195,7 @@ def about(wanted: str, read: Callable[[dict[str, JSON]], T]) -> Callable[[dict[s
 
 
 def single_document(dataset_id: str, document_id: str, with_metadata: bool = False) -> Request:
+    """Return the request for a document by itself."""
     metadata = "all" if with_metadata else "without"
     return Request("GET", f"/datasets/{dataset_id}/documents/{document_id}", query=(("metadata", metadata),))
 

@@ -22,6 +22,7 @@ ROOMS: dict[str, set[str]] = {
     "status": {"selection", "retrieval"},
     "indexing": {"status"},
     "deletion": {"selection", "status"},
+    "export": {"metadata"},
     "ingest": {"indexing", "metadata", "status"},
     "release": {"deletion", "indexing", "metadata", "retrieval", "selection", "status"},
     "sync": {"deletion", "indexing", "ingest", "metadata", "selection", "status"},

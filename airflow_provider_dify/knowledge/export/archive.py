@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from os.path import basename, splitext
+from os.path import splitext
 from typing import BinaryIO
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
@@ -63,8 +63,8 @@ class Archive:
 def _member_names(files: Sequence[UploadedFile]) -> list[str]:
     names: dict[str, None] = {}
     for file in files:
-        name = (basename(file.name).strip() or "file").replace("\\", "_")
-        stem, kind = splitext(name)
+        name = (file.name.rpartition("/")[2].strip() or "file").replace("\\", "_")
+        stem, kind = splitext(name)  # noqa: PTH122 - as Dify does; pathlib treats leading dots otherwise
         number = 0
         while name in names:
             number += 1

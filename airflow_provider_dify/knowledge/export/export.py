@@ -192,7 +192,9 @@ class Export:
         saved = self._target.save(path, pieces)
         self._bytes += saved.size
         if self._target.check(path) != saved:
-            self._settle(one, ExportOutcome.FAILED, error=f"Read back from the target, {path} is not as it was written.")
+            self._settle(
+                one, ExportOutcome.FAILED, error=f"Read back from the target, {path} is not as it was written."
+            )
             return
         outcome = ExportOutcome.FROM_CHUNKS if kind is Kind.CHUNKS else ExportOutcome.DOWNLOADED
         self._settle(one, outcome, Content(kind, path, source, saved))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from os.path import splitext
 
 from airflow_provider_dify.knowledge import answers, api
 from airflow_provider_dify.knowledge.documents import Document
@@ -39,7 +38,7 @@ class UploadedFile:
     @property
     def is_text(self) -> bool:
         """Whether it was sent as a text: then its name need not say so."""
-        return self.extension == TEXT and splitext(self.name)[1].lower() != f".{TEXT}"
+        return self.extension == TEXT and not self.name.lower().endswith(f".{TEXT}")
 
     def may_have(self, size: int) -> bool:
         """Whether its content can have so many bytes."""
@@ -77,7 +76,9 @@ class Listed:
     @classmethod
     def read(cls, item: dict[str, JSON]) -> Listed:
         """Read it from an answer."""
-        answers.check(item, {"dataset_process_rule_id": answers.a_text_or_nothing, "doc_form": answers.a_text_or_nothing})
+        answers.check(
+            item, {"dataset_process_rule_id": answers.a_text_or_nothing, "doc_form": answers.a_text_or_nothing}
+        )
         detail = item.get("data_source_detail_dict")
         file = detail.get("upload_file") if isinstance(detail, dict) else None
         return cls(
@@ -104,5 +105,6 @@ def list_all(dataset_id: str, progress: Progress) -> Flow[list[Listed]]:
         path = f"/datasets/{dataset_id}/documents"
         page = yield from api.page_of(path, pager.page, {}, Listed.read, pager.limit)
         found += pager.take(page)
-        yield from progress.note(lambda: f"Listed {len(found):,} of {pager.total:,} documents.")
+        listed = len(found)
+        yield from progress.note(lambda: f"Listed {listed:,} of {pager.total:,} documents.")  # noqa: B023 - called at once
     return sorted(found, key=lambda one: (one.document.position, one.id))

@@ -200,11 +200,10 @@ class Manifest:
         """
         try:
             data = json.loads(content)
-            if data["format"] != FORMAT:
-                raise ValueError(f"its format is {inputs.show(data['format'])}")
-            if data["version"] != VERSION:
-                raise ValueError(f"its version is {inputs.show(data['version'])}, and this provider knows {VERSION}")
-            answers.check(data, {"knowledge_base": _a_mapping, "metadata_fields": _a_mapping, "process_rules": _a_mapping})
+            _check_format(data)
+            answers.check(
+                data, {"knowledge_base": _a_mapping, "metadata_fields": _a_mapping, "process_rules": _a_mapping}
+            )
             answers.check(data["knowledge_base"], {"id": answers.an_id})
             entries = tuple(map(Entry.from_json, answers.items(data, "documents")))
             return cls(data["knowledge_base"], data["metadata_fields"], data["process_rules"], entries)
@@ -213,3 +212,10 @@ class Manifest:
                 f"{place} is not the manifest of an export ({type(error).__name__}: {error}). Export the knowledge "
                 "base again, or use another folder."
             ) from None
+
+
+def _check_format(data: Mapping[str, JSON]) -> None:
+    if data["format"] != FORMAT:
+        raise ValueError(f"its format is {inputs.show(data['format'])}")
+    if data["version"] != VERSION:
+        raise ValueError(f"its version is {inputs.show(data['version'])}, and this provider knows {VERSION}")

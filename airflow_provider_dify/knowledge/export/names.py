@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from os.path import splitext
 
 from airflow_provider_dify.knowledge.text.names import canonical
 
@@ -24,7 +23,9 @@ def file_of(name: str, extension: str, *identity: str) -> str:
     :param extension: Of its file; of another kind of content, ``txt``.
     :param identity: What tells the content from all others.
     """
-    stem = "".join(char if char.isalnum() or char in _KEPT else "_" for char in splitext(canonical(name))[0])
+    stem = "".join(
+        char if char.isalnum() or char in _KEPT else "_" for char in canonical(name).removesuffix(f".{extension}")
+    )
     while len(stem.encode()) > _LONGEST_STEM:  # names are limited by their bytes
         stem = stem[:-1]
     kind = "".join(char for char in extension.lower() if char.isascii() and char.isalnum())[:_LONGEST_TYPE] or "bin"

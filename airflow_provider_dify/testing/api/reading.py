@@ -188,7 +188,7 @@ def _archive(documents: Sequence[Row]) -> bytes:
             number = 0
             while name in names:
                 number += 1
-                stem, kind = splitext(given)
+                stem, kind = splitext(given)  # noqa: PTH122 - as Dify does
                 name = f"{stem} ({number}){kind}"
             names.add(name)
             archive.writestr(name, document.content)

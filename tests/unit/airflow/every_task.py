@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from airflow_provider_dify.operators.apps import (
 )
 from airflow_provider_dify.operators.deleting import DifyDocumentDeleteOperator
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
+from airflow_provider_dify.operators.export import DifyExportOperator
 from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
 from airflow_provider_dify.operators.listing import DifyListDocumentsOperator
 from airflow_provider_dify.operators.metadata import DifyDocumentMetadataOperator
@@ -65,6 +67,11 @@ def sync(page: Document, **kwargs: Any) -> Any:
     )
 
 
+def export(page: Document, **kwargs: Any) -> Any:
+    target = tempfile.mkdtemp(prefix="export-")
+    return DifyExportOperator(task_id="change", dataset_id=page.dataset.id, target=target, **kwargs)
+
+
 def listing(page: Document, **kwargs: Any) -> Any:
     return DifyListDocumentsOperator(task_id="change", dataset_id=page.dataset.id, **kwargs)
 
@@ -101,7 +108,7 @@ def answers(_: Document, **kwargs: Any) -> Any:
 
 
 CHANGING: tuple[Make, ...] = (status, metadata, delete, ingest, sync)
-READING: tuple[Make, ...] = (listing, check, sensor)
+READING: tuple[Make, ...] = (listing, check, sensor, export)
 EVERY = CHANGING + READING
 #: These are about an app, and not about the document.
 APPS: tuple[Make, ...] = (workflow, chat, answers)

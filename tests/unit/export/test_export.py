@@ -23,7 +23,9 @@ from tests.unit.export.exporting import contents_of, downloaded, entries_of, fil
 
 def test_everything_is_in_the_export(dify: FakeDify, kb: Dataset, tmp_path: Path) -> None:
     documents = [
-        kb.add_document("guide.md", text="# Guide\n\nÜber penguins.", file_name="guide.md", metadata={"team": "a", "n": 3}),
+        kb.add_document(
+            "guide.md", text="# Guide\n\nÜber penguins.", file_name="guide.md", metadata={"team": "a", "n": 3}
+        ),
         kb.add_document("off.md", text="Disabled.", file_name="off.md", enabled=False),
         kb.add_document("old.md", text="Archived.", file_name="old.md", archived=True),
         kb.add_document("bad.pdf", text="No PDF.", file_name="bad.pdf", indexing_status="error", error="Not a PDF."),
@@ -215,7 +217,10 @@ def test_the_time_is_up(dify: FakeDify, kb: Dataset, tmp_path: Path) -> None:
     assert {name: len(ids) for name, ids in result.outcomes.items()} == {"downloaded": 4, "not_attempted": 2}
     assert not (tmp_path / "manifest.json").exists()
     dify.faults.clear()
-    assert {name: len(ids) for name, ids in run_export(kb, tmp_path).outcomes.items()} == {"downloaded": 2, "unchanged": 4}
+    assert {name: len(ids) for name, ids in run_export(kb, tmp_path).outcomes.items()} == {
+        "downloaded": 2,
+        "unchanged": 4,
+    }
 
 
 def test_a_dify_that_is_too_old(dify_factory: DifyFactory, tmp_path: Path) -> None:
@@ -236,7 +241,9 @@ def test_another_export_is_not_overwritten(dify: FakeDify, kb: Dataset, tmp_path
     assert (tmp_path / "manifest.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"format": "x"}', b'{"format": "airflow-provider-dify export"}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"format": "x"}', b'{"format": "airflow-provider-dify export"}']
+)
 def test_something_else_is_not_overwritten(kb: Dataset, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "manifest.json").write_bytes(content)
     result = run_export(kb, tmp_path)

@@ -52,7 +52,7 @@ def fill(kb: Dataset) -> None:
         name = f"{ODD_NAMES[number % len(ODD_NAMES)]} {number // 2}.md"[-200:]  # each name twice, as far as it is odd
         kb.add_document(
             name,
-            text="" if number % 40 == 7 else f"Content {number} – Übergröße.",
+            text="" if number % 40 == 7 else f"Content {number}: Übergröße.",
             file_name=name if number % 3 else None,
             enabled=number % 5 != 0,
             archived=number % 7 == 0,
@@ -100,7 +100,11 @@ def test_killed_thirty_times(dify: FakeDify, tmp_path: Path) -> None:
     entries = entries_of(tmp_path)
     for document in kb.documents:
         entry = entries[document.id]
-        assert (entry["name"], entry["enabled"], entry["archived"]) == (document.name, document.enabled, document.archived)
+        assert (entry["name"], entry["enabled"], entry["archived"]) == (
+            document.name,
+            document.enabled,
+            document.archived,
+        )
         assert entry["metadata"] == document.metadata
     # Nothing else is left behind, not even of files that were being written.
     assert len(files_in(tmp_path)) == DOCUMENTS

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from airflow.providers.common.compat.sdk import ObjectStoragePath
 from fsspec.implementations.memory import MemoryFileSystem
+from upath import UPath
 
 from airflow_provider_dify.exceptions import DifyExportError, DifyStorageError
 from airflow_provider_dify.exports.target import FolderTarget, open_target
@@ -18,9 +20,9 @@ from tests.unit.export.exporting import contents_of, run_export
 
 
 @pytest.fixture
-def bucket() -> Iterator[str]:
+def bucket() -> Iterator[UPath]:
     """A bucket, which is empty afterwards."""
-    yield "memory://exports/handbook"
+    yield UPath("memory://exports/handbook")
     MemoryFileSystem.store.clear()
     MemoryFileSystem.pseudo_dirs[:] = [""]
 
@@ -30,14 +32,14 @@ def in_bucket() -> dict[str, bytes]:
     return {path.rpartition("handbook/")[2]: file.getvalue() for path, file in MemoryFileSystem.store.items()}
 
 
-def test_a_bucket(dify: FakeDify, kb: Dataset, bucket: str) -> None:
+def test_a_bucket(dify: FakeDify, kb: Dataset, bucket: UPath) -> None:
     pages = [kb.add_document(f"page{n}.md", text=f"Page {n}.", file_name=f"page{n}.md") for n in range(3)]
     assert run_export(kb, bucket).outcomes == {"downloaded": [page.name for page in pages]}
     assert sorted(content for path, content in in_bucket().items() if path.startswith("files/")) == [
         b"Page 0.", b"Page 1.", b"Page 2.",
     ]  # fmt: skip
     assert {path.partition("/")[0] for path in in_bucket()} == {"files", "manifest.json"}
-    assert run_export(kb, ObjectStoragePath(bucket)).outcomes == {"unchanged": [page.name for page in pages]}
+    assert run_export(kb, bucket).outcomes == {"unchanged": [page.name for page in pages]}
 
 
 def test_a_url_of_a_folder(kb: Dataset, tmp_path: Path) -> None:
@@ -54,9 +56,7 @@ class Forgetful(FolderTarget):
         return Saved(found.size, "0" * 64) if found and "bad" in path else found
 
 
-def test_a_storage_that_changes_a_content(
-    kb: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_storage_that_changes_a_content(kb: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kb.add_document("bad.md", text="Bad.", file_name="bad.md")
     kb.add_document("good.md", text="Good.", file_name="good.md")
     monkeypatch.setattr("airflow_provider_dify.exports.target.FolderTarget", Forgetful)
@@ -66,17 +66,24 @@ def test_a_storage_that_changes_a_content(
     assert "Read back from the target, files/bad-" in result.error_of("bad.md")
 
 
+class Full(io.BytesIO):
+    """A file on a disk without space."""
+
+    def write(self, _: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def test_a_full_disk(kb: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the folder, and not the connection to Dify, over which the content comes at that moment."""
     kb.add_document("page.md", text="Page.")
-    monkeypatch.setattr("tempfile.TemporaryFile", lambda: open("/dev/full", "r+b", buffering=0))  # noqa: SIM115
+    monkeypatch.setattr("tempfile.TemporaryFile", Full)
     result = run_export(kb, tmp_path)
     assert isinstance(result.error, DifyStorageError)
     assert result.error.message.startswith("The temporary folder ")
 
 
 def test_no_secret_is_shown() -> None:
-    target = open_target("memory://user:secret-password@exports/x")
+    target = open_target(UPath("memory://user:secret-password@exports/x"))
     assert "secret-password" not in target.place
 
 
