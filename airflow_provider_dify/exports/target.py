@@ -68,7 +68,8 @@ class FolderTarget:
     def names(self, folder: str) -> Sequence[str]:
         """Return the names in a folder below; nothing if there is no such folder."""
         path = self._root / folder
-        found = self._do("read", path, lambda: sorted(child.name for child in path.iterdir()), missing=[])
+        nothing: list[str] = []
+        found = self._do("read", path, lambda: sorted(str(child.name) for child in path.iterdir()), missing=nothing)
         return [name for name in found if name and not name.endswith(_PARTIAL)]
 
     def read(self, path: str) -> bytes | None:

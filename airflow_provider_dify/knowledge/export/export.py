@@ -119,7 +119,7 @@ class Export:
         todo = [one for one in self._listed.values() if one.file and one.id not in self._outcomes]
         with self._target.scratch() as file:
             for batch in _batches(todo, self._options.batch_size):
-                left = [batch]
+                left: list[Sequence[Listed]] = [batch]
                 try:
                     while left and not deadline.passed:
                         left += reversed((yield from self._fetch(left.pop(), file, deadline)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from typing import BinaryIO
 
 from airflow_provider_dify.exceptions import DifyInputError, DifyNotFoundError
@@ -13,8 +12,7 @@ from airflow_provider_dify.knowledge import answers, api, versions
 from airflow_provider_dify.knowledge.export.listing import Listed
 from airflow_provider_dify.knowledge.export.manifest import Manifest
 from airflow_provider_dify.knowledge.flow import JSON, Download, Flow, Request
-from airflow_provider_dify.knowledge.inputs import is_finite
-from airflow_provider_dify.knowledge.metadata.fields import BUILT_IN, MetadataField, list_fields
+from airflow_provider_dify.knowledge.metadata.fields import BUILT_IN, MetadataField, list_fields, native
 from airflow_provider_dify.knowledge.progress import Progress
 
 #: What of a knowledge base is not how it is set up: counts, dates, and who made it.
@@ -108,15 +106,7 @@ def read_rules(dataset_id: str, documents: Iterable[Listed], rules: Rules, progr
 def typed(values: Mapping[str, JSON], fields: Mapping[str, str]) -> dict[str, JSON]:
     """Return the metadata of a document with numbers as numbers: Dify's list has every value as a text."""
     own = {name: value for name, value in values.items() if name in fields and value is not None}
-    return {name: value if fields[name] == "string" else _number(value) for name, value in own.items()}
-
-
-def _number(value: JSON) -> JSON:
-    for kind in (int, float):
-        with suppress(TypeError, ValueError):
-            number = kind(value)
-            return number if is_finite(number) else value
-    return value
+    return {name: native(fields[name], value) for name, value in own.items()}
 
 
 def download(dataset_id: str, documents: Iterable[Listed], file: BinaryIO, seconds: float) -> Flow[None]:

@@ -28,7 +28,7 @@ class Result:
         return {one: [self._names.get(i, i) for i in self.report[one]] for one, number in counts.items() if number}
 
     def error_of(self, name: str) -> str:
-        return next(text for i, text in self.report["errors"].items() if self._names[i] == name)
+        return next(str(text) for i, text in self.report["errors"].items() if self._names[i] == name)
 
 
 def run_export(kb: Dataset, target: Any, **kwargs: Any) -> Result:
