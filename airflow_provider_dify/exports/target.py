@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
-from airflow_provider_dify.exceptions import DifyInputError, DifyStorageError
+from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifyStorageError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.export.manifest import Saved
 from airflow_provider_dify.knowledge.inputs import show, without_keys
@@ -120,7 +120,7 @@ class FolderTarget:
             try:
                 return self._write(place, iter(lambda: whole.read(_PIECE), b""))
             except FileNotFoundError as error:
-                raise self._failure("written", place, error) from None
+                raise _failure(str(place), "written", error) from None
 
     def _write(self, place: Any, pieces: Iterable[bytes]) -> Saved:
         """Write a file.
@@ -163,11 +163,7 @@ class FolderTarget:
         except raised:
             raise
         except Exception as error:  # noqa: BLE001 - see above
-            raise self._failure(verb, place, error) from None
-
-    @staticmethod
-    def _failure(verb: str, place: Any, error: Exception) -> Exception:
-        return unreadable(str(place), error, kind=DifyStorageError, verb=verb, parameter="target")
+            raise _failure(str(place), verb, error) from None
 
 
 class _Scratch:
@@ -193,8 +189,15 @@ class _Scratch:
             self._file.flush()
         except OSError as error:
             place = f"The temporary folder {tempfile.gettempdir()}"
-            raise unreadable(place, error, kind=DifyStorageError, verb="written") from None
+            raise _failure(place, "written", error) from None
         return written
+
+
+def _failure(place: str, verb: str, error: Exception) -> DifyError:
+    found = unreadable(place, error, kind=DifyStorageError, verb=verb, parameter="target")
+    if isinstance(found, DifyStorageError) and found is not error:
+        found.add("Check the permissions of the workers there, and the free space.")
+    return found
 
 
 def _read(place: Any) -> bytes:
