@@ -70,14 +70,14 @@ def used_by_all() -> set[str]:
 
 
 def beside() -> list[str]:
-    """The modules that are on no floor, without the built-in Dify."""
+    """The modules and folders that are on no floor, without the built-in Dify."""
     return sorted({module.split(".")[1] for module in MODULES if "." in module and floor(module) < 0} - {"testing"})
 
 
 def folders(of: str) -> list[str]:
     """The folders, or the module, of a floor."""
     also = sorted(OPERATORS) if of == "operators" else []
-    return [_shown(name) for name in (of, *also)]
+    return [shown(name) for name in (of, *also)]
 
 
 def goes_down(above: str, below: str) -> bool:
@@ -90,7 +90,8 @@ def _in_knowledge(module: str) -> bool:
     return module.startswith(f"{PACKAGE}.knowledge.")
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
+    """The folder or the module of a name."""
     return f"{name}/" if (ROOT / name).is_dir() else f"{name}.py"
 
 
@@ -150,7 +151,7 @@ def _wrapped(names: Iterable[str], width: int, begin: str) -> list[str]:
 def _right(at: dict[str, tuple[int, int]]) -> Iterator[str]:
     """What is beside the floors: modules of their own, Dify itself, and the built-in one."""
     x = 2 * MARGIN + LEFT
-    top, lines = at["operators"][0], _wrapped(beside(), RIGHT, "")
+    top, lines = at["operators"][0], _wrapped((shown(name).removesuffix(".py") for name in beside()), RIGHT, "")
     bottom = at["hooks"][0] + at["hooks"][1]
     yield from _aside("beside", x, top, bottom - top, "on their own", lines)
     top, height = at["transport"]

@@ -21,7 +21,7 @@ def test_it_shows_every_room_above_those_that_it_uses() -> None:
 
 
 def test_it_shows_every_folder_and_module_of_the_package() -> None:
-    shown = {name for of in FLOORS for name in draw_rooms.folders(of)} | {f"{name}.py" for name in draw_rooms.beside()}
+    shown = {name for of in FLOORS for name in draw_rooms.folders(of)} | set(map(draw_rooms.shown, draw_rooms.beside()))
     found = {f"{path.name}/" if path.is_dir() else path.name for path in imports.ROOT.iterdir()}
     assert {name for name in found if name[:2] != "__" and name != "py.typed"} == shown | {"testing/"}
 

@@ -87,10 +87,10 @@ def test_killed_many_times(dify: FakeDify, tmp_path: Path, documents: int, kills
     for _ in range(kills):
         known, asked = verified(tmp_path), len(dify.requests)
         if chance.random() < 0.5:
-            target, requests = Mortal(tmp_path, chance.randrange(120)), 1000
+            target, requests = Mortal(tmp_path, chance.randrange(documents // 20)), 10**6
         else:
             target, requests = Mortal(tmp_path, 10**6), chance.randrange(20)
-        assert not run_until(dify, kb, target, requests, batch_size=20)
+        assert not run_until(dify, kb, target, requests, batch_size=documents // 100)
         assert not known & set(downloaded(dify.requests[asked:]))
     known, asked = verified(tmp_path), len(dify.requests)
     assert known
