@@ -14,11 +14,12 @@ from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.release.rollback import Rollback
 from airflow_provider_dify.knowledge.retries import retrying
 from airflow_provider_dify.testing import FakeDify, Fault
+from tests.examples import examples
 from tests.unit.release.release_scene import LIVE, Scene, World, fake, run_in_steps
 
 #: An example takes a good part of a second: one that fails is told as it is, as making it small takes minutes.
 PROFILE = settings(
-    max_examples=15,
+    max_examples=examples(15),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
@@ -131,6 +132,7 @@ def test_killed_anywhere_and_tried_again_it_ends_wholly_new_or_wholly_old(
         roll_back_exactly(scene)
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("retire", ["archive", "delete"])
 def test_killed_after_each_single_request_it_goes_back_or_on(dify: FakeDify, retire: str) -> None:
     states = []
