@@ -1,9 +1,9 @@
 """The parts of a conversation with Dify.
 
 A conversation is a generator. It yields a :data:`Step` and is sent what came of it: for a :class:`Request` the
-:class:`Response` (or a ``DifyTransportError`` is thrown in where there was none), for a :class:`Pause` and a
-:class:`Note` nothing. Whoever runs it owns the sockets and the clock, so that the same conversation runs in a
-worker, in a triggerer's event loop, and in a test that lets no time pass.
+:class:`Response` (or a ``DifyTransportError`` is thrown in where there was none), for a :class:`Pause`, a
+:class:`Note` and a :class:`Measure` nothing. Whoever runs it owns the sockets and the clock, so that the same
+conversation runs in a worker, in a triggerer's event loop, and in a test that lets no time pass.
 """
 
 from __future__ import annotations
@@ -109,7 +109,21 @@ class Note:
     level: int = logging.INFO
 
 
-Step: TypeAlias = Request | Pause | Note
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Something to count or to time, for the metrics.
+
+    :param name: Name of the metric. It contains no id and no secret.
+    :param count: How often it happened.
+    :param seconds: How long it took; ``None``: it is counted, not timed.
+    """
+
+    name: str
+    count: int = 1
+    seconds: float | None = None
+
+
+Step: TypeAlias = Request | Pause | Note | Measure
 Flow: TypeAlias = Generator[Step, "Response | None", T]
 
 
