@@ -13,12 +13,13 @@ from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.apps import api
 from airflow_provider_dify.knowledge.apps.chat import ChatMessage
-from airflow_provider_dify.knowledge.apps.options import RunOptions
+from airflow_provider_dify.knowledge.apps.options import ChatOptions
 from airflow_provider_dify.knowledge.apps.report import ChatReport
 from airflow_provider_dify.knowledge.apps.requesting import ChatRequest
 from airflow_provider_dify.knowledge.apps.tries import single_try
 from airflow_provider_dify.knowledge.flow import Flow
 from airflow_provider_dify.knowledge.retries import retrying
+from airflow_provider_dify.transport.metrics import measured
 from airflow_provider_dify.transport.sync import Client
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ else:
     except ImportError:  # who makes a hook is told
         BaseManagedAgentHook = object
 
-#: Seconds to wait for an answer, if the request does not say.
-_TIMEOUT = 600.0
 _OPTIONS = ("inputs",)
 
 
@@ -99,12 +98,12 @@ class DifyAgentHook(DifyHook, BaseManagedAgentHook):
         return _response(report)
 
     def _ask(self, agent: str, request: ManagedAgentRequest) -> ChatReport:
-        timeout = inputs.number(_TIMEOUT if request.timeout is None else request.timeout, "timeout")
+        timeout = inputs.number(request.timeout or ChatOptions.timeout, "timeout")
         if unknown := [name for name in request.vendor_options if name not in _OPTIONS]:
             raise DifyInputError(f"vendor_options has an unknown key {inputs.show(unknown[0])}: it may have 'inputs'.")
         conversation_id, user = _of_session(request.session_id)
         chat = ChatRequest(_question(request), request.vendor_options.get("inputs") or {}, conversation_id)
-        message = ChatMessage(single_try(user), chat, options=RunOptions(timeout=timeout))
+        message = ChatMessage(single_try(user), chat, options=ChatOptions(timeout=timeout))
         deadline = self.deadline(timeout)
 
         def flow() -> Flow[None]:
@@ -114,7 +113,7 @@ class DifyAgentHook(DifyHook, BaseManagedAgentHook):
                     f"Connection '{self.dify_conn_id}' opens the app '{info.name}', not {inputs.show(agent)}. Use the "
                     "connection of that app, or this name."
                 )
-            yield from message.flow(deadline)
+            yield from measured(message, message.flow(deadline))
 
         settings = replace(self.settings, timeout=min(self.settings.timeout, timeout))
         client = Client(settings, self.log)

@@ -21,6 +21,7 @@ from airflow_provider_dify.knowledge.apps.tries import single_try
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
 from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport.asynchronous import AsyncClient
+from airflow_provider_dify.transport.metrics import measured
 from airflow_provider_dify.transport.settings import Settings
 
 if TYPE_CHECKING:
@@ -147,4 +148,4 @@ class DifyAsyncAppHook:
     async def _converse(self, conversation: WorkflowRun | ChatMessage) -> None:
         deadline = Deadline(conversation.options.timeout, clocks.clock.monotonic)
         flow: Flow[object] = conversation.flow(deadline)
-        await self.run(flow, deadline)
+        await self.run(measured(conversation, flow), deadline)
