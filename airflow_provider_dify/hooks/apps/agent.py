@@ -39,7 +39,7 @@ else:
 _OPTIONS = ("inputs",)
 
 
-class DifyAgentHook(DifyHook, BaseManagedAgentHook):
+class DifyAgentHook(DifyHook, BaseManagedAgentHook):  # type: ignore[misc, unused-ignore]  # Any without its provider
     """A chat app, agent or chatflow of Dify that other agents may ask.
 
     Each call has a connection to Dify of its own, so an agent may ask several things at the same time. A
@@ -132,7 +132,7 @@ def _question(request: ManagedAgentRequest) -> str:
     :raises DifyInputError: It is more than one message.
     """
     if request.prompt is not None:
-        return request.prompt
+        return str(request.prompt)
     messages = request.as_messages()
     content = messages[0].get("content") if len(messages) == 1 and messages[0].get("role") == "user" else None
     parts = [{"text": content}] if isinstance(content, str) else content
