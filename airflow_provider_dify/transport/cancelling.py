@@ -1,4 +1,4 @@
-"""Cancelling what httpx does, so that it lets go of its connections."""
+"""Cancels httpx requests in such a way that their connections are released."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 async def cancel_gently(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Do some work of httpx; when this is cancelled, the work is ended before this returns.
+    """Do some work of httpx. On cancellation, finish the work's cleanup before returning.
 
-    A task's ``cancel()`` also strikes where httpcore gives a connection back, behind a shield of anyio that keeps off
-    anyio's own cancellations only. The connection then counts as taken for ever; when all are, nobody gets an answer
-    any more. So the work has a task to itself, and is cancelled by way of anyio.
+    A task's ``cancel()`` also strikes where httpcore returns a connection, behind an anyio shield that only holds off
+    anyio's own cancellations. The connection would then stay in use forever, and after a few of them no request would
+    get one. So the work runs in its own task, which anyio cancels.
 
-    :param work: Begins the work.
+    :param work: Starts the work.
     """
     import anyio
 
@@ -34,7 +34,7 @@ async def cancel_gently(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         scope.cancel()
         await asyncio.wait([task])
         if not task.cancelled():
-            task.exception()  # nobody asks for it any more, and asyncio would log it with all that it quotes
+            task.exception()  # nobody needs it any more, and asyncio would log it with everything that it quotes
         raise
-    task.result()  # raises what the work has raised
+    task.result()  # raises what the work raised
     return done[0]

@@ -66,7 +66,7 @@ NOT_ERRORS = frozenset(
         "DifyDocumentsAvailableTrigger is for asset watchers, which Airflow has since 3.0.",
         "What fired for Dify knowledge base %s cannot be kept, and nothing fires until it can: %s",
         "Equal triggers watch for several assets, so what fired is not kept over a restart (%s).",
-        "as it should be",
+        "as expected",
         "the key can access the app '{}'",
         "Log of the app in Dify",
         "The answer is stopped:",
