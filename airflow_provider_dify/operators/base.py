@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow_provider_dify import DEFAULT_CONN_ID, REPORT_KEY
 from airflow_provider_dify.links.console import DifyDocumentLink, DifyKnowledgeBaseLink, console_links
-from airflow_provider_dify.operators.parameters import Parameters
+from airflow_provider_dify.operators.tasks.parameters import Parameters
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator as _Task

@@ -18,7 +18,7 @@ from airflow_provider_dify.knowledge.ingest.options import (
 )
 from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
-from airflow_provider_dify.operators.running import StagedTask
+from airflow_provider_dify.operators.tasks.running import StagedTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -20,7 +20,7 @@ from airflow_provider_dify.knowledge.flow import Deadline
 from airflow_provider_dify.knowledge.indexing.wait import IndexingWait, require_one
 from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT, ProofOptions
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
-from airflow_provider_dify.operators.running import hand_over, patience, read_event
+from airflow_provider_dify.operators.tasks.running import hand_over, patience, read_event
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:

@@ -63,22 +63,22 @@ class GoldenQuestion:
         return (f"{getattr(self.check, '__name__', 'check')} returned False",) if passed is False else ()
 
 
-def read_questions(given: object) -> tuple[GoldenQuestion, ...]:
+def read_questions(given: object, parameter: str = "questions") -> tuple[GoldenQuestion, ...]:
     """Return golden questions from a list of texts and mappings, or a text that renders to one.
 
+    :param parameter: What errors call them.
     :raises DifyInputError: They make no sense.
     """
     found = inputs.literal(given)
     if isinstance(found, (str, bytes, Mapping)) or not isinstance(found, Iterable):
-        raise DifyInputError(f"questions must be a list of texts or mappings, not {inputs.show(given)}.{why(given)}")
-    questions = tuple(_question(one, number) for number, one in enumerate(found))
+        raise DifyInputError(f"{parameter} must be a list of texts or mappings, not {inputs.show(given)}.{why(given)}")
+    questions = tuple(_question(one, f"{parameter}[{number}]") for number, one in enumerate(found))
     if not questions:
-        raise DifyInputError("questions is empty: there is nothing to check.")
+        raise DifyInputError(f"{parameter} is empty: there is nothing to check.")
     return questions
 
 
-def _question(given: object, number: int) -> GoldenQuestion:
-    where = f"questions[{number}]"
+def _question(given: object, where: str) -> GoldenQuestion:
     if isinstance(given, GoldenQuestion):
         return given
     parts = {"query": given} if isinstance(given, str) else given

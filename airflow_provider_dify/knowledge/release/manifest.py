@@ -45,8 +45,8 @@ class Manifest:
     :param dataset_id: The knowledge base.
     :param release: Its channel and name.
     :param state: Its state.
-    :param step: The last step, or the one that failed: ``check``, ``index``, ``enable``, ``search``, ``retire``,
-        ``delete`` or ``prove``.
+    :param step: The last step, or the one that failed: ``check``, ``index``, ``enable``, ``search``, ``answers``,
+        ``retire``, ``delete`` or ``prove``.
     :param retire: What happens to old documents: ``archive``, ``disable`` or ``delete``.
     :param new: Documents of the new version.
     :param old: Documents that they replace.

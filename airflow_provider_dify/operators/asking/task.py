@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dify import REPORT_KEY
 from airflow_provider_dify.links.console import DifyAppLink, app_link
-from airflow_provider_dify.operators.running import ConversationTask
+from airflow_provider_dify.operators.tasks.running import ConversationTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperatorLink, Context

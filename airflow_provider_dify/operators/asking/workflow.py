@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dify.knowledge.apps.options import RunOptions
 from airflow_provider_dify.operators.asking.task import AppTask
-from airflow_provider_dify.operators.running import read_event
+from airflow_provider_dify.operators.tasks.running import read_event
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
