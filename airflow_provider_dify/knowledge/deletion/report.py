@@ -37,6 +37,7 @@ class DeleteReport(DocumentReport[DeleteOutcome]):
     """
 
     kind = DeleteOutcome
+    measured_as = "documents.delete"
     raises = DifyDocumentDeleteError, DifyDocumentDeleteError
 
     dataset_id: str
