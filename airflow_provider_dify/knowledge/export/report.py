@@ -42,6 +42,7 @@ class ExportReport(DocumentReport[ExportOutcome]):
     """
 
     kind = ExportOutcome
+    measured_as = "documents.export"
     raises = DifyExportError, DifyExportFailed
 
     dataset_id: str
