@@ -48,13 +48,13 @@ def test_they_do_what_they_say() -> None:
     assert runs["taskflow"] == {"archived": 1, "disabled": 1}
     assert runs["ingest_and_switch"] == {
         "states": ["success", "success"],
-        "documents": [
-            ["travel.md", "yes", "yes", "no"],
-            ["parking.md", "yes", "yes", "no"],
-            ["canteen (ee11a0ae).md", "yes", "no", "yes"],
-            ["parking (d94d523e).md", "yes", "no", "yes"],
-            ["travel (1106b41a).md", "yes", "no", "yes"],
-        ],
+        "documents": {
+            "travel.md": "archived",
+            "parking.md": "archived",
+            "canteen (ee11a0ae).md": "in search",
+            "parking (d94d523e).md": "in search",
+            "travel (1106b41a).md": "in search",
+        },
         "sent by the second": 0,
     }
     assert runs["release"] == {
