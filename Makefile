@@ -9,6 +9,8 @@ override PYTHON := $(patsubst ~/%,$(HOME)/%,$(PYTHON))
 ARGS ?=
 
 export PYTHON
+# With it, each process would compile all of Airflow again, which takes seconds.
+unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test perf lint types format docs bench matrix system lock build clean

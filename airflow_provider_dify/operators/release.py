@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_dify import DEFAULT_APP_CONN_ID
 from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.knowledge.apps.options import CheckOptions
 from airflow_provider_dify.knowledge.release.options import ReleaseOptions
 from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT
 from airflow_provider_dify.operators.asking.gate import GatedTask
@@ -81,12 +82,12 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
 
     template_fields: Sequence[str] = (
         "dify_conn_id", "dataset_id", "dataset_name", "document_ids", "replaces", "retire", "channel", "release",
-        "queries", "checks", "checks_conn_id", "answer_timeout", "max_documents", "max_share", "tolerate", "_dry_run",
-        "timeout",
+        "queries", "checks", "checks_conn_id", "answer_timeout", "max_active_questions", "max_documents", "max_share",
+        "tolerate", "_dry_run", "timeout",
     )  # fmt: skip
     template_fields_renderers = {"queries": "json", "checks": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#d6e4ff"
-    described_by = (ReleaseOptions,)
+    described_by = (ReleaseOptions, CheckOptions)
     if_killed = "Killed. What was changed so far stays as it is; a retry continues from there:"
     undoes = True
     document_ids: Any
@@ -110,7 +111,8 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
         queries: Iterable[str | Mapping[str, Any]] | str | None = None,
         checks: Iterable[str | Mapping[str, Any]] | str | None = None,
         checks_conn_id: str = DEFAULT_APP_CONN_ID,
-        answer_timeout: float = 120.0,
+        answer_timeout: float = CheckOptions.answer_timeout,
+        max_active_questions: int = CheckOptions.max_active_questions,
         until: str = "retire",
         max_documents: int | None = None,
         max_share: float | None = None,

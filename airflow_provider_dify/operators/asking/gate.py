@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_dify.knowledge.apps.options import CheckOptions
 from airflow_provider_dify.operators.tasks.running import ConversationTask
 
 if TYPE_CHECKING:
@@ -26,12 +27,10 @@ class GatedTask(ConversationTask):
         ``DifyAnswerCheckOperator``. If an answer is wrong, the release is undone. A retry asks again. The answers are
         in XCom under the key ``answers``.
     :param checks_conn_id: Id of the Airflow Connection of that app.
-    :param answer_timeout: Seconds to wait for each answer.
     """
 
     checks: Any
     checks_conn_id: str
-    answer_timeout: Any
 
     def require_app(self) -> None:
         """Check that the app is one that answers questions, before anything is changed.
@@ -50,16 +49,14 @@ class GatedTask(ConversationTask):
 
         :raises DifyInputError: The questions make no sense.
         """
-        from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.apps.check import AnswerCheck
         from airflow_provider_dify.knowledge.apps.expectations import read_questions
         from airflow_provider_dify.operators.asking.parameters import tries_in
 
         if self.checks is None:
             return None
-        timeout = inputs.number(self.answer_timeout, "answer_timeout")
         user, questions = tries_in(context, _PREFIX).user, read_questions(self.checks, "checks")
-        check = AnswerCheck(user, questions, answer_timeout=timeout)
+        check = AnswerCheck(user, questions, options=self.options(CheckOptions))
         return lambda deadline: self._ask(check, context, deadline)
 
     def _ask(self, check: AnswerCheck, context: Context, deadline: Deadline) -> None:
@@ -72,6 +69,7 @@ class GatedTask(ConversationTask):
 
             def stop() -> None:
                 hook.stop()
+                self._stop_in_dify(check, hook)
                 if outer:
                     outer()
 
@@ -86,7 +84,5 @@ class GatedTask(ConversationTask):
 
     def _show_answers(self, check: AnswerCheck, context: Context) -> None:
         report = check.report()
-        say = self.log.info if report.passed else self.log.warning
-        for line in report.table():
-            say("%s", line)
+        (self.log.info if report.passed else self.log.warning)("%s", report.table())
         context["ti"].xcom_push(key=ANSWERS_KEY, value=report.to_json())

@@ -125,16 +125,10 @@ def test_the_triggerer_stops_in_front_of_the_questions(helpdesk: Helpdesk, says:
 
 def test_a_killed_task_stops_asking_and_changes_nothing_more(helpdesk: Helpdesk) -> None:
     scene = helpdesk.scene
-    task = scene.operator(checks=["rules", "more"], checks_conn_id="helpdesk")
+    task: Any
+    questions = [{"query": "rules", "check": lambda _: task.on_kill()}, "more"]
+    task = scene.operator(checks=questions, checks_conn_id="helpdesk", max_active_questions=1)
     context: Any = {"ti": TaskInstance()}
-    answer = helpdesk.answer
-
-    def kill(question: Question) -> str:
-        helpdesk.app.function = answer
-        task.on_kill()
-        return answer(question)
-
-    helpdesk.app.function = kill
     with pytest.raises(DifyKilledError):
         task.execute(context)
     assert len(helpdesk.found) == 1
