@@ -28,7 +28,7 @@ def start_demo(*options: str, **environment: str) -> subprocess.CompletedProcess
         env={**clean, **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
 

@@ -45,7 +45,8 @@ def main() -> int:
     given = [os.environ[name] for name in SETTINGS if os.environ.get(name)]
     scenes: list[Callable[[Show], bool]] = [switch, ingest_folder, release_and_roll_back, gated_release]
     if given:
-        scenes = [partial(switch_in, *given)]
+        base_url, key, dataset_id = given
+        scenes = [partial(switch_in, base_url, key, dataset_id)]
     started = time.monotonic()
     show = Show(sys.stdout, scenes=len(scenes), verbose=verbose)
     sys.stdout = show.log  # before Airflow's logging takes hold of it
