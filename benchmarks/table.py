@@ -1,4 +1,4 @@
-"""What was measured, as a table for people and as JSON for machines."""
+"""The measurements as a table for people and as JSON for machines."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _STYLES = {"met": "green", "missed": "bold red"}
 
 @dataclass(frozen=True)
 class Bound:
-    """What a value is held against."""
+    """A limit for a value."""
 
     relation: Literal["at least", "at most", "below"]
     limit: float
 
     def met_by(self, value: float) -> bool:
-        """Whether a value keeps to it."""
+        """Whether a value keeps the limit."""
         return bool(_HOLDS[self.relation](value, self.limit))
 
     def __str__(self) -> str:
@@ -30,12 +30,12 @@ class Bound:
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that was measured.
+    """One measurement.
 
     :param key: Its name in the JSON.
     :param what: Its name in the table.
-    :param meaning: What it tells, and where it comes from.
-    :param bound: What it is held against; ``None``: it is there to be known.
+    :param meaning: What it means, and where it comes from.
+    :param bound: Its limit; ``None``: for information.
     """
 
     key: str
@@ -47,13 +47,13 @@ class Line:
 
     @property
     def missed(self) -> bool:
-        """Whether it does not keep to its bound."""
+        """Whether it exceeds its limit."""
         return self.bound is not None and not self.bound.met_by(self.value)
 
 
 @dataclass(frozen=True)
 class Section:
-    """What belongs together."""
+    """Measurements that belong together."""
 
     title: str
     lines: Sequence[Line]
@@ -62,8 +62,8 @@ class Section:
 def show(sections: Sequence[Section], about: str, out: TextIO, *, judged: bool) -> None:
     """Print a table for each section.
 
-    :param about: What it was measured with.
-    :param judged: Whether the sizes were large enough to hold values against their bounds.
+    :param about: The machine and the versions that it was measured with.
+    :param judged: Whether the sizes were large enough to compare values with their limits.
     """
     # Not at the top: the memory and the imports of processes that import this file are measured.
     from rich.console import Console
@@ -104,7 +104,7 @@ def _verdict(line: Line, *, judged: bool) -> str:
 
 
 def number(value: float) -> str:
-    """Return a value with as many digits as it is worth."""
+    """Return a value with as many digits as are significant."""
     if value >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"

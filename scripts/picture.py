@@ -1,9 +1,9 @@
-"""Make a picture (SVG) of text that a program has printed to a terminal, colours included.
+r"""Make a picture (SVG) of text that a program has printed to a terminal, including colours.
 
-    FORCE_COLOR=1 make demo | .venv/bin/python scripts/picture.py docs/images/demo.svg --title "make demo" \\
+    FORCE_COLOR=1 make demo | .venv/bin/python scripts/picture.py docs/images/demo.svg --title "make demo" \
         --part "(1/4)" "Search has version 2" --part "(4/4)" "The DAG run with the draft"
 
-`--part` names the first and the last line of a part by what they contain; without it, everything is shown.
+`--part` names the first and the last line of a part by a piece of their text. Without it, everything is shown.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ THEME = TerminalTheme(
         *[(96, 165, 250), (216, 180, 254), (103, 232, 249), (229, 231, 235)],
     ],
 )
-#: As rich has it, without the fonts that it would load from elsewhere.
+#: As in rich, but without fonts from elsewhere.
 FORMAT = """<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" role="img">
 <style>
 .{unique_id}-matrix {{ font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
@@ -57,7 +57,7 @@ def part_of(lines: list[str], first: str, last: str) -> list[str]:
 
 
 def picture(lines: list[str], title: str) -> str:
-    """The picture as SVG."""
+    """The picture, as SVG."""
     texts = [Text.from_ansi(line) for line in lines]
     width = max(text.cell_len for text in texts) + 2
     console = Console(record=True, width=width, file=io.StringIO(), legacy_windows=False)
