@@ -83,7 +83,7 @@ class TestExtraction:
     def test_a_look_reads_it(self, dify: FakeDify, page: Document, make: Make) -> None:
         lineage = self.extract(run(make(page)))
         assert (self.names(lineage.inputs), lineage.outputs) == ([self.of_kb(dify, page.dataset)], [])
-        assert lineage.run_facets.keys() == ({"dify"} if make.__name__ == "check" else set())
+        assert lineage.run_facets.keys() == ({"dify"} if make.__name__ in ("check", "export") else set())
 
     def test_a_failed_task_tells_what_it_did(self, dify: FakeDify, page: Document) -> None:
         page.lock(3600)
