@@ -38,10 +38,11 @@ with DAG(
         metadata_fields={"team": "string", "valid_until": "time"},
         tags=["handbook"],
     )
-    DifySyncOperator(
+    sync = DifySyncOperator(
         task_id="sync",
-        dataset_id=handbook.output,
+        dataset_id="{{ ti.xcom_pull(task_ids='handbook') }}",
         source="{{ params.folder }}",
         indexing_technique="economy",
     )
+    handbook >> sync
     # [END howto_operator_dify_knowledge_base]

@@ -103,4 +103,4 @@ class DifyKnowledgeBaseOperator(ConversationTask, BaseOperator):
         """Show a report in the log, and leave it for what comes after the task."""
         self.show(f"knowledge base '{report.dataset_name}'", report, names)
         self.open_hook(context, report.dataset_id)  # for its links
-        self.publish_report(context, report.to_json(), action=report.outcome)
+        self.publish_report(context, report.to_json(), action="knowledge_base")

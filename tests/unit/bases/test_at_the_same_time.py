@@ -143,6 +143,10 @@ def own(dify: FakeDify, other: Dataset) -> Dataset:
     return next(one for one in dify.world.datasets.values() if one is not other)
 
 
+def fill(kb: Dataset) -> None:
+    kb.add_document("page")
+
+
 def test_the_newer_one_is_deleted_by_the_task_that_created_it(dify: FakeDify) -> None:
     other = both_created(dify)
     other.created_at -= 1
@@ -156,7 +160,7 @@ def test_the_newer_one_is_deleted_by_the_task_that_created_it(dify: FakeDify) ->
 def test_the_older_one_stays_and_waits_for_the_other_task(dify: FakeDify) -> None:
     other = both_created(dify)
     other.created_at += 1
-    dify.world.schedule(2 * SETTLED, lambda at: dify.world.datasets.pop(other.id))
+    dify.world.schedule(2 * SETTLED, lambda at: dify.world.datasets.__delitem__(other.id))
     result = run()
     assert result.error is None
     assert (result.returned, result.outcome) == (only(dify).id, "created")
@@ -175,7 +179,7 @@ def test_one_that_has_documents_is_not_deleted(dify: FakeDify) -> None:
     other = both_created(dify)
     other.created_at -= 1
     dify.faults.add(Fault("latency", path="/datasets/[0-9a-f-]{36}$", seconds=1))
-    dify.world.schedule(0.5, lambda at: own(dify, other).add_document("page"))
+    dify.world.schedule(0.5, lambda at: fill(own(dify, other)))
     result = run()
     assert isinstance(result.error, DifyInputError)
     assert "the newer one has documents already" in str(result.error)
@@ -186,7 +190,7 @@ def test_the_other_one_is_deleted_after_all(dify: FakeDify) -> None:
     """It was found by its name, and is gone when it is read: it is created again."""
     other = dify.add_dataset("handbook")
     dify.faults.add(Fault("latency", path=f"/datasets/{other.id}$", seconds=1))
-    dify.world.schedule(0.5, lambda at: dify.world.datasets.pop(other.id))
+    dify.world.schedule(0.5, lambda at: dify.world.datasets.__delitem__(other.id))
     result = run()
     assert (result.error, result.outcome) == (None, "created")
     assert result.returned == only(dify).id != other.id

@@ -113,7 +113,7 @@ def test_a_model_for_keywords(dify: FakeDify) -> None:
 
 def test_what_templates_make_of_values(dify: FakeDify) -> None:
     result = run(
-        2026,  # type: ignore[arg-type]  # as a DAG with native rendering has it
+        2026,  # as a DAG with native rendering has it
         retrieval_model="{'top_k': 3}",
         metadata_fields='{"team": "string"}',
         tags="['a', 'b']",
