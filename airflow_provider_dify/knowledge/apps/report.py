@@ -67,6 +67,7 @@ class RunReport(Report[RunOutcome, str]):
     """
 
     kind = RunOutcome
+    measured_as = "runs"
     raises = DifyRunError, DifyRunFailed
 
     outcome: RunOutcome

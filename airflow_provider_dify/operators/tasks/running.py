@@ -58,6 +58,7 @@ class ConversationTask(KnowledgeBaseTask):
         """
         from airflow_provider_dify.knowledge.flow import Deadline
         from airflow_provider_dify.transport import clock as clocks
+        from airflow_provider_dify.transport.metrics import send_outcomes
 
         began = clocks.clock.time() if started is None else started
         left = False
@@ -80,6 +81,7 @@ class ConversationTask(KnowledgeBaseTask):
                 self._stop = None
                 # Also if it failed or was killed: whoever fixes it needs to know what was done.
                 if not left:
+                    send_outcomes(conversation.report())
                     self._publish(conversation, context)
             self.ended(context, hook, conversation.report())
         if left:
@@ -93,8 +95,11 @@ class ConversationTask(KnowledgeBaseTask):
 
         :param event: What the trigger fired.
         """
+        from airflow_provider_dify.transport.metrics import send_outcomes
+
         plain, names, error = read_event(event)
         report = self.read_report(plain)
+        send_outcomes(report)
         self.open_hook(context, plain["dataset_id"], self.ids_of(report))  # for its links: there is nothing left to ask
         self.publish(report, names, context)
         if error:
@@ -257,6 +262,7 @@ class StagedTask(ConversationTask):
         :param make: Makes the conversation from what was kept.
         """
         from airflow_provider_dify.exceptions import DifyError
+        from airflow_provider_dify.transport.metrics import send_outcomes
 
         self.read_guards()
         report, _, error = read_event(event)
@@ -269,6 +275,7 @@ class StagedTask(ConversationTask):
         try:
             conversation.take(report, error)
         except DifyError:
+            send_outcomes(conversation.report())
             with self.open_hook(context, conversation.dataset_id):
                 self._publish(conversation, context)
             raise

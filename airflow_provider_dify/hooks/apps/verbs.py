@@ -12,12 +12,13 @@ from airflow_provider_dify.knowledge.apps import api
 from airflow_provider_dify.knowledge.apps.api import AppInfo, AppRun, ChatRow, LogRow
 from airflow_provider_dify.knowledge.apps.chat import ChatMessage
 from airflow_provider_dify.knowledge.apps.options import RunOptions
-from airflow_provider_dify.knowledge.apps.report import ChatReport, RunOutcome, RunReport
+from airflow_provider_dify.knowledge.apps.report import ChatReport, RunReport
 from airflow_provider_dify.knowledge.apps.requesting import ChatRequest, LocalFile, RunRequest, upload_of
 from airflow_provider_dify.knowledge.apps.run import WorkflowRun
 from airflow_provider_dify.knowledge.apps.stopping import stopped
 from airflow_provider_dify.knowledge.apps.tries import single_try
 from airflow_provider_dify.storage import to_path
+from airflow_provider_dify.transport.metrics import measured
 
 
 class AppVerbs(FlowHook):
@@ -70,10 +71,8 @@ class AppVerbs(FlowHook):
         chosen = {name: [_local(path)] for name, path in (files or {}).items()}
         run = WorkflowRun(single_try(user), RunRequest(inputs or {}, chosen, workflow_id), options=options)
         deadline = self.deadline(run.options.timeout)
-        self.run(run.flow(deadline), deadline)
-        report = run.report()
-        report.raise_for_outcomes(run.tolerated)
-        return report
+        self.run(measured(run, run.flow(deadline)), deadline)
+        return run.result()
 
     def ask_app(
         self,
@@ -100,10 +99,8 @@ class AppVerbs(FlowHook):
         """
         message = ChatMessage(single_try(user), ChatRequest(query, inputs or {}, conversation_id), options=options)
         deadline = self.deadline(message.options.timeout)
-        self.run(message.flow(deadline), deadline)
-        report = message.report()
-        report.raise_for_outcomes(frozenset(map(RunOutcome, message.options.tolerate)))
-        return report
+        self.run(measured(message, message.flow(deadline)), deadline)
+        return message.result()
 
     def list_conversations(self, *, user: str, limit: int = 20) -> list[dict[str, Any]]:
         """List the conversations of a user, the latest first, as Dify shows them.
