@@ -52,6 +52,7 @@ class KnowledgeBaseReport(DocumentReport[SettingOutcome]):
     """
 
     kind = SettingOutcome
+    measured_as = "settings"
     raises = DifySetupError, DifySetupFailed
 
     dataset_id: str
