@@ -16,7 +16,7 @@ from airflow_provider_dify.exceptions import (
     DifyRequestError,
 )
 from airflow_provider_dify.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
-from airflow_provider_dify.hooks.apps import AppVerbs
+from airflow_provider_dify.hooks.apps.verbs import AppVerbs
 from airflow_provider_dify.hooks.connection import key_advice
 from airflow_provider_dify.hooks.documents import DocumentVerbs
 from airflow_provider_dify.hooks.ingest import IngestVerbs

@@ -58,6 +58,8 @@ NOT_ERRORS = frozenset(
         " (a dry run: nothing was changed)",
         "{{ run_id }}{{ ' [%d]' % ti.map_index if ti.map_index >= 0 else '' }}",
         "{} of {} answers are as expected.",
+        "DifyAgentHook needs apache-airflow-providers-common-ai. Install it.",
+        "Use it as a context manager: 'async with DifyAsyncAppHook(...) as hook'.",
         "There is no manifest: the task to roll back has not run.",
         "Dify asked for {} s. {}",
         "Files are sent by a worker: reading them would hold up the event loop.",
