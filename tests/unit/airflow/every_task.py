@@ -1,4 +1,4 @@
-"""One task of every kind, each on one document, for what all of them have in common."""
+"""One task of every kind, each on one document, to test what all of them have in common."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from airflow_provider_dify.operators.apps import (
     DifyChatMessageOperator,
     DifyWorkflowRunOperator,
 )
+from airflow_provider_dify.operators.bases import DifyKnowledgeBaseOperator
 from airflow_provider_dify.operators.deleting import DifyDocumentDeleteOperator
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.export import DifyExportOperator
@@ -44,7 +45,7 @@ def delete(page: Document, **kwargs: Any) -> Any:
 
 
 def ingest(page: Document, **kwargs: Any) -> Any:
-    """Beside the document comes another one, of this file."""
+    """Together with the document comes another one, from this file."""
     source = {"name": "tasks.md", "path": str(Path(__file__))}
     return DifyDocumentIngestOperator(
         task_id="change",
@@ -56,7 +57,7 @@ def ingest(page: Document, **kwargs: Any) -> Any:
 
 
 def sync(page: Document, **kwargs: Any) -> Any:
-    """Beside the document comes another one, of this project's README."""
+    """Together with the document comes another one, from this project's README."""
     return DifySyncOperator(
         task_id="change",
         dataset_id=page.dataset.id,
@@ -107,8 +108,14 @@ def answers(_: Document, **kwargs: Any) -> Any:
     )
 
 
+def knowledge_base(page: Document, **kwargs: Any) -> Any:
+    return DifyKnowledgeBaseOperator(task_id="change", dataset_name=page.dataset.name, tags=["a"], **kwargs)
+
+
 CHANGING: tuple[Make, ...] = (status, metadata, delete, ingest, sync)
 READING: tuple[Make, ...] = (listing, check, sensor, export)
 EVERY = CHANGING + READING
-#: These are about an app, and not about the document.
+#: It finds its knowledge base by its name, and changes no documents.
+BASES: tuple[Make, ...] = (knowledge_base,)
+#: These are about an app, not the document.
 APPS: tuple[Make, ...] = (workflow, chat, answers)
