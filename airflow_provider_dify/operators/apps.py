@@ -125,8 +125,8 @@ class DifyChatMessageOperator(ChatTask, BaseOperator):
     :param conversation_user: The ``user`` of that conversation.
     :param inputs: The inputs of the app by name, or a string that renders to a JSON object. They are only used in a
         new conversation.
-    :param expect: The expected answer: a function that gets it and returns ``False`` or raises if it is wrong, or a JSON
-        schema for a text.
+    :param expect: The expected answer: a function that gets it and returns ``False`` or raises if it is wrong, or a
+        JSON schema for a text.
     :return: ``answer``, ``conversation_id``, ``user``, ``message_id``, ``citations`` (segments with ``document_id``,
         ``document_name``, ``score`` and ``content``), ``usage``, ``outcome``, ``joined``, ``error`` and ``link``. If
         the task fails, it is in XCom under the key ``report``.
