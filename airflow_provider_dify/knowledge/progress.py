@@ -1,4 +1,4 @@
-"""How long to wait between two looks, and when to say how far it is."""
+"""How long to wait between two checks, and when to say how far it is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
 _SECONDS_BETWEEN_NOTES = 10.0
 #: So often is a reason to wait that does not change repeated.
 _SECONDS_BETWEEN_REASONS = 60.0
-#: Nobody waits shorter or longer between two looks, whatever was asked for: it would be a flood, or never end.
+#: Nobody waits shorter or longer between two checks, whatever was asked for: it would be a flood, or never end.
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 86_400.0
 
 
@@ -36,7 +36,7 @@ class Waits:
         self._enough = self._longest
 
     def looked(self, at: float, *, done: int, left: int) -> None:
-        """Take the worker's pace from what it has done since the look before.
+        """Take the worker's pace from what it has done since the previous check.
 
         :param at: When, in seconds.
         :param done: How many documents it was through with since then.

@@ -130,7 +130,7 @@ class DifySyncOperator(StagedTask, BaseOperator):
         self.read_guards()
         sync = self.in_knowledge_base(lambda dataset_id: self._sync(dataset_id, self._files()))
         self.log.info(
-            "%sBringing Dify dataset %s in step with %s; documents whose files are gone: %s.",
+            "%sSyncing Dify knowledge base %s with %s; documents whose files are gone: %s.",
             "Dry run, nothing is changed: " if self._dry_run else "",
             sync.dataset_id,
             self._place(),
