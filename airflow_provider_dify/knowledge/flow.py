@@ -94,7 +94,7 @@ class Pause:
     """Let time pass.
 
     :param seconds: How long.
-    :param reason: Why, for the log; empty where it has just been said.
+    :param reason: Why, for the log, with the time that it takes; empty if there is no news.
     """
 
     seconds: float

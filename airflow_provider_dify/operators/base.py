@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_dify.assets import Activity
     from airflow_provider_dify.hooks.dify import DifyHook
-    from airflow_provider_dify.knowledge.flow import JSON
+    from airflow_provider_dify.knowledge.flow import JSON, Flow
 else:
     _Task = object
 
@@ -115,6 +115,17 @@ class KnowledgeBaseTask(Parameters, _Task):
         if self._activity is None:  # a sensor opens many
             self.show_links(context, hook, dataset_id, document_ids or ())
         return hook
+
+    def introduced(self, hook: DifyHook, flow: Flow[S], dataset_id: str, plan: str) -> Flow[S]:
+        """Return a flow whose first line in the log says which Dify and which knowledge base it works on.
+
+        :param plan: What it does, for the second line.
+        """
+        from airflow_provider_dify.assets import host_of
+        from airflow_provider_dify.knowledge.bases.introduction import introduced
+
+        where = f"{host_of(hook.settings.base_url)} (connection '{self.dify_conn_id}')"
+        return introduced(flow, where, dataset_id, plan)
 
     def show_links(self, context: Context, hook: DifyHook, dataset_id: str, document_ids: Sequence[str]) -> None:
         """Show the links to a knowledge base and, where it is only one, to a document; a failure is no failure."""

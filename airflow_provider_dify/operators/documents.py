@@ -85,17 +85,11 @@ class DifyDocumentStatusOperator(DocumentsTask, BaseOperator):
         """Change the documents, and return the report."""
         self.read_guards()
         change = self.in_knowledge_base(self._status_change)
-        self.log.info(
-            "%s%s %s of Dify dataset %s, in batches of %d; waiting up to %g s%s.",
-            "Dry run, nothing is changed: " if self._dry_run else "",
-            change.action.verb.capitalize(),
-            change.choice.describe(),
-            change.dataset_id,
-            self.batch_size,
-            self.timeout,
-            " for search to follow" if self.wait_for_completion else " (flags only)",
-        )
-        return self.converse(context, change, change.choice.ids)
+        would = "Dry run: would " if self._dry_run else ""
+        plan = f"{would}{change.action.verb} {change.choice.describe()} in batches of {self.batch_size}"
+        unchecked = "" if self.wait_for_completion else " Search is not checked (wait_for_completion=False)."
+        plan = f"{plan[0].upper()}{plan[1:]}, for up to {self.timeout:g} s.{unchecked}"
+        return self.converse(context, change, change.choice.ids, plan=plan)
 
     def read_report(self, plain: dict[str, Any]) -> StatusReport:
         """Return the report that a trigger fired."""

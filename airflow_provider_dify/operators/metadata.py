@@ -75,16 +75,13 @@ class DifyDocumentMetadataOperator(ConversationTask, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the metadata, and return the report."""
+        from airflow_provider_dify.knowledge.text.counts import number_of
+
         self.read_guards()
         change = self.in_knowledge_base(self._change)
-        self.log.info(
-            "Metadata of %d documents of Dify dataset %s: %s, in batches of %d.",
-            len(change.values),
-            change.dataset_id,
-            change.describe(),
-            self.batch_size,
-        )
-        return self.converse(context, change, tuple(change.values))
+        number = number_of(len(change.values))
+        plan = f"Changing the metadata of {number} in batches of {self.batch_size}: {change.describe()}."
+        return self.converse(context, change, tuple(change.values), plan=plan)
 
     def _change(self, dataset_id: str) -> MetadataChange:
         from airflow_provider_dify.knowledge.metadata.update import MetadataChange

@@ -125,18 +125,16 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Carry out the release, and return the manifest."""
+        from airflow_provider_dify.knowledge.text.counts import number_of
+
         self.read_guards()
         release = self._of(context)
-        self.log.info(
-            "%sRelease %s of Dify dataset %s: %d documents replace %s; waiting up to %g s.",
-            "Dry run, nothing is changed: " if self._dry_run else "",
-            release.version,
-            release.dataset_id,
-            len(release.replacement.new),
-            release.replacement.describe(),
-            self.timeout,
+        would, new = ("Dry run: would release" if self._dry_run else "Releasing"), len(release.replacement.new)
+        plan = (
+            f"{would} {release.version}: {number_of(new, 'new document')} instead of {release.replacement.describe()}, "
+            f"for up to {self.timeout:g} s."
         )
-        return self.converse(context, release)
+        return self.converse(context, release, plan=plan)
 
     def _of(self, context: Context) -> Release:
         return self.in_knowledge_base(lambda dataset_id: self._release_in(dataset_id, context))

@@ -167,12 +167,16 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
             ) from error
 
     def _look(self, context: Context) -> PokeReturnValue:
-        if self._waiting is None:
-            self._waiting = self._begin(context)
+        first = self._waiting is None and not (self.reschedule and _first_poke(self, context))
+        self._waiting = self._waiting or self._begin(context)
         wait, deadline = self._waiting
         # Not kept open: Dify drops a connection that is idle for two seconds, and has only ten.
         with self.open_hook(context, wait.dataset_id, wait.document_ids) as hook:
-            report = hook.run(wait.look(deadline), deadline)
+            look = wait.look(deadline)
+            if first:
+                plan = f"Waiting for {wait.what} to be indexed, for up to {self.timeout:g} s."
+                look = self.introduced(hook, look, wait.dataset_id, plan)
+            report = hook.run(look, deadline)
         if report is not None:
             return PokeReturnValue(is_done=True, xcom_value=list(report.document_ids))
         if self.deferrable:
@@ -196,7 +200,6 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
                 poll_interval=max(self.poke_interval, _SHORTEST_INTERVAL),
             )
         )
-        self.log.info("Waiting for the indexing of %s, up to %g s.", wait, self.timeout)
         return wait, self._deadline(context)
 
     def _deadline(self, context: Context) -> Deadline:

@@ -60,7 +60,7 @@ def say(step: Pause | Note, log: Log) -> None:
     if isinstance(step, Note):
         log.log(step.level, "%s", step.text)
     elif step.reason:
-        log.info("%s Next look in %.1f s.", step.reason, step.seconds)
+        log.info("%s", step.reason)
 
 
 def headers_for(settings: Settings) -> dict[str, str]:

@@ -14,7 +14,7 @@ from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.conversation import is_long
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Leave, Note, Pause
-from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.progress import Progress, Waits, Whole, checking_again
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries
@@ -27,6 +27,7 @@ from airflow_provider_dify.knowledge.status.proof import Look, ProvenBy, SearchP
 from airflow_provider_dify.knowledge.status.repair import HALFWAY, Repair, why_lost
 from airflow_provider_dify.knowledge.status.report import Outcome, StatusReport
 from airflow_provider_dify.knowledge.status.sender import Pass, Sender
+from airflow_provider_dify.knowledge.text.counts import number_of
 
 #: So many documents that search has not followed are read, to see whether the worker failed with them.
 _PROBE = 3
@@ -89,6 +90,8 @@ class StatusChange:
         #: Whether the flow left at a long wait, to continue elsewhere.
         self._left = False
         self._driven_back: set[str] = set()
+        #: The job that this is a part of, for the log.
+        self.whole = Whole()
 
     def _begin_with(self, document_ids: tuple[str, ...], before: Handover | None = None) -> None:
         #: The documents, in order; none until they are selected.
@@ -107,6 +110,7 @@ class StatusChange:
             "options": {**self.options.to_json(), "tolerate": sorted(one.value for one in self.tolerate)},
             "documents": self._ledger.handover().to_json(),
             "disabled_chunks": self._chunks.to_json(),
+            "whole": self.whole.to_json(),
         }
 
     @classmethod
@@ -116,6 +120,7 @@ class StatusChange:
         options = StatusOptions.from_json(data["options"])
         change = cls(data["dataset_id"], Choice(before.document_ids), data["action"], options, before=before)
         change._chunks.noted.update(chunks_from(data["disabled_chunks"], "disabled_chunks"))
+        change.whole = Whole.from_json(data.get("whole"))
         return change
 
     def report(self) -> StatusReport:
@@ -207,17 +212,17 @@ class StatusChange:
 
     def _carry_out_and_check(self, deadline: Deadline, retries: Retries) -> Flow[None]:
         """Carry it out, and check at the end that all that is good still is."""
+        progress = Progress(deadline)
         for last in (*[False] * (_MOST_ROUNDS - 1), True):
-            yield from self._carry_out(deadline, retries)
+            yield from self._carry_out(deadline, retries, progress)
             yield from self._last_look_at_flags(deadline)
-            if not (yield from self._is_lost_since(deadline)):
+            if not (yield from self._is_lost_since(progress)):
                 return
             if last:
                 self._ledger.time_is_up()
 
-    def _carry_out(self, deadline: Deadline, retries: Retries) -> Flow[None]:
+    def _carry_out(self, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[None]:
         self._carrying_out = True
-        progress = Progress(deadline)
         while True:
             error, lost = yield from self._push_on(deadline, progress)
             yield from self._bring_back(lost, deadline, retries)
@@ -272,7 +277,7 @@ class StatusChange:
             if self._ledger.open:
                 raise
             return  # what failed was carried out all the same, and search may follow it yet
-        yield Pause(wait, f"{error.message} Looking at the documents before trying again.")
+        yield Pause(wait, checking_again(wait, error))
         self._looks_old = True
         yield from self._read(self._ledger.open)
 
@@ -283,6 +288,7 @@ class StatusChange:
         """
         awaited = list(self._ledger.awaited)
         thorough = deadline.passed and len(awaited) <= _LAST_LOOK
+        progress.whole = self.whole.without(len(self._ledger.good), len(self.document_ids))
         look: Look = yield from self._proof.look(awaited, self._ledger.documents, thorough=thorough, progress=progress)
         self._ledger.proven(look)
         self._proving_looks += bool(look.followed)
@@ -310,15 +316,13 @@ class StatusChange:
         why = why_lost(self._proof)
         self._ledger.not_returned({i: self._lost.failed.get(i, why) for i in lost if i not in back})
 
-    def _is_lost_since(self, deadline: Deadline) -> Flow[bool]:
+    def _is_lost_since(self, progress: Progress) -> Flow[bool]:
         """Ask search once more for what it returned a while ago: the jobs of other documents may have lost it."""
         entered = [i for i in self._ledger.good if self._ledger.documents[i].belongs_in_search]
         if not self._wait_for_search or self._proving_looks <= 1 or not self.action.adds:
             return False
         self._proving_looks = 1
-        look: Look = yield from self._proof.look(
-            entered, self._ledger.documents, thorough=True, progress=Progress(deadline)
-        )
+        look: Look = yield from self._proof.look(entered, self._ledger.documents, thorough=True, progress=progress)
         self._ledger.await_again([*look.behind, *look.lost])
         self._ledger.proven(Look(gone=look.gone, empty=look.empty))
         return not self._ledger.done
@@ -332,7 +336,8 @@ class StatusChange:
             behind = behind[:1]
         back = self.action.opposite
         yield Note(
-            f"Search has not followed {len(behind)} documents: queueing the job again, by {back.value} and back."
+            f"Search is still not up to date for {number_of(len(behind))}. Repeating the job in Dify: {back.value}, "
+            f"then {self.action.value}."
         )
         result = Pass()
         try:
@@ -364,8 +369,7 @@ class StatusChange:
             self._ledger.seen(asked, (yield from read_documents(self.dataset_id, asked)))
 
     def _pause(self, deadline: Deadline, progress: Progress) -> Pause:
-        reason = progress.reason(self._ledger.awaits())
-        return Pause(min(self._waits.next(), deadline.remaining), reason)
+        return progress.pause(min(self._waits.next(), deadline.remaining), self._ledger.awaits())
 
     def _clears_lock(self, action: Action) -> bool:
         # A vector store may refuse a second insert; only in an economy knowledge base is adding twice harmless.

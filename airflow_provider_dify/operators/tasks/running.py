@@ -48,11 +48,13 @@ class ConversationTask(KnowledgeBaseTask):
         conversation: Conversation[Any],
         document_ids: Sequence[str] | None = (),
         *,
+        plan: str = "",
         started: float | None = None,
     ) -> dict[str, JSON]:
         """Run a conversation to its end, or until the triggerer takes over.
 
         :param document_ids: Its documents, for the links.
+        :param plan: What it does, for the log.
         :param started: When the task began, in seconds since the epoch, if it was in the triggerer since.
         :return: The report as plain JSON.
         """
@@ -72,6 +74,8 @@ class ConversationTask(KnowledgeBaseTask):
                 self._publish(conversation, context)
 
             flow = self._leaving(conversation, conversation.flow(deadline, hook.retries))
+            if started is None:
+                flow = self.introduced(hook, flow, conversation.dataset_id, plan)
             # Only while nothing but Dify is spoken to: Airflow allows no call from within another one.
             self._stop = stop
             try:
