@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_dify.assets import Activity
+    from airflow_provider_dify.exceptions import DifyError
     from airflow_provider_dify.hooks.dify import DifyHook
     from airflow_provider_dify.knowledge.flow import JSON, Flow
 else:
@@ -126,6 +127,17 @@ class KnowledgeBaseTask(Parameters, _Task):
 
         where = f"{host_of(hook.settings.base_url)} (connection '{self.dify_conn_id}')"
         return introduced(flow, where, dataset_id, plan)
+
+    def log_cause(self, error: DifyError) -> None:
+        """Log why the task fails, before any list of documents. At the end, Airflow logs it with its traceback."""
+        self.log.error("%s", error)
+
+    def log_table(self, title: str, lines: Sequence[str]) -> None:
+        """Log a table as one record, in a group that Airflow's pages fold."""
+        if lines:
+            self.log.info("::group::%s", title)
+            self.log.info("%s", "\n".join(lines))
+            self.log.info("::endgroup::")
 
     def show_links(self, context: Context, hook: DifyHook, dataset_id: str, document_ids: Sequence[str]) -> None:
         """Show the links to a knowledge base and, where it is only one, to a document; a failure is no failure."""

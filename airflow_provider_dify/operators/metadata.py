@@ -95,11 +95,11 @@ class DifyDocumentMetadataOperator(ConversationTask, BaseOperator):
             tolerate=self.tolerate,
         )
 
-    def publish(self, report: MetadataReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
+    def publish(self, report: MetadataReport, names: Mapping[str, str], context: Context) -> None:
         """Show a report in the log, and leave it for what comes after the task."""
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome
 
         tolerate = inputs.choices(self.tolerate, MetadataOutcome, "tolerate")
-        self.show("the change of metadata", report, tolerate=tolerate)
+        self.show("the change of metadata", report, names, tolerate)
         self.publish_report(context, report.to_json(), action="metadata", changed=report.changed)

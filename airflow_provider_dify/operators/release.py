@@ -190,11 +190,9 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
     def publish(self, report: Manifest, names: Mapping[str, str], context: Context) -> None:
         """Show a manifest in the log, and leave it for what comes after the task."""
         from airflow_provider_dify.events import as_event
-        from airflow_provider_dify.knowledge.release.manifest import attention
 
         self.log.info("Result of the release: %s.", report.describe())
-        for line in attention(report.errors, names):
-            self.log.warning("%s", line)
+        self.log_table("Documents by outcome", report.table(names))
         plain, changed = report.to_json(), (*report.enabled, *report.retired)
         self._store(report, context)
         self.publish_report(context, plain, action="release", changed=changed, more={"manifest": as_event(plain)})

@@ -140,7 +140,6 @@ class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
         """Show a report in the log, and leave it for what comes after the task."""
         passed = len(report.answers) - len(report.failing)
         say = self.log.info if report.passed else self.log.warning
-        say("%d of %d queries bring what they should.", passed, len(report.answers))
-        for line in report.table():
-            say("%s", line)
+        say("%d of %d queries returned the expected documents.", passed, len(report.answers))
+        self.log_table("Queries and what they returned", report.table())
         self.publish_report(context, report.to_json(), action="retrieve")

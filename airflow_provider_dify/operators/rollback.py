@@ -102,11 +102,8 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
     def publish(self, report: RollbackReport, names: Mapping[str, str], context: Context) -> None:
         """Show a report in the log, and leave it for what comes after the task."""
         from airflow_provider_dify.events import as_event
-        from airflow_provider_dify.knowledge.release.manifest import attention
 
-        self.log.info("Result of the rollback: %s.", report.describe())
-        for line in attention(report.errors, names):
-            self.log.warning("%s", line)
+        self.show("the rollback", report, names)
         plain = report.to_json()
         self.publish_report(
             context, plain, action="roll_back", changed=report.restored, more={"manifest": as_event(plain)}

@@ -19,6 +19,8 @@ from airflow_provider_dify.exceptions import DifyError, DifyIndexingTimeout
 from airflow_provider_dify.knowledge.flow import Deadline
 from airflow_provider_dify.knowledge.indexing.wait import IndexingWait, require_one
 from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT, ProofOptions
+from airflow_provider_dify.knowledge.status.proof import ProvenBy
+from airflow_provider_dify.knowledge.text.counts import number_of
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 from airflow_provider_dify.operators.tasks.running import hand_over, patience, read_event
 from airflow_provider_dify.transport import clock as clocks
@@ -140,7 +142,7 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         if error:
             self._explain(error)
             raise error
-        self.log.info("All %d documents are indexed.", len(document_ids))
+        self._say_done(len(document_ids), clocks.clock.time() - (event or {})["started"])
         return document_ids
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -178,12 +180,18 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
                 look = self.introduced(hook, look, wait.dataset_id, plan)
             report = hook.run(look, deadline)
         if report is not None:
+            self._say_done(len(report.document_ids), deadline.elapsed)
             return PokeReturnValue(is_done=True, xcom_value=list(report.document_ids))
         if self.deferrable:
             self._defer(wait, deadline)
         if deadline.remaining < _MARGIN:
             raise wait.timed_out(deadline)
         return PokeReturnValue(is_done=False)
+
+    def _say_done(self, number: int, seconds: float) -> None:
+        proven = "search returns" if self.prove_by == ProvenBy.SEARCH.value else "Dify has enabled the segments of"
+        text = f"All is indexed, and {proven} what is enabled: {number_of(number)}, {seconds:.0f} s"
+        self.log.info("%s", text)
 
     def _explain(self, error: DifyError) -> None:
         if self.soft_fail or self.never_fail:  # then Airflow's log would not show why it skips

@@ -351,7 +351,7 @@ class IndexingWait:
         left = Counter(state.status for state in self._open())
         states = ", ".join(f"{count} {status}" for status, count in left.most_common())
         done, of = len(self._states) - left.total(), len(self._states)
-        text = f"{self.whole.done + done:,} of {number_of(self.whole.of(of))} indexed"
+        text = f"{self.whole.done + done:,} of {number_of(self.whole.of(of))} completed"
         text = f"{text} ({states})" if states else text
         some, total = self._sum(lambda state: state.completed_segments), self._sum(lambda state: state.total_segments)
         return text if some is None or total is None else f"{text}, {some:,} of {number_of(total, 'segment')}"

@@ -164,8 +164,8 @@ class MetadataChange:
 
     @property
     def names(self) -> dict[str, str]:
-        """No names: nothing is said of single documents."""
-        return {}
+        """The names of the documents seen so far, by id."""
+        return {document_id: document.name for document_id, document in self._documents.items()}
 
     def report(self) -> MetadataReport:
         """Return what has become of each document so far; at any moment, whole and consistent."""
@@ -371,7 +371,7 @@ class MetadataChange:
             f"{inputs.show(name)} ({kind.value})" for name, kind in self._needed().items() if name not in self._fields
         ]
         create = f" Fields to create: {', '.join(new)}." if new else ""
-        return f"Metadata of {len(self.values)} documents: {', '.join(parts)}.{create}"
+        return f"Metadata of {number_of(len(self.values))}: {', '.join(parts)}.{create}"
 
     def _settle(self, document_id: str, outcome: MetadataOutcome, error: str | None = None) -> None:
         del self._open[document_id]

@@ -289,8 +289,7 @@ class Release:
             return
         self._step = "search"
         report = yield from self._check.flow(deadline.within(_SECONDS_FOR_QUERIES))
-        for line in report.table():
-            yield Note(line)
+        yield Note("\n".join(["What the queries returned:", *report.table()]))
         report.raise_for_failures()
 
     def _retire(self, deadline: Deadline, retries: Retries) -> Flow[None]:

@@ -125,7 +125,6 @@ class CheckTask(AppTask):
         """Show a report in the log, and leave it for what comes after the task."""
         say = self.log.info if report.passed else self.log.warning
         say("%d of %d answers are as expected.", report.counts["passed"], report.total)
-        for line in report.table():
-            say("%s", line)
+        self.log_table("Questions and their answers", report.table())
         self.show_app(context, report.app_id)
         self.publish_run(context, report.to_json(), "check", {})

@@ -58,6 +58,7 @@ class ConversationTask(KnowledgeBaseTask):
         :param started: When the task began, in seconds since the epoch, if it was in the triggerer since.
         :return: The report as plain JSON.
         """
+        from airflow_provider_dify.exceptions import DifyError
         from airflow_provider_dify.knowledge.flow import Deadline
         from airflow_provider_dify.transport import clock as clocks
 
@@ -79,18 +80,23 @@ class ConversationTask(KnowledgeBaseTask):
             # Only while nothing but Dify is spoken to: Airflow allows no call from within another one.
             self._stop = stop
             try:
-                left = hook.run(flow, deadline if self.limits_retries else None) is None
+                try:
+                    left = hook.run(flow, deadline if self.limits_retries else None) is None
+                finally:
+                    self._stop = None
+                self.ended(context, hook, conversation.report())
+                if not left:
+                    self.judge(conversation.report())
+            except DifyError as error:
+                self.log_cause(error)
+                raise
             finally:
-                self._stop = None
                 # Also if it failed or was killed: whoever fixes it needs to know what was done.
                 if not left:
                     self._publish(conversation, context)
-            self.ended(context, hook, conversation.report())
         if left:
             self._leave(conversation, context, began)
-        report = conversation.report()
-        self.judge(report)
-        return self.result_of(report)
+        return self.result_of(conversation.report())
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> Any:
         """Return and raise what ``execute`` would.
@@ -100,6 +106,8 @@ class ConversationTask(KnowledgeBaseTask):
         plain, names, error = read_event(event)
         report = self.read_report(plain)
         self.open_hook(context, plain["dataset_id"], self.ids_of(report))  # for its links: there is nothing left to ask
+        if error:
+            self.log_cause(error)
         self.publish(report, names, context)
         if error:
             error.report = report
@@ -136,11 +144,9 @@ class ConversationTask(KnowledgeBaseTask):
         :param tolerate: Outcomes that fail nothing.
         """
         dry_run = " (a dry run: nothing was changed)" if getattr(report, "dry_run", False) else ""
-        self.log.info("Result of %s%s: %s.", what, dry_run, report.describe())
-        for line in report.tolerated(tolerate, names):
-            self.log.info("%s", line)
-        for line in report.attention(names, tolerate):
-            self.log.warning("%s", line)
+        say = self.log.warning if report.failing(tolerate) else self.log.info
+        say("Result of %s%s: %s.", what, dry_run, report.describe())
+        self.log_table("Documents by outcome", report.table(names, tolerate))
 
     def ended(self, context: Context, hook: DifyHook, report: Any) -> None:
         """Use the hook once more, after the conversation ended well or left."""
@@ -272,7 +278,8 @@ class StagedTask(ConversationTask):
         conversation = make(state)
         try:
             conversation.take(report, error)
-        except DifyError:
+        except DifyError as failure:
+            self.log_cause(failure)
             with self.open_hook(context, conversation.dataset_id):
                 self._publish(conversation, context)
             raise

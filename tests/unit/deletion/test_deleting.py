@@ -316,7 +316,7 @@ class TestFilters:
         assert run.report["counts"]["deleted"] == 60
         assert not any(document.archived for document in kb.documents)
         assert len(kb.documents) == 60
-        assert "Delete the documents selected by status archived of Dify dataset" in said.text
+        assert "Deleting the documents selected by status archived, for up to 900 s." in said.text
         assert "Of 60 documents: 60 to delete, 60 of them archived, to be un-archived first." in said.text
         assert "Result of the deletion: 60 deleted." in said.text
 

@@ -136,7 +136,7 @@ class TestStatus:
         assert run.report["counts"]["unchanged"] == 4
         assert run.report["dry_run"] is True
         assert patches(dify) == []
-        assert "Dry run, nothing is changed: Archive the documents selected by name '*'" in said.text
+        assert "Dry run: would archive the documents selected by name '*' in batches of 100" in said.text
         assert "It would archive 'page-9', 'page-8', 'page-7' and 3 more." in said.text
         assert "Result of archive (a dry run: nothing was changed): 4 unchanged, 6 not_attempted." in said.text
         assert "run ended before" not in said.text
