@@ -23,10 +23,8 @@ class _ConsoleLink(BaseOperatorLink):
         """Key under which the task leaves the address; from Airflow 3 on, the page reads it without this class."""
         return f"_link_{type(self).__name__}"
 
-    def get_link(self, operator: object, *, ti_key: Any) -> str:
+    def get_link(self, operator: object, *, ti_key: Any) -> str:  # noqa: ARG002 - as called
         """Return the address; an empty text where the task left none."""
-        if getattr(operator, "shows_links", True) is False:  # Airflow 3 would log an error for finding none
-            return ""
         from airflow.providers.common.compat.sdk import XCom
 
         return XCom.get_value(ti_key=ti_key, key=self.xcom_key) or ""
@@ -61,18 +59,17 @@ def console_links(settings: Settings, dataset_id: str, document_ids: Sequence[st
 
     :param settings: How Dify is reached.
     :param dataset_id: UUID of the knowledge base.
-    :param document_ids: The documents of the task; the address of a document is empty unless it is only one.
-    :return: None of them where it is not known where the console lives, or where its address holds a secret.
+    :param document_ids: The documents of the task; a document has an address only if it is the only one.
+    :return: None of them if it is not known where the console lives, or if its address holds a secret.
     """
     console = _console(settings)
     if not console:
         return {}
     documents = f"{console}/datasets/{dataset_id}/documents"
-    return {
-        DifyKnowledgeBaseLink().xcom_key: documents,
-        # Empty as Airflow itself leaves it at the end, which logs an error where it finds none.
-        DifyDocumentLink().xcom_key: f"{documents}/{document_ids[0]}" if len(document_ids) == 1 else "",
-    }
+    links = {DifyKnowledgeBaseLink().xcom_key: documents}
+    if len(document_ids) == 1:
+        links[DifyDocumentLink().xcom_key] = f"{documents}/{document_ids[0]}"
+    return links
 
 
 def _console(settings: Settings) -> str:

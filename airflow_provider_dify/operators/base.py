@@ -55,11 +55,6 @@ class KnowledgeBaseTask(Parameters, _Task):
     #: What the event of an alias says, by the name of the alias.
     _alias_extras: Mapping[str, dict[str, JSON]] = MappingProxyType({})
 
-    @property
-    def shows_links(self) -> bool:
-        """Whether the links are there: not in a task that ended before it knew its knowledge base."""
-        return self._activity is not None
-
     def read_guards(self) -> None:
         """Take the parameters that a template may have rendered as texts for what they mean.
 
@@ -67,6 +62,7 @@ class KnowledgeBaseTask(Parameters, _Task):
         """
         from airflow_provider_dify.knowledge import inputs
 
+        self._hide_links()
         readers: dict[str, Callable[[Any, str], object]] = {
             "timeout": inputs.number,
             "_dry_run": inputs.flag,
@@ -83,6 +79,7 @@ class KnowledgeBaseTask(Parameters, _Task):
         :param make: Makes it. It is called before anything is sent, so that it can check everything else.
         :raises DifyInputError: Something makes no sense, or not one knowledge base has the name.
         """
+        self._hide_links()
         for name, value in list(vars(self).items()):
             if isinstance(value, Iterator):  # it can be read only once
                 setattr(self, name, list(value))
@@ -146,8 +143,11 @@ class KnowledgeBaseTask(Parameters, _Task):
         try:
             settings = hook.settings
             self._activity = self._activity or Activity(host_of(settings.base_url), dataset_id, self.writes)
-            for key, link in console_links(settings, dataset_id, document_ids).items():
+            links = console_links(settings, dataset_id, document_ids)
+            for key, link in links.items():
                 context["ti"].xcom_push(key=key, value=link)
+            known = type(self).operator_extra_links
+            self.operator_extra_links = [one for one in known if getattr(one, "xcom_key", None) in links]
         except Exception as error:  # noqa: BLE001 - what is wrong with the connection is said when it is used
             self.log.debug("There are no links to Dify's console: %s", error)
 
@@ -203,6 +203,11 @@ class KnowledgeBaseTask(Parameters, _Task):
         from airflow_provider_dify.lineage import lineage_of
 
         return lineage_of(self._activity)
+
+    def _hide_links(self) -> None:
+        """Have no links until they are known: when the task ends, Airflow asks for each and keeps an empty answer."""
+        if self._activity is None:
+            self.operator_extra_links = ()
 
     def _attach(self, context: Context, dataset_id: str, extra: Mapping[str, JSON]) -> None:
         from airflow.providers.common.compat.sdk import AssetAlias

@@ -77,7 +77,9 @@ class TestFirstLine:
     def test_of_an_app(
         self, dify: FakeDify, page: Document, said: pytest.LogCaptureFixture, monkeypatch: Any, make: Make
     ) -> None:
-        app = dify.add_workflow("app") if make is APPS[0] else dify.add_chat_app("app", answer="Deck 2.")
+        app = (
+            dify.add_workflow("app") if make is APPS[0] else dify.add_chat_app("app", answer=lambda question: "Deck 2.")
+        )
         monkeypatch.setenv("AIRFLOW_CONN_DIFY_DEFAULT", dify.airflow_connection(app=app))
         run(make(page))
         assert re.fullmatch(r"Dify 1\.16\.0 at \S+ \(connection 'dify_default'\), app 'app'\.", lines(said)[0])
