@@ -9,9 +9,11 @@ override PYTHON := $(patsubst ~/%,$(HOME)/%,$(PYTHON))
 ARGS ?=
 
 export PYTHON
+# With it, each process would compile all of Airflow again, which takes seconds.
+unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types format docs bench matrix system lock build clean
+.PHONY: help venv demo test perf lint types format docs bench matrix system lock build clean
 
 # One stamp per PYTHON, so that another choice rebuilds .venv instead of quietly using the old one.
 nothing :=
@@ -28,6 +30,9 @@ demo: $(VENV)  ## see the provider at work with a built-in Dify (about 1 minute)
 
 test: $(VENV)  ## run the tests (about 10 minutes on two cores)
 	@.venv/bin/python -m pytest -n auto $(ARGS)
+
+perf: $(VENV)  ## check time limits; needs a quiet machine (about 1 minute)
+	@.venv/bin/python -m pytest -m perf $(ARGS)
 
 lint: $(VENV)  ## check style and format
 	@.venv/bin/ruff check .

@@ -14,6 +14,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # By this, hypothesis tries the same examples in each leg: what fails in one alone, fails because of its versions.
 export CI=true
+# With it, each process would compile all of Airflow again, which takes seconds.
+unset PYTHONDONTWRITEBYTECODE
 
 supported=(
   2.11.2:3.10:lowest 2.11:3.10 2.11:3.11 2.11:3.12

@@ -12,6 +12,8 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING
 
+from hypothesis import HealthCheck, settings
+
 if TYPE_CHECKING:
     import pytest
 
@@ -29,6 +31,10 @@ atexit.register(shutil.rmtree, home, ignore_errors=True)
 os.environ["AIRFLOW_HOME"] = home
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
+
+# Hypothesis would also fail a test that is slow only because the machine is busy.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -26,7 +26,7 @@ def start_demo(**environment: str) -> subprocess.CompletedProcess[str]:
         env={**clean, **environment},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=300,
         check=False,
     )
 

@@ -15,7 +15,7 @@ def test_they_do_what_they_say() -> None:
     # One test, as the runs share an Airflow, which takes seconds to set up.
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "DIFY_"))}
     done = subprocess.run(
-        [sys.executable, str(RUNS)], env=clean, capture_output=True, text=True, timeout=400, check=False
+        [sys.executable, str(RUNS)], env=clean, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     runs = json.loads(done.stdout.splitlines()[-1])

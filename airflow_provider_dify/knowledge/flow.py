@@ -1,15 +1,15 @@
 """The parts of a conversation with Dify.
 
 A conversation is a generator. It yields a :data:`Step` and is sent what came of it: for a :class:`Request` the
-:class:`Response` (or a ``DifyTransportError`` is thrown in where there was none), for a :class:`Pause` and a
-:class:`Note` nothing. Whoever runs it owns the sockets and the clock, so that the same conversation runs in a
-worker, in a triggerer's event loop, and in a test that lets no time pass.
+:class:`Response` (or a ``DifyTransportError`` is thrown in if there was none), for any other step nothing. Whoever runs
+it owns the sockets and the clock, so that the same conversation runs in a worker, in a triggerer's event loop, and in a
+test that lets no time pass.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol, TypeAlias, TypeVar
 
@@ -109,7 +109,19 @@ class Note:
     level: int = logging.INFO
 
 
-Step: TypeAlias = Request | Pause | Note
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Run flows side by side. What one of them raises ends all of them.
+
+    :param flows: The flows. They keep what they find out themselves.
+    :param most: How many run at a time.
+    """
+
+    flows: Sequence[Flow[None]]
+    most: int
+
+
+Step: TypeAlias = Request | Pause | Note | Together
 Flow: TypeAlias = Generator[Step, "Response | None", T]
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from airflow_provider_dify.exceptions import DifyError, DifyPlanLimitError
 from airflow_provider_dify.knowledge.errors import error_in
-from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause, Request, Response, Step, mapped
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause, Request, Response, Step, Together, mapped
 from airflow_provider_dify.knowledge.progress import Waits, seconds_of
 
 T = TypeVar("T")
@@ -63,6 +63,8 @@ def retrying(flow: Flow[T], retries: Retries, deadline: Deadline | None = None) 
 
     def handle(step: Step) -> Flow[Response | None]:
         nonlocal reads_work
+        if isinstance(step, Together):
+            return (yield replace(step, flows=[retrying(flow, retries, deadline) for flow in step.flows]))
         if not isinstance(step, Request):
             return (yield step)
         answer = yield from _tries(step, retries, deadline, reads_work)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_dify import DEFAULT_APP_CONN_ID
-from airflow_provider_dify.knowledge.apps.options import RunOptions
+from airflow_provider_dify.knowledge.apps.options import CheckOptions, RunOptions
 from airflow_provider_dify.operators.asking.chat import ChatTask, CheckTask
 from airflow_provider_dify.operators.asking.workflow import WorkflowTask
 
@@ -182,7 +182,7 @@ class DifyAnswerCheckOperator(CheckTask, BaseOperator):
     """Ask a chat app golden questions, and check that its answers are as expected.
 
     Use it between the steps of a release: documents reach the users only if the *app* answers right with them. A table
-    in the log shows each question, the answer, and what is wrong with it.
+    in the log shows each question, what was expected, and what the app answered.
 
     .. seealso:: https://docs.dify.ai/api-reference/chats/send-chat-message
 
@@ -202,18 +202,21 @@ class DifyAnswerCheckOperator(CheckTask, BaseOperator):
         (documents: ids, or patterns for names), ``inputs`` (of the app) and ``check`` (a function that gets the report
         of the answer, and returns ``False`` or raises); or a string that renders to such a list.
     :param timeout: Seconds for all questions.
-    :param answer_timeout: Seconds to wait for each answer.
     :param on_failure: ``fail``: the task fails; ``report``: it stays green, and what follows reads the report.
     :return: The report as plain JSON: ``passed``, ``counts``, ``total``, ``app_id``, and ``answers``, each with
-        ``query``, ``passed``, ``problems``, ``answer`` and ``citations``. It is in XCom under the key ``report``, too.
+        ``query``, ``passed``, ``problems``, ``expected``, ``answer`` and ``citations``. It is in XCom under
+        the key ``report``, too.
     :raises DifyInputError: The questions make no sense, or the app is no chat app.
     :raises DifyAnswerCheckFailed: An answer is not as expected; ``report`` says which.
     :raises DifyError: Dify could not be asked.
     """
 
-    template_fields: Sequence[str] = ("dify_conn_id", "questions", "user", "timeout", "answer_timeout", "on_failure")
+    template_fields: Sequence[str] = (
+        "dify_conn_id", "questions", "user", "timeout", "answer_timeout", "max_active_questions", "on_failure",
+    )  # fmt: skip
     template_fields_renderers = {"questions": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#e3d6ff"
+    described_by = (CheckOptions,)
 
     def __init__(
         self,
@@ -222,7 +225,8 @@ class DifyAnswerCheckOperator(CheckTask, BaseOperator):
         dify_conn_id: str = DEFAULT_APP_CONN_ID,
         user: str = "airflow",
         timeout: float = 1800.0,
-        answer_timeout: float = 120.0,
+        answer_timeout: float = CheckOptions.answer_timeout,
+        max_active_questions: int = CheckOptions.max_active_questions,
         on_failure: str = "fail",
         **kwargs: Any,
     ) -> None:

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_dify import DEFAULT_APP_CONN_ID
 from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.knowledge.apps.options import CheckOptions
 from airflow_provider_dify.knowledge.release.options import ReleaseOptions
 from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT
+from airflow_provider_dify.operators.asking.gate import GatedTask
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY
-from airflow_provider_dify.operators.tasks.running import ConversationTask
+from airflow_provider_dify.operators.tasks.running import read_event
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -25,17 +28,18 @@ _CHANNEL = "{{ dag.dag_id }}.{{ task.task_id }}"
 _RELEASE = "{{ run_id }}{{ ' [%d]' % ti.map_index if ti.map_index >= 0 else '' }}"
 
 
-class DifyReleaseOperator(ConversationTask, BaseOperator):
+class DifyReleaseOperator(GatedTask, BaseOperator):
     """Put new documents in the place of old ones; when the task is green, search finds the new ones and not the old.
 
     In this order: the new ones are indexed; they are enabled, and it is proven that search has them; the queries, if
-    any, bring what they should; the old ones are retired, and it is proven that search has lost them. At no moment does
-    a query that both versions answer find nothing. New documents that are switched off come in together, and both
-    versions are found only until the old ones are out. Those that are enabled already, as Dify makes them, are in
-    search beside the old ones from the end of their indexing on; Dify leaves no way around that.
+    any, find what they should; the app, if there are ``checks``, answers as expected; the old ones are retired, and it
+    is proven that search has lost them. At no moment does a query that both versions answer find nothing. New documents
+    that are disabled come in together, and both versions are found only until the old ones are out. Those that are
+    enabled already, as Dify creates them, are found beside the old ones as soon as they are indexed; Dify leaves no way
+    around that.
 
-    Where ``document_ids`` is the return value of an ingestion, the documents that it has made count as switched off
-    before: going back takes them out of search. All others get exactly the flags again that they had.
+    If ``document_ids`` is the return value of an ingestion, the documents that it has created count as disabled before:
+    going back takes them out of search. All others get exactly the flags again that they had.
 
     If a step fails, what was done is undone, the old ones first, and it is proven that each document has the flags
     again that it had. What could not be undone is named. Deleting comes last of all, when everything else is
@@ -70,19 +74,20 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
     :raises DifyInputError: What was asked for makes no sense, or a new document is an old one; nothing was sent.
     :raises DifyGuardError: More is to be replaced than a limit allows; nothing was changed.
     :raises DifyIndexingError: A new document cannot be indexed; nothing was changed.
-    :raises DifyReleaseUndone: A step failed, and everything is as it was before. ``DifyReleaseFailed``, which is one:
-        no retry can mend it.
+    :raises DifyReleaseUndone: A step failed, and everything is as it was before. It is a ``DifyReleaseFailed`` if a
+        retry cannot fix it.
     :raises DifyReleaseIncomplete: A step failed, and not everything could be undone, or not all is deleted.
     :raises DifyError: Dify could not be asked; nothing was changed.
     """
 
     template_fields: Sequence[str] = (
         "dify_conn_id", "dataset_id", "dataset_name", "document_ids", "replaces", "retire", "channel", "release",
-        "queries", "max_documents", "max_share", "tolerate", "_dry_run", "timeout",
+        "queries", "checks", "checks_conn_id", "answer_timeout", "max_active_questions", "max_documents", "max_share",
+        "tolerate", "_dry_run", "timeout",
     )  # fmt: skip
-    template_fields_renderers = {"queries": "json"}  # noqa: RUF012 - as Airflow has it
+    template_fields_renderers = {"queries": "json", "checks": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#d6e4ff"
-    described_by = (ReleaseOptions,)
+    described_by = (ReleaseOptions, CheckOptions)
     if_killed = "Killed. What was changed so far stays as it is; a retry continues from there:"
     undoes = True
     document_ids: Any
@@ -104,6 +109,10 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
         channel: str = _CHANNEL,
         release: str = _RELEASE,
         queries: Iterable[str | Mapping[str, Any]] | str | None = None,
+        checks: Iterable[str | Mapping[str, Any]] | str | None = None,
+        checks_conn_id: str = DEFAULT_APP_CONN_ID,
+        answer_timeout: float = CheckOptions.answer_timeout,
+        max_active_questions: int = CheckOptions.max_active_questions,
         until: str = "retire",
         max_documents: int | None = None,
         max_share: float | None = None,
@@ -129,12 +138,25 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
 
         self.read_guards()
         release = self._of(context)
+        self.require_app()
         would, new = ("Dry run: would release" if self._dry_run else "Releasing"), len(release.replacement.new)
         plan = (
             f"{would} {release.version}: {number_of(new, 'new document')} instead of {release.replacement.describe()}, "
             f"for up to {self.timeout:g} s."
         )
         return self.converse(context, release, plan=plan)
+
+    def execute_complete(self, context: Context, event: dict[str, Any] | None) -> dict[str, Any]:
+        """Return and raise what ``execute`` would; if the triggerer stopped in front of the questions, ask them.
+
+        :param event: What the trigger fired.
+        """
+        plain, _, error = read_event(event)
+        if error or event is None or self.checks is None or plain["state"] != "enabled":
+            result: dict[str, Any] = super().execute_complete(context, event)
+            return result
+        self.read_guards()
+        return self.converse(context, self._of(context), started=event["started"])
 
     def _of(self, context: Context) -> Release:
         return self.in_knowledge_base(lambda dataset_id: self._release_in(dataset_id, context))
@@ -166,11 +188,12 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
             self._keep(release.report(), context)
             self._stop = stop
 
-        release = Release(dataset_id, replacement, version, options, before=self._kept(context), keep=keep)
+        before, gate = self._kept(context), self.gate(context)
+        release = Release(dataset_id, replacement, version, options, before=before, keep=keep, gate=gate)
         return release
 
     def _kept(self, context: Context) -> Manifest | None:
-        """Return the manifest of an earlier try, where Airflow has a place that outlives one (3.3 and newer)."""
+        """Return the manifest of an earlier try, if Airflow has a place that outlives one (3.3 and newer)."""
         from airflow_provider_dify.knowledge.release.manifest import Manifest
 
         store = context.get("task_state_store")
@@ -178,7 +201,7 @@ class DifyReleaseOperator(ConversationTask, BaseOperator):
         return Manifest.from_json(kept) if isinstance(kept, dict) else None
 
     def _keep(self, manifest: Manifest, context: Context) -> None:
-        """Keep the manifest of a release under way where it outlives this process."""
+        """Keep the manifest of a release under way, so that it outlives this process."""
         context["ti"].xcom_push(key=REPORT_KEY, value=manifest.to_json())
         self._store(manifest, context)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -9,7 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_dify.exceptions import DifyInputError, DifyTransportError
-from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause, Request, Response, resumed
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause, Request, Response, Together, resumed
 from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport import common
 from airflow_provider_dify.transport.cancelling import cancel_gently
@@ -17,6 +18,7 @@ from airflow_provider_dify.transport.common import Log
 from airflow_provider_dify.transport.limits import ACCEPTED, Body, TooLarge, Undecodable
 from airflow_provider_dify.transport.lines import Line, join, leave
 from airflow_provider_dify.transport.masking import masked_logs
+from airflow_provider_dify.transport.opening import MOST_CONNECTIONS
 from airflow_provider_dify.transport.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,11 +36,13 @@ class AsyncClient:
 
     :param settings: How to reach it.
     :param log: Where the flows' notes go.
+    :param stopped: Whether nothing more may be sent: then a flow that runs ends with an error at its next step.
     """
 
-    def __init__(self, settings: Settings, log: Log) -> None:
+    def __init__(self, settings: Settings, log: Log, *, stopped: Callable[[], bool] = lambda: False) -> None:
         self._settings = settings
         self._log = log
+        self._stopped = stopped
         self._line: Line
         #: Version of the server, from its last answer that told it.
         self.server_version: str | None = None
@@ -64,8 +68,11 @@ class AsyncClient:
                 return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic
             answer = error = None  # not kept while it waits
             try:
+                common.require_alive(self._stopped())
                 if isinstance(step, Request):
                     answer = await self._send(step, deadline)
+                elif isinstance(step, Together):
+                    await self.run_together(step)
                 else:
                     common.say(step, self._log)
                 if isinstance(step, Pause):
@@ -73,6 +80,24 @@ class AsyncClient:
                     await clocks.clock.asleep(step.seconds)
             except BaseException as raised:  # noqa: BLE001 - a flow also learns when the trigger is cancelled
                 error = raised
+
+    async def run_together(self, step: Together) -> None:
+        """Run flows side by side; if one of them fails, end the others."""
+        # Each has one request at a time. If there were more flows than connections, some would wait for their turn.
+        turns = asyncio.Semaphore(min(step.most, MOST_CONNECTIONS))
+
+        async def run(flow: Flow[None]) -> None:
+            await turns.acquire()
+            await self.run(flow)
+            turns.release()  # not after a failure: then none begins any more
+
+        tasks = [asyncio.create_task(run(flow)) for flow in step.flows]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _send(self, request: Request, deadline: Deadline | None) -> Response:
         if request.upload is not None:

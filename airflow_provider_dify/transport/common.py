@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from airflow_provider_dify.exceptions import (
     DifyEndpointError,
     DifyInputError,
+    DifyKilledError,
     DifyRequestError,
     DifyServerError,
     DifyTransportError,
@@ -61,6 +62,15 @@ def say(step: Pause | Note, log: Log) -> None:
         log.log(step.level, "%s", step.text)
     elif step.reason:
         log.info("%s", step.reason)
+
+
+def require_alive(stopped: bool) -> None:
+    """End a flow whose task was killed.
+
+    :raises DifyKilledError: It was.
+    """
+    if stopped:
+        raise DifyKilledError("The task was killed: nothing more is sent.")
 
 
 def headers_for(settings: Settings) -> dict[str, str]:

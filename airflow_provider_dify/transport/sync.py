@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from airflow_provider_dify.exceptions import DifyInputError, DifyKilledError, DifyTransportError
-from airflow_provider_dify.knowledge.flow import Flow, Pause, Request, Response, Step, resumed
+from airflow_provider_dify.exceptions import DifyInputError, DifyTransportError
+from airflow_provider_dify.knowledge.flow import Flow, Pause, Request, Response, Step, Together, resumed
 from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport import common
 from airflow_provider_dify.transport.common import Log
@@ -61,14 +61,28 @@ class Client:
         self._stopped = True
 
     def _do(self, step: Step) -> Response | None:
-        if self._stopped:
-            raise DifyKilledError("The task was killed: nothing more is sent.")
+        common.require_alive(self._stopped)
         if isinstance(step, Request):
             return self._send(step)
+        if isinstance(step, Together):
+            self._run_together(step)
+            return None
         common.say(step, self._log)
         if isinstance(step, Pause):
             clocks.clock.sleep(step.seconds)
         return None
+
+    def _run_together(self, step: Together) -> None:
+        """Run flows in an event loop of their own, over further connections."""
+        import asyncio
+
+        from airflow_provider_dify.transport.asynchronous import AsyncClient
+
+        async def run() -> None:
+            async with AsyncClient(self._settings, self._log, stopped=lambda: self._stopped) as client:
+                await client.run_together(step)
+
+        asyncio.run(run())
 
     def _send(self, request: Request) -> Response:
         with masked_logs(self._settings):

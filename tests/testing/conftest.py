@@ -18,7 +18,7 @@ class Client:
         self.session.headers["Authorization"] = f"Bearer {dify.api_key}"
 
     def call(self, method: str, path: str, **kwargs: Any) -> requests.Response:
-        return self.session.request(method, self.dify.base_url + path, timeout=5, allow_redirects=False, **kwargs)
+        return self.session.request(method, self.dify.base_url + path, timeout=60, allow_redirects=False, **kwargs)
 
     def get(self, path: str) -> requests.Response:
         return self.call("GET", path)

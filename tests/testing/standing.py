@@ -52,15 +52,15 @@ class Standalone:
     def get(self, path: str) -> Any:
         """The JSON of an answer of its API."""
         headers = {"Authorization": f"Bearer {self.connection['password']}"}
-        return requests.get(f"{self.connection['host']}{path}", headers=headers, timeout=10).json()
+        return requests.get(f"{self.connection['host']}{path}", headers=headers, timeout=60).json()
 
     def page(self, path: str) -> requests.Response:
-        return requests.get(f"{self.root}{path}", timeout=10)
+        return requests.get(f"{self.root}{path}", timeout=60)
 
     def interrupt(self) -> tuple[int, str, str]:
         """Press Ctrl-C: exit code, and the rest of its output."""
         self.process.send_signal(signal.SIGINT)
-        output, errors = self.process.communicate(timeout=30)
+        output, errors = self.process.communicate(timeout=300)
         return self.process.returncode, output, errors
 
 
@@ -84,6 +84,6 @@ def standalone(*options: str) -> Iterator[Standalone]:
 
 def refused(*options: str) -> tuple[int, str]:
     """Exit code and errors of one that does not start."""
-    done = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=300, check=False)
     assert done.stdout == ""
     return done.returncode, done.stderr

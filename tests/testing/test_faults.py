@@ -29,7 +29,7 @@ def test_connections_are_really_cut(client: Client, sim: FakeDify, kb: Dataset, 
 def test_a_server_that_never_answers(client: Client, sim: FakeDify, kb: Dataset) -> None:
     sim.faults.add(Fault("hang"))
     with pytest.raises(requests.ReadTimeout):
-        client.session.get(f"{sim.base_url}/datasets", timeout=0.05)
+        client.session.get(f"{sim.base_url}/datasets", timeout=(60, 0.05))
     assert client.get("/datasets").ok
 
 
@@ -117,14 +117,16 @@ def test_the_record(client: Client, sim: FakeDify, kb: Dataset) -> None:
     assert read.headers["authorization"] == f"Bearer {sim.api_key}"
 
 
-def test_the_eleventh_connection_waits(sim: FakeDify) -> None:
+def test_the_eleventh_connection_waits(start: Callable[..., FakeDify], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "KEEP_ALIVE", 300)  # so that none is closed while the others are made
+    sim = start()
     clients = [Client(sim) for _ in range(10)]
     for one in clients:
         assert one.get("/datasets").ok
     assert sim.open_connections == 10
     late = Client(sim)
     with pytest.raises(requests.ReadTimeout):
-        late.session.get(f"{sim.base_url}/datasets", timeout=0.05)
+        late.session.get(f"{sim.base_url}/datasets", timeout=(60, 0.05))
     clients[0].session.close()
     assert late.get("/datasets").ok
     for one in [*clients, late]:
@@ -135,7 +137,7 @@ def test_idle_connections_are_closed(start: Callable[..., FakeDify], monkeypatch
     assert server.KEEP_ALIVE == 2, "as Dify's own server does"
     monkeypatch.setattr(server, "KEEP_ALIVE", 0.01)
     dify = start()
-    connection = http.client.HTTPConnection(dify.base_url.split("/")[2], timeout=5)
+    connection = http.client.HTTPConnection(dify.base_url.split("/")[2], timeout=60)
     connection.request("GET", "/v1/datasets")
     assert connection.getresponse().read()
     assert connection.sock.recv(1) == b"", "closed by the other side"

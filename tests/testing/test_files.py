@@ -88,9 +88,14 @@ def test_what_is_refused(client: Client, kb: Dataset, name: str, content: bytes,
 
 def test_the_largest_file(client: Client, sim: FakeDify, kb: Dataset) -> None:
     content = b"word " * (3 * MEGABYTE)
-    started = time.monotonic()
     assert sim.document(made(client, kb, content=content)).content == content
-    assert time.monotonic() - started < 5, "it takes 0.2 s on an idle machine"
+
+
+@pytest.mark.perf
+def test_how_long_the_largest_file_takes(client: Client, sim: FakeDify, kb: Dataset) -> None:
+    started = time.monotonic()
+    made(client, kb, content=b"word " * (3 * MEGABYTE))
+    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("path", ["", "/update-by-file", "/update_by_file"])

@@ -95,7 +95,7 @@ def test_apps() -> None:
         app = json.loads(shlex.split(line)[1].partition("=")[2])
         body = {"inputs": {"text": "one two three", "seconds": 0}, "user": "ann"}
         headers = {"Authorization": f"Bearer {app['password']}"}
-        answer = requests.post(f"{app['host']}/workflows/run", json=body, headers=headers, timeout=20).json()
+        answer = requests.post(f"{app['host']}/workflows/run", json=body, headers=headers, timeout=60).json()
         assert answer["data"]["outputs"] == {"words": 3, "longest": "three"}
         here = f"/app/{dify.id_of('Word count')}"
         assert f"{here}/logs" in dify.page("/").text

@@ -6,8 +6,8 @@ Reference: https://docs.dify.ai/api-reference
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from airflow_provider_dify.knowledge import answers
 from airflow_provider_dify.knowledge.api import about, read_answer
@@ -243,16 +243,20 @@ def runs_of(user: str | None, *, status: str | None = None, limit: int = _LOG_RO
     return rows if user is None else tuple(row for row in rows if row.user == user)
 
 
-def send_message(body: Mapping[str, JSON]) -> Flow[Start]:
+def send_message(body: Mapping[str, JSON], hear: Callable[[Start], None]) -> Flow[Start]:
     """Ask a chat app, and read its stream to the end, or as far as it comes. It is never sent again by itself.
 
     The stream is read to its end, as only chatflows are known to go on without a reader.
+
+    :param hear: Is told what is known of the answer while it comes, such as the id by which it is stopped.
+
     https://docs.dify.ai/api-reference/chats/send-chat-message
     """
     sent = {**body, "response_mode": "streaming"}
-    response = yield Request("POST", "/chat-messages", json=sent, repeatable=False, enough=events.ends_message)
-    start = events.start_in(_body(response))
-    return replace(start, ended=events.ends_message(_body(response)))
+    listener = events.Listener(hear)
+    response = yield Request("POST", "/chat-messages", json=sent, repeatable=False, enough=listener)
+    listener(_body(response))
+    return listener.start
 
 
 def conversations_of(user: str, *, limit: int = 20) -> Flow[tuple[dict[str, JSON], ...]]:

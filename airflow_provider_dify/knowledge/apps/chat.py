@@ -164,7 +164,7 @@ class ChatMessage:
         self._keep({"user": self.user, "sent": True, "before": list(self._before)})
         self.sent = True
         try:
-            self.start = yield from api.send_message(body)
+            self.start = yield from api.send_message(body, self._hear)
         except DifyError as error:
             if not may_be_carried_out(error):
                 self.sent = False
@@ -177,6 +177,10 @@ class ChatMessage:
             self._keep({})
             raise DifyInputError(f'Dify does not accept the inputs: "{self.start.refused}". Nothing was asked.')
         self.error = self.start.error or None
+
+    def _hear(self, start: Start) -> None:
+        """Take what is known of the answer while it comes: if the task is killed, it is stopped."""
+        self.start = start
 
     def _await_row(self, deadline: Deadline) -> Flow[None]:
         """Wait for the message to appear."""

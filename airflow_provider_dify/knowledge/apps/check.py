@@ -1,4 +1,4 @@
-"""Asking an app golden questions, one after the other, and checking its answers."""
+"""Asking an app golden questions, some at a time, and checking its answers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from airflow_provider_dify.exceptions import DifyAnswerCheckFailed
 from airflow_provider_dify.knowledge.apps.chat import ChatMessage
 from airflow_provider_dify.knowledge.apps.expectations import GoldenQuestion
-from airflow_provider_dify.knowledge.apps.options import Rerun, RunOptions
+from airflow_provider_dify.knowledge.apps.options import CheckOptions, Rerun, RunOptions
 from airflow_provider_dify.knowledge.apps.requesting import ChatRequest
 from airflow_provider_dify.knowledge.apps.tries import LONGEST_USER, Tries
-from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Together
 from airflow_provider_dify.knowledge.report import NO_NAMES
 from airflow_provider_dify.knowledge.retries import Retries
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 #: So much of an answer the table shows.
-_WIDTH = 80
+_WIDTH = 200
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,14 @@ class CheckedAnswer:
     :param problems: Everything that is wrong with the answer.
     :param answer: The answer.
     :param citations: The names of the documents that it cites.
+    :param expected: What the answer has to be, in words.
     """
 
     query: str
     problems: tuple[str, ...]
     answer: str = ""
     citations: tuple[str, ...] = ()
+    expected: str = ""
 
     @property
     def passed(self) -> bool:
@@ -77,15 +79,20 @@ class AnswerReport:
             "not_asked": self.total - len(self.answers),
         }
 
-    def table(self) -> list[str]:
-        """Return a line for each answer and for everything that is wrong with it, for the log."""
-        lines = []
+    def table(self) -> str:
+        """Return each question with what was expected and what came, for the log."""
+        lines = [f"{self.counts['passed']} of {self.total} answers are as expected."]
         for one in self.answers:
             answer = " ".join(one.answer.split())
-            shown = answer if len(answer) <= _WIDTH else answer[: _WIDTH - 1] + "…"
-            lines.append(f"{'passed' if one.passed else 'FAILED'}  {one.query}  ->  {shown or '(nothing)'}")
-            lines += [f"        {problem}" for problem in one.problems]
-        return lines
+            got = answer if len(answer) <= _WIDTH else answer[: _WIDTH - 1] + "…"
+            cited = f" (cites {', '.join(one.citations)})" if one.citations else ""
+            lines += [
+                f"{'passed' if one.passed else 'FAILED'}  {one.query}",
+                f"        expected: {one.expected}",
+                f"        got:      {got or 'nothing'}{cited}",
+                *(f"        problem:  {problem}" for problem in one.problems),
+            ]
+        return "\n".join(lines)
 
     def raise_for_failures(self) -> None:
         """Raise if an answer is not as expected.
@@ -118,7 +125,7 @@ class AnswerReport:
     def from_json(cls, data: Mapping[str, JSON]) -> Self:
         """Return the report that :meth:`to_json` was made of."""
         answers = tuple(
-            CheckedAnswer(one["query"], tuple(one["problems"]), one["answer"], tuple(one["citations"]))
+            CheckedAnswer(one["query"], tuple(one["problems"]), one["answer"], tuple(one["citations"]), one["expected"])
             for one in data["answers"]
         )
         return cls(answers, data["total"], data["app_id"])
@@ -129,18 +136,22 @@ class AnswerCheck:
 
     :param user: Under which name Dify shows the questions.
     :param questions: The questions, and what their answers have to be.
-    :param answer_timeout: Seconds to wait for each answer.
+    :param options: How they are asked.
     """
 
     #: An app is no knowledge base.
     dataset_id = ""
     names = NO_NAMES
 
-    def __init__(self, user: str, questions: tuple[GoldenQuestion, ...], *, answer_timeout: float = 120.0) -> None:
+    def __init__(
+        self, user: str, questions: tuple[GoldenQuestion, ...], *, options: CheckOptions | None = None
+    ) -> None:
         self._user = user
         self._questions = questions
-        self._answer_timeout = answer_timeout
-        self._answers: list[CheckedAnswer] = []
+        self._options = options or CheckOptions()
+        #: By the number of the question.
+        self._answers: dict[int, CheckedAnswer] = {}
+        self._active: dict[int, ChatMessage] = {}
         self._app_id = ""
 
     def __len__(self) -> int:
@@ -148,7 +159,8 @@ class AnswerCheck:
 
     def report(self) -> AnswerReport:
         """Return what was answered so far."""
-        return AnswerReport(tuple(self._answers), len(self._questions), self._app_id)
+        answers = tuple(self._answers[number] for number in sorted(self._answers))
+        return AnswerReport(answers, len(self._questions), self._app_id)
 
     def flow(self, deadline: Deadline, retries: Retries | None = None) -> Flow[AnswerReport]:  # noqa: ARG002 - as called
         """Ask all questions.
@@ -157,15 +169,27 @@ class AnswerCheck:
         :param retries: Not needed: reads are repeated for it, and a question never is.
         :raises DifyError: Dify could not be asked.
         """
-        # A question may be asked again: that changes nothing but the bill.
-        options = RunOptions(rerun=Rerun.ALWAYS.value, appear_timeout=min(30.0, self._answer_timeout))
-        for number, question in enumerate(self._questions[len(self._answers) :], len(self._answers) + 1):
-            tries = Tries(f"{self._user[: LONGEST_USER - 10]}/q{number}")
-            message = ChatMessage(tries, ChatRequest(question.query, question.inputs), options=options)
-            answer = yield from message.flow(deadline.within(self._answer_timeout))
-            cited = tuple(dict.fromkeys(str(one.get("document_name")) for one in answer.citations))
-            self._app_id = self._app_id or answer.app_id
-            problems = question.problems(answer)
-            self._answers.append(CheckedAnswer(question.query, problems, answer.answer, cited))
-            yield Note(f"{number} of {len(self._questions)}: {'passed' if not problems else '; '.join(problems)}")
+        flows = [self._ask(number, deadline) for number in range(len(self._questions))]
+        yield Together(flows, self._options.max_active_questions)
         return self.report()
+
+    def when_killed(self) -> Flow[None]:
+        """Stop the answers that are being written."""
+        for message in list(self._active.values()):
+            yield from message.when_killed()
+
+    def _ask(self, number: int, deadline: Deadline) -> Flow[None]:
+        question, timeout = self._questions[number], self._options.answer_timeout
+        # A question may be asked again: that changes nothing but the bill.
+        options = RunOptions(rerun=Rerun.ALWAYS.value, appear_timeout=min(30.0, timeout))
+        tries = Tries(f"{self._user[: LONGEST_USER - 10]}/q{number + 1}")
+        message = ChatMessage(tries, ChatRequest(question.query, question.inputs), options=options)
+        self._active[number] = message
+        answer = yield from message.flow(deadline.within(timeout))
+        del self._active[number]
+        cited = tuple(dict.fromkeys(str(one.get("document_name")) for one in answer.citations))
+        self._app_id = self._app_id or answer.app_id
+        problems = question.problems(answer)
+        self._answers[number] = CheckedAnswer(question.query, problems, answer.answer, cited, question.expected)
+        done = f"{len(self._answers)} of {len(self._questions)} answers"
+        yield Note(f"{done}: question {number + 1} {'passed' if not problems else 'FAILED: ' + '; '.join(problems)}.")

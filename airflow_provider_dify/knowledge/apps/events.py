@@ -7,13 +7,14 @@ Each is a line of JSON behind ``data:``, and an empty line. Pings have no data. 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from airflow_provider_dify.knowledge import answers
 from airflow_provider_dify.knowledge.flow import JSON
 
 _PING = b"event: ping"
+_ENDS = (b"\n\n", b"\r\n\r\n")
 
 
 def events_in(body: bytes) -> Iterator[dict[str, JSON]]:
@@ -61,33 +62,61 @@ def start_in(body: bytes) -> Start:
     """
     start = Start()
     for event in events_in(body):
-        kind = event.get("event")
-        if kind == "error":
-            return replace(start, error=_text(event.get("message")) or "an error without a message")
-        if not start.task_id:
-            start = Start(
-                run_id=_id(event, "workflow_run_id"),
-                task_id=_id(event, "task_id"),
-                conversation_id=_id(event, "conversation_id"),
-                message_id=_id(event, "message_id"),
-                app_id=_app_id(event),
-            )
-        data = event.get("data")
-        if kind == "workflow_finished" and start.run_id == start.task_id and isinstance(data, dict):
-            return Start(refused=_text(data.get("error")) or "no reason was given")
+        start = _heard(start, event)
     return start
+
+
+def _heard(start: Start, event: Mapping[str, JSON]) -> Start:
+    """Return what is known after one more event."""
+    if start.error or start.refused:
+        return start
+    kind, data = event.get("event"), event.get("data")
+    if kind == "error":
+        return replace(start, error=_text(event.get("message")) or "an error without a message")
+    if not start.task_id:
+        start = Start(
+            run_id=_id(event, "workflow_run_id"),
+            task_id=_id(event, "task_id"),
+            conversation_id=_id(event, "conversation_id"),
+            message_id=_id(event, "message_id"),
+            app_id=_app_id(event),
+        )
+    if kind == "workflow_finished" and start.run_id == start.task_id and isinstance(data, dict):
+        return Start(refused=_text(data.get("error")) or "no reason was given")
+    return replace(start, ended=True) if kind == "message_end" else start
+
+
+class Listener:
+    """Hears a stream of a chat as it comes: each event once, as an answer can have thousands.
+
+    :param hear: Is told what is known when that has changed.
+    """
+
+    def __init__(self, hear: Callable[[Start], None] = lambda _: None) -> None:
+        self.start = Start()
+        self._hear = hear
+        self._heard = 0
+
+    def __call__(self, body: bytes) -> bool:
+        """Take all that came so far, and return whether the answer is complete, or will never be."""
+        before, end = self.start, _end_of_events(body)
+        for event in events_in(body[self._heard : end]):
+            self.start = _heard(self.start, event)
+        self._heard = end
+        if self.start != before:
+            self._hear(self.start)
+        return bool(self.start.refused or self.start.error or self.start.ended)
+
+
+def _end_of_events(body: bytes) -> int:
+    """Return where the last whole event ends."""
+    return max((at + len(end) for end in _ENDS if (at := body.rfind(end)) >= 0), default=0)
 
 
 def names_run(body: bytes) -> bool:
     """Whether a stream has named a run that exists, or will not do so any more."""
     start = start_in(body)
     return bool(start.refused or start.error) or (bool(start.run_id) and start.run_id != start.task_id)
-
-
-def ends_message(body: bytes) -> bool:
-    """Whether a stream of a chat has told its answer to the end, or will not do so any more."""
-    start = start_in(body)
-    return bool(start.refused or start.error) or any(event.get("event") == "message_end" for event in events_in(body))
 
 
 def task_in(run_id: str, body: bytes) -> str:

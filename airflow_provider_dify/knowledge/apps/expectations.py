@@ -41,6 +41,17 @@ class GoldenQuestion:
     cites_not: tuple[str, ...] = ()
     check: Callable[[Mapping[str, Any]], object] | None = field(default=None, compare=False)
 
+    @property
+    def expected(self) -> str:
+        """What the answer has to be, for the log."""
+        parts = [f"contains {inputs.show(one)}" for one in self.contains]
+        parts += [f"does not contain {inputs.show(one)}" for one in self.contains_not]
+        parts += [f"matches {one}" for one in self.matches]
+        parts += [f"cites {one}" for one in self.cites]
+        parts += [f"does not cite {one}" for one in self.cites_not]
+        parts += [f"passes {_name_of(self.check)}"] if self.check else []
+        return "; ".join(parts) or "any answer"
+
     def problems(self, answer: ChatReport) -> tuple[str, ...]:
         """Return everything that is wrong with an answer."""
         if not answer.outcome.good:
@@ -60,25 +71,25 @@ class GoldenQuestion:
             passed = self.check(answer.to_json())
         except Exception as error:  # noqa: BLE001 - of the user's own function
             return (f"{type(error).__name__}: {str(error)[:300]}",)
-        return (f"{getattr(self.check, '__name__', 'check')} returned False",) if passed is False else ()
+        return (f"{_name_of(self.check)} returned False",) if passed is False else ()
 
 
-def read_questions(given: object) -> tuple[GoldenQuestion, ...]:
+def read_questions(given: object, parameter: str = "questions") -> tuple[GoldenQuestion, ...]:
     """Return golden questions from a list of texts and mappings, or a text that renders to one.
 
+    :param parameter: What errors call them.
     :raises DifyInputError: They make no sense.
     """
     found = inputs.literal(given)
     if isinstance(found, (str, bytes, Mapping)) or not isinstance(found, Iterable):
-        raise DifyInputError(f"questions must be a list of texts or mappings, not {inputs.show(given)}.{why(given)}")
-    questions = tuple(_question(one, number) for number, one in enumerate(found))
+        raise DifyInputError(f"{parameter} must be a list of texts or mappings, not {inputs.show(given)}.{why(given)}")
+    questions = tuple(_question(one, f"{parameter}[{number}]") for number, one in enumerate(found))
     if not questions:
-        raise DifyInputError("questions is empty: there is nothing to check.")
+        raise DifyInputError(f"{parameter} is empty: there is nothing to check.")
     return questions
 
 
-def _question(given: object, number: int) -> GoldenQuestion:
-    where = f"questions[{number}]"
+def _question(given: object, where: str) -> GoldenQuestion:
     if isinstance(given, GoldenQuestion):
         return given
     parts = {"query": given} if isinstance(given, str) else given
@@ -95,6 +106,10 @@ def _question(given: object, number: int) -> GoldenQuestion:
     if not isinstance(values, Mapping):
         raise DifyInputError(f"{where}['inputs'] must be a mapping of names to values, not {inputs.show(values)}.")
     return GoldenQuestion(inputs.text(parts.get("query"), f"{where}['query']"), values, check=check, **texts)
+
+
+def _name_of(check: object) -> str:
+    return str(getattr(check, "__name__", "check"))
 
 
 def _texts(value: object, parameter: str) -> tuple[str, ...]:

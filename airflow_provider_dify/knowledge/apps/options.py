@@ -71,3 +71,23 @@ class RunOptions:
     def from_json(cls, data: Mapping[str, JSON]) -> Self:
         """Return what :meth:`to_json` was made of."""
         return cls(**data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions:
+    """How golden questions are asked.
+
+    :param answer_timeout: Seconds to wait for each answer.
+    :param max_active_questions: How many questions to ask at a time. A process opens at most 4 connections to one Dify,
+        so more has no effect.
+    :raises DifyInputError: A value makes no sense.
+    """
+
+    answer_timeout: float = 120.0
+    max_active_questions: int = 4
+
+    def __post_init__(self) -> None:
+        """Check the values, and put them into canonical form."""
+        from airflow_provider_dify.knowledge import inputs
+
+        inputs.settle(self, answer_timeout=inputs.number, max_active_questions=inputs.whole_number)

@@ -103,12 +103,7 @@ class ChatRequest:
         :param user: Who asks: a conversation belongs to its user.
         :raises DifyInputError: The app is no chat app, or asks for something else.
         """
-        info = yield from api.get_info()
-        if info.mode not in CHAT_MODES:
-            raise DifyInputError(
-                f"The key of the connection is for the app '{info.name}', which is not a chat app: its mode is "
-                f"'{info.mode}'. Use DifyWorkflowRunOperator for a workflow, or the key of a chat app."
-            )
+        yield from require_chat_app()
         form = yield from read_form()
         inputs = {} if self.conversation_id else form.check(self.inputs, {})
         return {
@@ -118,6 +113,19 @@ class ChatRequest:
             "conversation_id": self.conversation_id or "",
             "auto_generate_name": False,
         }
+
+
+def require_chat_app() -> Flow[None]:
+    """Check that the key is for an app that answers questions.
+
+    :raises DifyInputError: It is for another app.
+    """
+    info = yield from api.get_info()
+    if info.mode not in CHAT_MODES:
+        raise DifyInputError(
+            f"The key of the connection is for the app '{info.name}', which is not a chat app: its mode is "
+            f"'{info.mode}'. Use DifyWorkflowRunOperator for a workflow, or the key of a chat app."
+        )
 
 
 def read_form() -> Flow[Form]:

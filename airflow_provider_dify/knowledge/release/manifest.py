@@ -46,8 +46,8 @@ class Manifest:
     :param dataset_id: The knowledge base.
     :param release: Its channel and its name.
     :param state: Where it stands.
-    :param step: What it did last, or what failed: ``check``, ``index``, ``enable``, ``search``, ``retire``,
-        ``delete`` or ``prove``.
+    :param step: What it did last, or what failed: ``check``, ``index``, ``enable``, ``search``,
+        ``answers``, ``retire``, ``delete`` or ``prove``.
     :param retire: What becomes of old documents: ``archive``, ``disable`` or ``delete``.
     :param new: Documents of the new version.
     :param old: Documents that they replace.

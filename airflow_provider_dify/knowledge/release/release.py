@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from airflow_provider_dify.exceptions import DifyError, DifyKilledError
 from airflow_provider_dify.knowledge import inputs
@@ -27,7 +27,7 @@ from airflow_provider_dify.knowledge.release.journal import Side, Version, clear
 from airflow_provider_dify.knowledge.release.manifest import Manifest, ReleaseState
 from airflow_provider_dify.knowledge.release.options import ReleaseOptions, Retire, Until
 from airflow_provider_dify.knowledge.release.replacement import Replacement
-from airflow_provider_dify.knowledge.release.switch import Switch, flags_of
+from airflow_provider_dify.knowledge.release.switch import Switch, can_change, flags_of, retired
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
 from airflow_provider_dify.knowledge.selection.choice import Choice, Chosen
@@ -35,6 +35,8 @@ from airflow_provider_dify.knowledge.selection.guards import Guard
 from airflow_provider_dify.knowledge.status.chunks import DisabledChunks
 from airflow_provider_dify.knowledge.text.counts import number_of
 
+#: Is given until when it may take, and raises if the release must not go on.
+Gate: TypeAlias = Callable[[Deadline], None]
 _LIVE = Flags(enabled=True, archived=False)
 _OFF = Flags(enabled=False, archived=False)
 #: Where these are what an earlier try left, it knows what was before.
@@ -58,6 +60,8 @@ class Release:
     :param before: The manifest of an earlier try, where one was kept.
     :param keep: Called before anything is changed, and before anything is deleted, to keep :meth:`report` where it
         outlives the process.
+    :param gate: Called when the new version is in search, before the old one leaves. If it raises a ``DifyError``, the
+        release is undone. It needs a worker: in the triggerer, a release stops in front of it.
     :raises DifyInputError: Something of this makes no sense.
     """
 
@@ -72,6 +76,7 @@ class Release:
         *,
         before: Manifest | None = None,
         keep: Callable[[], None] = lambda: None,
+        gate: Gate | None = None,
     ) -> None:
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
         self.version = version
@@ -79,6 +84,9 @@ class Release:
         self.options = options
         self._before = before if before and before.release == str(version) and before.state in _UNFINISHED else None
         self._keep = keep
+        self._gate = gate
+        #: Whether it stops in front of its gate.
+        self._stops_at_gate = False
         self._check = self._queries()
         self._wait = IndexingWait(
             self.dataset_id,
@@ -110,7 +118,7 @@ class Release:
         # What was selected once is not missed when it is gone.
         tolerate = ("missing",) if self.replacement.selects else self.options.tolerate
         options = replace(self.options, tolerate=tolerate)
-        return {"manifest": self.report().pack(), "options": options.to_json()}
+        return {"manifest": self.report().pack(), "options": options.to_json(), "gate": self._gate is not None}
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Release:
@@ -120,7 +128,9 @@ class Release:
         old = Choice(manifest.old) if manifest.old else None
         fresh = frozenset(i for i in manifest.new if manifest.previous.get(i) == _OFF)
         replacement = Replacement(manifest.new, old, Guard(), none=old is None, fresh=fresh)
-        return cls(manifest.dataset_id, replacement, Version.read(manifest.release), options, before=manifest)
+        release = cls(manifest.dataset_id, replacement, Version.read(manifest.release), options, before=manifest)
+        release._stops_at_gate = data["gate"]
+        return release
 
     @property
     def goes_back(self) -> bool:
@@ -197,7 +207,10 @@ class Release:
             self._state = ReleaseState.RELEASING
         self._keep()
         yield from self._enable(deadline, retries)
-        if self.options.until == Until.ENABLE.value:
+        can_go_back = self._state is ReleaseState.RELEASING
+        if can_go_back:
+            self._pass_gate(deadline)
+        if self.options.until == Until.ENABLE.value or (can_go_back and self._stops_at_gate):
             self._state = ReleaseState.ENABLED
             return
         yield from self._retire(deadline, retries)
@@ -292,9 +305,16 @@ class Release:
         yield Note("\n".join(["What the queries returned:", *report.table()]))
         report.raise_for_failures()
 
+    def _pass_gate(self, deadline: Deadline) -> None:
+        if self._gate is None:
+            return
+        self._step = "answers"
+        self._gate(deadline)
+        self._gate = None
+
     def _retire(self, deadline: Deadline, retries: Retries) -> Flow[None]:
         self._step = "retire"
-        targets = {d.id: _retired(d, self.options.retire) for d in self._documents_of(self._old) if _can_change(d)}
+        targets = {d.id: retired(d, self.options.retire) for d in self._documents_of(self._old) if can_change(d)}
         self._switch = self._switch_to(targets, done=len(self.replacement.new))
         yield from self._switch.take_out(deadline, retries)
         yield from self._prove({**dict.fromkeys(self.replacement.new, _LIVE), **targets})
@@ -402,17 +422,3 @@ class Release:
         if queries in (None, "", []):
             return None
         return RetrievalCheck(self.dataset_id, queries, poll_interval=self.options.poll_interval)
-
-
-def _retired(document: Document, how: str) -> Flags:
-    """Return the flags of a document that is retired. One that is out of search by its archive stays as it is, unless
-    archiving is what was asked for: switching it off as well could not be undone unseen.
-    """
-    if how == Retire.ARCHIVE.value:
-        return Flags(document.enabled, archived=True)
-    return document.flags if document.archived else Flags(enabled=False, archived=False)
-
-
-def _can_change(document: Document) -> bool:
-    """Whether Dify changes a document: where its indexing failed or is paused, it is out of search, and stays so."""
-    return not (document.failed or document.paused)

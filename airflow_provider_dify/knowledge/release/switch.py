@@ -13,6 +13,7 @@ from dataclasses import replace
 from airflow_provider_dify.knowledge.documents import Action, Document, Flags
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
 from airflow_provider_dify.knowledge.progress import ALONE, Whole
+from airflow_provider_dify.knowledge.release.options import Retire
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.change import StatusChange
 from airflow_provider_dify.knowledge.status.options import StatusOptions
@@ -115,3 +116,19 @@ class Switch:
 def flags_of(documents: Mapping[str, Document]) -> dict[str, Flags]:
     """Return the flags of documents by id."""
     return {document_id: document.flags for document_id, document in documents.items()}
+
+
+def retired(document: Document, how: str) -> Flags:
+    """Return the flags of a document that is retired.
+
+    One that its archive keeps out of search stays as it is, unless it should be archived: disabling it as well could
+    not be undone unseen.
+    """
+    if how == Retire.ARCHIVE.value:
+        return Flags(document.enabled, archived=True)
+    return document.flags if document.archived else Flags(enabled=False, archived=False)
+
+
+def can_change(document: Document) -> bool:
+    """Whether Dify changes a document: one whose indexing failed or is paused is out of search, and stays so."""
+    return not (document.failed or document.paused)

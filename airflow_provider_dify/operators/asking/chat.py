@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dify.knowledge.apps.options import RunOptions
+from airflow_provider_dify.knowledge.apps.options import CheckOptions, RunOptions
 from airflow_provider_dify.operators.asking.task import AppTask
 
 if TYPE_CHECKING:
@@ -100,7 +100,6 @@ class CheckTask(AppTask):
     if_killed = "Asked so far:"
     limits_retries = False
     questions: Any
-    answer_timeout: float
     on_failure: str
 
     def conversation(self, context: Context) -> AnswerCheck:
@@ -108,13 +107,12 @@ class CheckTask(AppTask):
 
         :raises DifyInputError: They make no sense.
         """
-        from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.apps.check import AnswerCheck
         from airflow_provider_dify.knowledge.apps.expectations import read_questions
         from airflow_provider_dify.operators.asking.parameters import tries_in
 
-        timeout = inputs.number(self.answer_timeout, "answer_timeout")
-        return AnswerCheck(tries_in(context, self.user).user, read_questions(self.questions), answer_timeout=timeout)
+        user, questions = tries_in(context, self.user).user, read_questions(self.questions)
+        return AnswerCheck(user, questions, options=self.options(CheckOptions))
 
     def judge(self, report: AnswerReport) -> None:
         """Raise if an answer is not as expected, unless it is only to be reported."""
@@ -123,8 +121,6 @@ class CheckTask(AppTask):
 
     def publish(self, report: AnswerReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
         """Show a report in the log, and leave it for what comes after the task."""
-        say = self.log.info if report.passed else self.log.warning
-        say("%d of %d answers are as expected.", report.counts["passed"], report.total)
-        self.log_table("Questions and their answers", report.table())
+        (self.log.info if report.passed else self.log.warning)("%s", report.table())
         self.show_app(context, report.app_id)
         self.publish_run(context, report.to_json(), "check", {})

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import socket
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 #: Column values of ``/proc/net/tcp``: https://www.kernel.org/doc/html/latest/networking/proc_net_tcp.html
@@ -19,11 +22,12 @@ def is_foreign(port: int, server_port: int) -> bool:
     :param port: The client's port.
     :param server_port: The port that it connected to.
     """
-    client = _client(port, server_port)
-    if client is None or f"socket:[{client}]" in _own_files():
+    # Own sockets first: the table of the whole machine is slow to read.
+    if port in _own_ports():
         return False
-    # It may have been closed after the first look; then nobody waits for an answer.
-    return _client(port, server_port) == client
+    client = _client(port, server_port)
+    # It may have been closed after the first check; then nobody waits for an answer.
+    return client is not None and _client(port, server_port) == client and port not in _own_ports()
 
 
 def _client(port: int, server_port: int) -> str | None:
@@ -42,14 +46,12 @@ def _port(address: str) -> int:
     return int(address.rpartition(":")[2], 16)
 
 
-def _own_files() -> set[str]:
-    """What the open files of this process are."""
-
-    def targets() -> Iterator[str]:
-        for file in _OWN_FILES.iterdir():
-            try:
-                yield str(file.readlink())
-            except OSError:  # closed meanwhile
-                continue
-
-    return set(targets())
+def _own_ports() -> set[int]:
+    """Return the local ports of the connections of this process."""
+    ports = set()
+    for file in _OWN_FILES.iterdir() if _OWN_FILES.is_dir() else ():
+        with suppress(OSError):  # closed meanwhile
+            if stat.S_ISSOCK(os.fstat(int(file.name)).st_mode):
+                with socket.socket(fileno=os.dup(int(file.name))) as own:
+                    ports.update(own.getsockname()[1:2])
+    return ports

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from tests.contract.compare import Answer
 
-TIMEOUT = 60.0
+TIMEOUT = 300.0
 
 
 class Sending(threading.Thread):

@@ -134,14 +134,14 @@ class Timeline:
         """Wait until every client has what there is, and look at the answers that are complete."""
         now = self.dify.clock.monotonic()
         for one in list(self._open):
-            assert until(partial(one.is_up_to_date, now), 20), f"{one.record} hangs: {one.sending.text[-300:]}"
+            assert until(partial(one.is_up_to_date, now)), f"{one.record} hangs: {one.sending.text[-300:]}"
             if one.sending.events or one.sending.over:
                 self._learn(one.record, one.sending.answer)
             if one.sending.over:
                 self._open.remove(one)
                 self._compare(one)
             if one.sending.over and one.run is not None:
-                assert until(partial(self._has_noticed, one.run), 20), one.record
+                assert until(partial(self._has_noticed, one.run)), one.record
 
     def _has_noticed(self, run: Run) -> bool:
         """Whether the simulator knows that a reader of a run has gone."""
@@ -151,7 +151,7 @@ class Timeline:
         for one in self._open:
             if one.record is record:
                 one.sending.leave()
-                one.sending.join(20)
+                one.sending.join(300)
         self._catch_up()
 
     def _send(self, record: Record, before: Callable[[Timeline, Record], None]) -> None:
@@ -168,16 +168,16 @@ class Timeline:
         self.sent += 1
         sending.start()
         if _STARTS_RUN.search(record.path):
-            assert until(lambda: sending.over or self._started() > known, 20), record
+            assert until(lambda: sending.over or self._started() > known), record
             new = [run for run in self._queued() if run not in queued]
             self._open.append(Open(record, sending, since, new[0] if new else None))
         elif followed is not None:
-            assert until(lambda: sending.over or len(followed.readers) > readers, 20), record
+            assert until(lambda: sending.over or len(followed.readers) > readers), record
             # What a snapshot brings counts, too.
             seen = 0 if "snapshot" in path else seen
             self._open.append(Open(record, sending, since, followed, seen))
         else:
-            sending.join(20)
+            sending.join(300)
             self._open.append(Open(record, sending, since, None))
         self._catch_up()
 

@@ -20,11 +20,11 @@ class AppClient:
         self.app = app
         self.user = user
 
-    def call(self, method: str, path: str, *, timeout: float = 10, **kwargs: Any) -> requests.Response:
+    def call(self, method: str, path: str, *, timeout: float = 60, **kwargs: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.app.api_key}"}
         return requests.request(method, self.dify.base_url + path, headers=headers, timeout=timeout, **kwargs)
 
-    def run(self, mode: str = "blocking", *, timeout: float = 10, **inputs: Any) -> requests.Response:
+    def run(self, mode: str = "blocking", *, timeout: float = 60, **inputs: Any) -> requests.Response:
         body = {"inputs": inputs, "user": self.user, "response_mode": mode}
         return self.call("POST", "/workflows/run", json=body, stream=mode == "streaming", timeout=timeout)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from airflow_provider_dify.exceptions import (
     DifyAppError,
     DifyError,
     DifyInputError,
+    DifyKilledError,
     DifyRunError,
     DifyRunFailed,
     DifyRunUnknown,
@@ -19,6 +21,7 @@ from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.operators.apps import DifyAnswerCheckOperator, DifyChatMessageOperator
 from airflow_provider_dify.testing import Answer, Dataset, FakeDify, Fault, Input
 from tests.unit.apps.running import Ran, Store, run_try
+from tests.waiting import until
 
 
 @pytest.fixture(params=["advanced-chat", "chat", "agent-chat"])
@@ -199,7 +202,10 @@ class TestGoldenQuestions:
         assert problem in ran.error.message
         assert ran.report["answers"][0]["problems"] == [problem]
         assert ran.report["answers"][1]["passed"]
-        assert f"        {problem}" in said.text
+        (table,) = [one.getMessage() for one in said.records if "1 of 2 answers are as expected." in one.getMessage()]
+        assert "FAILED  hello\n        expected: " in table
+        assert f"        got:      You said: hello (cites leave.md)\n        problem:  {problem}\n" in table
+        assert "passed  fine\n        expected: any answer\n" in table
         assert len(chat.messages) == 2
 
     def test_a_question_without_an_answer_is_red(self, chat: Any) -> None:
@@ -210,6 +216,36 @@ class TestGoldenQuestions:
         ran = self.check(["hello"])
         assert isinstance(ran.error, DifyAnswerCheckFailed)
         assert "no answer (failed" in ran.error.message
+
+    @pytest.mark.parametrize("most", [1, 3])
+    def test_some_are_asked_at_a_time(self, dify: FakeDify, chat: Any, most: int) -> None:
+        dify.holds_clock = True
+        with ThreadPoolExecutor(1) as worker:
+            check = worker.submit(self.check, [f"question {n}" for n in range(7)], max_active_questions=most)
+            assert until(lambda: len(chat.messages) == most)
+            dify.holds_clock = False
+        ran = check.result()
+        assert ran.returned["counts"]["passed"] == 7
+        assert [one["query"] for one in ran.returned["answers"]] == [f"question {n}" for n in range(7)]
+        times = [(message.created_at, message.created_at + message.latency) for message in chat.messages]
+        overlaps = [sum(begin <= other[0] < end for other in times) for begin, end in times]
+        assert max(overlaps) <= most
+
+    def test_a_failure_ends_all_of_it(self, dify: FakeDify, chat: Any) -> None:
+        dify.faults.add(Fault("status", path="/parameters$", status=401, times=None))
+        ran = self.check([f"question {n}" for n in range(5)])
+        assert isinstance(ran.error, DifyError)
+        assert not isinstance(ran.error, DifyAnswerCheckFailed)
+        assert ran.report["counts"] == {"passed": 0, "failed": 0, "not_asked": 5}
+
+    def test_a_killed_task_asks_nothing_more(self, chat: Any) -> None:
+        task: Any
+        questions: list[Any] = [{"query": "first", "check": lambda _: task.on_kill()}, "second"]
+        task = DifyAnswerCheckOperator(task_id="change", questions=questions, max_active_questions=1)
+        ran = run_try(task)
+        assert isinstance(ran.error, DifyKilledError)
+        assert [message.query for message in chat.messages] == ["first"]
+        assert ran.report["counts"] == {"passed": 1, "failed": 0, "not_asked": 1}
 
     def test_it_may_only_report(self, chat: Any) -> None:
         ran = self.check([{"query": "hello", "contains": "bye"}], on_failure="report")

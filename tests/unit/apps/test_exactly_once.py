@@ -10,6 +10,7 @@ from airflow_provider_dify.exceptions import DifyError, DifyInputError
 from airflow_provider_dify.knowledge.apps.options import Rerun
 from airflow_provider_dify.knowledge.apps.requesting import RunRequest
 from airflow_provider_dify.knowledge.flow import Deadline
+from tests.examples import examples
 from tests.unit.apps.playing import STARTS, Stage, Task, killed_at
 
 
@@ -157,7 +158,7 @@ def test_runs_of_others_do_not_count() -> None:
     assert other.run(request=RunRequest({"text": "x"})).green
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     starts=st.lists(st.sampled_from(STARTS), max_size=5),
     ends=st.lists(st.sampled_from(["succeeded", "failed", "stopped", "partial-succeeded"]), max_size=4),

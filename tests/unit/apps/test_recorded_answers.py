@@ -94,6 +94,23 @@ def test_each_stream_names_its_run_or_says_why_there_is_none(record: Record) -> 
         assert not events.names_run(cut[:-2])
 
 
+CHATS = [one for one in ANSWERED if one.is_stream and path_of(one) == "/chat-messages"]
+
+
+@pytest.mark.parametrize("record", CHATS, ids=str)
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_a_chat_is_heard_piece_by_piece_as_it_is_read_as_a_whole(record: Record, newline: bytes) -> None:
+    body = record.answer.encode().replace(b"\n", newline)
+    heard: list[events.Start] = []
+    listener = events.Listener(heard.append)
+    for end in range(0, len(body), 97):
+        listener(body[:end])
+    assert listener(body) == bool(listener.start.ended or listener.start.error or listener.start.refused)
+    assert listener.start == events.start_in(body)
+    assert heard[-1] == listener.start
+    assert len(heard) <= 3
+
+
 CLASSES = {
     "wrong key": DifyAppKeyError,
     "dataset key used for an app": DifyAppKeyError,

@@ -54,6 +54,7 @@ NOT_ERRORS = frozenset(
         "Knowledge base in Dify",
         " (a dry run: nothing was changed)",
         "{{ run_id }}{{ ' [%d]' % ti.map_index if ti.map_index >= 0 else '' }}",
+        "{} of {} answers are as expected.",
         "There is no manifest: the task to roll back has not run.",
         "Dify asked for {} s. {}",
         "Files are sent by a worker: reading them would hold up the event loop.",

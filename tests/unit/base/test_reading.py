@@ -20,6 +20,7 @@ from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import read_documents, still_there
 from airflow_provider_dify.knowledge.selection.select import Selection, select
 from airflow_provider_dify.testing import Dataset, FakeDify
+from tests.examples import examples
 
 T = TypeVar("T")
 DATASET = {"id": "kb", "name": "handbook", "document_count": 0, "indexing_technique": "economy"}
@@ -176,7 +177,7 @@ NOTHING = Together(())
 LEAVES, COMES_BACK = Change("toggle", 1, 0.0), Change("toggle", 1, 0.999)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(120), deadline=None, suppress_health_check=list(HealthCheck))
 @given(number=st.integers(0, 420), on=st.integers(1, 5), name=st.sampled_from(list(FILTERS)), events=moments)
 @example(number=250, on=1, name="status", events=[NOTHING, LEAVES])
 @example(number=250, on=250, name="status", events=[NOTHING, Together((LEAVES, COMES_BACK))])
@@ -197,7 +198,7 @@ def test_whoever_is_listed_all_the_time_is_found(number: int, on: int, name: str
         assert there.always[name] <= set(found)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(number=st.integers(0, 420), events=moments)
 def test_a_whole_look_at_what_is_available(number: int, events: list[Any]) -> None:
     there = Shelf([Row(str(n), enabled=True, named=True) for n in range(number, 0, -1)], events)

@@ -15,6 +15,7 @@ from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.deletion.deletion import Deletion
 from airflow_provider_dify.knowledge.deletion.report import DeleteOutcome, DeleteReport
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault, VirtualClock
+from tests.examples import examples
 from tests.unit.status.test_properties import time_of
 
 
@@ -52,7 +53,7 @@ faults = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(states=st.lists(states, min_size=1, max_size=10), faults=faults)
 @example([State(archived=True)], [Fault("status_after", method="PATCH", path="un_archive", times=None)])
 @example([State(archived=True, lock=600), State()], [Fault("reset_after", method="DELETE")])

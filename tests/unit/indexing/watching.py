@@ -98,7 +98,7 @@ def fired(dify: FakeDify, streams: dict[str, AsyncIterator[Any]], seconds: float
 
         dify.clock.on_advance(stop)  # type: ignore[attr-defined]
         with suppress(asyncio.CancelledError):
-            await asyncio.wait_for(asyncio.gather(*tasks), 60)
+            await asyncio.wait_for(asyncio.gather(*tasks), 300)
 
     asyncio.run(main())
     return names
@@ -118,7 +118,7 @@ def moments(dify: FakeDify, stream: AsyncIterator[Any], number: int) -> list[tup
             if len(found) == number:
                 return
 
-    asyncio.run(asyncio.wait_for(collect(), 60))
+    asyncio.run(asyncio.wait_for(collect(), 300))
     return found
 
 

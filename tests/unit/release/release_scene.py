@@ -63,6 +63,7 @@ class Scene:
         self.dify = dify
         self.world = world
         self.task = TaskInstance()
+        self.tries = 0
         self.kb: Dataset = dify.add_dataset("handbook", indexing_technique=technique)
         self.new = [self._add("new", n, flags) for n, flags in enumerate(world.new)]
         self.old = [self._add("old", n, flags) for n, flags in enumerate(world.old)]
@@ -102,6 +103,8 @@ class Scene:
     def release(self, **more: Any) -> DifyError | None:
         """Run a release; return the error in which it ended."""
         self.task = TaskInstance()  # XCom is wiped at a retry
+        self.tries += 1
+        self.task.try_number = self.tries
         try:
             self.operator(**more).execute({"ti": self.task})  # type: ignore[typeddict-item]
         except DifyError as error:

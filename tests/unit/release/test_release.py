@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from itertools import product
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +23,7 @@ from airflow_provider_dify.knowledge.release.journal import JOURNAL_FIELD, RELEA
 from airflow_provider_dify.knowledge.retries import retrying
 from airflow_provider_dify.testing import MEASURED, Dataset, FakeDify, Fault, VirtualClock
 from tests.unit.conftest import TaskInstance, patches
+from tests.unit.killing import killed_at_the_fault
 from tests.unit.release.release_scene import LIVE, Scene, World, run_in_steps
 
 EVERY = list(product([True, False], [True, False]))
@@ -362,22 +358,8 @@ DifyReleaseOperator(task_id="release", release="run 1", dataset_id=sys.argv[1], 
 
 def test_killed_for_real_between_a_change_and_its_answer(scene: Scene) -> None:
     scene.dify.faults.add(Fault("hang_after", path="status/archive"))
-    scene.dify.admits_other_processes = True
-    environment = {**os.environ, "AIRFLOW_CONN_DIFY_DEFAULT": scene.dify.airflow_connection()}
     ids = [json.dumps([d.id for d in side]) for side in (scene.new, scene.old)]
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, scene.kb.id, *ids], env=environment, stdout=subprocess.DEVNULL
-    )
-    try:
-        end = time.monotonic() + 60
-        while scene.dify.faults.pending and process.poll() is None and time.monotonic() < end:
-            scene.dify.clock.advance(0.1)
-            time.sleep(0.02)
-        assert process.poll() is None
-        assert not scene.dify.faults.pending
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    killed_at_the_fault(scene.dify, SCRIPT, scene.kb.id, *ids, meanwhile=lambda: scene.dify.clock.advance(0.025))
     assert scene.old[0].archived
     assert type(scene.release(queries=NEVER)) is DifyReleaseUndone
     assert scene.wholly_old

@@ -14,11 +14,12 @@ from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.release.rollback import Rollback
 from airflow_provider_dify.knowledge.retries import retrying
 from airflow_provider_dify.testing import FakeDify, Fault
+from tests.examples import examples
 from tests.unit.release.release_scene import LIVE, Scene, World, fake, run_in_steps
 
 #: An example takes a good part of a second: one that fails is told as it is, as making it small takes minutes.
 PROFILE = settings(
-    max_examples=15,
+    max_examples=examples(15),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),

@@ -26,9 +26,10 @@ from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.knowledge.status.report import StatusReport
 from airflow_provider_dify.knowledge.sync.options import SyncOptions
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, VirtualClock
+from tests.examples import examples
 from tests.unit.status.test_properties import time_of
 
-EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 ACTIONS: tuple[ActionName, ...] = ("enable", "disable", "archive", "un_archive")
 PARENT_CHILD = {
     "mode": "hierarchical",

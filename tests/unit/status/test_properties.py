@@ -18,6 +18,7 @@ from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.knowledge.status.report import Outcome
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault, RequestRecord, VirtualClock
 from airflow_provider_dify.transport import clock as clocks
+from tests.examples import examples
 
 ACTIONS = ("enable", "disable", "archive", "un_archive")
 UNKNOWN = [f"00000000-0000-4000-8000-{n:012d}" for n in range(3)]
@@ -136,7 +137,7 @@ def break_things(dify: FakeDify, scenario: Scenario, documents: list[Document]) 
         dify.faults.add(fault)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(scenario=scenarios)
 @example(Scenario("archive", [State(fails=True), State()], 0, (), 100, True, True, [], "comes back"))
 @example(
@@ -305,7 +306,7 @@ def reached(action: str, enabled: bool, archived: bool) -> bool:
     }[action]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 @given(scenario=scenarios)
 def test_missing_or_refused_documents_stop_everything(scenario: Scenario) -> None:
     with FakeDify(clock=VirtualClock()) as dify, time_of(dify), DifyHook() as hook:

@@ -40,14 +40,14 @@ def test_each_event_loop_has_its_own_connections(dify: FakeDify, opened: list[ob
     async def main(number: int) -> None:
         async with AsyncClient(settings_of(dify), LOG) as client:
             results.append(await client.run(look(number)))
-            await asyncio.to_thread(meet.wait, 5)
+            await asyncio.to_thread(meet.wait, 300)
             results.append(await client.run(look(number)))
 
     threads = [threading.Thread(target=lambda i=i: asyncio.run(main(i))) for i in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(300)
     assert sorted(results) == [0, 0, 1, 1, 2, 2]
     assert len(opened) == 3
     assert not lines._LINES
@@ -127,7 +127,7 @@ def test_one_of_many_is_cancelled(dify: FakeDify, opened: list[object]) -> None:
 
 def test_nothing_is_lost_to_those_who_are_cancelled(slow: FakeDify) -> None:
     """Whenever it strikes, and httpcore has places where it must not: turns and connections are there for the next."""
-    settings = settings_of(slow, max_retries=0, timeout=5)
+    settings = settings_of(slow, max_retries=0, timeout=60)
     slow.faults.clear()
     slow.faults.add(Fault("latency", seconds=0.003, times=None))
 
@@ -160,18 +160,16 @@ def test_a_pause_ends_when_it_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(clocks, "clock", RealTime())
 
     def flow() -> Flow[None]:
-        yield Pause(60, "")
+        yield Pause(3600, "")
 
     async def main() -> None:
         task = asyncio.create_task(run_flow(flow(), Settings("http://127.0.0.1:1/v1", "dataset-0123456789"), LOG))
         await asyncio.sleep(0.01)
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await asyncio.wait([task], timeout=300)
         assert task.cancelled()
 
-    begin = time.monotonic()
     asyncio.run(main())
-    assert time.monotonic() - begin < 5
 
 
 def test_the_first_user_is_cancelled_while_the_connections_are_made(
@@ -197,7 +195,7 @@ def test_the_first_user_is_cancelled_while_the_connections_are_made(
 
 
 def test_all_are_cancelled_while_the_connections_are_made(dify: FakeDify, monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = []
+    closed, begun, all_cancelled = [], threading.Event(), threading.Event()
 
     class Noting(httpx.AsyncHTTPTransport):
         async def aclose(self) -> None:
@@ -205,18 +203,20 @@ def test_all_are_cancelled_while_the_connections_are_made(dify: FakeDify, monkey
             closed.append(self)
 
     def open_slowly(settings: Settings) -> httpx.AsyncBaseTransport:
-        time.sleep(0.1)
+        begun.set()
+        all_cancelled.wait(300)
         return Noting()
 
     monkeypatch.setattr(lines, "open_transport", open_slowly)
 
     async def main() -> None:
         tasks = [asyncio.create_task(run_flow(look(i), settings_of(dify), LOG)) for i in range(4)]
-        await asyncio.sleep(0.02)
+        await asyncio.to_thread(begun.wait, 300)
         for _ in range(3):  # also while they clean up
             for task in tasks:
                 task.cancel()
             await asyncio.sleep(0.01)
+        all_cancelled.set()
         await asyncio.gather(*tasks, return_exceptions=True)
         assert all(task.cancelled() for task in tasks)
         assert await asyncio.to_thread(until, lambda: len(closed) == 1)

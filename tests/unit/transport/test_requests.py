@@ -180,7 +180,7 @@ class TestTestConnection:
         ("fields", "phrases"),
         [
             ({"password": "dataset-0123456789abcdef"}, ["401", "Access token is invalid", "Put a Knowledge API key"]),
-            ({"password": "app-0123456789abcdef"}, ["401", "is an app key ('app-'), which does not work"]),
+            ({"password": "app-0123456789abcdef"}, ["401", "Put the API key of the app"]),
             ({"password": "dataset-***cdef"}, ["401", "is a masked key ('***')", "Create a new key"]),
             ({"password": "datas...cdef"}, ["401", "is a masked key ('...'), as in Dify's list", "Create a new key"]),
             ({"password": "ds-0123456789abcdefghijk"}, ["401", "Put a Knowledge API key"]),
@@ -198,10 +198,10 @@ class TestTestConnection:
         assert [phrase for phrase in phrases if phrase not in text] == []
         assert fields.get("password") or dify.api_key not in text
 
-    def test_the_app_key_of_that_dify(self, dify: FakeDify, reach: Connect) -> None:
+    def test_the_key_of_an_app_that_was_deleted(self, dify: FakeDify, reach: Connect) -> None:
         worked, text = reach(password=dify.app_key).test_connection()
         assert not worked
-        assert "is an app key" in text
+        assert "A Knowledge API key ('dataset-') does not work for apps" in text
         assert dify.app_key not in text
 
     def test_nobody_there(self, dify: FakeDify, reach: Connect) -> None:
