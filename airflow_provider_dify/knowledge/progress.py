@@ -144,11 +144,10 @@ class Progress:
 
         :param what: What is awaited, such as ``search to update: 3 documents``.
         """
-        reason = ""
-        if self.is_news(what):
-            elapsed = self._said_at = self._deadline.elapsed
-            reason = f"Waiting for {what} ({elapsed:.0f} s elapsed, next check in {seconds_of(seconds)})"
-        return Pause(seconds, reason)
+        if not self.is_news(what):
+            return Pause(seconds, "")
+        elapsed = self._said_at = self._deadline.elapsed
+        return Pause(seconds, f"Waiting for {what} ({elapsed:.0f} s elapsed, next check in {seconds_of(seconds)})")
 
     def is_news(self, text: str) -> bool:
         """Whether a text should be said: it is of another kind than the last one, or has other numbers by now."""

@@ -73,8 +73,8 @@ class DifyDocumentDeleteOperator(DocumentsTask, BaseOperator):
         """Delete the documents, and return the report."""
         self.read_guards()
         deletion = self.in_knowledge_base(self._deletion)
-        would = "Dry run: would delete" if self._dry_run else "Deleting"
-        plan = f"{would} {deletion.choice.describe()}, for up to {self.timeout:g} s."
+        verb = "Dry run: would delete" if self._dry_run else "Deleting"
+        plan = f"{verb} {deletion.choice.describe()}, for up to {self.timeout:g} s."
         return self.converse(context, deletion, deletion.choice.ids, plan=plan)
 
     def _deletion(self, dataset_id: str) -> Deletion:

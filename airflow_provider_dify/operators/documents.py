@@ -85,10 +85,10 @@ class DifyDocumentStatusOperator(DocumentsTask, BaseOperator):
         """Change the documents, and return the report."""
         self.read_guards()
         change = self.in_knowledge_base(self._status_change)
-        would = "Dry run: would " if self._dry_run else ""
-        plan = f"{would}{change.action.verb} {change.choice.describe()} in batches of {self.batch_size}"
-        unchecked = "" if self.wait_for_completion else " Search is not checked (wait_for_completion=False)."
-        plan = f"{plan[0].upper()}{plan[1:]}, for up to {self.timeout:g} s.{unchecked}"
+        action = change.action.verb if self._dry_run else change.action.verb.capitalize()
+        plan = f"{action} {change.choice.describe()} in batches of {self.batch_size}, for up to {self.timeout:g} s."
+        plan = f"Dry run: would {plan}" if self._dry_run else plan
+        plan = plan if self.wait_for_completion else f"{plan} Search is not checked (wait_for_completion=False)."
         return self.converse(context, change, change.choice.ids, plan=plan)
 
     def read_report(self, plain: dict[str, Any]) -> StatusReport:

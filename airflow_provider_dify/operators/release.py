@@ -139,9 +139,9 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
         self.read_guards()
         release = self._of(context)
         self.require_app()
-        would, new = ("Dry run: would release" if self._dry_run else "Releasing"), len(release.replacement.new)
+        verb, new = ("Dry run: would release" if self._dry_run else "Releasing"), len(release.replacement.new)
         plan = (
-            f"{would} {release.version}: {number_of(new, 'new document')} instead of {release.replacement.describe()}, "
+            f"{verb} {release.version}: {number_of(new, 'new document')} instead of {release.replacement.describe()}, "
             f"for up to {self.timeout:g} s."
         )
         return self.converse(context, release, plan=plan)

@@ -129,8 +129,8 @@ class DifySyncOperator(StagedTask, BaseOperator):
         """Bring the knowledge base in step, and return the report."""
         self.read_guards()
         sync = self.in_knowledge_base(lambda dataset_id: self._sync(dataset_id, self._files()))
-        would = "Dry run: would sync" if self._dry_run else "Syncing"
-        plan = f"{would} with {self._place()}. What happens to documents whose files are gone: {self.retire}."
+        verb = "Dry run: would sync" if self._dry_run else "Syncing"
+        plan = f"{verb} with {self._place()}. What happens to documents whose files are gone: {self.retire}."
         return self.converse(context, sync, plan=plan)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> Any:

@@ -189,9 +189,11 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         return PokeReturnValue(is_done=False)
 
     def _say_done(self, number: int, seconds: float) -> None:
-        proven = "search returns" if self.prove_by == ProvenBy.SEARCH.value else "Dify has enabled the segments of"
-        text = f"All is indexed, and {proven} what is enabled: {number_of(number)}, {seconds:.0f} s"
-        self.log.info("%s", text)
+        by_search = self.prove_by == ProvenBy.SEARCH.value
+        self.log.info(
+            "All is indexed, and %s what is enabled: %s, %.0f s",
+            *("search returns" if by_search else "Dify has enabled the segments of", number_of(number), seconds),
+        )
 
     def _explain(self, error: DifyError) -> None:
         if self.soft_fail or self.never_fail:  # then Airflow's log would not show why it skips

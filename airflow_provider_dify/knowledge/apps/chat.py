@@ -193,8 +193,8 @@ class ChatMessage:
             if patience.passed:
                 self._outcome = RunOutcome.UNKNOWN
                 return
-            what = "the question to appear in Dify, which has not said whether it took it"
-            yield progress.pause(min(waits.next(), patience.remaining), what)
+            awaits = "the question to appear in Dify, which has not said whether it took it"
+            yield progress.pause(min(waits.next(), patience.remaining), awaits)
 
     def _follow(self, deadline: Deadline) -> Flow[None]:
         """Wait for the answer. At the deadline, stop it."""

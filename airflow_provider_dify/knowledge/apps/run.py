@@ -282,17 +282,17 @@ class WorkflowRun:
                 return True
             if patience.passed:
                 return False
-            what = "the run to appear in Dify, which has not said whether it started it"
-            yield progress.pause(min(waits.next(), patience.remaining), what)
+            awaits = "the run to appear in Dify, which has not said whether it started it"
+            yield progress.pause(min(waits.next(), patience.remaining), awaits)
 
     def _follow(self, deadline: Deadline) -> Flow[None]:
         """Wait for the end of the run. At the deadline, stop it."""
         waits, progress = Waits(longest=self.options.poll_interval), Progress(deadline)
         while True:
-            what = f"run {self.run_id} to appear in the log of the app"
+            awaits = f"run {self.run_id} to appear in the log of the app"
             try:
                 self._take((yield from api.get_run(self.run_id)), deadline)
-                what = f"run {self.run_id}, which is {self._run.status if self._run else 'unknown'}"
+                awaits = f"run {self.run_id}, which is {self._run.status if self._run else 'unknown'}"
             except DifyNotFoundError as error:
                 if deadline.elapsed - self._alive_at >= self.options.appear_timeout:
                     self._outcome, self.error = RunOutcome.UNKNOWN, error.message
@@ -300,13 +300,13 @@ class WorkflowRun:
             except DifyError as error:
                 if not error.retryable or deadline.passed:
                     raise
-                what = f"run {self.run_id}, although Dify could not be asked: {error.message}"
+                awaits = f"run {self.run_id}, although Dify could not be asked: {error.message}"
             if self._is_over or (yield from self._is_stalled(deadline)):
                 return
             if deadline.passed:
                 yield from self._give_up(deadline)
                 return
-            yield progress.pause(min(waits.next(), deadline.remaining), what)
+            yield progress.pause(min(waits.next(), deadline.remaining), awaits)
 
     @property
     def _is_over(self) -> bool:

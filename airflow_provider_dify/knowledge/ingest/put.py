@@ -203,8 +203,8 @@ class Putting:
             item.end(IngestOutcome.NOT_INDEXED, f"Document {document.id} was still {document.indexing_status}.")
         else:
             wait = min(waits.next(), self.deadline.remaining)
-            text = f"Waiting to update '{decision.name}', which is still {document.indexing_status}"
-            yield Pause(wait, f"{text} (next check in {seconds_of(wait)})")
+            awaits = f"'{decision.name}', which is still {document.indexing_status}, before it is updated"
+            yield Pause(wait, f"Waiting for {awaits} (next check in {seconds_of(wait)})")
 
     def _get(self, document_id: str) -> Flow[Document | None]:
         try:
