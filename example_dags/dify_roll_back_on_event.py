@@ -57,7 +57,7 @@ with DAG(
 
     DifyDocumentStatusOperator.partial(
         task_id="roll_back",
-        map_index_template="{{ task.action }} {{ task.document_ids | length }} documents",
+        map_index_template="{{ task.action }}, documents: {{ task.document_ids | length }}",
         # One after the other, because the last change has to be undone first.
         max_active_tis_per_dagrun=1,
     ).expand_kwargs(to_take_back(check.output))
