@@ -13,7 +13,7 @@ export PYTHON
 unexport PYTHONDONTWRITEBYTECODE
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test perf lint types format docs bench matrix system lock build clean
+.PHONY: help venv demo test test-all perf lint types format docs bench matrix system lock build clean
 
 # One stamp per PYTHON, so that another choice rebuilds .venv instead of quietly using the old one.
 nothing :=
@@ -28,8 +28,11 @@ venv: $(VENV)  ## create .venv
 demo: $(VENV)  ## see the provider at work with a built-in Dify (about 1 minute)
 	@.venv/bin/python scripts/demo.py
 
-test: $(VENV)  ## run the tests (about 10 minutes on two cores)
+test: $(VENV)  ## run the tests (about 5 minutes on two cores)
 	@.venv/bin/python -m pytest -n auto $(ARGS)
+
+test-all: $(VENV)  ## run the large tests and all random examples too (about 10 minutes)
+	@EXAMPLES=all .venv/bin/python -m pytest -n auto -m "not fuzz and not perf" $(ARGS)
 
 perf: $(VENV)  ## check time limits; needs a quiet machine (about 1 minute)
 	@.venv/bin/python -m pytest -m perf $(ARGS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-#: Set it to try all of them, as CI does once: ``EXAMPLES=all make test``.
+#: Set it to try all of them, as `make test-all` and CI do.
 ALL = os.environ.get("EXAMPLES") == "all"
 
 

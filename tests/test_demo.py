@@ -99,6 +99,7 @@ def test_what_is_recommended_at_the_end_is_there(real: bool) -> None:
     assert ("DIFY_BASE_URL" in text) is not real
 
 
+@pytest.mark.large
 def test_in_a_given_dify_it_leaves_everything_as_it_was() -> None:
     with FakeDify(clock=SystemClock()) as dify:
         kb = dify.add_dataset("somebody's")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.testing.standing import Standalone, standalone
@@ -28,15 +32,45 @@ with DAG("against_a_standalone_dify", schedule=None, start_date=datetime(2026, 1
 """
 
 
-def airflow(home: Path, connection: tuple[str, str], *command: str) -> str:
-    """Run a command of Airflow, with its home and the connection in the environment; return what it prints."""
+@contextmanager
+def statsd() -> Iterator[socket.socket]:
+    """A socket that receives metrics."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1_000_000)
+        receiver.bind(("127.0.0.1", 0))
+        receiver.setblocking(False)
+        yield receiver
+
+
+def received(receiver: socket.socket) -> Iterator[str]:
+    """The metrics of this package that have come."""
+    while True:
+        try:
+            lines = receiver.recv(65_536).decode().splitlines()
+        except BlockingIOError:
+            return
+        yield from (line.removeprefix("airflow.dify.") for line in lines if line.startswith("airflow.dify."))
+
+
+def sending_to(receiver: socket.socket) -> dict[str, str]:
+    """Let Airflow send its metrics there."""
+    host, port = receiver.getsockname()
+    return {
+        "AIRFLOW__METRICS__STATSD_ON": "True",
+        "AIRFLOW__METRICS__STATSD_HOST": host,
+        "AIRFLOW__METRICS__STATSD_PORT": str(port),
+    }
+
+
+def airflow(home: Path, environment: dict[str, str], *command: str) -> str:
+    """Run a command of Airflow with a home of its own; return what it prints."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "DIFY_"))}
     settings = {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "NO_COLOR": "1",
-        connection[0]: connection[1],
+        **environment,
     }
     program = Path(sys.executable).with_name("airflow")
     done = subprocess.run(
@@ -63,11 +97,17 @@ def write_dag(home: Path, dify: Standalone, source: Path) -> None:
 
 
 def test_a_status_change_and_a_sync_from_another_process(tmp_path: Path) -> None:
-    with standalone() as dify:
+    with standalone() as dify, statsd() as receiver:
+        environment = {**dict([dify.export]), **sending_to(receiver)}
         write_dag(tmp_path, dify, tmp_path / "menu")
-        airflow(tmp_path, dify.export, "db", "migrate")
-        output = airflow(tmp_path, dify.export, "dags", "test", "against_a_standalone_dify")
+        airflow(tmp_path, environment, "db", "migrate")
+        output = airflow(tmp_path, environment, "dags", "test", "against_a_standalone_dify")
         assert "Result of archive: 1 changed." in output
+        metrics = list(received(receiver))
+        assert {"documents.status.changed:1|c", "documents.sync.created:2|c"} <= set(metrics)
+        assert metrics.count("requests.200:1|c") > 5
+        assert all(re.fullmatch(r"search_lag:[\d.]+\|ms", line) for line in metrics if "lag" in line)
+        assert sum("search_lag" in line for line in metrics) == 2
         found = dify.page(f"/datasets/{dify.id_of('Handbook')}/documents?query=bicycles").text
         assert "Search finds nothing." in found
         assert dify.get(f"/datasets/{dify.id_of('Handbook')}/documents/{dify.id_of('parking.md')}")["archived"]

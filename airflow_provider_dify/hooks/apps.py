@@ -18,6 +18,7 @@ from airflow_provider_dify.knowledge.apps.run import WorkflowRun
 from airflow_provider_dify.knowledge.apps.stopping import stopped
 from airflow_provider_dify.knowledge.apps.tries import single_try
 from airflow_provider_dify.storage import to_path
+from airflow_provider_dify.transport.metrics import measured
 
 
 class AppVerbs(FlowHook):
@@ -70,7 +71,7 @@ class AppVerbs(FlowHook):
         chosen = {name: [_local(path)] for name, path in (files or {}).items()}
         run = WorkflowRun(single_try(user), RunRequest(inputs or {}, chosen, workflow_id), options=options)
         deadline = self.deadline(run.options.timeout)
-        self.run(run.flow(deadline), deadline)
+        self.run(measured(run, run.flow(deadline)), deadline)
         report = run.report()
         report.raise_for_outcomes(run.tolerated)
         return report
@@ -100,7 +101,7 @@ class AppVerbs(FlowHook):
         """
         message = ChatMessage(single_try(user), ChatRequest(query, inputs or {}, conversation_id), options=options)
         deadline = self.deadline(message.options.timeout)
-        self.run(message.flow(deadline), deadline)
+        self.run(measured(message, message.flow(deadline)), deadline)
         report = message.report()
         report.raise_for_outcomes(frozenset(map(RunOutcome, message.options.tolerate)))
         return report

@@ -17,6 +17,7 @@ from airflow_provider_dify.knowledge.flow import Deadline, Flow
 from airflow_provider_dify.knowledge.reading import HasId, Pager
 from airflow_provider_dify.knowledge.retries import Retries, retrying
 from airflow_provider_dify.transport import clock as clocks
+from airflow_provider_dify.transport.metrics import measured
 from airflow_provider_dify.transport.settings import Settings
 from airflow_provider_dify.transport.sync import Client
 
@@ -112,7 +113,7 @@ class FlowHook(BaseHook):
     def _within(self, conversation: Conversation[T], seconds: float) -> tuple[Flow[T], Deadline]:
         """Return the flow of a conversation that may take so long, and its deadline, for :meth:`run`."""
         deadline = self.deadline(seconds)
-        return conversation.flow(deadline, self.retries), deadline
+        return measured(conversation, conversation.flow(deadline, self.retries)), deadline
 
     def _pages(self, read: Callable[[int, int], Flow[api.Page[I]]]) -> Iterator[I]:
         pager: Pager[I] = Pager()

@@ -109,5 +109,4 @@ class MetadataVerbs(FlowHook):
         return self._change_metadata(change, timeout)
 
     def _change_metadata(self, change: MetadataChange, timeout: float) -> MetadataReport:
-        deadline = self.deadline(inputs.number(timeout, "timeout"))
-        return self.run(change.flow(deadline, self.retries), deadline)
+        return self.run(*self._within(change, inputs.number(timeout, "timeout")))

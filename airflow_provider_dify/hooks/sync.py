@@ -45,8 +45,9 @@ class SyncVerbs(FlowHook):
         :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
         """
         options = inputs.given(options, SyncOptions, "options")
+        files = list_folder(source, reading)
         name = sync_source or inputs.without_keys(str(source)).rstrip("/")
-        sync = Sync(dataset_id, list_folder(source, reading), options, sync_source=name)
+        sync = Sync(dataset_id, files, options, sync_source=name)
         report = self.run(*self._within(sync, options.timeout))
         report.raise_for_outcomes([SyncOutcome(one) for one in options.tolerate])
         return report

@@ -110,6 +110,20 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """Something to count or to time, for the metrics.
+
+    :param name: Name of the metric. It contains no id and no secret.
+    :param count: How often it happened.
+    :param seconds: How long it took; ``None``: it is counted, not timed.
+    """
+
+    name: str
+    count: int = 1
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Together:
     """Run flows side by side. What one of them raises ends all of them.
 
@@ -121,7 +135,7 @@ class Together:
     most: int
 
 
-Step: TypeAlias = Request | Pause | Note | Together
+Step: TypeAlias = Request | Pause | Note | Measure | Together
 Flow: TypeAlias = Generator[Step, "Response | None", T]
 
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from airflow_provider_dify.exceptions import DifyReportError
-from airflow_provider_dify.knowledge.flow import JSON
+from airflow_provider_dify.knowledge.flow import JSON, Measure
 from airflow_provider_dify.knowledge.text.tables import Row, of_outcomes
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ class Report(ABC, Generic[_O, _T]):
 
     #: Its outcomes.
     kind: type[_O]
+    #: What its metrics are called, before the name of the outcome.
+    measured_as: str
     #: What it raises, and what it raises if a retry cannot fix it.
     raises: tuple[type[DifyReportError], type[DifyReportError]]
     dataset_id: str
@@ -108,6 +110,12 @@ class Report(ABC, Generic[_O, _T]):
     def describe(self) -> str:
         """Say how it ended, for the log."""
         return counted(self.counts) or "no documents"
+
+    def measures(self) -> list[Measure]:
+        """Return how many ended how, for the metrics; nothing for a dry run."""
+        counts = {} if self.dry_run else self.counts
+        named = {f"{self.measured_as}.{outcome}".replace("-", "_"): count for outcome, count in counts.items()}
+        return [Measure(name, count) for name, count in named.items() if count]
 
     def failing(self, tolerate: Collection[_O] = ()) -> dict[_O, tuple[_T, ...]]:
         """Return everything that is not as it should be, by outcome, without tolerated outcomes."""

@@ -9,7 +9,17 @@ from typing import TypeVar
 
 from airflow_provider_dify.exceptions import DifyError, DifyPlanLimitError
 from airflow_provider_dify.knowledge.errors import error_in
-from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause, Request, Response, Step, Together, mapped
+from airflow_provider_dify.knowledge.flow import (
+    Deadline,
+    Flow,
+    Measure,
+    Pause,
+    Request,
+    Response,
+    Step,
+    Together,
+    mapped,
+)
 from airflow_provider_dify.knowledge.progress import Waits, seconds_of
 
 T = TypeVar("T")
@@ -105,6 +115,7 @@ def _tries(request: Request, retries: Retries, deadline: Deadline | None, reads_
             wait = retries.wait_after(failures, error, deadline)
             if deadline:
                 deadline.count_retry()
+            yield Measure("retries")
             yield Pause(wait, f"Retry {failures} of {retries.max_retries} in {seconds_of(wait)}: {error.message}")
 
 

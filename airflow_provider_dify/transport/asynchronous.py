@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, TypeVar
 from airflow_provider_dify.exceptions import DifyInputError, DifyTransportError
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause, Request, Response, Together, resumed
 from airflow_provider_dify.transport import clock as clocks
-from airflow_provider_dify.transport import common
-from airflow_provider_dify.transport.cancelling import cancel_gently
+from airflow_provider_dify.transport import common, metrics
 from airflow_provider_dify.transport.common import Log
 from airflow_provider_dify.transport.limits import ACCEPTED, Body, TooLarge, Undecodable
-from airflow_provider_dify.transport.lines import Line, join, leave
+from airflow_provider_dify.transport.lines import Line, cancel_gently, join, leave
 from airflow_provider_dify.transport.masking import masked_logs
 from airflow_provider_dify.transport.opening import MOST_CONNECTIONS
 from airflow_provider_dify.transport.settings import Settings
@@ -105,7 +104,9 @@ class AsyncClient:
         transport = await self._transport_for(request)
         # The time for an answer begins when it is the request's turn.
         async with self._turn(request, deadline):
-            answer, body = await self._exchange(transport, request)
+            with metrics.unanswered():
+                answer, body = await self._exchange(transport, request)
+        metrics.answered(answer.status_code)
         response = common.response_from(self._settings, answer.status_code, answer.headers, body)
         self.server_version = response.headers.get("x-version", self.server_version)
         return response

@@ -14,8 +14,9 @@ from airflow_provider_dify.exceptions import (
     DifyServerError,
     DifyTransportError,
 )
-from airflow_provider_dify.knowledge.flow import Note, Pause, Request, Response
+from airflow_provider_dify.knowledge.flow import Measure, Note, Pause, Request, Response
 from airflow_provider_dify.transport import clock as clocks
+from airflow_provider_dify.transport import metrics
 from airflow_provider_dify.transport.limits import TooLarge
 from airflow_provider_dify.transport.settings import USER_AGENT, Settings
 
@@ -56,9 +57,11 @@ class Log(Protocol):
         """Log a message at a level."""
 
 
-def say(step: Pause | Note, log: Log) -> None:
-    """Log what a flow has to say about a step."""
-    if isinstance(step, Note):
+def say(step: Pause | Note | Measure, log: Log) -> None:
+    """Log what a flow has to say about a step, or send what it has measured."""
+    if isinstance(step, Measure):
+        metrics.send(step)
+    elif isinstance(step, Note):
         log.log(step.level, "%s", step.text)
     elif step.reason:
         log.info("%s", step.reason)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from airflow_provider_dify.transport.opening import MOST_CONNECTIONS, open_transport
@@ -12,6 +13,7 @@ from airflow_provider_dify.transport.settings import Certificate, Settings
 if TYPE_CHECKING:
     import httpx
 
+T = TypeVar("T")
 #: What connections have in common that can be shared: the event loop, the server, TLS, proxies, and who they are for.
 _Key: TypeAlias = (
     "tuple[asyncio.AbstractEventLoop, str, str, bool | str, frozenset[tuple[str, str]], Certificate | None]"
@@ -72,6 +74,37 @@ async def leave(line: Line) -> None:
     if not line.users:
         del _LINES[line.key]
         await line.close()
+
+
+async def cancel_gently(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Do some work of httpx; when this is cancelled, the work is ended before this returns.
+
+    A task's ``cancel()`` also strikes where httpcore gives a connection back, behind a shield of anyio that keeps off
+    anyio's own cancellations only. The connection then counts as taken for ever; when all are, nobody gets an answer
+    any more. So the work has a task to itself, and is cancelled by way of anyio.
+
+    :param work: Begins the work.
+    """
+    import anyio
+
+    scope = anyio.CancelScope()
+    done: list[T] = []
+
+    async def in_scope() -> None:
+        with scope:
+            done.append(await work())
+
+    task = asyncio.create_task(in_scope())
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        scope.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # nobody asks for it any more, and asyncio would log it with all that it quotes
+        raise
+    task.result()  # raises what the work has raised
+    return done[0]
 
 
 def _key(settings: Settings) -> _Key:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from airflow_provider_dify.exceptions import DifyInputError, DifyTransportError
 from airflow_provider_dify.knowledge.flow import Flow, Pause, Request, Response, Step, Together, resumed
 from airflow_provider_dify.transport import clock as clocks
-from airflow_provider_dify.transport import common
+from airflow_provider_dify.transport import common, metrics
 from airflow_provider_dify.transport.common import Log
 from airflow_provider_dify.transport.forms import Form
 from airflow_provider_dify.transport.limits import TooLarge, Undecodable
@@ -85,7 +85,7 @@ class Client:
         asyncio.run(run())
 
     def _send(self, request: Request) -> Response:
-        with masked_logs(self._settings):
+        with metrics.unanswered(), masked_logs(self._settings):
             if request.upload is None:
                 return self._exchange(request)
             with Form(request.upload) as form:
@@ -115,6 +115,7 @@ class Client:
         except (OSError, ValueError, Undecodable) as error:
             # requests' own errors are OSErrors; a missing CA bundle is a plain one
             raise self._failure(request, error) from None  # its own text may hold secrets
+        metrics.answered(answer.status_code)
         response = common.response_from(settings, answer.status_code, answer.headers, body)
         self.server_version = response.headers.get("x-version", self.server_version)
         return response

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 import json
 import re
+from configparser import ConfigParser
 from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_dify.testing import FakeDify
 from tests.docs import commands
@@ -70,12 +73,26 @@ def check(block: Block, shared: Page) -> None:
         shared.run(block.text, str(block))
     elif block.kind == "json":
         json.loads(block.text)
+    elif block.kind == "yaml":
+        assert yaml.safe_load(block.text)
+    elif block.kind == "ini":
+        check_configuration(block.text)
     elif block.kind == "sh":
         commands.check(block.text)
     elif block.name == "{literalinclude}":
         check_included(block)
     else:
         assert block.name in DIRECTIVES, f"{block}: nobody checks blocks of kind {block.kind!r}"
+
+
+def check_configuration(text: str) -> None:
+    """Airflow knows each option."""
+    parser = ConfigParser()
+    parser.read_string(text)
+    assert parser.sections()
+    for section in parser.sections():
+        for option in parser.options(section):
+            assert conf.has_option(section, option), f"[{section}] {option}"
 
 
 def check_included(block: Block) -> None:

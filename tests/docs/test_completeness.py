@@ -69,6 +69,17 @@ def test_each_error_is_in_the_table(name: str) -> None:
     assert f"| {{py:exc}}`{name}`" in TEXTS["docs/errors.md"].replace("· ", "")
 
 
+def test_each_metric_is_on_its_page() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "airflow_provider_dify").rglob("*.py"))
+    names = set(re.findall(r"""Measure\(f?"([a-z_.]+[a-z_])""", code)) | set(re.findall(r'measured_as = "(\w+)', code))
+    assert {"requests.failed", "retries", "search_lag", "releases", "documents"} <= names
+    page = TEXTS["docs/monitoring.md"]
+    assert {name for name in names if f"`dify.{name}" not in page} == set()
+    jobs = re.findall(r'measured_as = "documents\.(\w+)"', code)
+    (sentence,) = re.findall(r"^The jobs are ([^.]+)\.", page, re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", sentence)) == sorted(jobs)
+
+
 def test_what_differs_by_version_is_in_the_tables() -> None:
     facts = [*versions.ABILITIES, *versions.FAULTS]
     told = {(fact.what, fact.describe(), fact.source) for fact in facts}

@@ -12,7 +12,7 @@ from airflow_provider_dify.knowledge.apps.expectations import GoldenQuestion
 from airflow_provider_dify.knowledge.apps.options import CheckOptions, Rerun, RunOptions
 from airflow_provider_dify.knowledge.apps.requesting import ChatRequest
 from airflow_provider_dify.knowledge.apps.tries import LONGEST_USER, Tries
-from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Together
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Measure, Note, Together
 from airflow_provider_dify.knowledge.report import NO_NAMES
 from airflow_provider_dify.knowledge.retries import Retries
 
@@ -78,6 +78,10 @@ class AnswerReport:
             "failed": failed,
             "not_asked": self.total - len(self.answers),
         }
+
+    def measures(self) -> list[Measure]:
+        """Return how many ended how, for the metrics."""
+        return [Measure(f"answers.{outcome}", count) for outcome, count in self.counts.items() if count]
 
     def table(self) -> str:
         """Return each question with what was expected and what came, for the log."""

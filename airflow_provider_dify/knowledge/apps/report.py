@@ -68,6 +68,7 @@ class RunReport(Report[RunOutcome, str]):
     """
 
     kind = RunOutcome
+    measured_as = "runs"
     raises = DifyRunError, DifyRunFailed
 
     outcome: RunOutcome

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import api, inputs
-from airflow_provider_dify.knowledge.flow import Flow, Note, Pause, Request, Response, Step, mapped
+from airflow_provider_dify.knowledge.flow import Flow, Note, Request, Response, Step, Together, mapped
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ def introduced(flow: Flow[T], where: str, dataset_id: str, plan: str = "") -> Fl
 
     def handle(step: Step) -> Flow[Response | None]:
         nonlocal answer
-        if not isinstance(step, (Pause, Note)):
+        if isinstance(step, (Request, Together)):
             known, answer = answer, None
             if known and isinstance(step, Request) and (step.method, step.path) == (first.method, first.path):
                 return known

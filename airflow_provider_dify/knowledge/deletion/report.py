@@ -36,6 +36,7 @@ class DeleteReport(DocumentReport[DeleteOutcome]):
     """
 
     kind = DeleteOutcome
+    measured_as = "documents.delete"
     raises = DifyDocumentDeleteError, DifyDocumentDeleteError
 
     dataset_id: str

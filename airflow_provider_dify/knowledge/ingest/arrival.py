@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.documents import Action, Document
-from airflow_provider_dify.knowledge.flow import Deadline, Flow
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Measure
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
 from airflow_provider_dify.knowledge.progress import Progress, Waits, Whole
 from airflow_provider_dify.knowledge.reading import read_documents
@@ -74,6 +74,7 @@ class Arrival:
         """
         if not brought and not kept:
             return
+        indexed_at = deadline.elapsed
         proof = SearchProof(self._dataset_id, (yield from api.get_dataset(self._dataset_id)), self._by)
         self._repair = Repair(self._dataset_id, Action.ENABLE, proof)
         everything = [*brought, *kept]
@@ -87,6 +88,8 @@ class Arrival:
             yield from self._in_search(everything, in_use)
             look = yield from self._look([i for i in proven if i not in self._bad], proof, True, progress)
             self._lagging((*look.lost, *look.behind), why_lost(proof))
+        if brought and not self._bad:
+            yield Measure("search_lag", seconds=deadline.elapsed - indexed_at)
 
     def _prove(
         self,

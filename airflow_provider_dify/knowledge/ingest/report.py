@@ -86,6 +86,7 @@ class IngestReport(EntryReport[IngestOutcome, Ingested]):
     """
 
     kind = IngestOutcome
+    measured_as = "documents.ingest"
     raises = DifyIngestError, DifyIngestFailed
 
     dataset_id: str

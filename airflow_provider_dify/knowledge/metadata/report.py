@@ -37,6 +37,7 @@ class MetadataReport(DocumentReport[MetadataOutcome]):
     """
 
     kind = MetadataOutcome
+    measured_as = "documents.metadata"
     raises = DifyMetadataError, DifyMetadataFailed
 
     dataset_id: str

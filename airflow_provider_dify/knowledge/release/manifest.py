@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Flags
-from airflow_provider_dify.knowledge.flow import JSON
+from airflow_provider_dify.knowledge.flow import JSON, Measure
 from airflow_provider_dify.knowledge.report import counted, known_fields, plain
 from airflow_provider_dify.knowledge.status.chunks import chunks_from
 from airflow_provider_dify.knowledge.text.packing import pack_ids, pack_members, unpack_ids, unpack_members
@@ -121,6 +121,10 @@ class Manifest:
         ends: dict[str, str] = {i: name for name in _LISTS for i in getattr(self, name)}
         rows = {i: (names.get(i, ""), i, self.errors.get(i, "")) for i in ends}
         return of_outcomes({name: [rows[i] for i in ends if ends[i] == name] for name in reversed(_LISTS)})
+
+    def measures(self) -> list[Measure]:
+        """Return how it ended, for the metrics; nothing for a dry run."""
+        return [] if self.dry_run else [Measure(f"releases.{self.state.value}")]
 
     def describe(self) -> str:
         """Say how it ended, for the log."""

@@ -44,6 +44,7 @@ class RollbackReport(DocumentReport[RollbackOutcome]):
     """
 
     kind = RollbackOutcome
+    measured_as = "documents.rollback"
     raises = DifyRollbackError, DifyRollbackFailed
 
     dataset_id: str

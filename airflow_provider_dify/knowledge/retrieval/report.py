@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from airflow_provider_dify.exceptions import DifyRetrievalCheckFailed
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.flow import JSON
+from airflow_provider_dify.knowledge.flow import JSON, Measure
 from airflow_provider_dify.knowledge.retrieval.expectations import Expectation, Found, Question
 from airflow_provider_dify.knowledge.text.tables import aligned
 
@@ -106,6 +106,12 @@ class RetrievalReport:
     def failing(self) -> tuple[Answer, ...]:
         """The queries that did not, or that were not asked."""
         return tuple(answer for answer in self.answers if not answer.passed)
+
+    def measures(self) -> list[Measure]:
+        """Return how many queries brought what they should, for the metrics."""
+        failed = len(self.failing)
+        counts = {"passed": len(self.answers) - failed, "failed": failed}
+        return [Measure(f"queries.{outcome}", count) for outcome, count in counts.items() if count]
 
     @property
     def missing_documents(self) -> tuple[str, ...]:

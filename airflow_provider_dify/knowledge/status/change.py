@@ -13,7 +13,7 @@ from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.conversation import is_long
 from airflow_provider_dify.knowledge.documents import Action
-from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Leave, Note, Pause
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Leave, Measure, Note, Pause
 from airflow_provider_dify.knowledge.progress import Progress, Waits, Whole, checking_again
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.report import by_name
@@ -87,6 +87,8 @@ class StatusChange:
         self._looks_old = self._wait_for_search or self._continued
         #: Whether it got beyond the plan; before that, nobody expects that anything is proven.
         self._carrying_out = False
+        #: When Dify accepted the last change, in seconds since the start; ``None`` if there is nothing to measure.
+        self._accepted_at: float | None = None
         #: Whether the flow left at a long wait, to continue elsewhere.
         self._left = False
         self._driven_back: set[str] = set()
@@ -109,6 +111,7 @@ class StatusChange:
             "action": self.action.value,
             "options": {**self.options.to_json(), "tolerate": sorted(one.value for one in self.tolerate)},
             "documents": self._ledger.handover().to_json(),
+            "accepted_at": self._accepted_at,
             "disabled_chunks": self._chunks.to_json(),
             "whole": self.whole.to_json(),
         }
@@ -119,6 +122,7 @@ class StatusChange:
         before = Handover.from_json(data["documents"])
         options = StatusOptions.from_json(data["options"])
         change = cls(data["dataset_id"], Choice(before.document_ids), data["action"], options, before=before)
+        change._accepted_at = data.get("accepted_at")
         change._chunks.noted.update(chunks_from(data["disabled_chunks"], "disabled_chunks"))
         change.whole = Whole.from_json(data.get("whole"))
         return change
@@ -230,6 +234,7 @@ class StatusChange:
                 yield from self._wait_after(error, deadline, retries)
                 continue
             if self._ledger.done:
+                yield from self._measure_lag(deadline)
                 return
             if self.options.repair and deadline.half_gone and not deadline.passed:
                 yield from self._queue_again(progress)
@@ -249,6 +254,8 @@ class StatusChange:
         result = yield from self._apply(progress)
         if result.error:
             return result.error, ()
+        if result.taken:
+            self._accepted_at = deadline.elapsed
         if result.taken and not self._wait_for_search:
             self._looks_old |= yield from self._read_back(result.taken, deadline)
         if not result.taken or deadline.passed:  # the worker needs a moment for what was just sent
@@ -266,6 +273,12 @@ class StatusChange:
             self._failures = 0
             self._waits.restart()
         return result
+
+    def _measure_lag(self, deadline: Deadline) -> Flow[None]:
+        """Measure how long search took to reflect what was changed, if it does."""
+        if self._wait_for_search and self._accepted_at is not None and self._ledger.changed:
+            yield Measure("search_lag", seconds=deadline.elapsed - self._accepted_at)
+        self._accepted_at = None
 
     def _wait_after(self, error: DifyError, deadline: Deadline, retries: Retries) -> Flow[None]:
         """After a failure, wait, and read the documents before anything is sent again."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from airflow_provider_dify.exceptions import DifyDocumentBusyError, DifyError, DifyNotFoundError
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.documents import Action
-from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Measure, Note, Pause
 from airflow_provider_dify.knowledge.progress import Progress, Waits, checking_again
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.chunks import DisabledChunks
@@ -83,6 +83,7 @@ class Repair:
                     break
                 if (yield from self._one(document_id, deadline, retries, progress)):
                     del left[document_id]
+                    yield Measure("repairs.failed" if document_id in self.failed else "repairs.succeeded")
                     yield from progress.note("Repaired", len(self.repaired), len(lost))
             if len(self.failed) >= _MOST_FAILURES and not self.repaired:
                 break
@@ -93,6 +94,8 @@ class Repair:
             yield from self._give_back(document_id)
         self.under_way = False
         self.failed.update(dict.fromkeys((i for i in left if i not in self.halfway), self._why))
+        if left:
+            yield Measure("repairs.failed", len(left))
 
     def _one(self, document_id: str, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[bool]:
         """Go on with one document; return whether it is through, for better or worse."""

@@ -56,6 +56,7 @@ class StatusReport(DocumentReport[Outcome]):
     """
 
     kind = Outcome
+    measured_as = "documents.status"
     raises = DifyDocumentStatusError, DifyDocumentStatusFailed
 
     dataset_id: str

@@ -115,6 +115,7 @@ class SyncReport(EntryReport[SyncOutcome, SyncEntry]):
     """
 
     kind = SyncOutcome
+    measured_as = "documents.sync"
     raises = DifySyncError, DifySyncFailed
 
     dataset_id: str

@@ -44,10 +44,12 @@ class WorkflowTask(AppTask):
         """
         from airflow_provider_dify.knowledge.apps.report import RunReport
         from airflow_provider_dify.operators.asking.memory import forget
+        from airflow_provider_dify.transport.metrics import send_outcomes
 
         self.read_guards()
         plain, _, error = read_event(event)
         report = RunReport.from_json(plain)
+        send_outcomes(report)
         with self.open_hook(context, "") as hook:
             if report.outcome.value in _WITH_OUTPUTS:  # they would be too much for an event
                 report = replace(report, outputs=hook.get_app_run(report.run_id).outputs)

@@ -61,6 +61,7 @@ class ConversationTask(KnowledgeBaseTask):
         from airflow_provider_dify.exceptions import DifyError
         from airflow_provider_dify.knowledge.flow import Deadline
         from airflow_provider_dify.transport import clock as clocks
+        from airflow_provider_dify.transport.metrics import send_outcomes
 
         began = clocks.clock.time() if started is None else started
         left = False
@@ -93,6 +94,7 @@ class ConversationTask(KnowledgeBaseTask):
             finally:
                 # Also if it failed or was killed: whoever fixes it needs to know what was done.
                 if not left:
+                    send_outcomes(conversation.report())
                     self._publish(conversation, context)
         if left:
             self._leave(conversation, context, began)
@@ -103,8 +105,11 @@ class ConversationTask(KnowledgeBaseTask):
 
         :param event: What the trigger fired.
         """
+        from airflow_provider_dify.transport.metrics import send_outcomes
+
         plain, names, error = read_event(event)
         report = self.read_report(plain)
+        send_outcomes(report)
         self.open_hook(context, plain["dataset_id"], self.ids_of(report))  # for its links: there is nothing left to ask
         if error:
             self.log_cause(error)
@@ -267,6 +272,7 @@ class StagedTask(ConversationTask):
         :param make: Makes the conversation from what was kept.
         """
         from airflow_provider_dify.exceptions import DifyError
+        from airflow_provider_dify.transport.metrics import send_outcomes
 
         self.read_guards()
         report, _, error = read_event(event)
@@ -280,6 +286,7 @@ class StagedTask(ConversationTask):
             conversation.take(report, error)
         except DifyError as failure:
             self.log_cause(failure)
+            send_outcomes(conversation.report())
             with self.open_hook(context, conversation.dataset_id):
                 self._publish(conversation, context)
             raise

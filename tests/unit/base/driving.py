@@ -11,7 +11,7 @@ from airflow_provider_dify.exceptions import (
     DifyRequestError,
 )
 from airflow_provider_dify.knowledge import api
-from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause, Request, Response
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Measure, Note, Pause, Request, Response
 from airflow_provider_dify.knowledge.retries import Retries, retrying
 from airflow_provider_dify.testing import VirtualClock
 
@@ -49,6 +49,7 @@ class Driven:
     requests: list[Request] = field(default_factory=list)
     pauses: list[Pause] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    measures: list[Measure] = field(default_factory=list)
 
     @property
     def waits(self) -> list[float]:
@@ -66,6 +67,10 @@ def drive(flow: Flow[T], replies: list[Reply], clock: VirtualClock | None = None
                 driven.pauses.append(step)
                 if clock:
                     clock.sleep(step.seconds)
+                step = next(flow)
+                continue
+            if isinstance(step, Measure):
+                driven.measures.append(step)
                 step = next(flow)
                 continue
             if isinstance(step, Note):

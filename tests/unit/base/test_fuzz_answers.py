@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from airflow_provider_dify import exceptions
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import api, documents, reading
-from airflow_provider_dify.knowledge.flow import Flow, Pause, Request, Response, resumed
+from airflow_provider_dify.knowledge.flow import Flow, Measure, Pause, Request, Response, resumed
 from airflow_provider_dify.knowledge.ingest import contents
 from airflow_provider_dify.knowledge.metadata import fields as metadata_fields
 from airflow_provider_dify.knowledge.retries import Retries, retrying
@@ -198,7 +198,7 @@ def finish(flow: Flow[Any], answer: Response, most: int = 200) -> None:
             check_error(error)
             return
         got = answer if isinstance(step, Request) else None
-        assert isinstance(step, (Request, Pause))
+        assert isinstance(step, (Request, Pause, Measure))
     pytest.fail(f"it asked {most} times, and did not end")
 
 

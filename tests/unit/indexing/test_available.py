@@ -17,6 +17,7 @@ from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import Request, Response
 from airflow_provider_dify.knowledge.indexing.availability import Look, Watermark, look
 from airflow_provider_dify.testing import Dataset, FakeDify
+from tests.examples import examples
 
 NUMBERS = count(1)
 
@@ -219,7 +220,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(steps=st.lists(STEPS, max_size=40), filters=st.booleans(), off=st.sets(st.integers(0, 239), max_size=8))
 def test_whatever_happens_each_is_announced_once_and_none_is_missed(
     steps: list[tuple[str, int]], filters: bool, off: set[int]

@@ -15,6 +15,7 @@ from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.ingest.options import IngestOptions
 from airflow_provider_dify.knowledge.ingest.report import IngestReport
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
+from tests.examples import examples
 
 NAMES = ("a", "b.md", "c d")
 CONTENTS = ("walrus", "seal", "otter")
@@ -58,7 +59,7 @@ def ingest(kb: Dataset, given_texts: dict[str, str], if_exists: str) -> IngestRe
 
 
 @pytest.mark.parametrize("if_exists", ["update", "skip", "fail", "new_version"])
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=st.lists(documents, max_size=4), first=texts, second=texts, accidents=faults)
 def test_one_document_for_each_content_and_nothing_lost(
     dify: FakeDify,

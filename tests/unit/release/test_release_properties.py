@@ -132,6 +132,7 @@ def test_killed_anywhere_and_tried_again_it_ends_wholly_new_or_wholly_old(
         roll_back_exactly(scene)
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("retire", ["archive", "delete"])
 def test_killed_after_each_single_request_it_goes_back_or_on(dify: FakeDify, retire: str) -> None:
     states = []

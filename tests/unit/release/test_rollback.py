@@ -19,6 +19,7 @@ from airflow_provider_dify.exceptions import (
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.operators.rollback import DifyRollbackOperator
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault
+from tests.examples import examples
 from tests.unit.conftest import Change, TaskInstance, patches
 from tests.unit.release.release_scene import LIVE, Scene, World, fake
 
@@ -153,7 +154,7 @@ class TestChangeOfStatus:
 FLAGS = st.tuples(st.booleans(), st.booleans())
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=list(HealthCheck))
 @given(pairs=st.lists(st.tuples(FLAGS, FLAGS), min_size=1, max_size=5))
 def test_from_any_flags_to_any_flags(pairs: list[tuple[tuple[bool, bool], tuple[bool, bool]]]) -> None:
     with fake() as dify:

@@ -29,7 +29,7 @@ class TestCost:
     """Requests after the worker is done."""
 
     @pytest.mark.parametrize("kind", KINDS)
-    @pytest.mark.parametrize("number", [40, 300])
+    @pytest.mark.parametrize("number", [40, pytest.param(300, marks=pytest.mark.large)])
     @pytest.mark.parametrize("lost", [0, 7])
     def test_entering_search_in_a_small_knowledge_base(self, kind: str, number: int, lost: int) -> None:
         with a_dify() as dify:
@@ -44,7 +44,7 @@ class TestCost:
             assert returned(dify, documents)
 
     @pytest.mark.parametrize("kind", KINDS)
-    @pytest.mark.parametrize("number", [20, 300])
+    @pytest.mark.parametrize("number", [20, pytest.param(300, marks=pytest.mark.large)])
     @pytest.mark.parametrize("lost", [0, 7])
     def test_entering_search_in_a_large_knowledge_base(self, kind: str, number: int, lost: int) -> None:
         with a_dify() as dify:
@@ -67,6 +67,7 @@ class TestCost:
             assert run.searches == 0
             assert run.cost <= 1.25 * 300
 
+    @pytest.mark.large
     def test_it_grows_with_the_documents_and_not_with_the_knowledge_base(self) -> None:
         costs = []
         for others in (1000, 4000):
@@ -106,6 +107,7 @@ class TestCost:
 
 
 class TestLostKeywords:
+    @pytest.mark.large
     def test_a_thousand_documents_end_green_and_are_found(self) -> None:
         with a_dify(lost_keywords=0.15) as dify:
             documents = fill(knowledge_base(dify, "economy"), 1000, in_use=False)
@@ -195,7 +197,7 @@ class TestWhatMustNotFoolIt:
             assert run.report.not_searchable == (() if green else (document.id,))
 
     @pytest.mark.parametrize("kind", KINDS)
-    @pytest.mark.parametrize("others", [0, 1000])
+    @pytest.mark.parametrize("others", [0, pytest.param(1000, marks=pytest.mark.large)])
     def test_identical_documents(self, kind: str, others: int) -> None:
         with a_dify() as dify:
             kb = knowledge_base(dify, kind)
@@ -207,7 +209,7 @@ class TestWhatMustNotFoolIt:
             assert run.cost <= (1.25 if others else 0.2) * 1200
 
     @pytest.mark.parametrize("kind", KINDS)
-    @pytest.mark.parametrize("others", [0, 1000])
+    @pytest.mark.parametrize("others", [0, pytest.param(1000, marks=pytest.mark.large)])
     def test_documents_that_differ_in_one_word(self, kind: str, others: int) -> None:
         with a_dify() as dify:
             kb = knowledge_base(dify, kind)

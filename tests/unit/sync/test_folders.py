@@ -11,6 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
+from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.text.masks import url_secrets, without_url_secrets
 from airflow_provider_dify.storage import unreadable
 from airflow_provider_dify.testing import Dataset, FakeDify
@@ -106,6 +107,15 @@ def test_what_nothing_opens_is_told_before_anything_is_sent(
 @pytest.mark.parametrize("item", [{"name": "a.md", "path": None}, {"name": "a.md", "path": True}, json, b"x"])
 def test_what_is_no_path_is_told(dify: FakeDify, ingest: Ingest, item: Any) -> None:
     assert isinstance(ingest([item]).error, DifyInputError)
+    assert dify.requests == []
+
+
+def test_a_source_that_cannot_even_be_shown(dify: FakeDify, kb: Dataset, hook: DifyHook) -> None:
+    source: list[Any] = []
+    for _ in range(10_000):
+        source = [source]
+    with pytest.raises(DifyInputError, match="source must be a folder"):
+        hook.sync_documents(kb.id, source)
     assert dify.requests == []
 
 

@@ -25,6 +25,7 @@ def abandon(kb: Dataset, folder: Path, after: int, retire: str) -> bool:
         return hook.run(abandoned(sync.flow(hook.deadline(3600), hook.retries), after))
 
 
+@pytest.mark.large
 @pytest.mark.parametrize(("retire", "step"), [("archive", 1), ("disable", 4), ("delete", 4)])
 def test_abandoned_at_any_request(dify: FakeDify, tmp_path: Path, retire: str, step: int) -> None:
     ended, after = False, 0
@@ -47,6 +48,7 @@ def test_abandoned_at_any_request(dify: FakeDify, tmp_path: Path, retire: str, s
     assert after > 30
 
 
+@pytest.mark.large
 def test_abandoned_twice(dify: FakeDify, tmp_path: Path) -> None:
     """What the first run made and could not mark is its own for the third one, too."""
     folder = write(tmp_path, {"a.md": "Aster.", "b.md": "Birch.", "c.md": "Cedar."})

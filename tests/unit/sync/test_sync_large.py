@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from airflow_provider_dify.exceptions import DifySourceError
 from airflow_provider_dify.folders import list_folder
 from airflow_provider_dify.hooks.dify import DifyHook
@@ -18,6 +20,7 @@ FILES = 2000
 LISTING = 23
 
 
+@pytest.mark.large
 def test_two_thousand_files(dify: FakeDify, kb: Dataset, tmp_path: Path) -> None:
     """One test, as the documents are made once."""
     # A worker that takes no time: then no look is in vain, and the calls can be counted beforehand.

@@ -23,6 +23,7 @@ from airflow_provider_dify.knowledge.sync.plan import Move, Planned, Retire, Wan
 from airflow_provider_dify.knowledge.sync.survey import SOURCE_FIELD
 from airflow_provider_dify.knowledge.sync.sync import Sync
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
+from tests.examples import examples
 from tests.unit.sync.syncing import abandoned, changing, run_sync, write
 
 NAMES = ("a.md", "b.md", "c.md")
@@ -59,7 +60,7 @@ def listed(draw: st.DrawFn) -> tuple[tuple[Document, ...], frozenset[str]]:
 wanted_files = st.dictionaries(st.sampled_from(NAMES), st.sampled_from((*CONTENTS, None)), min_size=1)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(there=listed(), files=wanted_files, retire=st.sampled_from(Retire), unproven=st.booleans())
 def test_a_plan_leads_to_what_is_wanted(
     there: tuple[tuple[Document, ...], frozenset[str]], files: dict[str, str | None], retire: Retire, unproven: bool
@@ -167,7 +168,7 @@ def accident(kb: Dataset, folder: Path, retire: str, after: int) -> None:
 
 
 @pytest.mark.parametrize("retire", ["archive", "disable", "delete"])
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     others=hand_made,
     first=sources,

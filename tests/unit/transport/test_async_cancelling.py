@@ -20,8 +20,8 @@ from airflow_provider_dify.testing import FakeDify, Fault
 from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport import lines, opening
 from airflow_provider_dify.transport.asynchronous import AsyncClient
-from airflow_provider_dify.transport.cancelling import cancel_gently
 from airflow_provider_dify.transport.clock import SystemClock as RealTime
+from airflow_provider_dify.transport.lines import cancel_gently
 from airflow_provider_dify.transport.settings import Settings
 from tests.unit.transport.ways import (
     LOG,

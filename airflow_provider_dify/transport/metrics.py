@@ -1,0 +1,74 @@
+"""Metrics of what is done with Dify, sent to wherever Airflow sends its own: StatsD, OpenTelemetry, or nowhere.
+
+A name consists of fixed words and HTTP statuses. It never contains an id, a name, a host or a key.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from airflow_provider_dify.exceptions import DifyError, DifyInputError
+from airflow_provider_dify.knowledge.conversation import Conversation
+from airflow_provider_dify.knowledge.flow import Flow, Measure
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+_PREFIX = "dify."
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A report that is worth metrics."""
+
+    def measures(self) -> list[Measure]:
+        """Return what to send when the job is over."""
+
+
+def send(measure: Measure) -> None:
+    """Send one metric. If that fails, nothing else does."""
+    name = _PREFIX + measure.name
+    try:
+        from airflow.providers.common.compat.sdk import Stats
+
+        if measure.seconds is None:
+            Stats.incr(name, measure.count)
+        else:
+            Stats.timing(name, timedelta(seconds=measure.seconds))
+    except Exception:
+        log.debug("The metric %s could not be sent.", name, exc_info=True)
+
+
+def send_outcomes(report: object) -> None:
+    """Send the metrics of a report. Call it once, when the job is over."""
+    if isinstance(report, Measured):
+        for measure in report.measures():
+            send(measure)
+
+
+def measured(conversation: Conversation[Any], flow: Flow[T]) -> Flow[T]:
+    """Run the flow of a conversation, and send the metrics of its report at the end, however it ends."""
+    try:
+        return (yield from flow)
+    finally:
+        send_outcomes(conversation.report())
+
+
+def answered(status: int) -> None:
+    """Count a request that got a response."""
+    send(Measure(f"requests.{status}"))
+
+
+@contextmanager
+def unanswered() -> Iterator[None]:
+    """Count a request that gets no complete response."""
+    try:
+        yield
+    except DifyInputError:  # it was not sent
+        raise
+    except DifyError:
+        send(Measure("requests.failed"))
+        raise
