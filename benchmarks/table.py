@@ -1,26 +1,27 @@
-"""What was measured, as a table for people and as JSON for machines."""
+"""The measurements as a table for people and as JSON for machines."""
 
 from __future__ import annotations
 
 import operator
-import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 _HOLDS = {"at least": operator.ge, "at most": operator.le, "below": operator.lt}
+#: Of what is not printed to a terminal.
 WIDTH = 110
+_STYLES = {"met": "green", "missed": "bold red"}
 
 
 @dataclass(frozen=True)
 class Bound:
-    """What a value is held against."""
+    """A limit for a value."""
 
     relation: Literal["at least", "at most", "below"]
     limit: float
 
     def met_by(self, value: float) -> bool:
-        """Whether a value keeps to it."""
+        """Whether a value keeps the limit."""
         return bool(_HOLDS[self.relation](value, self.limit))
 
     def __str__(self) -> str:
@@ -29,12 +30,12 @@ class Bound:
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that was measured.
+    """One measurement.
 
     :param key: Its name in the JSON.
     :param what: Its name in the table.
-    :param meaning: What it tells, and where it comes from.
-    :param bound: What it is held against; ``None``: it is there to be known.
+    :param meaning: What it means, and where it comes from.
+    :param bound: Its limit; ``None``: for information.
     """
 
     key: str
@@ -46,32 +47,43 @@ class Line:
 
     @property
     def missed(self) -> bool:
-        """Whether it does not keep to its bound."""
+        """Whether it exceeds its limit."""
         return self.bound is not None and not self.bound.met_by(self.value)
 
 
 @dataclass(frozen=True)
 class Section:
-    """What belongs together."""
+    """Measurements that belong together."""
 
     title: str
     lines: Sequence[Line]
 
 
-def render(sections: Sequence[Section], *, judged: bool) -> str:
-    """Return the table.
+def show(sections: Sequence[Section], about: str, out: TextIO, *, judged: bool) -> None:
+    """Print a table for each section.
 
-    :param judged: Whether the sizes were large enough to hold values against their bounds.
+    :param about: The machine and the versions that it was measured with.
+    :param judged: Whether the sizes were large enough to compare values with their limits.
     """
-    out = [_row("", "measured", "bound", "")]
+    # Not at the top: the memory and the imports of processes that import this file are measured.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=out, width=None if out.isatty() else WIDTH, highlight=False, markup=False)
+    console.print(f"\n{about}")
     for section in sections:
-        out += ["-" * WIDTH, textwrap.fill(section.title, WIDTH, subsequent_indent="   "), ""]
+        table = Table(title=f"\n{section.title}", title_justify="left", title_style="bold", box=None, expand=True)
+        table.add_column("", ratio=1)
+        table.add_column("measured", justify="right", no_wrap=True)
+        table.add_column("bound", no_wrap=True)
+        table.add_column("", no_wrap=True)
         for line in section.lines:
+            verdict = _verdict(line, judged=judged)
+            what = Text.assemble(line.what.strip(), "\n", (line.meaning, "dim"))
             bound = "" if line.bound is None else str(line.bound)
-            out.append(_row(line.what, f"{number(line.value)} {line.unit}", bound, _verdict(line, judged=judged)))
-            out.append(textwrap.fill(line.meaning, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6))
-            out.append("")
-    return "\n".join(out)
+            table.add_row(what, f"{number(line.value)} {line.unit}", bound, Text(verdict, _STYLES.get(verdict, "")))
+        console.print(table)
 
 
 def as_json(sections: Sequence[Section], *, judged: bool) -> list[dict[str, Any]]:
@@ -83,10 +95,6 @@ def as_json(sections: Sequence[Section], *, judged: bool) -> list[dict[str, Any]
     ]
 
 
-def _row(what: str, value: str, bound: str, verdict: str) -> str:
-    return f"  {what:<54} {value:<22} {bound:<16} {verdict}".rstrip()
-
-
 def _verdict(line: Line, *, judged: bool) -> str:
     if line.bound is None:
         return ""
@@ -96,7 +104,7 @@ def _verdict(line: Line, *, judged: bool) -> str:
 
 
 def number(value: float) -> str:
-    """Return a value with as many digits as it is worth."""
+    """Return a value with as many digits as are significant."""
     if value >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
