@@ -231,9 +231,9 @@ class Dataset:
     :param indexing_technique: ``economy`` (keywords) or ``high_quality`` (vectors); ``None`` until it has documents.
     :param document_count: How many documents it has, in any state.
     :param total_available_documents: How many of them search can return; ``None`` if Dify does not say.
-    :param enable_api: Whether API access is switched on for it.
-    :param doc_form: How its documents are cut into segments: ``text_model``, ``hierarchical_model`` or ``qa_model``;
-        ``None`` where Dify does not tell.
+    :param enable_api: Whether its API access is enabled.
+    :param doc_form: How its documents are split into segments: ``text_model``, ``hierarchical_model`` or ``qa_model``;
+        ``None`` if Dify does not say.
     :param fields: Id and name of each of its metadata fields.
     :param provider: ``vendor``, or ``external`` for one that Dify only forwards queries to.
     :param runtime_mode: ``general``, or ``rag_pipeline`` for one that a knowledge pipeline fills.

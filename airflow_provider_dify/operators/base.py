@@ -151,7 +151,7 @@ class KnowledgeBaseTask(Parameters, _Task):
                 context["ti"].xcom_push(key=key, value=link)
             known = type(self).operator_extra_links
             self.operator_extra_links = [one for one in known if getattr(one, "xcom_key", None) in links]
-        except Exception as error:  # noqa: BLE001 - what is wrong with the connection is said when it is used
+        except Exception as error:  # noqa: BLE001 - errors of the connection are reported when it is used
             self.log.debug("There are no links to Dify's console: %s", error)
 
     def publish_report(

@@ -1,4 +1,4 @@
-"""The benchmarks work, and say plainly where a bound is missed. What they measure is not judged here."""
+"""The benchmarks work, and report clearly if a bound is missed. The measured values are not judged here."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_what_waits_in_a_trigger_can_be_made(monkeypatch: pytest.MonkeyPatch) ->
     connection = '{"conn_type": "dify", "host": "http://127.0.0.1:9/v1", "password": "dataset-key"}'
     monkeypatch.setenv(f"AIRFLOW_CONN_{clients.CONNECTION_ID.upper()}", connection)
     target = Target("http://127.0.0.1:9/v1", "dataset-key", "{}", "5cd7dc6a-e446-4696-ad00-30036e58194e", [DOCUMENT])
-    with pytest.raises(asyncio.TimeoutError):  # it waits, and did not break off before
+    with pytest.raises(asyncio.TimeoutError):  # it waits; it did not end before
         asyncio.run(asyncio.wait_for(waits.wait_in_trigger(target, DOCUMENT), 0.05))
 
 

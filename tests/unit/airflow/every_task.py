@@ -1,4 +1,4 @@
-"""One task of every kind, each on one document, for what all of them have in common."""
+"""One task of every kind, each on one document, to test what all of them have in common."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def delete(page: Document, **kwargs: Any) -> Any:
 
 
 def ingest(page: Document, **kwargs: Any) -> Any:
-    """Beside the document comes another one, of this file."""
+    """Together with the document comes another one, from this file."""
     source = {"name": "tasks.md", "path": str(Path(__file__))}
     return DifyDocumentIngestOperator(
         task_id="change",
@@ -54,7 +54,7 @@ def ingest(page: Document, **kwargs: Any) -> Any:
 
 
 def sync(page: Document, **kwargs: Any) -> Any:
-    """Beside the document comes another one, of this project's README."""
+    """Together with the document comes another one, from this project's README."""
     return DifySyncOperator(
         task_id="change",
         dataset_id=page.dataset.id,
@@ -103,5 +103,5 @@ def answers(_: Document, **kwargs: Any) -> Any:
 CHANGING: tuple[Make, ...] = (status, metadata, delete, ingest, sync)
 READING: tuple[Make, ...] = (listing, check, sensor)
 EVERY = CHANGING + READING
-#: These are about an app, and not about the document.
+#: These are about an app, not the document.
 APPS: tuple[Make, ...] = (workflow, chat, answers)

@@ -1,4 +1,4 @@
-"""What OpenLineage learns of the tasks, and what it costs where there is none."""
+"""What OpenLineage learns about tasks, and what it costs without OpenLineage."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_every_task_runs_without_openlineage(page: Document, make: Make, monkeyp
 
 
 class TestExtraction:
-    """As OpenLineage's own extractor does it, when a task has ended."""
+    """As OpenLineage's own extractor does when a task has ended."""
 
     @pytest.fixture(autouse=True)
     def _installed(self) -> None:

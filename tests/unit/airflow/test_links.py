@@ -29,7 +29,7 @@ KEYS = KNOWLEDGE_BASE, DOCUMENT = "_link_DifyKnowledgeBaseLink", "_link_DifyDocu
 
 
 class Watching(TaskInstance):
-    """Notes how many requests Dify had got when something was first pushed."""
+    """Records how many requests Dify had received when something was first pushed."""
 
     def __init__(self, dify: FakeDify) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ def run(task: Any, instance: Any = None) -> dict[str, Any]:
 
 
 def documents(dify: FakeDify, kb: Dataset) -> str:
-    """The address of the page with the documents of a knowledge base."""
+    """The URL of the page with the documents of a knowledge base."""
     return f"{dify.base_url.removesuffix('/v1')}/datasets/{kb.id}/documents"
 
 
@@ -106,7 +106,7 @@ def test_a_sensor_has_them_after_its_wait_in_the_triggerer(dify: FakeDify, page:
 
 
 class TestAddress:
-    """Where the console lives."""
+    """The URL of the console."""
 
     @staticmethod
     def link(console_url: str | None, **kwargs: Any) -> str | None:
@@ -135,7 +135,7 @@ class TestAddress:
 
 
 class TestFailure:
-    """A link is not worth a task."""
+    """A link must not fail a task."""
 
     def test_a_task_ends_well_although_xcom_takes_no_link(self, page: Document) -> None:
         class Refusing(TaskInstance):
@@ -170,7 +170,7 @@ class TestFailure:
 
 
 class TestAirflow:
-    """What Airflow makes of them."""
+    """What Airflow does with them."""
 
     @pytest.mark.parametrize("link", [DifyKnowledgeBaseLink(), DifyDocumentLink()], ids=lambda link: link.xcom_key)
     @pytest.mark.parametrize("pushed", ["https://dify.example.com/datasets", None])
