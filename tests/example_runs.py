@@ -41,6 +41,24 @@ def nightly_archive(add: Callable[[], Any]) -> dict[str, Any]:
     }
 
 
+def knowledge_base(add: Callable[[], Any]) -> dict[str, Any]:
+    """A knowledge base that is missing; then somebody changes a setting of it."""
+    dify, _ = add()
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "parking.md").write_text("Visitors park on deck 2.")
+        conf = {"name": "manual", "folder": folder}
+        states = [run_dag("dify_knowledge_base", dify.airflow_connection(), conf)[0]]
+        (kb,) = (one for one in dify.world.datasets.values() if one.name == "manual")
+        kb.description = "changed by hand"
+        state, reports = run_dag("dify_knowledge_base", dify.airflow_connection(), conf)
+    return {
+        "states": [*states, state],
+        "changed": reports["handbook"]["changed"],
+        "tags": kb.tags,
+        "found": dify.search(kb, "visitors"),
+    }
+
+
 def archive_at_scale(add: Callable[[], Any]) -> dict[str, Any]:
     """Documents that are old enough, in a batch of their own; the task waits in the triggerer."""
     dify, kb = add()
@@ -223,6 +241,7 @@ STORIES = (
     archive_at_scale,
     first_steps,
     ingest_and_switch,
+    knowledge_base,
     nightly_archive,
     quarantine,
     release,

@@ -27,6 +27,12 @@ def test_they_do_what_they_say() -> None:
         "changes of the second": 0,
     }
     assert runs["first_steps"] == "held"
+    assert runs["knowledge_base"] == {
+        "states": ["success", "success"],
+        "changed": ["description"],
+        "tags": ["handbook"],
+        "found": ["parking.md"],
+    }
     assert runs["archive_at_scale"] == {
         "state": "success",
         "reports": ["archive", "select_old"],

@@ -14,7 +14,7 @@ OPERATORS = {"sensors", "triggers", "links"}
 #: Which rooms of knowledge/ each room may use, beside the modules that are in no room and ``text``.
 ROOMS: dict[str, set[str]] = {
     "text": set(),
-    "bases": set(),
+    "bases": {"metadata", "retrieval"},
     "apps": set(),
     "selection": set(),
     "retrieval": set(),

@@ -11,6 +11,7 @@ from airflow_provider_dify.operators.apps import (
     DifyChatMessageOperator,
     DifyWorkflowRunOperator,
 )
+from airflow_provider_dify.operators.bases import DifyKnowledgeBaseOperator
 from airflow_provider_dify.operators.deleting import DifyDocumentDeleteOperator
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
@@ -100,8 +101,14 @@ def answers(_: Document, **kwargs: Any) -> Any:
     )
 
 
+def knowledge_base(page: Document, **kwargs: Any) -> Any:
+    return DifyKnowledgeBaseOperator(task_id="change", dataset_name=page.dataset.name, tags=["a"], **kwargs)
+
+
 CHANGING: tuple[Make, ...] = (status, metadata, delete, ingest, sync)
 READING: tuple[Make, ...] = (listing, check, sensor)
 EVERY = CHANGING + READING
+#: It finds its knowledge base by its name, and changes no documents.
+BASES: tuple[Make, ...] = (knowledge_base,)
 #: These are about an app, not the document.
 APPS: tuple[Make, ...] = (workflow, chat, answers)

@@ -15,7 +15,7 @@ from airflow_provider_dify.links.console import DifyDocumentLink, DifyKnowledgeB
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.testing import Dataset, Document, FakeDify
 from airflow_provider_dify.transport.settings import Settings
-from tests.unit.airflow.every_task import EVERY, Make, ingest, listing, sensor, status
+from tests.unit.airflow.every_task import EVERY, Make, ingest, knowledge_base, listing, sensor, status
 from tests.unit.conftest import TaskInstance
 
 try:  # of the name that it has since Airflow 3.2
@@ -69,6 +69,10 @@ def test_every_task_has_links_before_it_asks_dify(dify: FakeDify, page: Document
     if make not in (ingest, listing) and make.__name__ not in ("check", "sync"):
         assert xcom[DOCUMENT] == f"{documents(dify, page.dataset)}/{page.id}"
         assert instance.when[DOCUMENT] == 0
+
+
+def test_a_knowledge_base_that_is_found_or_made_has_a_link(dify: FakeDify, page: Document) -> None:
+    assert run(knowledge_base(page))[KNOWLEDGE_BASE] == documents(dify, page.dataset)
 
 
 def test_a_document_that_is_made_has_a_link(dify: FakeDify, page: Document) -> None:

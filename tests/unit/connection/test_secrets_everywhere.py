@@ -29,7 +29,7 @@ from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault
-from tests.unit.airflow.every_task import APPS, EVERY, Make, status
+from tests.unit.airflow.every_task import APPS, BASES, EVERY, Make, status
 from tests.unit.apps.running import Store
 from tests.unit.conftest import TaskInstance
 from tests.unit.transport import certificates
@@ -215,7 +215,7 @@ def scene(
 def test_where_all_goes_well(dify: FakeDify, kb: Dataset, scene: Scene, connect: Callable[..., None]) -> None:
     dify.add_key(key=f"ds-{BARE_KEY}")
     connect(dify.base_url)
-    for make in EVERY:
+    for make in EVERY + BASES:
         scene.run(make, kb.add_document("page"))
     locked = kb.add_document("locked")
     locked.lock(60)
@@ -234,7 +234,7 @@ def test_where_the_other_side_shows_what_it_was_sent(
     with wire(lambda head: [echo(head)]) as server:
         address = server.url.removeprefix("http://").removesuffix("/v1")
         connect("http://dify.invalid/v1" if as_proxy else server.url, address if as_proxy else None)
-        for make in EVERY + APPS:
+        for make in EVERY + BASES + APPS:
             scene.run(make, page)
         scene.net.take("test", DifyHook().test_connection())
         with pytest.raises(DifyError) as caught:
