@@ -124,7 +124,7 @@ class KnowledgeBaseTask(Parameters, _Task):
         from airflow_provider_dify.knowledge.bases.introduction import introduced
 
         where = f"{host_of(hook.settings.base_url)} (connection '{self.dify_conn_id}')"
-        return introduced(flow, where, dataset_id, plan)
+        return introduced(flow, where, dataset_id, plan, name="" if dataset_id else self.dataset_name or "")
 
     def log_cause(self, error: DifyError) -> None:
         """Log why the task fails, before any list of documents. At the end, Airflow logs it with its traceback."""

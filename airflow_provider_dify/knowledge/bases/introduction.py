@@ -11,7 +11,7 @@ from airflow_provider_dify.knowledge.flow import Flow, Note, Request, Response, 
 T = TypeVar("T")
 
 
-def introduced(flow: Flow[T], where: str, dataset_id: str, plan: str = "") -> Flow[T]:
+def introduced(flow: Flow[T], where: str, dataset_id: str, plan: str = "", name: str = "") -> Flow[T]:
     """Run a flow after a line that says where it works.
 
     One request reads the name, and Dify's version with it. If it fails, the line does without: the flow says why. A
@@ -20,10 +20,14 @@ def introduced(flow: Flow[T], where: str, dataset_id: str, plan: str = "") -> Fl
     :param where: The host of the Dify, and how it was found.
     :param dataset_id: The knowledge base; empty for an app.
     :param plan: What the flow does, for the second line.
+    :param name: The name of a knowledge base that may not exist yet. Then there is no such request.
     """
+    if name:
+        yield Note(f"Dify at {where}, knowledge base {inputs.show(name)}.")
+        return (yield from flow)
     first = Request("GET", f"/datasets/{dataset_id}" if dataset_id else "/info", repeatable=False)
     answer: Response | None = None
-    version, name = None, ""
+    version = None
     try:
         answer = yield first
         version = answer.headers.get("x-version") if answer else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 #: An item of a table of outcomes: its name, its id, and what there is to say about it.
 Row = tuple[str, str, str]
-_HEAD = ("outcome", "document", "id", "remark")
+_HEAD = ("outcome", "name", "id", "remark")
 
 
 def of_outcomes(groups: Mapping[str, Sequence[Row]], limit: int = 20) -> list[str]:

@@ -141,17 +141,25 @@ class ConversationTask(KnowledgeBaseTask):
         """Show a report in the log, and leave it for what comes after the task."""
         raise NotImplementedError
 
-    def show(self, what: str, report: Any, names: Mapping[str, str] = MappingProxyType({}), tolerate: Any = ()) -> None:
+    def show(
+        self,
+        what: str,
+        report: Any,
+        names: Mapping[str, str] = MappingProxyType({}),
+        tolerate: Any = (),
+        title: str = "Documents by outcome",
+    ) -> None:
         """Show a report in the log.
 
         :param what: What the report is of.
         :param names: The names of documents, by id, as far as they are known.
         :param tolerate: Outcomes that fail nothing.
+        :param title: Title of the table.
         """
         dry_run = " (a dry run: nothing was changed)" if getattr(report, "dry_run", False) else ""
         say = self.log.warning if report.failing(tolerate) else self.log.info
         say("Result of %s%s: %s.", what, dry_run, report.describe())
-        self.log_table("Documents by outcome", report.table(names, tolerate))
+        self.log_table(title, report.table(names, tolerate))
 
     def ended(self, context: Context, hook: DifyHook, report: Any) -> None:
         """Use the hook once more, after the conversation ended well or left."""

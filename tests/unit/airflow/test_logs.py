@@ -21,7 +21,7 @@ from airflow_provider_dify.sensors.documents import DifyDocumentIndexingSensor
 from airflow_provider_dify.testing import MEASURED_1_16_0, Dataset, Document, FakeDify, Fault, VirtualClock
 from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.triggers.conversation import DifyConversationTrigger
-from tests.unit.airflow.every_task import APPS, EVERY, Make
+from tests.unit.airflow.every_task import APPS, BASES, EVERY, Make
 from tests.unit.base.driving import DATASET, ID, dify_error, drive, reply
 from tests.unit.conftest import UNKNOWN, TaskInstance
 
@@ -72,6 +72,11 @@ class TestFirstLine:
         kb = page.dataset
         where = r"Dify 1\.16\.0 at 127\.0\.0\.1:\d+ \(connection 'dify_default'\)"
         assert re.fullmatch(rf"{where}, knowledge base 'handbook' \({kb.id}\)\.", lines(said)[0])
+
+    @pytest.mark.parametrize("make", BASES)
+    def test_of_a_knowledge_base_that_may_not_exist(self, page: Document, said: Any, make: Make) -> None:
+        run(make(page))
+        assert re.fullmatch(r"Dify at \S+ \(connection 'dify_default'\), knowledge base 'handbook'\.", lines(said)[0])
 
     @pytest.mark.parametrize("make", APPS)
     def test_of_an_app(
