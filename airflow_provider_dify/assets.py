@@ -22,33 +22,42 @@ SCHEME = "dify"
 _KINDS = ("datasets", "apps")
 
 
-def knowledge_base(host: str, dataset_id: str, *, extra: Mapping[str, Any] | None = None) -> Asset:
+def knowledge_base(
+    host: str, dataset_id: str, *, name: str | None = None, extra: Mapping[str, Any] | None = None
+) -> Asset:
     """Return the asset for a knowledge base; on Airflow 2 it is a Dataset.
 
     :param host: Host of the Dify, with its port if it is unusual, or the base URL of its API.
     :param dataset_id: UUID of the knowledge base.
-    :param extra: The asset's ``extra``.
-    :return: ``Asset("dify://<host>/datasets/<id>")``, the same for every way to write host and id.
+    :param name: Its name in Airflow 3, such as the name of the knowledge base; by default, the URI. Use the same name
+        everywhere: another name makes another asset. Events of an alias belong to the asset without a name.
+    :param extra: More information about the asset.
+    :return: ``Asset("dify://<host>/datasets/<id>")`` in the group ``dify``, however host and id are written.
     :raises ValueError: There is no host, the host contains a blank or a template, or the id is not a UUID.
     """
-    from airflow.providers.common.compat.sdk import Asset
-
-    return Asset(uri=uri_of(host, dataset_id), extra=None if extra is None else dict(extra))
+    return _asset(uri_of(host, dataset_id), name, extra)
 
 
-def app(host: str, app_id: str, *, extra: Mapping[str, Any] | None = None) -> Asset:
+def app(host: str, app_id: str, *, name: str | None = None, extra: Mapping[str, Any] | None = None) -> Asset:
     """Return the asset for an app; on Airflow 2 it is a Dataset.
 
     :param host: Host of the Dify, with its port if it is unusual, or the base URL of its API.
     :param app_id: UUID of the app, from the URL of its page in Dify.
-    :param extra: The asset's ``extra``.
-    :return: ``Asset("dify://<host>/apps/<id>")``, the same for every way to write host and id.
+    :param name: Its name in Airflow 3; see :func:`knowledge_base`.
+    :param extra: More information about the asset.
+    :return: ``Asset("dify://<host>/apps/<id>")`` in the group ``dify``, the same for every way to write host and id.
     :raises ValueError: There is no host, or the id is not a UUID.
     """
+    return _asset(normalized(urlsplit(f"{SCHEME}://{host_of(host)}/apps/{app_id}")).geturl(), name, extra)
+
+
+def _asset(uri: str, name: str | None, extra: Mapping[str, Any] | None) -> Asset:
     from airflow.providers.common.compat.sdk import Asset
 
-    uri = normalized(urlsplit(f"{SCHEME}://{host_of(host)}/apps/{app_id}")).geturl()
-    return Asset(uri=uri, extra=None if extra is None else dict(extra))
+    more: dict[str, Any] = {}
+    if hasattr(Asset, "asset_type"):  # Airflow 2 has neither groups nor names
+        more = {"group": SCHEME, **({"name": name} if name else {})}
+    return Asset(uri=uri, extra=None if extra is None else dict(extra), **more)
 
 
 def uri_of(host: str, dataset_id: str) -> str:

@@ -94,7 +94,7 @@ class Pause:
     """Wait.
 
     :param seconds: How long.
-    :param reason: Why, for the log; empty if the log says it already.
+    :param reason: Why, for the log, with the time that it takes; empty if there is no news.
     """
 
     seconds: float

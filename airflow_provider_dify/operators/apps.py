@@ -95,8 +95,7 @@ class DifyWorkflowRunOperator(WorkflowTask, BaseOperator):
         self.read_guards()
         check_expectation(self.expect)
         run = self.conversation(context)
-        self.log.info("Running a workflow of Dify (connection '%s') as '%s'.", self.dify_conn_id, run.user)
-        return self.converse(context, run)
+        return self.converse(context, run, plan=f"Running the workflow as '{run.user}'.")
 
 
 class DifyChatMessageOperator(ChatTask, BaseOperator):
@@ -171,8 +170,7 @@ class DifyChatMessageOperator(ChatTask, BaseOperator):
         self.read_guards()
         check_expectation(self.expect)
         message = self.conversation(context)
-        self.log.info("Asking an app of Dify (connection '%s') as '%s'.", self.dify_conn_id, message.user)
-        return self.converse(context, message)
+        return self.converse(context, message, plan=f"Asking as '{message.user}'.")
 
 
 class DifyAnswerCheckOperator(CheckTask, BaseOperator):
@@ -233,10 +231,10 @@ class DifyAnswerCheckOperator(CheckTask, BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask all questions, and return the report."""
         from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.text.counts import number_of
         from airflow_provider_dify.operators.asking.chat import OnFailure
 
         self.read_guards()
         self.on_failure = inputs.choice(self.on_failure, OnFailure, "on_failure").value
         check = self.conversation(context)
-        self.log.info("Asking an app of Dify (connection '%s') %d questions.", self.dify_conn_id, len(check))
-        return self.converse(context, check)
+        return self.converse(context, check, plan=f"Asking {number_of(len(check), 'question')}.")

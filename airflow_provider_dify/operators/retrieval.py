@@ -111,12 +111,12 @@ class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the queries, and return the report."""
         from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.text.counts import number_of
 
         self.on_failure = inputs.choice(self.on_failure, OnFailure, "on_failure").value
         self.timeout = inputs.number_or_zero(self.timeout, "timeout")
         check = self.in_knowledge_base(self._check)
-        self.log.info("Asking Dify dataset %s %d queries.", check.dataset_id, len(check))
-        return self.converse(context, check)
+        return self.converse(context, check, plan=f"Asking {number_of(len(check), 'golden question')}.")
 
     def judge(self, report: RetrievalReport) -> None:
         """Raise an error if a query failed, unless it should only be reported."""
@@ -140,7 +140,6 @@ class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
         """Log a report, and leave it for downstream tasks."""
         passed = len(report.answers) - len(report.failing)
         say = self.log.info if report.passed else self.log.warning
-        say("%d of %d queries bring what they should.", passed, len(report.answers))
-        for line in report.table():
-            say("%s", line)
+        say("%d of %d queries returned the expected documents.", passed, len(report.answers))
+        self.log_table("Queries and what they returned", report.table())
         self.publish_report(context, report.to_json(), action="retrieve")

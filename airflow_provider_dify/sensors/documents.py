@@ -19,6 +19,8 @@ from airflow_provider_dify.exceptions import DifyError, DifyIndexingTimeout
 from airflow_provider_dify.knowledge.flow import Deadline
 from airflow_provider_dify.knowledge.indexing.wait import IndexingWait, require_one
 from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT, ProofOptions
+from airflow_provider_dify.knowledge.status.proof import ProvenBy
+from airflow_provider_dify.knowledge.text.counts import number_of
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
 from airflow_provider_dify.operators.tasks.running import hand_over, patience, read_event
 from airflow_provider_dify.transport import clock as clocks
@@ -141,7 +143,7 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         if error:
             self._explain(error)
             raise error
-        self.log.info("All %d documents are indexed.", len(document_ids))
+        self._say_done(len(document_ids), clocks.clock.time() - (event or {})["started"])
         return document_ids
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -168,19 +170,31 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
             ) from error
 
     def _look(self, context: Context) -> PokeReturnValue:
-        if self._waiting is None:
-            self._waiting = self._begin(context)
+        first = self._waiting is None and not (self.reschedule and _first_poke(self, context))
+        self._waiting = self._waiting or self._begin(context)
         wait, deadline = self._waiting
         # Not kept open: Dify closes a connection that is idle for two seconds, and has only ten.
         with self.open_hook(context, wait.dataset_id, wait.document_ids) as hook:
-            report = hook.run(wait.look(deadline), deadline)
+            look = wait.look(deadline)
+            if first:
+                plan = f"Waiting for {wait.what} to be indexed, for up to {self.timeout:g} s."
+                look = self.introduced(hook, look, wait.dataset_id, plan)
+            report = hook.run(look, deadline)
         if report is not None:
+            self._say_done(len(report.document_ids), deadline.elapsed)
             return PokeReturnValue(is_done=True, xcom_value=list(report.document_ids))
         if self.deferrable:
             self._defer(wait, deadline)
         if deadline.remaining < _MARGIN:
             raise wait.timed_out(deadline)
         return PokeReturnValue(is_done=False)
+
+    def _say_done(self, number: int, seconds: float) -> None:
+        by_search = self.prove_by == ProvenBy.SEARCH.value
+        self.log.info(
+            "All is indexed, and %s what is enabled: %s, %.0f s",
+            *("search returns" if by_search else "Dify has enabled the segments of", number_of(number), seconds),
+        )
 
     def _explain(self, error: DifyError) -> None:
         if self.soft_fail or self.never_fail:  # otherwise Airflow's log would not show why it skips
@@ -197,7 +211,6 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
                 poll_interval=max(self.poke_interval, _SHORTEST_INTERVAL),
             )
         )
-        self.log.info("Waiting for the indexing of %s, up to %g s.", wait, self.timeout)
         return wait, self._deadline(context)
 
     def _deadline(self, context: Context) -> Deadline:

@@ -18,7 +18,7 @@ from airflow_provider_dify.knowledge.apps.report import ChatReport, RunOutcome
 from airflow_provider_dify.knowledge.apps.requesting import ChatRequest
 from airflow_provider_dify.knowledge.apps.tries import Tries
 from airflow_provider_dify.knowledge.errors import may_be_carried_out
-from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
 from airflow_provider_dify.knowledge.progress import Progress, Waits
 from airflow_provider_dify.knowledge.report import NO_NAMES
 from airflow_provider_dify.knowledge.retries import Retries, patiently
@@ -135,7 +135,7 @@ class ChatMessage:
             row = yield from self._row_of(user)
             if row and (row.status == "normal" or user == self._tries.user or self._never):
                 self._row, self.user, self.joined = row, user, user != self._tries.user
-                yield Note(f"Message {row.id}, which {'an earlier' if self.joined else 'this'} try has sent, counts.")
+                yield Note(f"Using message {row.id}, which {'an earlier' if self.joined else 'this'} try sent.")
                 return True
         return False
 
@@ -202,8 +202,8 @@ class ChatMessage:
             if patience.passed:
                 self._outcome = RunOutcome.UNKNOWN
                 return
-            reason = "Dify has not said whether it took the question. Waiting for it to appear among its messages."
-            yield Pause(min(waits.next(), patience.remaining), progress.reason(reason))
+            awaits = "the question to appear in Dify, which has not said whether it took it"
+            yield progress.pause(min(waits.next(), patience.remaining), awaits)
 
     def _follow(self, deadline: Deadline) -> Flow[None]:
         """Wait for the answer. At the deadline, stop it."""
@@ -219,7 +219,7 @@ class ChatMessage:
                 self._outcome = (yield from self._look()) or RunOutcome.RUNNING
                 self.error = self.error or f"There was no answer after {deadline.elapsed:.0f} s."
                 return
-            yield Pause(min(waits.next(), deadline.remaining), progress.reason("The answer is awaited."))
+            yield progress.pause(min(waits.next(), deadline.remaining), "the answer")
 
     def _look(self) -> Flow[RunOutcome | None]:
         """Read the message, and return its outcome; ``None`` if it has not ended."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_dify.exceptions import DifyRunError, DifyRunFailed, DifyRunUnknown
 from airflow_provider_dify.knowledge.flow import JSON
-from airflow_provider_dify.knowledge.report import FINAL, NO_NAMES, Report, ReportOutcome, known_fields
+from airflow_provider_dify.knowledge.report import FINAL, Report, ReportOutcome, known_fields
+from airflow_provider_dify.knowledge.text.tables import Row
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -143,8 +144,8 @@ class RunReport(Report[RunOutcome, str]):
     def _label(self, item: str) -> str:
         return item
 
-    def _line(self, item: str, names: Mapping[str, str] = NO_NAMES) -> str:  # noqa: ARG002 - as called
-        return f"{item}: {self.error}" if self.error else item
+    def _row(self, item: str, names: Mapping[str, str]) -> Row:  # noqa: ARG002 - as called
+        return "", item, self.error or ""
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,7 @@ class WorkflowRun:
     def when_killed(self) -> Flow[None]:
         """Stop the run, and check that it has stopped, because nobody waits for it any more."""
         if self.sent and not self.run_id:
-            yield Note("A run may have been started. Nobody knows its id yet, so it goes on.", logging.WARNING)
+            yield Note("A run may have started. It goes on, because its id is not known yet.", logging.WARNING)
         if self.run_id and not (self._run and self._run.is_final):
             self._take((yield from stopped(self.run_id, self.task_id, self.user, checks=5)))
 
@@ -228,7 +228,7 @@ class WorkflowRun:
         if self._known.get("run_id") == self.run_id:
             self.task_id = str(self._known.get("task_id") or "")
         self._keep_run()
-        yield Note(f"Run {self.run_id}, which {'an earlier try' if self.joined else 'this try'} has started, counts.")
+        yield Note(f"Using run {self.run_id}, which {'an earlier' if self.joined else 'this'} try started.")
 
     def _let_go(self) -> None:
         """Forget a run, to start another one."""
@@ -244,7 +244,7 @@ class WorkflowRun:
         yield from patiently(deadline, lambda: self._send(body))
         if self.run_id:
             self._alive_at = deadline.elapsed
-            yield Note(f"Run {self.run_id} has started, as '{self.user}'.")
+            yield Note(f"Started run {self.run_id} as '{self.user}'.")
         elif not (yield from self._await(self.user, deadline)):
             self._outcome = RunOutcome.UNKNOWN
 
@@ -292,17 +292,17 @@ class WorkflowRun:
                 return True
             if patience.passed:
                 return False
-            reason = "Dify has not said whether it started a run. Waiting for it to appear in the log of the app."
-            yield Pause(min(waits.next(), patience.remaining), progress.reason(reason))
+            awaits = "the run to appear in Dify, which has not said whether it started it"
+            yield progress.pause(min(waits.next(), patience.remaining), awaits)
 
     def _follow(self, deadline: Deadline) -> Flow[None]:
         """Wait for the end of the run. At the deadline, stop it."""
         waits, progress = Waits(longest=self.options.poll_interval), Progress(deadline)
         while True:
-            reason = ""
+            awaits = f"run {self.run_id} to appear in the log of the app"
             try:
                 self._take((yield from api.get_run(self.run_id)), deadline)
-                reason = f"Run {self.run_id} is {self._run.status if self._run else 'unknown'}."
+                awaits = f"run {self.run_id}, which is {self._run.status if self._run else 'unknown'}"
             except DifyNotFoundError as error:
                 if deadline.elapsed - self._alive_at >= self.options.appear_timeout:
                     self._outcome, self.error = RunOutcome.UNKNOWN, error.message
@@ -310,13 +310,13 @@ class WorkflowRun:
             except DifyError as error:
                 if not error.retryable or deadline.passed:
                     raise
-                reason = error.message
+                awaits = f"run {self.run_id}, although Dify could not be asked: {error.message}"
             if self._is_over or (yield from self._is_stalled(deadline)):
                 return
             if deadline.passed:
                 yield from self._give_up(deadline)
                 return
-            yield Pause(min(waits.next(), deadline.remaining), progress.reason(reason))
+            yield progress.pause(min(waits.next(), deadline.remaining), awaits)
 
     @property
     def _is_over(self) -> bool:

@@ -23,7 +23,7 @@ def stopped(run_id: str, task_id: str, user: str, *, checks: int = STOP_CHECKS) 
     """
     task_id = task_id or (yield from _task_of(run_id, user))
     if not task_id:
-        yield Note(f"Run {run_id} cannot be stopped: Dify does not say by which id.", logging.WARNING)
+        yield Note(f"Run {run_id} cannot be stopped, because Dify does not tell the id for it.", logging.WARNING)
         return (yield from api.get_run(run_id))
     yield from api.stop_task(task_id, user)
     run = yield from api.get_run(run_id)
@@ -32,7 +32,7 @@ def stopped(run_id: str, task_id: str, user: str, *, checks: int = STOP_CHECKS) 
         yield Pause(1.0, "")
         run = yield from api.get_run(run_id)
     if not run.is_final:
-        yield Note(f"Run {run_id} was told to stop, and is {run.status} all the same.", logging.WARNING)
+        yield Note(f"Run {run_id} was asked to stop, but is still {run.status}.", logging.WARNING)
     return run
 
 

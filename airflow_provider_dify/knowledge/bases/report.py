@@ -8,6 +8,7 @@ from enum import Enum
 
 from airflow_provider_dify.exceptions import DifySetupError, DifySetupFailed
 from airflow_provider_dify.knowledge.report import FINAL, DocumentReport, ReportOutcome, counted
+from airflow_provider_dify.knowledge.text.tables import Row
 
 
 class BaseOutcome(str, Enum):
@@ -78,6 +79,9 @@ class KnowledgeBaseReport(DocumentReport[SettingOutcome]):
     def _first_error(self, failing: Mapping[SettingOutcome, tuple[str, ...]]) -> str:  # type: ignore[override]
         names = [name for outcome in failing for name in failing[outcome] if name in self.errors]
         return "".join(f" {name}: {self.errors[name]}" for name in names[:1])
+
+    def _row(self, item: str, names: Mapping[str, str]) -> Row:  # noqa: ARG002 - a setting has a name, and no id
+        return item, "", self.errors.get(item, "")
 
     def _problem(self, count: int) -> str:
         return f"{count} of {self.total} settings of knowledge base '{self.dataset_name}' are not as requested."

@@ -36,11 +36,6 @@ class AppTask(ConversationTask):
     writes = False
     _settings: Settings | None = None
 
-    @property
-    def shows_links(self) -> bool:
-        """Whether the link exists: not in a task that ended before it knew its app."""
-        return bool(self._activity and self._activity.app_id)
-
     def show_links(self, context: Context, hook: DifyHook, dataset_id: str, document_ids: Sequence[str]) -> None:  # noqa: ARG002 - as called
         """Remember the Dify's host. Only the first response says which app it is."""
         from airflow_provider_dify import assets
@@ -58,7 +53,9 @@ class AppTask(ConversationTask):
         if not app_id or self._activity is None or self._activity.app_id:
             return
         self._activity = replace(self._activity, app_id=app_id)
-        context["ti"].xcom_push(key=DifyAppLink().xcom_key, value=self.link_to(app_id))
+        if link := self.link_to(app_id):
+            context["ti"].xcom_push(key=DifyAppLink().xcom_key, value=link)
+            self.operator_extra_links = type(self).operator_extra_links
 
     def link_to(self, app_id: str) -> str:
         """Return the URL of the log of an app; empty if it is unknown."""
