@@ -78,8 +78,8 @@ class DifyExportOperator(ConversationTask, BaseOperator):
         """Export the knowledge base, and return the report."""
         self.read_guards()
         export = self.in_knowledge_base(self._export)
-        self.log.info("Export Dify knowledge base %s to %s.", export.dataset_id, export.report().target)
-        return self.converse(context, export)
+        plan = f"Exporting it to {export.report().target}, for up to {self.timeout:g} s."
+        return self.converse(context, export, plan=plan)
 
     def judge(self, report: ExportReport) -> None:
         """Raise if documents ended in an outcome that is not tolerated."""

@@ -112,7 +112,7 @@ class Export:
             known = books.known(one.id, one.file.id) if one.file else None
             if known and self._target.check(known.path) == known.saved:
                 self._settle(one, ExportOutcome.UNCHANGED, known)
-            yield from progress.note(lambda: f"Checked {number:,} of {len(self._listed):,} documents in the target.")  # noqa: B023 - called at once
+            yield from progress.note("Checked the files of", number + 1, len(self._listed))
         yield Note(f"Documents: {len(self._listed):,}, already in the target: {len(self._outcomes):,}.")
 
     def _fetch_files(self, books: Books, deadline: Deadline, progress: Progress) -> Flow[None]:
@@ -127,13 +127,10 @@ class Export:
                     self._note(books, batch)
                     raise
                 self._note(books, batch)
-                yield from progress.note(self._so_far)
+                yield from progress.note("Exported", len(self._outcomes), len(self._listed))
 
     def _note(self, books: Books, batch: Sequence[Listed]) -> None:
         books.note((one.id, self._contents[one.id]) for one in batch if one.id in self._contents)
-
-    def _so_far(self) -> str:
-        return f"{len(self._outcomes):,} of {len(self._listed):,} documents are done."
 
     def _fetch(self, batch: Sequence[Listed], file: BinaryIO, deadline: Deadline) -> Flow[list[Sequence[Listed]]]:
         """Download the files of some documents; return smaller batches to try instead."""
@@ -221,7 +218,7 @@ class Export:
             else:
                 self._put(one, Kind.CHUNKS, TEXT, source, iter([text.encode()]))
                 self._note(books, [one])
-            yield from progress.note(self._so_far)
+            yield from progress.note("Exported", len(self._outcomes), len(self._listed))
 
     def _close(
         self, books: Books, settings: Mapping[str, JSON], fields: Mapping[str, str], rules: reading.Rules

@@ -105,6 +105,5 @@ def list_all(dataset_id: str, progress: Progress) -> Flow[list[Listed]]:
         path = f"/datasets/{dataset_id}/documents"
         page = yield from api.page_of(path, pager.page, {}, Listed.read, pager.limit)
         found += pager.take(page)
-        listed = len(found)
-        yield from progress.note(lambda: f"Listed {listed:,} of {pager.total:,} documents.")  # noqa: B023 - called at once
+        yield from progress.note("Listed", len(found), pager.total)
     return sorted(found, key=lambda one: (one.document.position, one.id))

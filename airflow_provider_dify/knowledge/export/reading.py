@@ -88,10 +88,11 @@ def read_rules(dataset_id: str, documents: Iterable[Listed], rules: Rules, progr
 
     https://docs.dify.ai/api-reference/documents/get-document
     """
-    for one in documents:
+    wanted = list(documents)
+    for number, one in enumerate(wanted):
         if one.rule_id is None or rules.digest(one.rule_id):
             continue
-        yield from progress.note(lambda: "Reading the process rules of the documents.")
+        yield from progress.note("Read the process rules of", number + 1, len(wanted))
         try:
             response = yield api.single_document(dataset_id, one.id)
         except DifyNotFoundError as error:

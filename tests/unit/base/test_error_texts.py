@@ -29,7 +29,6 @@ NOT_ERRORS = frozenset(
         "Killed. What was changed so far stays as it is; a retry continues from there:",
         "Killed. What was changed so far stays; run the task again to continue from there:",
         "Killed. What was exported so far stays; run the task again to continue from there:",
-        "{} of {} documents are done.",
         "Killed. What was deleted so far stays deleted:",
         "the change of metadata",
         "str | int | float | datetime | None",
