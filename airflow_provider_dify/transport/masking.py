@@ -1,8 +1,8 @@
 """Keeping secrets out of what the libraries below this package log.
 
-At level DEBUG httpcore shows the headers of every answer, and the password of a SOCKS proxy; urllib3 shows at level
-WARNING those headers that it cannot read. A server or a proxy may show in them what it was sent. Airflow masks what
-its own log handlers write, and no others.
+At level DEBUG httpcore and httpcore2 show the headers of every answer, and the password of a SOCKS proxy; urllib3 shows
+at level WARNING those headers that it cannot read. A server or a proxy may show in them what it was sent. Airflow masks
+what its own log handlers write, and no others.
 
 A filter of a logger does not see what its children log, so each logger of these libraries gets it.
 """
@@ -16,10 +16,14 @@ from contextvars import ContextVar
 
 from airflow_provider_dify.transport.settings import Settings
 
-#: The libraries whose loggers are masked; httpx2 is what httpx becomes, and newer Airflow brings it.
+#: The libraries whose loggers are masked. Airflow 3.4 and newer bring httpx2 instead of httpx.
 _LIBRARIES = ("requests", "urllib3", "httpx", "httpcore", "httpx2", "httpcore2", "hpack")
 #: Loggers that a library may make as late as within a request.
-_LATE = ("httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
+_LATE = tuple(
+    f"{library}.{part}"
+    for library in ("httpcore", "httpcore2")
+    for part in ("connection", "http11", "http2", "proxy", "socks")
+)
 #: Set while a request is on its way: what others send with these libraries is none of our business.
 _SETTINGS: ContextVar[Settings | None] = ContextVar("settings", default=None)
 

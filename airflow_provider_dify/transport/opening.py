@@ -1,4 +1,4 @@
-"""Making the transport of httpx for one Dify, by the same rules for TLS and proxies as requests has.
+"""Making the transport of httpx or httpx2 for one Dify, by the same rules for TLS and proxies as requests has.
 
 httpx's own rules for the environment differ: other variables for the CA bundle, and a NO_PROXY that knows no networks.
 A task must not find another Dify, or none, when it moves from the worker to the triggerer.
@@ -6,8 +6,12 @@ A task must not find another Dify, or none, when it moves from the worker to the
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from functools import cache
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, requires
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dify.transport import common
 from airflow_provider_dify.transport.settings import Certificate, Settings
@@ -23,6 +27,22 @@ MOST_CONNECTIONS = 4
 KEEP_ALIVE = 1.8
 
 
+@cache
+def library() -> Any:
+    """Return the HTTP library that Airflow brings: httpx2 since 3.4, httpx before. They differ in their names only."""
+    names = ("httpx2", "httpx") if _airflow_uses_httpx2() else ("httpx", "httpx2")
+    try:
+        return import_module(names[0])
+    except ImportError:
+        return import_module(names[1])
+
+
+def _airflow_uses_httpx2() -> bool:
+    with suppress(PackageNotFoundError):  # Airflow 2 has no SDK
+        return any(re.match(r"httpx2\b", one) for one in requires("apache-airflow-task-sdk") or ())
+    return False
+
+
 def open_transport(settings: Settings) -> httpx.AsyncBaseTransport:
     """Return a transport for a Dify; no connection is made yet.
 
@@ -33,16 +53,16 @@ def open_transport(settings: Settings) -> httpx.AsyncBaseTransport:
     :raises ValueError: A proxy is no URL, or of a kind that there is not.
     :raises ImportError: The proxy is of a kind for which a package is missing.
     """
-    import httpx
-
+    http = library()
     _load_backend()
     verify, proxy = _with_environment(settings)
-    return httpx.AsyncHTTPTransport(
+    transport: httpx.AsyncBaseTransport = http.AsyncHTTPTransport(
         verify=_tls(verify if settings.base_url.startswith("https") else False, settings.cert),
         trust_env=False,
         proxy=_proxy(proxy, verify) if proxy else None,
-        limits=httpx.Limits(max_connections=MOST_CONNECTIONS, keepalive_expiry=KEEP_ALIVE),
+        limits=http.Limits(max_connections=MOST_CONNECTIONS, keepalive_expiry=KEEP_ALIVE),
     )
+    return transport
 
 
 def _load_backend() -> None:
@@ -113,10 +133,10 @@ def _load(context: ssl.SSLContext, cert: Certificate) -> None:
 
 
 def _proxy(url: str, verify: bool | str) -> httpx.Proxy:
-    import httpx
-
+    http = library()
     try:
         # Without a context of ours, one would be made for each connection, in the event loop.
-        return httpx.Proxy(url, ssl_context=_tls(verify) if url.startswith("https") else None)
-    except httpx.InvalidURL as error:  # it is no ValueError
+        made: httpx.Proxy = http.Proxy(url, ssl_context=_tls(verify) if url.startswith("https") else None)
+    except http.InvalidURL as error:  # it is no ValueError
         raise ValueError(str(error)) from None
+    return made
