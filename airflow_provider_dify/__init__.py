@@ -4,9 +4,9 @@ Airflow imports this package while its own configuration is still being loaded, 
 """
 
 __version__ = "0.1.0"
-#: XCom key of a task's report; it is there also if the task failed.
+#: XCom key of a task's report. It is also set if the task failed.
 REPORT_KEY = "report"
-#: Id of the Airflow Connection unless told otherwise.
+#: Default id of the Airflow Connection.
 DEFAULT_CONN_ID = "dify_default"
-#: The same for the connection of an app, whose key opens nothing else.
+#: Default id of an app's connection: an app key only works for its app.
 DEFAULT_APP_CONN_ID = "dify_app"

@@ -1,7 +1,7 @@
-"""Texts in whatever encoding, checked and sent as UTF-8, piece by piece.
+"""Checks texts in any encoding and converts them to UTF-8, piece by piece.
 
-Dify takes a file of text for UTF-8 and otherwise guesses: of GBK and Shift-JIS it makes wrong characters, without an
-error (1.16.0, file 26). So nothing is left to guess. Types that are no text, such as PDF, are sent as they are.
+Dify assumes that a text file is UTF-8 and otherwise guesses: it turns GBK and Shift-JIS into wrong characters, without
+an error (1.16.0, file 26). So nothing is left to guess. Types that are not text, such as PDF, are sent unchanged.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge.inputs import show
 
 UTF_8 = "utf-8"
-#: Find out the encoding of what is not UTF-8.
+#: Detect the encoding of texts that are not UTF-8.
 DETECT = "detect"
 
 _HTML = frozenset({".html", ".htm"})
 _TEXTS = _HTML | {".txt", ".md", ".markdown", ".mdx", ".csv", ".vtt", ".properties"}
-#: UTF-32 first: its mark begins with the one of UTF-16.
+#: UTF-32 first: its mark begins with that of UTF-16.
 _BOMS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -32,18 +32,18 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _DECLARED = re.compile(rb"<(?:meta|\?xml)\b[^>]*?(?:charset|encoding)\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
-#: Bytes at the beginning in which a page says its encoding, and in which UTF-16 shows.
+#: Number of bytes at the beginning in which a page declares its encoding, and in which UTF-16 shows.
 _HEAD = 4096
-#: Bytes by which an encoding is detected: the lines that are not plain ASCII.
+#: Number of bytes used to detect an encoding: the lines that are not plain ASCII.
 _SAMPLE = 64 * 1024
-#: These write everything in ASCII, so that it looks like UTF-8.
+#: These encode everything as ASCII, so it looks like UTF-8.
 _SEVEN_BITS = re.compile("iso2022|hz|utf-7")
-#: These are told by their marks and zeros, not by chance.
+#: These are recognized by their marks and zeros, not by chance.
 _NOT_DETECTED = ["utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le", "utf_7"]
 
 
 class NotText(Exception):  # noqa: N818 - an answer and no error of this package: its text becomes the reason of one
-    """Bytes are no text in an encoding; the text says why."""
+    """Bytes are not text in an encoding; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class Conversion:
     """How the bytes of a text become UTF-8.
 
     :param encoding: Their encoding.
-    :param skip: So many bytes at their beginning are no text, but the mark of the encoding.
-    :param mark: Whether UTF-8 gets such a mark: without it, Dify believes what a page says of itself.
+    :param skip: How many bytes at the beginning are the encoding's mark, not text.
+    :param mark: Whether the UTF-8 text gets a mark: without it, Dify believes the encoding that a page declares.
     :param given: Whether the user named the encoding.
-    :param detected: Whether it was detected, which may go wrong.
+    :param detected: Whether it was detected, which may be wrong.
     """
 
     encoding: str
@@ -66,7 +66,7 @@ class Conversion:
     def apply(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         """Convert pieces of bytes, none of them empty.
 
-        :raises NotText: They are no text in this encoding.
+        :raises NotText: They are not text in this encoding.
         """
         decoder = codecs.getincrementaldecoder(self.encoding)("strict")
         begun, done = False, 0
@@ -101,9 +101,9 @@ class Checked:
     """A text that was read to its end.
 
     :param conversion: How it becomes UTF-8.
-    :param read: How many bytes it has.
-    :param size: How many it has as UTF-8.
-    :param digest: The SHA-256 of that.
+    :param read: Its length in bytes.
+    :param size: Its length in bytes as UTF-8.
+    :param digest: SHA-256 of the UTF-8 text.
     """
 
     conversion: Conversion
@@ -115,7 +115,7 @@ class Checked:
 def check_encoding(value: object) -> str | None:
     """Return the name of an encoding, ``detect``, or ``None``.
 
-    :raises DifyInputError: There is no such encoding of texts.
+    :raises DifyInputError: It is not the name of a text encoding.
     """
     if value is None:
         return None
@@ -123,8 +123,8 @@ def check_encoding(value: object) -> str | None:
         if isinstance(value, str):
             name = value.strip().lower()
             if name != DETECT:
-                "".encode(name)  # not every codec is one of texts
-                b"a".decode(name, errors="replace")  # and idna is one of names alone
+                "".encode(name)  # not every codec is for text
+                b"a".decode(name, errors="replace")  # and idna is only for names
                 codecs.getincrementaldecoder(name)
                 name = codecs.lookup(name).name
             return UTF_8 if name in ("utf-8-sig", "ascii") else name
@@ -143,11 +143,11 @@ def is_text(name: str) -> bool:
 def check(read: Callable[[], Iterator[bytes]], name: str, encoding: str) -> Checked:
     """Read a text to its end, and find out how it becomes UTF-8.
 
-    :param read: Gives its bytes from the beginning, in pieces that are not empty.
+    :param read: Returns its bytes from the beginning, in non-empty pieces.
     :param name: Its name, by which Dify knows its type.
-    :param encoding: ``utf-8``, another encoding, or ``detect``. A mark at its beginning, or UTF-16 without one, is
-        understood in any case.
-    :raises NotText: It is no text in this encoding.
+    :param encoding: ``utf-8``, another encoding, or ``detect``. An encoding mark, and UTF-16 without a mark, are always
+        recognized.
+    :raises NotText: It is not text in this encoding.
     """
     pieces = read()
     first = next(pieces, b"")
@@ -168,7 +168,7 @@ def check(read: Callable[[], Iterator[bytes]], name: str, encoding: str) -> Chec
 
 
 def _candidates(head: bytes, name: str, encoding: str) -> Iterator[Conversion]:
-    """Give the encodings that a text may have, the likeliest one first."""
+    """Yield the encodings that a text may have, the most likely first."""
     html = _extension(name) in _HTML
     for bom, marked in _BOMS:
         if head.startswith(bom):
@@ -176,7 +176,8 @@ def _candidates(head: bytes, name: str, encoding: str) -> Iterator[Conversion]:
             return
     if encoding not in (UTF_8, DETECT):
         if _extends_ascii(encoding):
-            # A folder may hold both. What is UTF-8 is no other encoding, but for a character or two by chance.
+            # A folder may contain both. Text that is valid UTF-8 has no other encoding, except by chance for a
+            # character or two.
             yield Conversion(UTF_8)
         yield Conversion(encoding, mark=html, given=True)
         return
@@ -185,7 +186,7 @@ def _candidates(head: bytes, name: str, encoding: str) -> Iterator[Conversion]:
         return
     declared = _declared(head) if html else None
     if declared not in (None, UTF_8, "ascii"):
-        yield Conversion("ascii")  # then it is all the same
+        yield Conversion("ascii")  # then the encoding does not matter
         yield Conversion(UTF_8, mark=True)
         yield Conversion(str(declared), mark=True)
     else:
@@ -198,7 +199,7 @@ def _extends_ascii(encoding: str) -> bool:
 
 
 def _utf_16_in(head: bytes) -> str | None:
-    """Tell UTF-16 without a mark: in most languages, every other byte of its spaces and line breaks is 0."""
+    """Detect UTF-16 without a mark: in most languages, every other byte of its spaces and line breaks is 0."""
     even, odd = head[::2].count(0), head[1::2].count(0)
     if max(even, odd) * 50 < len(head) or min(even, odd):
         return None
@@ -226,7 +227,7 @@ def _detected(pieces: Iterable[bytes]) -> str | None:
             break
     sample += b"" if begun.isascii() else begun
     found = list(from_bytes(bytes(sample[:_SAMPLE]), cp_exclusion=_NOT_DETECTED))
-    # Of a short text, several encodings make something that may be right, or not.
+    # For a short text, several encodings give a result that may be right or wrong.
     best = [one for one in found if (one.chaos, one.coherence) == (found[0].chaos, found[0].coherence)]
     return check_encoding(best[0].encoding) if len({str(one) for one in best}) == 1 else None
 

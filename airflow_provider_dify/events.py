@@ -1,4 +1,4 @@
-"""What an asset's event says of a change of documents, and how to take such a change back."""
+"""What an asset event says about a change of documents, and how to roll such a change back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import JSON
 
-#: An event names the changed documents up to so many; beyond that, the report has them.
+#: Maximum number of changed documents that an event names; the report has all of them.
 MAX_IDS = 1000
 _ACTIONS = frozenset(action.value for action in Action)
 _TASK = ("dag_id", "task_id", "run_id", "map_index")
@@ -24,17 +24,17 @@ def event_extra(
     changed: Sequence[str] | None = None,
     dify_conn_id: str = DEFAULT_CONN_ID,
 ) -> dict[str, Any]:
-    """Return what an asset's event says of a change, as plain JSON.
+    """Return what an asset event says about a change, as plain JSON.
 
-    Operators attach it to the events of their ``outlets``. Call it yourself to tell of a task that failed and has
-    changed some documents all the same, for which Airflow makes no event: its report is in XCom.
+    Operators attach it to the events of their ``outlets``. Airflow creates no event for a failed task. If such a task
+    changed documents, call this function yourself: the task's report is in XCom.
 
     :param report: Report of the task.
-    :param action: What was done; the report's own by default.
-    :param changed: UUIDs of the documents that were changed; the report's ``changed`` by default.
-    :param dify_conn_id: Id of the Airflow Connection by which they were changed.
+    :param action: What was done; by default, as in the report.
+    :param changed: UUIDs of the changed documents; by default, the report's ``changed``.
+    :param dify_conn_id: Id of the Airflow Connection that was used.
     :return: ``dify_conn_id``, ``dataset_id``, ``action``, ``counts`` by outcome, and ``changed``: the UUIDs, or
-        ``None`` where there are more than 1,000.
+        ``None`` if there are more than 1,000.
     """
     ids = report["changed"] if changed is None else changed
     return {
@@ -48,17 +48,17 @@ def event_extra(
 
 
 def named(ids: Sequence[str]) -> list[str] | None:
-    """Return ids as an event names them: ``None`` where they are too many, as a part of them could pass for all."""
+    """Return the ids as an event names them: ``None`` if there are too many, since a part could be taken for all."""
     return list(ids) if len(ids) <= MAX_IDS else None
 
 
 def origin(context: Mapping[str, Any], dataset_id: str) -> dict[str, Any]:
-    """Return what an asset's event says of the task that made it.
+    """Return what an asset event says about the task that created it.
 
     :param context: Context of the task.
     :param dataset_id: The knowledge base that it changed.
     :return: ``report``: where the task's report is in XCom; ``try_number``; ``in_answer_to``: the actions of those
-        events of the same knowledge base that started the task's run.
+        events of the same knowledge base that triggered the task's run.
     """
     task = context["ti"]
     answered = [extra for extra in _newest_first(triggering_events(context)) if extra.get("dataset_id") == dataset_id]
@@ -70,28 +70,28 @@ def origin(context: Mapping[str, Any], dataset_id: str) -> dict[str, Any]:
 
 
 def triggering_events(context: Mapping[str, Any]) -> Any:
-    """Return the events that started the run of a task, under the name that this Airflow has for them.
+    """Return the events that triggered the run of a task, for any version of Airflow.
 
     :param context: Context of the task.
-    :return: Sequences of events, by asset; nothing where no event started it.
+    :return: Sequences of events, by asset; empty if no event triggered the run.
     """
     return context.get("triggering_asset_events") or context.get("triggering_dataset_events") or {}
 
 
 def rollbacks(events: Any) -> list[dict[str, Any]]:
-    """Return what takes changes of status back: arguments of a DifyDocumentStatusOperator for each, newest first.
+    """Return what rolls status changes back: arguments for a DifyDocumentStatusOperator each, newest first.
 
-    Expand the operator over them (``.partial(task_id=..., max_active_tis_per_dagrun=1).expand_kwargs(...)``), one after
-    the other, as a later change has to be taken back before an earlier one.
+    Expand the operator over them, one after the other (``.partial(task_id=...,
+    max_active_tis_per_dagrun=1).expand_kwargs(...)``): a later change has to be rolled back before an earlier one.
 
-    Left out are changes that have no opposite (documents were made, deleted, or given metadata), those that changed
-    no document, and those that themselves took back what an event told of. Otherwise a rollback that has outlets, too,
-    would be taken back, and that again, for ever.
+    Skipped are changes that have no opposite (documents were created, deleted, or got metadata), changes of no
+    document, and changes that were rollbacks themselves. Otherwise a rollback that also has outlets would be rolled
+    back, and that again, forever.
 
-    :param events: What :func:`triggering_events` returns, a list of events, the ``extra`` of an event, or a list of
-        such.
+    :param events: The result of :func:`triggering_events`, a list of events, the ``extra`` of an event, or a list of
+        such extras.
     :return: Mappings with ``dify_conn_id``, ``dataset_id``, ``action`` and ``document_ids``.
-    :raises DifyInputError: An event is of so many documents that its report is needed, which is not in XCom any more.
+    :raises DifyInputError: An event does not name all of its documents, and its report is no longer in XCom.
     """
     found: dict[str, dict[str, Any]] = {}
     for extra in _newest_first(events):
@@ -101,7 +101,8 @@ def rollbacks(events: Any) -> list[dict[str, Any]]:
         opposite = Action(action).opposite.value
         document_ids = [] if opposite in extra.get("in_answer_to", ()) else _changed(extra)
         if document_ids:
-            # A task with several assets makes several events of one change; when it runs again, of another one.
+            # A task with several assets creates several events of one change; if it runs again, those are of another
+            # change.
             change = (extra["report"], extra.get("try_number")) if "report" in extra else len(found)
             found.setdefault(
                 str(change),
@@ -116,7 +117,7 @@ def rollbacks(events: Any) -> list[dict[str, Any]]:
 
 
 def as_text_and_numbers(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the same without lists and mappings, which Airflow 2 does not bear in the events of an alias."""
+    """Return the extra without lists and mappings, which Airflow 2 does not support in the events of an alias."""
     import json
 
     return {
@@ -127,7 +128,7 @@ def as_text_and_numbers(extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _newest_first(events: Any) -> Iterator[dict[str, Any]]:
-    # Not any mapping: what Airflow 3 gives takes no key but an asset.
+    # Not any mapping: the one of Airflow 3 only accepts assets as keys.
     if isinstance(events, dict) and "dataset_id" in events:  # the extra of one event
         events = [events]
     groups: Iterable[Any] = events.values() if isinstance(events, Mapping) else [events]
@@ -146,7 +147,7 @@ def _changed(extra: Mapping[str, Any]) -> list[str]:
 
     place = extra.get("report", {})
     report = XCom.get_one(**{name: place.get(name) for name in (*_TASK, "key")})
-    # A later try has put its own report there.
+    # A later try has replaced the report.
     if not report or len(report["changed"]) != extra["counts"]["changed"]:
         raise DifyInputError(
             f"The event is about more than {MAX_IDS:,} documents, so it does not name them. The report that does "
@@ -156,5 +157,5 @@ def _changed(extra: Mapping[str, Any]) -> list[str]:
 
 
 def as_event(manifest: dict[str, JSON]) -> dict[str, JSON] | None:
-    """Return a manifest if the event of an asset can hold it: of many documents, the event says where it is."""
+    """Return a manifest if an asset event can contain it. If it has too many documents, the event says where it is."""
     return manifest if len(manifest["previous"]) <= MAX_IDS else None

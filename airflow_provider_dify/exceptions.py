@@ -1,6 +1,6 @@
-"""Everything that can go wrong between Airflow and Dify, as one tree of exceptions.
+"""All errors of this provider, as one tree of exceptions.
 
-Each text says what happened and what to do about it. No exception of this module ever carries the API key.
+Each text says what happened and what to do. No exception of this module ever contains the API key.
 
 An error that a retry cannot fix is an ``AirflowFailException`` too, so that Airflow does not retry.
 """
@@ -14,49 +14,49 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 
 class AnyReport(Protocol):
-    """What an error needs to know of a report; the classes of reports are with the jobs that write them."""
+    """What an error needs to know about a report. The report classes belong to their jobs."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain JSON."""
 
 
 class DifyError(AirflowException):
-    """Root of all errors of this provider.
+    """Base class of all errors of this provider.
 
     :param message: What happened, and what to do about it.
-    :param retry_after: Seconds that Dify asked to wait before the next try, where it did.
+    :param retry_after: Seconds that Dify asked to wait before the next try, if it did.
     """
 
-    #: Whether trying again later can help.
+    #: Whether a later retry can help.
     retryable: bool = False
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.retry_after = retry_after
-        #: HTTP status of the answer; ``None`` where there was none.
+        #: HTTP status of the response; ``None`` if there was none.
         self.status: int | None = None
         #: Dify's error code, such as ``invalid_action``.
         self.code: str | None = None
-        #: Version of the Dify server (``X-Version``), where it said so.
+        #: Version of the Dify server (``X-Version``), if known.
         self.server_version: str | None = None
-        #: Trace id of the answer (``X-Trace-Id``), where there was one.
+        #: Trace id of the response (``X-Trace-Id``), if it has one.
         self.trace_id: str | None = None
-        #: What happened to each document until the task failed.
+        #: What happened to each document before the task failed.
         self.report: AnyReport | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let it be copied and sent between processes, whatever its constructor asks for."""
+        """Support copying and pickling, whatever the constructor's signature."""
         return _remade, (self.to_json(), self.report)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain JSON, without its report, so that it can be raised again in another process."""
+        """Return it as plain JSON, without its report, so that another process can raise it again."""
         kept = {name: value for name, value in vars(self).items() if name != "report" and value is not None}
         return {"class": type(self).__name__, **kept}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> DifyError:
-        """Return the error that :meth:`to_json` was made of, of the same class."""
+        """Return the error that :meth:`to_json` was called on, with the same class."""
         kind = next((kind for kind in _classes(DifyError) if kind.__name__ == data.get("class")), DifyError)
         error = kind.__new__(kind)
         DifyError.__init__(error, str(data.get("message", "")))
@@ -69,7 +69,7 @@ class DifyError(AirflowException):
         return isinstance(self, AirflowFailException)
 
     def add(self, advice: str) -> None:
-        """Add a sentence to what the error says."""
+        """Add a sentence to the message."""
         self.message = f"{self.message} {advice}".rstrip()
         self.args = (self.message,)
 
@@ -87,35 +87,37 @@ def _classes(root: type[DifyError]) -> Iterator[type[DifyError]]:
 
 
 class DifyKilledError(DifyError):
-    """The task was killed: nothing more is sent, whatever is still to be done."""
+    """The task was killed: nothing more is sent, even if work is left."""
 
 
 class DifyInputError(DifyError, AirflowFailException, ValueError):
-    """What was asked for makes no sense, or not with this knowledge base or this Dify. Nothing was changed."""
+    """The arguments are invalid, or do not work with this knowledge base or this Dify. Nothing was changed."""
 
 
 class DifyConnectionError(DifyError):
-    """Airflow cannot give its connection: it is not defined, or a secrets backend or the API server does not answer."""
+    """Airflow cannot provide the connection: it is not defined, or a secrets backend or the API server does not
+    respond.
+    """
 
     retryable = True
 
 
 class DifySourceError(DifyError):
-    """A file that is to become a document cannot be read."""
+    """A file that should become a document cannot be read."""
 
     retryable = True
 
 
 class DifyListChangedError(DifyError):
-    """A list kept changing while it was read, and may lack documents. Nothing was changed because of it."""
+    """A list kept changing while it was read, so documents may be missing. Nothing was changed because of it."""
 
     retryable = True
 
 
 class DifyTransportError(DifyError):
-    """There was no answer: refused, reset, timed out, or TLS failed.
+    """There was no response: refused, reset, timed out, or TLS failed.
 
-    :param reached: Whether the request may have reached Dify, so that it may have been carried out.
+    :param reached: Whether Dify may have received the request, so it may have been carried out.
     """
 
     retryable = True
@@ -126,15 +128,16 @@ class DifyTransportError(DifyError):
 
 
 class DifyRequestError(DifyError):
-    """Dify answered with an error.
+    """Dify returned an error.
 
     :param message: What happened, and what to do about it.
-    :param status: HTTP status of the answer; ``None`` if what Dify says of a knowledge base already is the reason.
-    :param code: Dify's error code, where the answer had one.
+    :param status: HTTP status of the response; ``None`` if the error follows from what Dify says about a knowledge
+        base.
+    :param code: Dify's error code, if the response has one.
     :param server_version: Dify's version, from ``X-Version``.
     :param trace_id: From ``X-Trace-Id``.
     :param retry_after: Seconds to wait before the next try, from ``Retry-After``.
-    :param detail: Dify's own words, unchanged.
+    :param detail: Dify's own message, unchanged.
     """
 
     def __init__(
@@ -161,7 +164,7 @@ class DifyAuthenticationError(DifyRequestError, AirflowFailException):
 
 
 class DifyAppKeyError(DifyAuthenticationError):
-    """401 to a request for an app: the API key is missing, wrong, masked, or not that of an app."""
+    """401 to a request for an app: the API key is missing, wrong, masked, or not an app key."""
 
 
 class DifyAppError(DifyRequestError, AirflowFailException):
@@ -173,54 +176,56 @@ class DifyAccessError(DifyRequestError, AirflowFailException):
 
 
 class DifyPlanLimitError(DifyRequestError):
-    """403: the request limit of the subscription plan is used up for the moment."""
+    """403: the request limit of the subscription plan is used up for now."""
 
     retryable = True
 
 
 class DifyNotFoundError(DifyRequestError, AirflowFailException):
-    """404 as JSON: the knowledge base or the document is not there."""
+    """404 as JSON: the knowledge base or document does not exist."""
 
 
 class DifyEndpointError(DifyRequestError, AirflowFailException):
-    """A page or a redirect instead of Dify's JSON: wrong base URL, or a Dify older than 1.5.0."""
+    """A page or a redirect instead of Dify's JSON: the base URL is wrong, or Dify is older than 1.5.0."""
 
 
 class DifyDocumentBusyError(DifyRequestError):
-    """400: Dify holds a lock on a document, as it "is being indexed", or as its metadata is being changed."""
+    """400: Dify has locked a document because it "is being indexed" or its metadata is being changed."""
 
     retryable = True
 
 
 class DifyKnowledgeBaseError(DifyRequestError):
-    """The knowledge base takes no documents for now, whatever they hold: it is not initialized yet."""
+    """The knowledge base accepts no documents at the moment, because it is not initialized yet."""
 
     retryable = True
 
 
 class DifyKnowledgeBaseFailed(DifyKnowledgeBaseError, AirflowFailException):  # noqa: N818 - reads as an end state
-    """It takes none at all: no embedding model, an external one, another form, or a process rule that is not valid."""
+    """The knowledge base never accepts documents: it has no embedding model, is external, has another form, or its
+    process rule is invalid.
+    """
 
     retryable = False
 
 
 class DifyRateLimitError(DifyRequestError):
-    """429: too many requests. Honours ``Retry-After``."""
+    """429: too many requests. Respects ``Retry-After``."""
 
     retryable = True
 
 
 class DifyServerError(DifyRequestError):
-    """5xx, 408 or 425: Dify or a proxy before it failed, or was too slow."""
+    """5xx, 408 or 425: Dify, or a proxy in front of it, failed or was too slow."""
 
     retryable = True
 
 
 class DifyReportError(DifyError):
-    """A job did not do all that was asked for; its report says what it did.
+    """A job did not do everything that was requested; its report says what it did.
 
     :param message: What happened, and what to do about it.
-    :param report: The report, of the class that belongs to the job.
+    :param report: The report, of the job's own class.
     """
 
     retryable = True
@@ -232,29 +237,29 @@ class DifyReportError(DifyError):
 
 
 class DifyDocumentStatusError(DifyReportError):
-    """Documents ended in an outcome that is not tolerated; ``report`` tells which."""
+    """Documents have an outcome that is not tolerated; ``report`` says which."""
 
 
 class DifyDocumentStatusFailed(DifyDocumentStatusError, AirflowFailException):  # noqa: N818 - reads as an end state
-    """The same, and a retry cannot fix it: only missing or refused documents stand in the way."""
+    """The same, and a retry cannot fix it: the only causes are missing or refused documents."""
 
     retryable = False
 
 
 class DifyDocumentDeleteError(DifyReportError):
-    """Documents are still there that were to be deleted; ``report`` tells which."""
+    """Documents that should be deleted still exist; ``report`` says which."""
 
 
 class DifyGuardError(DifyError, AirflowFailException):
-    """More documents were selected, or none at all, than a task may touch by its guards. Nothing was changed."""
+    """A task would touch more documents than its limits allow, or none. Nothing was changed."""
 
 
 class DifyReleaseError(DifyReportError):
-    """The new version did not take the place of the old one; ``report`` is the manifest of what was done."""
+    """The new version did not replace the old one; ``report`` is the manifest of what was done."""
 
 
 class DifyReleaseUndone(DifyReleaseError):  # noqa: N818 - reads as an end state
-    """Everything is as it was before: nothing was changed, or what was has been undone, which is proven."""
+    """Everything is as it was before: nothing was changed, or all changes were undone, which is confirmed."""
 
 
 class DifyReleaseFailed(DifyReleaseUndone, AirflowFailException):
@@ -264,51 +269,53 @@ class DifyReleaseFailed(DifyReleaseUndone, AirflowFailException):
 
 
 class DifyReleaseIncomplete(DifyReleaseError):  # noqa: N818 - reads as an end state
-    """It could not be wholly undone, or not all old documents are deleted. A retry goes on; ``report`` names them."""
+    """Not everything was undone, or not all old documents are deleted. A retry continues; ``report`` names them."""
 
 
 class DifyRollbackError(DifyReportError):
-    """Documents do not have the flags again that they had; ``report`` tells which."""
+    """Documents do not have their previous flags; ``report`` says which."""
 
 
 class DifyRollbackFailed(DifyRollbackError, AirflowFailException):  # noqa: N818 - reads as an end state
-    """The same, and a retry cannot fix it: documents that belong in search are gone. Nothing was changed."""
+    """The same, and a retry cannot fix it: documents that belong in search were deleted. Nothing was changed."""
 
     retryable = False
 
 
 class DifyIngestError(DifyReportError):
-    """Inputs did not become documents, or were not indexed; ``report`` tells which."""
+    """Inputs did not become documents, or were not indexed; ``report`` says which."""
 
 
 class DifyIngestFailed(DifyIngestError, AirflowFailException):  # noqa: N818 - reads as an end state
-    """The same, and a retry cannot fix it: what was to become a document is not fit for it."""
+    """The same, and a retry cannot fix it: the inputs cannot become documents."""
 
     retryable = False
 
 
 class DifySyncError(DifyReportError):
-    """Files and documents of a sync are not as they should be; ``report`` tells which."""
+    """Files and documents of a sync are not in the expected state; ``report`` says which."""
 
 
 class DifySyncFailed(DifySyncError, AirflowFailException):  # noqa: N818 - reads as an end state
-    """The same, and a retry cannot fix it: files are not fit to become documents, or their names are taken."""
+    """The same, and a retry cannot fix it: files cannot become documents, or their names are taken."""
 
     retryable = False
 
 
 class DifyMetadataError(DifyReportError):
-    """Documents do not have the metadata that was asked for; ``report`` tells which."""
+    """Documents do not have the requested metadata; ``report`` says which."""
 
 
 class DifyMetadataFailed(DifyMetadataError, AirflowFailException):  # noqa: N818 - reads as an end state
-    """The same, and a retry cannot fix it: only missing documents stand in the way."""
+    """The same, and a retry cannot fix it: the only cause is missing documents."""
 
     retryable = False
 
 
 class DifyRetrievalCheckFailed(DifyReportError):  # noqa: N818 - reads as an end state
-    """Searches do not return what they should; ``result`` says which. A retry can help, as search may lag behind."""
+    """Searches did not return the expected documents; ``result`` says which. A retry can help, because search may lag
+    behind.
+    """
 
     @property
     def result(self) -> Any:
@@ -317,7 +324,7 @@ class DifyRetrievalCheckFailed(DifyReportError):  # noqa: N818 - reads as an end
 
 
 class DifyRunError(DifyReportError):
-    """The run of an app did not end well; ``report`` says how it ended. A retry can help."""
+    """An app run did not end well; ``report`` says how it ended. A retry can help."""
 
 
 class DifyRunFailed(DifyRunError, AirflowFailException):  # noqa: N818 - reads as an end state
@@ -327,18 +334,18 @@ class DifyRunFailed(DifyRunError, AirflowFailException):  # noqa: N818 - reads a
 
 
 class DifyRunUnknown(DifyRunError):  # noqa: N818 - reads as an end state
-    """Dify cannot say whether a run was started. A retry checks again, and does not start another one by itself."""
+    """Dify cannot say whether a run was started. A retry checks again, and does not start another run by itself."""
 
 
 class DifyAnswerCheckFailed(DifyReportError):  # noqa: N818 - reads as an end state
-    """An app does not give the answers that were expected; ``report`` says which."""
+    """An app did not give the expected answers; ``report`` says which."""
 
 
 class DifyIndexingError(DifyError, AirflowFailException):
-    """The indexing of a document failed, or was paused, or the document is gone: waiting on cannot help.
+    """The indexing of a document failed or was paused, or the document is gone: waiting longer cannot help.
 
     :param message: What happened, and what to do about it.
-    :param documents: What is the matter with each such document, by id.
+    :param documents: What is wrong with each such document, by id.
     """
 
     def __init__(self, message: str, documents: Mapping[str, str] | None = None) -> None:
@@ -347,16 +354,16 @@ class DifyIndexingError(DifyError, AirflowFailException):
 
 
 class DifyIndexingStalled(DifyIndexingError):  # noqa: N818 - reads as an end state
-    """Indexing stands still for longer than was to be borne: as a rule its worker is down or was killed."""
+    """Indexing made no progress for too long. Usually Dify's worker is down or was killed."""
 
 
 class DifyIndexingTimeout(DifyError, AirflowSensorTimeout):  # noqa: N818 - as Airflow's own
-    """Indexing had not completed in time.
+    """Indexing did not finish in time.
 
-    It is Airflow's own timeout of a sensor, too: Airflow spends no retries on it, and ``soft_fail`` skips.
+    It is also Airflow's own timeout of a sensor: Airflow does not retry it, and ``soft_fail`` skips the task.
 
     :param message: What happened, and what to do about it.
-    :param documents: How far each document is that had not completed, by id.
+    :param documents: The state of each unfinished document, by id.
     """
 
     retryable = True

@@ -1,4 +1,4 @@
-"""A content that is to become a document: a text, or a file, wherever it is."""
+"""The content of a future document: a text, or a file from anywhere."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from airflow_provider_dify.storage import unreadable
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: Dify takes no larger files unless it is set so (UPLOAD_FILE_SIZE_LIMIT).
+#: Dify's default size limit for a file (UPLOAD_FILE_SIZE_LIMIT).
 MAX_FILE_SIZE = 15 * 1024 * 1024
 _PIECE = 1024 * 1024
 _log = logging.getLogger(__name__)
 _EMPTY = "It is empty. Dify would create a document that search never returns."
-#: Dify refuses these in the name of a file. A line break or a control character would arrive as another name.
+#: Dify rejects these in file names. A line break or control character would change the name.
 _NOT_IN_FILE_NAMES = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
 _TYPE = re.compile(r"\.[0-9A-Za-z]+")
 
@@ -33,7 +33,7 @@ _TYPE = re.compile(r"\.[0-9A-Za-z]+")
 class TextSource:
     """A text with a name."""
 
-    #: A text is there.
+    #: A text can always be read.
     readable = True
 
     def __init__(self, name: str, text: str) -> None:
@@ -64,19 +64,19 @@ class TextSource:
 
 
 class FileSource:
-    """A file, wherever it is; it is read piece by piece, and not before it has to be.
+    """A file from anywhere. It is read piece by piece, and only when necessary.
 
-    A file of text is read once before it is sent: it has to be one in its encoding, and becomes UTF-8 on its way.
+    A text file is read once before it is sent, to check its encoding; it is converted to UTF-8 while it is sent.
 
-    :param path: A ``pathlib.Path``, or an ``ObjectStoragePath`` of Airflow's.
-    :param name: Name of the document; the file's own by default. It goes without blanks at its end, where Dify looks
-        for the type of the file.
-    :param max_size: Bytes above which it is not even tried.
-    :param encoding: The encoding of a text, or ``detect``; ``None``: send it as it is.
-    :param name_advice: What to do about a name that Dify does not take.
-    :param problem: Why it cannot become a document, if that is known.
-    :param error: Why it, or the folder that it is, could not be looked at.
-    :raises DifyInputError: Nothing is installed that opens it.
+    :param path: A ``pathlib.Path``, or an ``ObjectStoragePath`` of Airflow.
+    :param name: Name of the document; by default, the file's own. Trailing blanks are removed, because Dify takes the
+        file type from the end.
+    :param max_size: Maximum size in bytes; larger files are not sent.
+    :param encoding: The encoding of a text, or ``detect``; ``None``: send it unchanged.
+    :param name_advice: What to do about a name that Dify does not accept.
+    :param problem: Why it cannot become a document, if known.
+    :param error: Why the file or folder could not be accessed.
+    :raises DifyInputError: No installed package can open it.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class FileSource:
         self.name = canonical(printable(given)).rstrip()
         self.text: str | None = None
         self.place = without_keys(printable(str(path)))
-        #: Whether it could be looked at: where it could not, that may pass.
+        #: Whether it could be accessed. If not, that may be temporary.
         self.readable = True
         self._encoding = encoding if is_text(self.name) else None
         self._conversion: Conversion | None = None
@@ -108,26 +108,26 @@ class FileSource:
 
     @property
     def problem(self) -> str | None:
-        """Why it cannot become a document. A text is read for it, once."""
+        """Why it cannot become a document. A text is read once to find out."""
         self._check()
         return self._problem
 
     @property
     def size(self) -> int:
-        """How many bytes are sent."""
+        """How many bytes will be sent."""
         self._check()
         return self._size
 
     def open(self) -> BinaryIO:
-        """Open it for reading what is sent, from its beginning.
+        """Open the content to send, from its beginning.
 
-        :raises DifySourceError: It cannot be read, now or while it is being read.
+        :raises DifySourceError: It cannot be read, now or later.
         """
         self._check()
         return _Reading(self, self._open(), self._conversion)  # type: ignore[return-value]  # as much of one as is needed
 
     def digest(self) -> str:
-        """Return the SHA-256 of what is sent, as it was when it was last read to its end.
+        """Return the SHA-256 of the content to send, as of the last complete read.
 
         :raises DifySourceError: It cannot be read.
         """
@@ -139,7 +139,7 @@ class FileSource:
         return self._digest or ""
 
     def was_read(self, digest: str) -> None:
-        """Take the digest of what has been read."""
+        """Keep the digest of what was read."""
         self._digest = digest
 
     def _open(self) -> Any:
@@ -159,7 +159,7 @@ class FileSource:
             raise unreadable(str(self._path), error) from None
 
     def _check(self) -> None:
-        """Read a text, unless that is done: it has to be one, and its length as UTF-8 has to be known."""
+        """Read a text, unless that was done already: its encoding and its length as UTF-8 have to be known."""
         encoding, self._encoding = self._encoding, None
         if encoding is None or self._problem:
             return
@@ -188,7 +188,7 @@ class FileSource:
             file.close()
 
     def filled(self, file: Any) -> bytes:
-        """Read a whole piece: a store may give less, and the first bytes tell the encoding."""
+        """Read a whole piece: a storage may return less, and the first bytes show the encoding."""
         piece = b""
         while len(piece) < _PIECE and (more := self.read_from(file, _PIECE - len(piece))):
             piece += more
@@ -219,7 +219,7 @@ class FileSource:
 
 
 def problem_of_name(name: str) -> str | None:
-    """Return why a file of this name would not arrive as it is, or at all; ``None`` if it would."""
+    """Return why Dify would change or reject a file name; ``None`` if it would not."""
     if printable(name) != name:
         return "Its name is not valid text."
     name = canonical(name).rstrip()
@@ -238,7 +238,7 @@ def problem_of_name(name: str) -> str | None:
 
 
 class _Reading:
-    """A file that is read once from its beginning to its end, and whose digest is known then."""
+    """A file that is read once from beginning to end; then its digest is known."""
 
     def __init__(self, source: FileSource, file: Any, conversion: Conversion | None) -> None:
         self._source = source

@@ -1,4 +1,4 @@
-"""A folder or a bucket as a whole: each of its files, and an error where it cannot be said which these are."""
+"""Lists all files of a folder or bucket, or raises an error if the list may be incomplete."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from airflow_provider_dify.storage import is_local, to_path, unreadable
 
 __all__ = ["HIDDEN", "SEPARATOR", "FolderOptions", "list_folder", "patterns"]
 
-#: What stands between the folders of a path in the name of a document: Dify takes no slash there.
+#: Joins the folders of a path in the name of a document: Dify allows no slash there.
 SEPARATOR = "__"
-#: A longer path is not repeated in what is said about it.
+#: Longer paths are not repeated in messages.
 _LONG = 60
 _LONGEST_PATH = 1000
 
@@ -41,15 +41,15 @@ def _prefix(value: object, parameter: str) -> str:
 
 
 def list_folder(source: object, options: FolderOptions | None = None) -> list[FileSource]:
-    """Return the files of a folder, in the order of their names.
+    """Return the files of a folder, ordered by name.
 
-    A file in a folder below is called by its path, ``guide/setup.md`` is ``guide__setup.md``. What is no folder counts
-    as a file, also where it cannot be read: its :attr:`FileSource.problem` says so.
+    A file in a subfolder is named by its path: ``guide/setup.md`` becomes ``guide__setup.md``. Everything that is not a
+    folder counts as a file, even if it cannot be read: its :attr:`FileSource.problem` says so.
 
-    :param source: A path, an URL that ``ObjectStoragePath`` opens, or a path object.
+    :param source: A path, a URL that ``ObjectStoragePath`` opens, or a path object.
     :param options: Which files are read, and how.
-    :raises DifyInputError: Something of this makes no sense, or a link leads out of the source.
-    :raises DifySourceError: It is missing or empty, it or a folder below cannot be listed, or a link leads nowhere.
+    :raises DifyInputError: The arguments are invalid, or a link leads out of the source.
+    :raises DifySourceError: It is missing or empty, it or a subfolder cannot be listed, or a link is broken.
     """
     how = inputs.given(options, FolderOptions, "reading")
     prefix = _prefix(how.name_prefix, "name_prefix")
@@ -108,12 +108,12 @@ def _root(given: object) -> Any:
 
 
 class _Tree:
-    """A folder, and what of it counts.
+    """A folder and the files in it that match.
 
     :param root: The folder.
-    :param wanted: Patterns, of which a file has to fit one.
-    :param unwanted: Patterns, of which it must fit none.
-    :param recursive: Whether folders below count.
+    :param wanted: Patterns of which a file has to match at least one.
+    :param unwanted: Patterns of which it must match none.
+    :param recursive: Whether to include subfolders.
     :param follow_links: Whether links may lead out of it.
     """
 
@@ -133,11 +133,11 @@ class _Tree:
         self._follow_links = follow_links
 
     def files(self) -> Iterator[tuple[str, Any]]:
-        """Give each file that counts with its path below the root."""
+        """Yield each matching file with its path below the root."""
         yield from self._walk(self._root, "", ())
 
     def empty(self) -> DifySourceError:
-        """Return the error that no file counts."""
+        """Return the error that no file matches."""
         chosen = f"recursive={self._recursive}, include={show(list(self._wanted))}, "
         chosen += f"exclude={show(list(self._unwanted))}"
         return DifySourceError(
@@ -146,10 +146,10 @@ class _Tree:
         )
 
     def _walk(self, folder: Any, below: str, ancestors: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
-        """Give files; an error where a folder cannot be listed, as then nobody knows."""
+        """Yield files. A folder that cannot be listed is an error, because the list would be incomplete."""
         try:
             here = folder.resolve() if is_local(folder) else folder
-            # A store may show a folder itself among what is in it, without a name.
+            # A storage may list a folder itself among its children, without a name.
             children = [(child, bool(child.is_dir())) for child in sorted(folder.iterdir(), key=str) if child.name]
         except Exception as error:  # noqa: BLE001 - as above
             raise unreadable(str(folder), error) from None
@@ -177,8 +177,8 @@ class _Tree:
         return fits(path, self._wanted) or (self._recursive and _is_dead(child))
 
     def _check_link(self, link: Path) -> None:
-        """Check a link: what was there yesterday, such as a disk, is not to be taken for deleted."""
-        if self._recursive and _is_dead(link):  # it may have been a folder, whose files would seem to be gone
+        """Check a link: a target that is missing today, such as a disk, must not count as deleted."""
+        if self._recursive and _is_dead(link):  # it may have been a folder, whose files would seem to be deleted
             raise DifySourceError(
                 f"The link {link} is broken or leads to itself. Nothing was changed, because its target may come "
                 "back. Otherwise remove the link, or add it to exclude."
@@ -191,7 +191,7 @@ class _Tree:
 
 
 def _is_dead(path: Any) -> bool:
-    """Whether a path is a link to nothing, to itself, or to something that nobody may look at."""
+    """Whether a path is a link to nothing, to itself, or to something inaccessible."""
     if not is_local(path) or not path.is_symlink():
         return False
     try:

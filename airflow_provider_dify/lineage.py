@@ -1,4 +1,4 @@
-"""What OpenLineage learns of a task. Only OpenLineage loads this module, so nobody else pays for it."""
+"""What OpenLineage learns about a task. Only OpenLineage loads this module."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from airflow_provider_dify.assets import SCHEME
 if TYPE_CHECKING:
     from airflow_provider_dify.assets import Activity
 
-#: An event names so many files at most; the counts of its facet are those of all.
+#: Maximum number of files in an event. The counts in its facet cover all files.
 _MAX_FILES = 1000
 
 
 @attr.define
 class DifyRunFacet(RunFacet):
-    """What a task did to the documents of a knowledge base, and how many ended how."""
+    """What a task did to the documents of a knowledge base, with counts by outcome."""
 
     action: str
     dataset_id: str
@@ -30,7 +30,7 @@ class DifyRunFacet(RunFacet):
 
 @attr.define
 class DifyAppRunFacet(RunFacet):
-    """How the run of an app ended, and what it took."""
+    """How an app run ended, and what it used."""
 
     app_id: str
     run_id: str
@@ -41,11 +41,11 @@ class DifyAppRunFacet(RunFacet):
 
 
 def lineage_of(activity: Activity | None) -> OperatorLineage[Any, Any]:
-    """Return what a task read and wrote, as far as it came.
+    """Return what a task read and wrote, as far as it got.
 
-    :param activity: What the task knows of it; ``None`` where it ended before it knew anything.
-    :return: Files as inputs; the knowledge base, which is ``datasets/<id>`` in ``dify://<host>``, as output or, where
-        the task only reads it, as input; and what was done in the run facet ``dify``.
+    :param activity: What the task knows about it; ``None`` if it ended before that.
+    :return: Files as inputs; the knowledge base, which is ``datasets/<id>`` in ``dify://<host>``, as output or, if the
+        task only reads it, as input; and what was done in the run facet ``dify``.
     """
     if activity is None:
         return OperatorLineage()
@@ -69,10 +69,10 @@ def _lineage_of_app(activity: Activity) -> OperatorLineage[Any, Any]:
 
 
 def _file(place: str) -> Dataset:
-    """Name a file as OpenLineage does: by its bucket or host, and by its path there."""
+    """Name a file as OpenLineage does: by its bucket or host, and its path there."""
     try:
         url = urlsplit(place)
-    except ValueError:  # brackets in a path may look like a broken host
+    except ValueError:  # brackets in a path may look like an invalid host
         return Dataset(namespace="file", name=place)
     if url.scheme in ("", "file") or not url.netloc:
         return Dataset(namespace="file", name=str(Path(url.path if url.scheme == "file" else place).absolute()))

@@ -1,4 +1,4 @@
-"""Which files of a folder count: patterns for paths below it, and what is no content."""
+"""Which files of a folder count: patterns for their paths, and files that are never content."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from airflow_provider_dify.storage import is_local
 
 
 def patterns(value: object, parameter: str) -> tuple[str, ...]:
-    """Return the patterns that a user gave: one, a list, or a text that renders to a list.
+    """Return the patterns that a user gave: one, a list, or a text that contains a list.
 
-    :raises DifyInputError: They are something else.
+    :raises DifyInputError: The value is something else.
     """
     found = literal(value)
     several = list(found) if isinstance(found, Iterable) and not isinstance(found, str) else [found]
@@ -31,13 +31,13 @@ def patterns(value: object, parameter: str) -> tuple[str, ...]:
 
 
 def fits(path: str, wanted: Iterable[str]) -> bool:
-    """Whether a path below a folder fits one of some patterns; a star also stands for slashes."""
+    """Whether a path below a folder matches any of the patterns; a star also matches slashes."""
     path = canonical(path)
     return any(fnmatchcase(path, one) for one in wanted)
 
 
 def fits_all_in(folder: str, wanted: Iterable[str]) -> bool:
-    """Whether everything in a folder fits, whatever its name."""
+    """Whether everything in a folder matches, whatever its name."""
     return fits(f"{folder}/", (one for one in wanted if one.endswith("*")))
 
 

@@ -1,4 +1,4 @@
-"""A retry policy that does with a failed task what its error says about trying again (Airflow 3.3 or later)."""
+"""A retry policy that retries a failed task as its error suggests (Airflow 3.3 or later)."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ else:
     except ImportError:  # Airflow before 3.3
         RetryDecision, RetryPolicy = None, object
 
-#: Nobody waits longer because of an answer's ``Retry-After``.
+#: Maximum delay because of a ``Retry-After`` header.
 _LONGEST_DELAY = timedelta(days=1)
 
 
 class DifyRetryPolicy(RetryPolicy):
-    """Decides by the error how a task that talks to Dify is retried; give it to a task as ``retry_policy``.
+    """Decides by the error whether and when a task is retried; set it as the task's ``retry_policy``.
 
-    * What trying again cannot mend fails at once. (Most of that does so in every version of Airflow without a policy,
-      because its errors are an ``AirflowFailException``.)
-    * Where Dify said when to come back (``Retry-After``), the task is retried then, at most a day later, whatever its
+    * Errors that a retry cannot fix fail at once. (Most of them do so in every version of Airflow without a policy,
+      because they are an ``AirflowFailException``.)
+    * If Dify said when to come back (``Retry-After``), the task is retried then, at most a day later, whatever its
       ``retry_delay`` is.
-    * Everything else, and what is no :class:`~airflow_provider_dify.exceptions.DifyError`, is retried as the task says.
+    * All other errors, including those that are not a :class:`~airflow_provider_dify.exceptions.DifyError`, are retried
+      with the task's own settings.
 
     It never makes more retries than the task has.
 
@@ -48,15 +49,15 @@ class DifyRetryPolicy(RetryPolicy):
         max_tries: int,  # noqa: ARG002
         context: Context | None = None,  # noqa: ARG002
     ) -> RetryDecision:
-        """Decide what follows a failure.
+        """Decide what to do about a failure.
 
-        :param exception: What the task failed with.
+        :param exception: The exception that the task failed with.
         :param try_number: Number of the try, from 1.
-        :param max_tries: How many there may be.
+        :param max_tries: Maximum number of tries.
         :param context: Context of the task.
         :return: The decision; its ``reason`` is shown with the task.
         """
-        # Who kills a task may be a worker that is stopped: it says nothing about whether the next try ends well.
+        # A task may be killed because its worker stops, which says nothing about the next try.
         if not isinstance(exception, DifyError) or isinstance(exception, DifyKilledError):
             return RetryDecision.default()
         if not exception.retryable:
@@ -72,5 +73,5 @@ class DifyRetryPolicy(RetryPolicy):
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> DifyRetryPolicy:  # noqa: ARG003 - nothing is in it
-        """Make it again from what :meth:`serialize` returned."""
+        """Create it from what :meth:`serialize` returned."""
         return cls()

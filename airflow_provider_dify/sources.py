@@ -1,4 +1,4 @@
-"""What an ingestion is given, resolved to single contents: texts, files, folders, and patterns of files."""
+"""Resolves the source of an ingestion to single contents: texts, files, folders, and patterns of files."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ Source = TextSource | FileSource
 def resolve(
     source: object, options: ReadOptions | None = None, *, allow_empty: bool = True, parameter: str = "source"
 ) -> list[Source]:
-    """Return the contents that a source stands for, files of a folder or a pattern in the order of their names.
+    """Return the contents of a source. The files of a folder or a pattern are ordered by name.
 
-    :param source: One or a list of: a path or an URL as ``ObjectStoragePath`` takes it, of a file, of a folder (its
-        files, not those in folders below), or with wildcards (``**`` for folders below); a path object;
-        ``{"name": ..., "text": ...}``; ``{"path": ..., "name": ...}``. A string may also hold such a list as JSON.
+    :param source: One or a list of: a path or URL, as ``ObjectStoragePath`` accepts it, of a file, of a folder (its
+        files, without subfolders), or with wildcards (``**`` for subfolders); a path object; ``{"name": ..., "text":
+        ...}``; ``{"path": ..., "name": ...}``. A string may also contain such a list as JSON.
     :param options: Which files are read, and how.
-    :param allow_empty: Whether there may be nothing in the source, or in one of the list.
-    :raises DifyInputError: Something of this is none of that, or there is nothing in it.
+    :param allow_empty: Whether the source, or an item of a list, may have no contents.
+    :raises DifyInputError: The source is something else, or has no contents.
     """
     resolver = _Resolver(inputs.given(options, ReadOptions, "reading"))
     items = _items(source)
@@ -74,26 +74,26 @@ def _items(given: object) -> list[object]:
 
 
 class _Resolver:
-    """Finds the contents that each item of a source stands for.
+    """Finds the contents of each item of a source.
 
     :param options: Which files are read, and how.
     """
 
     def __init__(self, options: ReadOptions) -> None:
         self.unwanted = patterns(options.exclude, "exclude")
-        #: How many files did not count.
+        #: How many files were excluded.
         self.left_out = 0
         self._max_size = None if options.max_file_size is None else whole_number(options.max_file_size, "max_file_size")
         self._encoding = check_encoding(options.encoding)
         self._follow_links = inputs.flag(options.follow_links, "follow_links")
 
     def one(self, given: object, parameter: str) -> Iterator[Source]:
-        """Give the contents that an item stands for."""
+        """Yield the contents of an item."""
         item = inputs.as_text(given)
         if isinstance(item, Mapping):
             yield self._described(item, parameter)
         elif isinstance(item, str) and item.strip():
-            # A template may leave blanks, and a file may have some at its end.
+            # A template may leave blanks, and a file name may end with some.
             yield from self._found(item if item != item.strip() and _is(to_path(item), "exists") else item.strip())
         elif (path := _path_object(item)) is not None:
             yield from self._in_folder(path)
@@ -116,7 +116,7 @@ class _Resolver:
         raise DifyInputError(f"{parameter} must be {wanted}, not {show(dict(item))}.{hint}")
 
     def _found(self, text: str) -> Iterator[Source]:
-        # A file may be called "report[1].md".
+        # A file may be named "report[1].md".
         if not _MAGIC.search(text) or _is(to_path(text), "exists"):
             yield from self._in_folder(to_path(text))
             return
@@ -137,7 +137,7 @@ class _Resolver:
             yield self._file(folder, error=error)
             return
         for path in found:
-            # Not only what is a file: a link that leads nowhere is an error, and is not ignored.
+            # Not only files: a broken link is an error and not ignored.
             if _is(path, "is_dir"):
                 continue
             if fits(path_below(folder, path), self.unwanted):
@@ -159,17 +159,17 @@ class _Resolver:
 
 
 def leads_out(folder: Any, path: Any) -> bool:
-    """Whether a path in a folder is, or goes through, a link to something that is not in it."""
+    """Whether a path in a folder is, or passes through, a link to something outside."""
     if not is_local(folder) or not is_local(path) or ".." in path.parts:
         return False
     try:
         return not path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError):  # a link that goes round in a circle: that is told when it is looked at
+    except (OSError, RuntimeError):  # a link in a loop: reported when it is accessed
         return False
 
 
 def _path_object(item: object) -> Any:
-    """Return a path object that can be asked what it is; ``None`` for anything else."""
+    """Return a path object that can be queried; ``None`` for anything else."""
     if hasattr(item, "open") and hasattr(item, "name"):
         return item
     try:
@@ -179,7 +179,7 @@ def _path_object(item: object) -> Any:
 
 
 def _literal_part(text: str) -> int:
-    """Return how much of a pattern is meant as it is written: as many of its folders as there are by that name."""
+    """Return the length of a pattern's literal part: as many of its folders as exist under that name."""
     magic = _MAGIC.search(text)
     cut = text.rfind("/", 0, magic.start() if magic else len(text)) + 1
     while (end := text.find("/", cut)) >= 0 and _is(to_path(text[:end]), "is_dir"):
@@ -189,7 +189,7 @@ def _literal_part(text: str) -> int:
 
 def _glob(base: Any, pattern: str) -> Iterable[Any]:
     if not is_local(base):
-        # A store would take brackets in the path of the folder for a pattern, too.
+        # A storage would interpret brackets in the folder's path as a pattern, too.
         return _matching(base, pattern.split("/")) if _MAGIC.search(str(base)) else base.glob(pattern)
     try:
         return list(base.glob(pattern))

@@ -1,4 +1,4 @@
-"""Where files are: on this machine, or in a storage that Airflow opens. Errors of these, in words that help."""
+"""Opens files on this machine or in a storage that Airflow supports, with errors that help."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from airflow_provider_dify.knowledge.text.masks import url_secrets, without_secr
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _NOT_INSTALLED = re.compile(r"no filesystem registered|unsupported filesystem|protocol not known", re.IGNORECASE)
-#: So much is said of what cannot be read: a text that somebody took for a path may be long.
+#: Maximum length of an error: a text that somebody took for a path may be long.
 _LONGEST_TEXT = 1000
-#: The scheme that is meant, and the package that opens it.
+#: The intended scheme, and the package that opens it.
 _AMAZON = ("s3", "apache-airflow-providers-amazon[s3fs]")
 _GOOGLE = ("gs", "apache-airflow-providers-google")
 _AZURE = ("abfs", "apache-airflow-providers-microsoft-azure")
@@ -29,9 +29,9 @@ _PACKAGES = {
 
 
 def to_path(text: str) -> Any:
-    """Return the path that a text stands for: one of this machine, or an URL that ``ObjectStoragePath`` opens.
+    """Return the path that a text stands for: a local one, or a URL that ``ObjectStoragePath`` opens.
 
-    :raises DifyInputError: It is neither, or nothing is installed that opens it.
+    :raises DifyInputError: It is neither, or no installed package can open it.
     """
     if "\0" in text:
         raise DifyInputError(f"source contains a NUL character, which no path can have: {show(text)}.")
@@ -39,7 +39,7 @@ def to_path(text: str) -> Any:
     if not scheme and ("://" not in text or text.startswith(("/", ".", "~"))):
         try:
             return Path(text).expanduser()
-        except RuntimeError as error:  # there is no such user
+        except RuntimeError as error:  # unknown user
             raise DifyInputError(f"source is not a path on this machine: {show(text)} ({error}).") from None
     if not scheme:
         raise DifyInputError(f"source is neither a path nor a URL: {show(text)}.")
@@ -62,14 +62,14 @@ def to_path(text: str) -> Any:
 
 
 def is_local(path: object) -> TypeGuard[Path]:
-    """Whether a path is one of this machine. On Airflow 2, an ``ObjectStoragePath`` is a ``pathlib.Path``, too."""
+    """Whether a path is local. On Airflow 2, an ``ObjectStoragePath`` is a ``pathlib.Path``, too."""
     return isinstance(path, Path) and not hasattr(type(path), "fs")
 
 
 def unreadable(place: str, error: Exception) -> DifyError:
-    """Return the error that something cannot be read, without the secrets of its URL.
+    """Return the error that something cannot be read, without the secrets in its URL.
 
-    :param place: Its path or URL, as it is.
+    :param place: Its path or URL.
     """
     if isinstance(error, DifyError):
         return error
@@ -81,7 +81,7 @@ def unreadable(place: str, error: Exception) -> DifyError:
 
 
 def _not_installed(scheme: str, error: Exception) -> DifyInputError | None:
-    """Return the error that nothing is installed for a scheme, if that is what an error says."""
+    """Return the error that no package for a scheme is installed, if that is the cause."""
     if not isinstance(error, ImportError) and not _NOT_INSTALLED.search(str(error)):
         return None
     scheme = scheme.lower()
@@ -101,7 +101,7 @@ def _no_url(text: str, error: Exception) -> DifyInputError:
 
 
 def _installed() -> list[str]:
-    """Return the schemes for which something is installed, as far as this Airflow tells."""
+    """Return the schemes that this Airflow can open, as far as it says."""
     for module in ("airflow.sdk.io.fs", "airflow.io"):
         with suppress(Exception):
             return sorted(import_module(module)._register_filesystems())  # noqa: SLF001 - only for a list in an error
@@ -109,7 +109,7 @@ def _installed() -> list[str]:
 
 
 def _mask_in_logs(url: str) -> None:
-    """Let Airflow mask the secrets of an URL in its logs: libraries may log them."""
+    """Let Airflow mask the secrets of a URL in its logs: libraries may log them."""
     secrets = url_secrets(url)
     if not secrets:
         return

@@ -1,4 +1,4 @@
-"""Groups of tasks for DAGs that shall show their steps in the graph."""
+"""Task groups for DAGs that should show single steps in the graph."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ def release(
     dify_conn_id: str = DEFAULT_CONN_ID,
     group_id: str = "release",
 ) -> DifyReleaseOperator:
-    """Put new documents in the place of old ones as :class:`DifyReleaseOperator` does, with its steps in the graph.
+    """Replace old documents with new ones like :class:`DifyReleaseOperator`, with its steps in the graph.
 
-    The tasks are ``enable`` (the new ones are indexed, and search finds them), ``check`` (the queries, where there are
-    some), ``retire`` (the old ones leave), and ``undo``, which runs where one of the first two has failed and brings
-    back what was before. Where ``retire`` fails, it undoes all of it by itself.
+    The tasks are ``enable`` (the new documents are indexed, and search returns them), ``check`` (the queries, if there
+    are any), ``retire`` (the old ones leave search), and ``undo``, which runs if one of the first two failed and
+    restores the state before. If ``retire`` fails, it undoes everything by itself.
 
-    Call it within a DAG. Everything but ``group_id`` and the switches may be a template or the output of a task.
+    Call it within a DAG. Everything except ``group_id`` and booleans may be a template or the output of a task.
 
     :param dataset_id: UUID of the knowledge base.
-    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have.
+    :param dataset_name: Name of the knowledge base, instead of its id. Exactly one must have it.
     :param document_ids: The new documents, as for the operator.
     :param replaces: What they replace, as for the operator.
-    :param queries: What search has to bring before old documents leave, as for ``DifyRetrievalCheckOperator``.
-    :param retire: What becomes of the old ones: ``archive``, ``disable`` or ``delete``.
-    :param max_documents: Fail, and change nothing, where more documents than this are to be replaced.
-    :param max_share: Fail, and change nothing, where more than this part of all documents is to be replaced.
-    :param tolerate: ``("missing",)``: old documents that are not there fail nothing.
-    :param timeout: Seconds for each task; there is as much again to undo what it did.
+    :param queries: What search has to return before old documents leave, as for ``DifyRetrievalCheckOperator``.
+    :param retire: What happens to the old documents: ``archive``, ``disable`` or ``delete``.
+    :param max_documents: Fail, and change nothing, if more documents than this would be replaced.
+    :param max_share: Fail, and change nothing, if more than this share of all documents would be replaced.
+    :param tolerate: ``("missing",)``: old documents that do not exist do not fail the task.
+    :param timeout: Seconds for each task, and the same again to undo its changes.
     :param deferrable: Whether to wait in the triggerer instead of on the worker.
     :param dify_conn_id: Id of the Airflow Connection.
     :param group_id: Name of the group.
-    :return: The last task, ``retire``: what comes next goes behind it, and its output is the manifest.
+    :return: The last task, ``retire``. Put the next tasks behind it; its output is the manifest.
     """
     with TaskGroup(group_id=group_id) as group:
         shared: dict[str, Any] = {
@@ -59,7 +59,7 @@ def release(
             "document_ids": document_ids,
             "replaces": replaces,
             "retire": retire,
-            # The same for both tasks: by that the second one knows what was before the first.
+            # The same for both tasks, so that the second one knows the state before the first.
             "channel": "{{ dag.dag_id }}." + str(group.group_id),
             "max_documents": max_documents,
             "max_share": max_share,

@@ -1,1 +1,1 @@
-"""What this provider costs: in time, requests, memory and imports, against the built-in Dify."""
+"""What this provider costs in time, requests, memory and imports, measured against the built-in Dify."""

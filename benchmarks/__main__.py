@@ -1,4 +1,4 @@
-"""Measure, print the table, and exit with 1 where a bound is missed."""
+"""Measure, print the table, and exit with 1 if a bound is missed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sections = _measure(QUICK if options.quick else FULL, options.only)
         lines = as_json(sections, judged=judged)
         if not options.only:
-            # Made also where it is not kept, to see that it can be.
+            # Also created if it is not kept, to check that it can be.
             page.write(options.page if options.page and judged else Path(home) / "page", _about_the_run(), lines)
         elif options.page and judged:
             page.replace(options.page, lines)
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _prepare(home: Path) -> None:
-    """Give Airflow a home of its own before it is imported, and keep proxies out of the way."""
+    """Give Airflow a separate home before it is imported, and disable proxies."""
     for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
         del os.environ[name]
     os.environ |= {"AIRFLOW_HOME": str(home), "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING", "NO_PROXY": "127.0.0.1"}

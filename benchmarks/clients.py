@@ -1,4 +1,4 @@
-"""The ways to archive documents that are compared."""
+"""The compared ways to archive documents."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from benchmarks.server import Target
 
 BATCH = 100
-#: In no knowledge base.
+#: Not in any knowledge base.
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 CONNECTION_ID = "dify_benchmark"
 
 
 def bare_calls(target: Target) -> None:
-    """Send what any client must send, over one keep-alive connection; check nothing but the HTTP status."""
+    """Send what any client must send, over one keep-alive connection; check only the HTTP status."""
     import requests
 
     with requests.Session() as session:
@@ -24,7 +24,7 @@ def bare_calls(target: Target) -> None:
 
 
 def call_per_document(target: Target) -> None:
-    """Send a call for each document, each over a connection of its own."""
+    """Send one call per document, each over a new connection."""
     import requests
 
     headers = {"Authorization": f"Bearer {target.api_key}"}
@@ -34,7 +34,7 @@ def call_per_document(target: Target) -> None:
 
 
 def published_client(target: Target) -> None:
-    """Archive with ``dify-dataset-sdk`` as its README does; it sends a list as it is, so the caller cuts it."""
+    """Archive with ``dify-dataset-sdk`` as in its README. It sends a list unchanged, so the caller splits it."""
     from dify_dataset_sdk import DifyDatasetClient  # type: ignore[import-not-found,unused-ignore]
 
     with DifyDatasetClient(api_key=target.api_key, base_url=target.base_url.removesuffix("/v1")) as client:
@@ -43,7 +43,7 @@ def published_client(target: Target) -> None:
 
 
 def published_client_on_unknown_id(target: Target) -> str:
-    """Return what ``dify-dataset-sdk`` says of a document that does not exist."""
+    """Return what ``dify-dataset-sdk`` says about a document that does not exist."""
     from dify_dataset_sdk import DifyDatasetClient  # type: ignore[import-not-found,unused-ignore]
 
     with DifyDatasetClient(api_key=target.api_key, base_url=target.base_url.removesuffix("/v1")) as client:
@@ -52,7 +52,7 @@ def published_client_on_unknown_id(target: Target) -> str:
 
 
 def provider(target: Target, *, wait_for_completion: bool) -> None:
-    """Archive with this provider, from the Airflow connection on; it raises where a document is not as asked."""
+    """Archive with this provider, starting from the Airflow connection; it raises if a document is not archived."""
     from airflow_provider_dify.hooks.dify import DifyHook
     from airflow_provider_dify.knowledge.status.options import StatusOptions
 
@@ -73,7 +73,7 @@ def provider_flags(target: Target) -> None:
 
 
 def provider_search(target: Target) -> None:
-    """Archive with this provider, and prove that search follows too."""
+    """Archive with this provider, and prove that search reflects it."""
     provider(target, wait_for_completion=True)
 
 

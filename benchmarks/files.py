@@ -15,7 +15,7 @@ from benchmarks.server import Target
 
 
 def folder_of(path: Path, files: int) -> Path:
-    """Return a folder with so many files of a kilobyte; it is made where it is not there."""
+    """Return a folder with this many files of a kilobyte; it is created if it is missing."""
     if not path.exists():
         path.mkdir()
         for number in range(files):
@@ -24,7 +24,7 @@ def folder_of(path: Path, files: int) -> Path:
 
 
 def in_a_process(module: str, target: Target, files: int, folder: str) -> dict[str, Any]:
-    """Run a module with a Dify, a number of files, and a folder for them; return what it printed last, as JSON."""
+    """Run a module with a Dify, a number of files, and a folder for them; return its last output, as JSON."""
     process = subprocess.run(
         [sys.executable, "-m", module, str(files), folder],
         input=json.dumps(asdict(target)),

@@ -33,7 +33,7 @@ class _Import:
 def measure(sizes: Sizes) -> Section:
     """Import the operator in fresh processes."""
     progress(f"importing the operator, {sizes.imports} times")
-    _import()  # so that all is compiled
+    _import()  # so that everything is compiled
     imports = [_import() for _ in range(sizes.imports)]
     times = sorted(one.seconds * 1000 for one in imports)
     added = imports[0].added

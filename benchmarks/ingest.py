@@ -1,4 +1,4 @@
-"""What it costs to make documents of a folder: measured in a fresh process, which this module is too."""
+"""What it costs to create documents from a folder, measured in a fresh process that runs this module."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from benchmarks.table import Bound, Line, Section
 from benchmarks.timing import progress
 
 _MEGABYTE = 1_000_000
-#: Files of a kilobyte in a warm-up, whose memory is what the others are held against.
+#: Number of files of a kilobyte in a warm-up, whose memory is the reference.
 _FEW = 50
 _LARGE_FILE = 14 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class _Run:
-    """What one process has measured.
+    """The measurements of one process.
 
     :param seconds: For the first run over all files.
-    :param growth: Bytes by which the process grew at most, after a few files of the same kind.
+    :param growth: Maximum growth of the process in bytes, after a few files of the same kind.
     :param large_growth: The same for one large file.
     """
 

@@ -1,4 +1,4 @@
-"""How much memory a change of many documents needs: measured in a fresh process, which this module is too."""
+"""How much memory a change of many documents needs, measured in a fresh process that runs this module."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STATUS = Path("/proc/self/status")
 
 
 def measure(sizes: Sizes) -> Section:
-    """Archive many documents, and see how much memory that takes."""
+    """Archive many documents, and measure how much memory that takes."""
     progress(f"archiving {sizes.memory:,} documents in a fresh process, for its memory")
     return Section(
         f"3. Memory: archiving {sizes.memory:,} documents with one task",
@@ -55,9 +55,9 @@ def _measure() -> None:
     from airflow_provider_dify.hooks.dify import DifyHook
 
     with DifyHook(clients.CONNECTION_ID) as hook:
-        # The first request loads what every later one uses; it is not what grows with the number of documents.
+        # The first request loads what all later ones use; that does not grow with the number of documents.
         if not hook.server_version:
-            raise RuntimeError("Dify did not tell its version.")
+            raise RuntimeError("Dify did not say its version.")
     forget_peak()
     before = peak()
     clients.provider_flags(Target(**json.load(sys.stdin)))
@@ -65,15 +65,15 @@ def _measure() -> None:
 
 
 def forget_peak() -> None:
-    """Let the kernel count the peak from here on, where it can."""
+    """Let the kernel count the peak from here on, if it can."""
     if _STATUS.exists():
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak() -> int:
-    """Bytes that this process had in memory at most.
+    """Maximum number of bytes that this process had in memory.
 
-    Linux hands ``ru_maxrss`` on from the process that started this one, which may have been larger.
+    Linux inherits ``ru_maxrss`` from the process that started this one, which may have been larger.
     """
     if _STATUS.exists():
         line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))

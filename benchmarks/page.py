@@ -1,6 +1,6 @@
-"""What was measured, for the documentation: as JSON, and as a page with plots made from that JSON.
+"""The measurements for the documentation: as JSON, and as a page with plots made from that JSON.
 
-`python -m benchmarks.page FOLDER` makes the page in a folder anew from the JSON that lies there.
+`python -m benchmarks.page FOLDER` creates the page in a folder again from the JSON in it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _OURS, _OTHERS, _INK = "#2563eb", "#94a3b8", "#728199"
 
 @dataclass(frozen=True)
 class Panel:
-    """Bars beside each other.
+    """Bars next to each other.
 
-    :param bars: Label of each bar by the key of its line; this provider's begin with "this provider".
+    :param bars: Label of each bar by the key of its line; those of this provider begin with "this provider".
     """
 
     title: str
@@ -33,7 +33,7 @@ class Panel:
 class Plot:
     """A picture of one or more panels.
 
-    :param says: What it shows, for those who cannot see it.
+    :param says: What it shows, for people who cannot see it.
     """
 
     name: str
@@ -84,14 +84,14 @@ PLOTS = (
 
 
 def write(folder: Path, about: str, lines: Sequence[Mapping[str, Any]]) -> None:
-    """Keep what was measured in a folder of the documentation, and make its page there."""
+    """Write the measurements to a folder of the documentation, and create its page there."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RESULTS).write_text(json.dumps({"about": about, "lines": lines}, indent=2, ensure_ascii=False) + "\n")
     make(folder)
 
 
 def replace(folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    """Put the lines of a few sections in the place of those that are there."""
+    """Replace the lines of some sections."""
     found = json.loads((folder / RESULTS).read_text())
     numbers = {_number_of(line) for line in lines}
     kept = [line for line in found["lines"] if _number_of(line) not in numbers]
@@ -104,7 +104,7 @@ def _number_of(line: Mapping[str, Any]) -> int:
 
 
 def make(folder: Path) -> None:
-    """Make the page from the JSON in its folder."""
+    """Create the page from the JSON in its folder."""
     found = json.loads((folder / RESULTS).read_text())
     values = {line["key"]: float(line["value"]) for line in found["lines"]}
     for plot in PLOTS:
@@ -113,7 +113,7 @@ def make(folder: Path) -> None:
 
 
 def markdown(about: str, lines: Sequence[Mapping[str, Any]]) -> str:
-    """Return the page: what it was measured on, the plots, and the table."""
+    """Return the page: the environment, the plots, and the table."""
     out = [about, ""]
     for plot in PLOTS:
         out += [f"```{{image}} benchmarks/{plot.name}.svg", f":alt: {plot.says}", ":width: 100%", "```", ""]
@@ -134,7 +134,7 @@ def _cells(line: Mapping[str, Any]) -> list[str]:
 
 
 def draw(plot: Plot, values: Mapping[str, float], path: Path) -> None:
-    """Draw a plot that can be read on a light and on a dark page."""
+    """Draw a plot that is readable on a light and on a dark page."""
     import matplotlib as mpl
 
     mpl.use("svg")

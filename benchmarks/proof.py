@@ -1,4 +1,4 @@
-"""What it costs to wait until search follows, and to prove it."""
+"""What it costs to wait until search reflects a change, and to prove it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.timing import progress, run
 
 
 def measure(sizes: Sizes) -> Section:
-    """Archive the same documents without and with the proof that search follows."""
+    """Archive the same documents without and with the proof of search."""
     documents = sizes.proof
     setup = Setup(documents, MEASURED)
     progress(f"archiving {documents:,} documents, flags proven")

@@ -1,9 +1,11 @@
-"""What it costs to prove that search returns documents, beside reading the first segments of each.
+"""What it costs to prove that search returns documents, compared with reading the first segments of each.
 
-That was the proof before. It is cheap, and no proof: Dify 1.16.0 shows ``enabled`` for segments whose keywords it lost.
+That was the proof before. It is cheap, but not a proof: Dify 1.16.0 shows ``enabled`` for segments whose keywords it
+lost.
 
-The proof talks to the built-in Dify in this process: it is the real one, its requests are counted, and its answers
-weighed. The seconds are what a Dify 1.16.0 was measured to take for such answers, so they are the same on any machine.
+The proof talks to the built-in Dify in this process: it is the real proof, its requests are counted, and its responses
+are weighed. The seconds are what a Dify 1.16.0 was measured to take for such responses, so they are the same on any
+machine.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from benchmarks.timing import progress
 
 T = TypeVar("T")
 
-#: So many segments of each document were read before.
+#: How many segments of each document were read before.
 _BEFORE = 5
 _WORDS_A_SEGMENT = 40
 _VOCABULARY = 20_000
@@ -44,11 +46,11 @@ _SHARE_LOST = 0.15
 
 @dataclass
 class Bill:
-    """What a conversation has cost.
+    """The cost of a conversation.
 
     :param searches: How many of the requests are searches.
     :param seconds: What Dify 1.16.0 takes for them.
-    :param kilobytes: Of the answers.
+    :param kilobytes: Size of the responses.
     """
 
     requests: int = 0
@@ -61,7 +63,7 @@ class Bill:
 
 
 class Direct:
-    """Conversations with a Dify without a socket between."""
+    """Conversations with a Dify without a socket in between."""
 
     def __init__(self, dify: FakeDify) -> None:
         self._dify = dify
@@ -69,7 +71,7 @@ class Direct:
         self.bill = Bill()
 
     def run(self, flow: Flow[T]) -> T:
-        """Run a conversation to its end; what it pauses, passes."""
+        """Run a conversation to its end; pauses take no time."""
         try:
             step = next(flow)
             while True:
@@ -124,7 +126,7 @@ class Scene:
             document.set(archived=True, in_search=False)
 
     def prove(self) -> tuple[Look, Bill]:
-        """Prove all that has changed, now that the worker is done."""
+        """Prove all changes, now that the worker is done."""
         direct = Direct(self.dify)
         self.proof = SearchProof(self.kb.id, direct.run(api.get_dataset(self.kb.id)))
         ids = [document.id for document in self.changed]
@@ -135,7 +137,7 @@ class Scene:
         return look, direct.bill
 
     def prove_as_before(self) -> tuple[set[str], Bill]:
-        """Read the first segments of each document; return those whose flags they follow."""
+        """Read the first segments of each document; return those whose flags they reflect."""
         direct = Direct(self.dify)
         green = set()
         for document in self.changed:
@@ -162,7 +164,7 @@ def _first_segments(path: str) -> Flow[bool]:
 
 @lru_cache(maxsize=1)
 def _texts(number: int, words: int) -> list[str]:
-    """Return texts: of a large vocabulary, some words often and most of them rarely (Zipf's law)."""
+    """Return texts with a large vocabulary, in which some words are frequent and most are rare (Zipf's law)."""
     luck = random.Random("texts")
     vocabulary = ["".join(luck.choices("abdefgiklmnoprstuw", k=luck.randint(4, 10))) for _ in range(_VOCABULARY)]
     weights = list(accumulate(1 / rank for rank in range(1, _VOCABULARY + 1)))

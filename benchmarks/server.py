@@ -1,4 +1,4 @@
-"""The built-in Dify in a process of its own, so that neither its work nor its memory counts as the client's."""
+"""The built-in Dify in a separate process, so that neither its work nor its memory counts as the client's."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 
 from airflow_provider_dify.testing import Costs, Dataset, FakeDify, RequestRecord, SystemClock
 
-#: Seconds to wait for the other process; it makes 100,000 documents in less than two.
+#: Seconds to wait for the other process; it creates 100,000 documents in less than two.
 _PATIENCE = 60.0
-#: What Dify's worker takes to make search follow a document, measured.
+#: Seconds that Dify's worker takes to update search for a document, as measured.
 SECONDS_PER_JOB = 0.06
-#: What it takes to index a new one here: next to nothing, as it is not Dify's indexing that is measured.
+#: Seconds to index a new document here: almost none, since Dify's indexing is not what is measured.
 SECONDS_PER_DOCUMENT = 0.001
 
 
@@ -24,8 +24,8 @@ SECONDS_PER_DOCUMENT = 0.001
 class Setup:
     """A Dify to measure against.
 
-    :param documents: How many healthy documents its knowledge base has.
-    :param costs: What its calls cost in time, which it really lets pass; ``None``: nothing.
+    :param documents: Number of healthy documents in its knowledge base.
+    :param costs: How long its calls take, in real time; ``None``: no time.
     :param locked: Whether every document is locked for an hour.
     """
 
@@ -38,7 +38,7 @@ class Setup:
 class Target:
     """What a client needs to know.
 
-    :param connection: The Airflow connection, in its JSON form.
+    :param connection: The Airflow connection in JSON form.
     """
 
     base_url: str
@@ -58,9 +58,9 @@ class Tally:
     :param uploads: Requests that create or update a document.
     :param others: All other requests.
     :param connections: TCP connections.
-    :param documents: Documents that there are.
+    :param documents: Existing documents.
     :param archived: Documents that are archived.
-    :param out_of_search: Documents that search does not find any more.
+    :param out_of_search: Documents that search does not return any more.
     :param worker_through_at: When the worker ended its last job, by the monotonic clock that processes share.
     """
 
@@ -83,7 +83,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Dify:
-    """A running Dify, seen from outside of its process."""
+    """A running Dify, seen from another process."""
 
     target: Target
     pipe: Connection
@@ -117,7 +117,7 @@ def running(setup: Setup) -> Iterator[Dify]:
         target: Target = _receive(ours)
         yield Dify(target, ours)
     finally:
-        ours.close()  # which ends it
+        ours.close()  # this ends it
         process.join(_PATIENCE)
 
 
@@ -128,7 +128,7 @@ def _receive(pipe: Connection) -> Any:
 
 
 def _serve(pipe: Connection, setup: Setup) -> None:
-    """Run a Dify, and answer questions about it until nobody is there to ask."""
+    """Run a Dify, and answer questions about it until nobody asks any more."""
     # The costs and the times of jobs were measured on this version, with one job at a time.
     dify = FakeDify(clock=SystemClock(), costs=setup.costs, version="1.14.1", jobs=1)
     dify.worker.seconds_per_job = SECONDS_PER_JOB

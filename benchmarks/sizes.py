@@ -1,4 +1,4 @@
-"""How much is measured."""
+"""The sizes of the measurements."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Case:
 
     @property
     def small(self) -> bool:
-        """Whether the knowledge base can be returned whole."""
+        """Whether search can return the whole knowledge base."""
         return self.documents * self.segments <= 5_000
 
     @property
@@ -95,11 +95,11 @@ FULL = Sizes(
         *_cases(_BOTH, _IN_5_000, lost=0.0),
         *_cases(_BOTH, _IN_5_000, lost=0.15),
         *_cases(_BOTH, _IN_100_000, lost=0.0),
-        # Dify loses keywords; that it lost vectors has never been seen.
+        # Dify loses keywords; it was never seen to lose vectors.
         *_cases(("economy",), _IN_100_000, lost=0.15),
     ),
 )
-#: To see that everything works; these are too small to judge by.
+#: A check that everything works; too small to judge.
 QUICK = Sizes(
     speed=300,
     sample=30,

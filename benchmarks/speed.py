@@ -1,4 +1,4 @@
-"""Documents per second: this provider beside those who check nothing."""
+"""Documents per second: this provider compared with clients that check nothing."""
 
 from __future__ import annotations
 
@@ -136,6 +136,6 @@ def _sent(one: Run) -> str:
 
 
 def _ceiling(costs: Costs) -> float:
-    """The share of bare calls' speed that is left to a client without any work of its own."""
+    """The share of bare calls' speed that remains for a client without any work of its own."""
     change, page = costs.of("changed", clients.BATCH), costs.of("page", 100)
     return change / (change + 2 * page)

@@ -1,4 +1,4 @@
-"""What it costs that a knowledge base follows a folder: measured in a fresh process, which this module is too."""
+"""What it costs to sync a knowledge base with a folder, measured in a fresh process that runs this module."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from benchmarks.table import Bound, Line, Section
 from benchmarks.timing import progress
 
 _MEGABYTE = 1_000_000
-#: Files of a kilobyte in a warm-up, whose memory is what the others are held against.
+#: Number of files of a kilobyte in a warm-up, whose memory is the reference.
 _FEW = 50
 
 
 @dataclass(frozen=True)
 class _Run:
-    """What one process has measured.
+    """The measurements of one process.
 
     :param seconds: For the folder.
-    :param growth: Bytes by which the process grew at most, after a few files of the same kind.
+    :param growth: Maximum growth of the process in bytes, after a few files of the same kind.
     """
 
     seconds: float

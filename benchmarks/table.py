@@ -1,4 +1,4 @@
-"""What was measured, as a table for people and as JSON for machines."""
+"""The measurements as a table for people and as JSON for machines."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ WIDTH = 110
 
 @dataclass(frozen=True)
 class Bound:
-    """What a value is held against."""
+    """A limit for a value."""
 
     relation: Literal["at least", "at most", "below"]
     limit: float
 
     def met_by(self, value: float) -> bool:
-        """Whether a value keeps to it."""
+        """Whether a value keeps the limit."""
         return bool(_HOLDS[self.relation](value, self.limit))
 
     def __str__(self) -> str:
@@ -29,12 +29,12 @@ class Bound:
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that was measured.
+    """One measurement.
 
     :param key: Its name in the JSON.
     :param what: Its name in the table.
-    :param meaning: What it tells, and where it comes from.
-    :param bound: What it is held against; ``None``: it is there to be known.
+    :param meaning: What it means, and where it comes from.
+    :param bound: Its limit; ``None``: for information.
     """
 
     key: str
@@ -46,13 +46,13 @@ class Line:
 
     @property
     def missed(self) -> bool:
-        """Whether it does not keep to its bound."""
+        """Whether it exceeds its limit."""
         return self.bound is not None and not self.bound.met_by(self.value)
 
 
 @dataclass(frozen=True)
 class Section:
-    """What belongs together."""
+    """Measurements that belong together."""
 
     title: str
     lines: Sequence[Line]
@@ -61,7 +61,7 @@ class Section:
 def render(sections: Sequence[Section], *, judged: bool) -> str:
     """Return the table.
 
-    :param judged: Whether the sizes were large enough to hold values against their bounds.
+    :param judged: Whether the sizes were large enough to compare values with their limits.
     """
     out = [_row("", "measured", "bound", "")]
     for section in sections:
@@ -96,7 +96,7 @@ def _verdict(line: Line, *, judged: bool) -> str:
 
 
 def number(value: float) -> str:
-    """Return a value with as many digits as it is worth."""
+    """Return a value with as many digits as are significant."""
     if value >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -1,4 +1,4 @@
-"""Timing a way to archive documents."""
+"""Times a way to archive documents."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _STARTED = time.monotonic()
 
 @dataclass(frozen=True)
 class Run:
-    """One way, carried out once.
+    """One run of a way.
 
     :param documents: How many it archived.
     :param seconds: How long it took.
@@ -34,7 +34,7 @@ class Run:
 
 
 def run(way: Callable[[Target], None], setup: Setup) -> Run:
-    """Archive all documents of a new Dify, and see that they are."""
+    """Archive all documents of a new Dify, and check that they are archived."""
     with running(setup) as dify:
         started = time.monotonic()
         way(dify.target)
@@ -43,5 +43,5 @@ def run(way: Callable[[Target], None], setup: Setup) -> Run:
 
 
 def progress(text: str) -> None:
-    """Say what is going on."""
+    """Print what is being done."""
     print(f"[{time.monotonic() - _STARTED:4.0f} s] {text} ...", file=sys.stderr, flush=True)

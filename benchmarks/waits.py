@@ -1,4 +1,4 @@
-"""What it costs to wait in an event loop: measured in a fresh process for each way, which this module is too."""
+"""What it costs to wait in an event loop, measured for each way in a fresh process that runs this module."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _Wait: TypeAlias = "Coroutine[Any, Any, None]"
 
 @dataclass(frozen=True)
 class Cost:
-    """What one way to wait has cost.
+    """The cost of one way to wait.
 
-    :param cpu_share: Part of one processor.
-    :param longest_pause: Longest time for which the event loop did nothing else, in seconds.
-    :param longest_work: Longest time for which it had the processor meanwhile, in seconds; for the rest of a pause,
+    :param cpu_share: Share of one processor.
+    :param longest_pause: Longest time in which the event loop did nothing else, in seconds.
+    :param longest_work: Longest time in which it had the processor meanwhile, in seconds; during the rest of a pause,
         another process had it.
     :param memory: Bytes for each wait.
     :param connections: TCP connections that Dify has seen.
@@ -48,7 +48,7 @@ class Cost:
 
 
 def measure(sizes: Sizes) -> Section:
-    """Wait for many documents at once, in this provider's way and in two others."""
+    """Wait for many documents at once, with this provider and in two other ways."""
     ways = {way: _run(way, sizes) for way in ("trigger", "own client", "thread")}
     ours, own, thread = ways.values()
     return Section(
@@ -117,7 +117,7 @@ def _run(way: str, sizes: Sizes) -> Cost:
 
 
 async def wait_in_trigger(target: Target, document_id: str) -> None:
-    """Wait for one document in this provider's way, and for ever."""
+    """Wait for one document with this provider, forever."""
     from airflow_provider_dify.knowledge.status.change import StatusChange
     from airflow_provider_dify.knowledge.status.options import StatusOptions
     from airflow_provider_dify.triggers.conversation import DifyConversationTrigger
@@ -172,12 +172,12 @@ _WAYS: dict[str, Callable[[Target, str], _Wait]] = {
 
 
 async def _measure(wait: Callable[[Target, str], _Wait], target: Target, seconds: float) -> dict[str, float]:
-    # What every wait uses is loaded first: Airflow takes seconds, and only then does a trigger's first wait begin.
+    # Load everything that waits share first: Airflow takes seconds, and only then does a trigger's first wait begin.
     for moment in (0.1, 8.0):
         await _for_a_moment(wait(target, target.document_ids[0]), moment)
     loaded = set(sys.modules)
     gc.collect()
-    gc.freeze()  # going through all of Airflow's own objects takes a quarter of a second, and is not the waits' doing
+    gc.freeze()  # scanning all of Airflow's own objects takes a quarter of a second, which is not caused by the waits
     memory, cpu, began = _resident(), time.process_time(), time.monotonic()
     ticker = asyncio.create_task(_longest_pause(began + seconds))
     waits = []
@@ -208,7 +208,7 @@ async def _for_a_moment(wait: _Wait, seconds: float) -> None:
 
 
 async def _longest_pause(end: float) -> tuple[float, float]:
-    """Return the longest pause of the loop until then, and the longest stretch in which this process was at work."""
+    """Return the longest pause of the loop until then, and the longest time in which this process was at work."""
     pause = work = 0.0
     before, worked_before = time.monotonic(), time.process_time()
     while before < end:

@@ -1,4 +1,4 @@
-"""Runs `airflow connections test` of this interpreter's Airflow against the built-in Dify; fails where it fails."""
+"""Run `airflow connections test` of this interpreter's Airflow against the built-in Dify, and fail if it fails."""
 
 from __future__ import annotations
 

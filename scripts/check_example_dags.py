@@ -1,7 +1,7 @@
-"""Imports every file of example_dags/ as Airflow's DAG processor would, and fails on errors and on our warnings.
+"""Import every file of example_dags/ as Airflow's DAG processor would; fail on errors and on warnings of this package.
 
-Ours is a warning that is raised in, or speaks of, this package or an example: it would be shown to every user at
-every parse.
+A warning counts if it was raised in this package or an example, or mentions one: every user would see it at every
+parse.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PACKAGE = "airflow_provider_dify"
 
 
 def is_ours(warning: warnings.WarningMessage) -> bool:
-    """Whether a warning was raised in this package or an example, or speaks of one."""
+    """Whether a warning was raised in this package or an example, or mentions one."""
     package = importlib.util.find_spec(PACKAGE)
     places = [EXAMPLES, *(Path(place) for place in (package and package.submodule_search_locations) or ())]
     in_ours = any(Path(warning.filename).is_relative_to(place) for place in places)
@@ -27,7 +27,7 @@ def is_ours(warning: warnings.WarningMessage) -> bool:
 
 
 def problems(path: Path) -> list[str]:
-    """Import one file; what is wrong with that, if anything."""
+    """Import one file; return what is wrong with it."""
     spec = importlib.util.spec_from_file_location(f"example_dag_{path.stem}", path)
     if spec is None or spec.loader is None:
         return ["not a Python module"]
@@ -45,7 +45,7 @@ def problems(path: Path) -> list[str]:
 
 
 def main() -> int:
-    """Check all of them; 1 if something is wrong, or if there is nothing to check."""
+    """Check all of them; return 1 if something is wrong, or if there is nothing to check."""
     files = sorted(path for path in EXAMPLES.rglob("*.py") if path.name != "__init__.py")
     failed = not files
     for path in files:
@@ -58,7 +58,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as home:
-        # Before the first import of Airflow, which reads it once, and writes a configuration there.
+        # Before the first import of Airflow, which reads it once and writes a configuration there.
         os.environ["AIRFLOW_HOME"] = home
         os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
         sys.exit(main())

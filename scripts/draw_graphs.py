@@ -45,7 +45,7 @@ def dags() -> Iterator[Any]:
 
 
 def columns(dag: Any) -> list[list[str]]:
-    """The ids of the tasks, from left to right: each stands behind everything that it waits for."""
+    """The ids of the tasks, from left to right: each comes after everything that it waits for."""
     depth: dict[str, int] = {}
     for task in dag.topological_sort():
         depth[task.task_id] = max((depth[up] + 1 for up in task.upstream_task_ids), default=0)
@@ -56,7 +56,7 @@ def columns(dag: Any) -> list[list[str]]:
 
 
 def runs_after_failure(task: Any) -> bool:
-    """Whether the task runs only if one before it has failed."""
+    """Whether the task runs only if an earlier one has failed."""
     return str(getattr(task.trigger_rule, "value", task.trigger_rule)) == "one_failed"
 
 
@@ -77,7 +77,7 @@ def kind_of(task: Any) -> str:
 
 
 def draw(dag: Any) -> str:
-    """The picture of a DAG, as SVG."""
+    """The graph of a DAG, as SVG."""
     at = places(columns(dag))
     width = max(480, max(x for x, _ in at.values()) + WIDTH + MARGIN)
     height = max(y for _, y in at.values()) + HEIGHT + MARGIN
@@ -100,7 +100,7 @@ def draw(dag: Any) -> str:
 
 
 def places(found: list[list[str]]) -> dict[str, tuple[int, int]]:
-    """Where the box of each task is. A long chain continues in the next row, so that its text stays readable."""
+    """The position of each task's box. A long chain continues in the next row, so that its text stays readable."""
     chain = len(found) > 4 and max(map(len, found)) == 1
     cells = {
         task_id: (x % 3, x // 3) if chain else (x, y)
@@ -127,7 +127,7 @@ def groups(at: dict[str, tuple[int, int]]) -> Iterator[str]:
 
 
 def edges(dag: Any, at: dict[str, tuple[int, int]]) -> Iterator[str]:
-    """An arrow from each task to each that waits for it; a dashed one if that runs only after a failure."""
+    """An arrow from each task to those that wait for it; dashed if the other task runs only after a failure."""
     for task_id, (x, y) in at.items():
         task = dag.get_task(task_id)
         failure = runs_after_failure(task)
@@ -148,12 +148,12 @@ def edges(dag: Any, at: dict[str, tuple[int, int]]) -> Iterator[str]:
 
 
 def indirect(dag: Any, task: Any) -> set[str]:
-    """The tasks that this one waits for through another one, so that an arrow of their own would add nothing."""
+    """The tasks that this one waits for indirectly, for which an arrow would add nothing."""
     return {above for up in task.upstream_task_ids for above in dag.get_task(up).get_flat_relative_ids(upstream=True)}
 
 
 def box(task: Any, x: int, y: int) -> str:
-    """The box of a task; a mapped one has others behind it."""
+    """The box of a task; a mapped task has more boxes behind it."""
     kind = kind_of(task)
     style = "task" if kind.startswith("Dify") else "other"
     behind = (5, 0) if task.is_mapped else (0,)
@@ -177,7 +177,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as home:
-        # Before the first import of Airflow, which reads it once, and writes a configuration there.
+        # Before the first import of Airflow, which reads it once and writes a configuration there.
         os.environ["AIRFLOW_HOME"] = home
         os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
         main()

@@ -16,7 +16,7 @@ from tests.unit.test_structure import BASE, FLOORS, OPERATORS, ROOMS, floor, roo
 
 PICTURE = Path(__file__).resolve().parent.parent / "docs" / "images" / "architecture.svg"
 
-#: What each floor is for, from the bottom.
+#: The purpose of each floor, from the bottom.
 SAYS = {
     "exceptions": "one tree of errors",
     "knowledge": "what Dify's API means: no I/O, no clock, no Airflow",
@@ -26,7 +26,7 @@ SAYS = {
 }
 MARGIN, LEFT, RIGHT, GAP, BAND = 16, 564, 164, 26, 54
 WIDTH = 3 * MARGIN + LEFT + RIGHT
-#: About how wide a character of small text is.
+#: Approximate width of a character in small text.
 CHARACTER = 6.3
 STYLE = """
   text { font-family: -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; font-size: 12px; fill: #1f2937 }
@@ -52,7 +52,7 @@ def uses() -> dict[str, set[str]]:
 
 
 def rows() -> list[list[str]]:
-    """The rooms from the top: each is above all that it uses. Rooms that are for all others are not among them."""
+    """The rooms from the top: each is above all that it uses. Rooms that all others use are left out."""
     used, shared = uses(), used_by_all()
     level: dict[str, int] = {}
     while len(level) < len(used):
@@ -64,7 +64,7 @@ def rows() -> list[list[str]]:
 
 
 def used_by_all() -> set[str]:
-    """The rooms that modules in no room import."""
+    """The rooms that modules outside of rooms import."""
     base = [module for module in GRAPH if _in_knowledge(module) and room(module) == BASE]
     return {room(name) for module in base for name in GRAPH[module] if _in_knowledge(name)} - {BASE}
 
@@ -117,7 +117,7 @@ def draw() -> str:
 
 
 def _rooms(top: int) -> Iterator[tuple[int, str]]:
-    """The rows of rooms, and what all of them use: how tall each is, and its parts."""
+    """The rows of rooms, and what all of them use: the height of each, and its parts."""
     used, shared = uses(), used_by_all()
     for names in rows():
         width = (LEFT - 24 - 8 * (len(names) - 1)) // len(names)
@@ -148,7 +148,7 @@ def _wrapped(names: Iterable[str], width: int, begin: str) -> list[str]:
 
 
 def _right(at: dict[str, tuple[int, int]]) -> Iterator[str]:
-    """What is beside the floors: modules of their own, Dify itself, and the built-in one."""
+    """The part next to the floors: separate modules, Dify itself, and the built-in one."""
     x = 2 * MARGIN + LEFT
     top, lines = at["operators"][0], _wrapped(beside(), RIGHT, "")
     bottom = at["hooks"][0] + at["hooks"][1]

@@ -1,10 +1,10 @@
-"""Make a picture (SVG) of text that a program has printed to a terminal, colours included.
+r"""Make a picture (SVG) of text that a program has printed to a terminal, including colours.
 
-    make demo | .venv/bin/python scripts/picture.py docs/images/demo.svg --title "make demo" --first Before \\
-        --last "missing  " --skip "Waiting|in batches|Of \\d|Search returns|left search|tolerated|:01   0"
+    make demo | .venv/bin/python scripts/picture.py docs/images/demo.svg --title "make demo" --first Before \
+        --last "missing  " --skip "Waiting|in batches|Of \d|Search returns|left search|tolerated|:01   0"
 
-`--first` and `--last` name the lines to begin and to end with, by a part of their text; `--skip` drops lines that match
-a regular expression.
+`--first` and `--last` name the first and last line by a part of their text; `--skip` drops lines that match a regular
+expression.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ THEME = TerminalTheme(
         *[(96, 165, 250), (216, 180, 254), (103, 232, 249), (229, 231, 235)],
     ],
 )
-#: As rich has it, without the fonts that it would load from elsewhere.
+#: As in rich, but without fonts from elsewhere.
 FORMAT = """<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" role="img">
 <style>
 .{unique_id}-matrix {{ font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
@@ -60,7 +60,7 @@ def chosen(lines: list[str], first: str | None, last: str | None, skip: str | No
 
 
 def picture(lines: list[str], title: str) -> str:
-    """The picture as SVG."""
+    """The picture, as SVG."""
     texts = [Text.from_ansi(line) for line in lines]
     width = max(text.cell_len for text in texts) + 2
     console = Console(record=True, width=width, file=io.StringIO(), legacy_windows=False)

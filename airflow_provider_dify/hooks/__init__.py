@@ -1,1 +1,1 @@
-"""Hooks: an Airflow Connection becomes a client of Dify."""
+"""Hooks turn an Airflow Connection into a client for Dify."""

@@ -1,4 +1,4 @@
-"""What a trigger needs of the hook, without holding up the event loop that it shares with all other triggers."""
+"""What triggers need from the hook, without blocking the event loop that all triggers share."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Seconds before a trigger looks for the first time. Airflow's scheduler fails a task whose trigger fires before it
-#: has noticed that the task has left its worker.
-_FIRST_LOOK = 5.0
-#: So many triggers fetch their connection at a time. Airflow does it in threads: where a thousand triggers begin
-#: together, all their answers would come at once, and handling them would hold up the event loop.
+#: Seconds before a trigger's first check. Airflow's scheduler fails a task whose trigger fires before the scheduler has
+#: noticed that the task left its worker.
+_FIRST_CHECK = 5.0
+#: How many triggers fetch their connection at the same time. Airflow uses threads for it: if a thousand triggers start
+#: together, all results would arrive at once, and handling them would block the event loop.
 _AT_A_TIME = 4
 _TURNS: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 async def async_settings(dify_conn_id: str) -> Settings:
-    """Fetch an Airflow Connection inside a trigger, and return what it stands for.
+    """Fetch an Airflow Connection inside a trigger and return its settings.
 
-    Do this first and once, in the trigger's own task: some versions of Airflow know no connections elsewhere.
+    Call this first and once, in the trigger's own task: some versions of Airflow cannot read connections anywhere else.
 
     :param dify_conn_id: Id of the connection.
-    :raises DifyConnectionError: It cannot be fetched.
-    :raises DifyInputError: A field of it has a wrong value.
+    :raises DifyConnectionError: The connection cannot be fetched.
+    :raises DifyInputError: One of its fields has an invalid value.
     """
     from airflow.providers.common.compat.connection import get_async_connection
 
@@ -52,16 +52,16 @@ async def async_settings(dify_conn_id: str) -> Settings:
 
 
 async def run_flow(flow: Flow[T], settings: Settings, log: Log, deadline: Deadline | None = None) -> T:
-    """Run a conversation with Dify, and send again what failed where that makes sense.
+    """Run a flow in an event loop, and retry failed requests if a retry makes sense.
 
-    It does in an event loop what ``DifyHook.run`` does in a worker.
+    This is the asynchronous version of ``DifyHook.run``.
 
-    :param flow: The conversation.
+    :param flow: The flow to run.
     :param settings: How to reach Dify, from :func:`async_settings`.
-    :param log: Where its notes go.
+    :param log: Where the flow's notes are logged.
     :param deadline: No wait goes beyond it.
     :return: What the flow returns.
-    :raises DifyError: What went wrong and could not be mended by trying again.
+    :raises DifyError: A request failed and retries did not help.
     """
     try:
         async with AsyncClient(settings, log) as client:
@@ -71,8 +71,8 @@ async def run_flow(flow: Flow[T], settings: Settings, log: Log, deadline: Deadli
 
 
 def soon(deadline: Deadline) -> Awaitable[None]:
-    """Wait for the few seconds before a first look: the task has looked just before it left its worker."""
-    return clocks.clock.asleep(min(_FIRST_LOOK, deadline.remaining))
+    """Wait a few seconds before the first check: the task itself has checked just before it left its worker."""
+    return clocks.clock.asleep(min(_FIRST_CHECK, deadline.remaining))
 
 
 def _turns() -> asyncio.Semaphore:
@@ -80,12 +80,12 @@ def _turns() -> asyncio.Semaphore:
 
 
 async def _extras(connection: Connection) -> dict[str, Any]:
-    """Read the extras: that masks their secrets, for which Airflow 3 asks its supervisor."""
+    """Read the extras. This masks their secrets; Airflow 3 asks its supervisor for that."""
     from airflow.providers.common.compat import connection as compat
 
     if hasattr(compat, "get_async_extra_dejson"):
         return await compat.get_async_extra_dejson(connection)
-    # An older common-compat: what the newer one does for an Airflow that cannot do it asynchronously.
+    # An older common-compat: do what the newer one does for an Airflow without asynchronous connections.
     from asgiref.sync import sync_to_async
 
     return await sync_to_async(lambda: connection.extra_dejson)()

@@ -1,4 +1,4 @@
-"""What every verb of the hook needs: settings, one client, and a way to run a conversation."""
+"""What all methods of the hook need: settings, one client, and a way to run flows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ I = TypeVar("I", bound=HasId)  # noqa: E741 - an item of a list
 
 
 class FlowHook(BaseHook):
-    """Runs conversations with the Dify of an Airflow Connection.
+    """Runs flows against the Dify of an Airflow Connection.
 
     :param dify_conn_id: Id of the connection.
     """
@@ -42,10 +42,10 @@ class FlowHook(BaseHook):
 
     @property
     def settings(self) -> Settings:
-        """What the connection stands for.
+        """The settings of the connection.
 
-        :raises DifyConnectionError: It cannot be fetched.
-        :raises DifyInputError: A field of it has a wrong value.
+        :raises DifyConnectionError: The connection cannot be fetched.
+        :raises DifyInputError: One of its fields has an invalid value.
         """
         if self._settings is None:
             with fetching(self.dify_conn_id):
@@ -54,7 +54,7 @@ class FlowHook(BaseHook):
         return self._settings
 
     def __reduce__(self) -> tuple[type[FlowHook], tuple[str]]:
-        """Leave the key behind where it is pickled or copied; the copy reads the connection again."""
+        """Pickle and copy without the key; the copy reads the connection again."""
         return type(self), (self.dify_conn_id,)
 
     def get_conn(self) -> Client:
@@ -64,22 +64,22 @@ class FlowHook(BaseHook):
         return self._client
 
     def close(self) -> None:
-        """Close the connection to Dify; the next call opens it again."""
+        """Close the connection to Dify. The next call opens it again."""
         if self._client is not None:
             self._client.close()
 
     def stop(self) -> None:
-        """Send nothing more: what runs ends with an error at its next step. A signal handler may call this."""
+        """Stop sending: a running flow fails at its next step. A signal handler may call this."""
         if self._client is not None:
             self._client.stop()
 
     def run(self, flow: Flow[T], deadline: Deadline | None = None) -> T:
-        """Run a conversation with Dify, and send again what failed where that makes sense.
+        """Run a flow, and retry failed requests if a retry makes sense.
 
-        :param flow: The conversation.
+        :param flow: The flow to run.
         :param deadline: No wait goes beyond it.
         :return: What the flow returns.
-        :raises DifyError: What went wrong and could not be mended by trying again.
+        :raises DifyError: A request failed and retries did not help.
         """
         try:
             return self.get_conn().run(retrying(telling_agents(flow), self.retries, deadline))
@@ -87,12 +87,12 @@ class FlowHook(BaseHook):
             raise advised(error, self.settings) from None
 
     def run_apart(self, flow: Flow[T], seconds: float) -> T:
-        """Run a conversation over a connection of its own, also after :meth:`stop`. A signal handler may call this.
+        """Run a flow over a separate connection. This also works after :meth:`stop`, and in a signal handler.
 
-        :param flow: The conversation.
+        :param flow: The flow to run.
         :param seconds: How long it may wait.
         :return: What the flow returns.
-        :raises DifyError: What went wrong.
+        :raises DifyError: A request failed.
         """
         client = Client(self.settings, self.log)
         try:
@@ -102,16 +102,16 @@ class FlowHook(BaseHook):
 
     @property
     def retries(self) -> Retries:
-        """How failed requests are sent again."""
+        """How failed requests are retried."""
         return self.settings.retries
 
     @staticmethod
     def deadline(seconds: float) -> Deadline:
-        """Return a deadline that is so many seconds away."""
+        """Return a deadline this many seconds from now."""
         return Deadline(seconds, clocks.clock.monotonic)
 
     def _within(self, conversation: Conversation[T], seconds: float) -> tuple[Flow[T], Deadline]:
-        """Return the flow of a conversation that may take so long, and its deadline, for :meth:`run`."""
+        """Return a conversation's flow and its deadline, ready for :meth:`run`."""
         deadline = self.deadline(seconds)
         return measured(conversation, conversation.flow(deadline, self.retries)), deadline
 

@@ -32,26 +32,27 @@ DIFY_CLOUD = "https://api.dify.ai/v1"
 _CLOUD_CONSOLE = "https://cloud.dify.ai"
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
-#: A password of so few characters is no key, and masking it would garble texts.
+#: A shorter password is not a key, and masking it would garble texts.
 _SHORT = 5
-#: One of so many is no word that the name of a host may have, too.
+#: A password this long is not a word that could also be part of a host name.
 _LONG = 16
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_TEXT = re.compile(r"([!-~]([ \t!-~]*[!-~])?)?")
-#: Headers that say how a request is built and sent: with others than ours, it would be another request, or none.
+#: Headers that control how a request is built and sent. With other values, the request would be a different or invalid
+#: one.
 _OUR_HEADERS = frozenset(
     {"accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
      "te", "trailer", "transfer-encoding", "upgrade"}
 )  # fmt: skip
 _EXTRAS = [field.name for field in fields(Settings) if field.name not in ("base_url", "api_key")]
-#: The parts of a client certificate, in their order.
+#: The parts of a client certificate, in order.
 _CERT = ("cert", "key", "password")
-#: A key as Dify's pages show it: three stars, or the beginning and the end of it with dots between.
+#: A masked key as Dify's pages show it: three stars, or its beginning and end with dots in between.
 _MASKED_KEY = re.compile(r"\*{3}|\.{3}|\u2026")
 
 
 class ConnectionFields(Protocol):
-    """The part of an Airflow Connection that is read."""
+    """The fields of an Airflow Connection that are read here."""
 
     conn_id: str
     host: str | None
@@ -66,10 +67,10 @@ class ConnectionFields(Protocol):
 
 
 def settings_from(connection: ConnectionFields, extras: object = None) -> Settings:
-    """Return the settings that a connection stands for.
+    """Return the settings of a connection.
 
-    :param extras: Its extras, where they have been read already; ``None``: read them.
-    :raises DifyInputError: A field has a wrong value; the text names the field and never shows the key.
+    :param extras: Its extras if they have been read already; ``None``: read them.
+    :raises DifyInputError: A field has an invalid value. The text names the field and never contains the key.
     """
     try:
         if extras is None:
@@ -77,20 +78,20 @@ def settings_from(connection: ConnectionFields, extras: object = None) -> Settin
             extras = connection.extra_dejson
         return _settings(connection, extras)
     except DifyInputError as error:
-        # Somebody may have put the key into the wrong field, and the text shows what is wrong there.
+        # The error shows the wrong value, and somebody may have put the key into that field.
         text, key = without_keys(error.message), (connection.password or "").strip()
         raise DifyInputError(text.replace(key, "***") if len(key) > _SHORT else text) from None
 
 
 @contextmanager
 def fetching(conn_id: str) -> Iterator[None]:
-    """Raise in the words of this package that Airflow cannot give a connection."""
+    """Turn an error of Airflow while it fetches a connection into one of this package."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - of any secrets backend, of Airflow's API server, of a database
         if isinstance(error, AirflowNotFoundException):
             why = "is not defined, or its secrets backend does not answer"
-        else:  # its text is not shown: it may hold the password of a database or of a secrets backend
+        else:  # its text is not shown: it may contain the password of a database or secrets backend
             why = f"cannot be fetched ({type(error).__name__})"
         raise DifyConnectionError(
             f"The Airflow connection {show(conn_id)} {why}. Check dify_conn_id, and that workers and triggerers can "
@@ -99,9 +100,9 @@ def fetching(conn_id: str) -> Iterator[None]:
 
 
 def check_extras(connection: ConnectionFields) -> None:
-    """See that the extras of a connection are JSON. Airflow itself goes on as if there were none.
+    """Check that the extras of a connection are JSON. Airflow itself treats invalid JSON as no extras.
 
-    :raises DifyInputError: They are not.
+    :raises DifyInputError: They are not JSON.
     """
     text = connection.extra
     if not isinstance(text, str) or not text.strip():
@@ -109,7 +110,7 @@ def check_extras(connection: ConnectionFields) -> None:
     try:
         json.loads(text)
     except (ValueError, RecursionError) as error:
-        where = f" ({error})" if isinstance(error, json.JSONDecodeError) else ""  # its text shows none of the extras
+        where = f" ({error})" if isinstance(error, json.JSONDecodeError) else ""  # its text contains none of the extras
         raise DifyInputError(
             f"The extras of connection '{connection.conn_id}' are not JSON{where}. Write them as a JSON object, such "
             'as {"timeout": 30}.'
@@ -119,7 +120,7 @@ def check_extras(connection: ConnectionFields) -> None:
 def _settings(connection: ConnectionFields, read: object) -> Settings:
     extras = _Extras(connection.conn_id, read)
     base_url, api_key = _base_url(connection), _api_key(connection)
-    if len(api_key) >= _LONG and api_key.lower() in base_url.lower():  # the base URL is in errors and links
+    if len(api_key) >= _LONG and api_key.lower() in base_url.lower():  # errors and links show the base URL
         raise DifyInputError(
             f"The host of connection '{connection.conn_id}' contains the API key. Put Dify's base URL there, and the "
             "key only into the password."
@@ -140,9 +141,9 @@ def _settings(connection: ConnectionFields, read: object) -> Settings:
 
 
 def key_advice(api_key: str, *, for_app: bool = False) -> str | None:
-    """Say what is wrong with a key that Dify does not know, if its form shows it.
+    """Return advice about a key that Dify rejects, if its format shows what is wrong.
 
-    :param for_app: Whether it has to be the key of an app.
+    :param for_app: Whether an app key is needed.
     """
     if for_app and api_key.startswith(("dataset-", "ds-")):
         return "The password of the connection is a Knowledge API key, which does not work for apps."
@@ -165,10 +166,10 @@ def key_advice(api_key: str, *, for_app: bool = False) -> str | None:
 
 
 def advised(error: DifyError, settings: Settings) -> DifyError:
-    """Return an error of a conversation in the form in which it leaves for the log of the task."""
+    """Prepare an error of a conversation for the task log: mask secrets and add advice."""
     if isinstance(error, DifyAuthenticationError):
         error.add(key_advice(settings.api_key, for_app=isinstance(error, DifyAppKeyError)) or "")
-    # It says it all; the steps of the flow in between would bury it.
+    # The text says it all; the steps of the flow in the traceback would bury it.
     return error.with_traceback(None)
 
 
@@ -244,19 +245,20 @@ def _network_location(parts: SplitResult, connection: ConnectionFields) -> str:
             f"Connection '{connection.conn_id}' has two ports: {parts.port} in the host and {connection.port} in the "
             "port field."
         )
-    # Without the usual one, so that one Dify has one base URL: Dify Cloud, for one, is known by it.
+    # Leave out the default port, so that one Dify always has the same base URL. Dify Cloud is recognized by its URL,
+    # for example.
     return f"{host}:{port}" if port and port != hosts.USUAL_PORTS[parts.scheme.lower()] else f"{host}"
 
 
 def _console_url(base_url: str) -> str | None:
-    """Return where the web page of a Dify lives: in the docker setup beside the API, under the same host."""
+    """Return the URL of Dify's web pages: the docker setup serves them next to the API, on the same host."""
     if base_url == DIFY_CLOUD:
         return _CLOUD_CONSOLE
     return re.sub(r"/v\d+$", "", base_url)
 
 
 class _Extras:
-    """The extras of a connection, read key by key; what is not read in the end is unknown."""
+    """The extras of a connection, read key by key. Keys that nobody has read in the end are unknown."""
 
     def __init__(self, conn_id: str, extras: object) -> None:
         self._conn_id = conn_id
@@ -264,7 +266,7 @@ class _Extras:
             extras = {}
         if not isinstance(extras, dict):
             raise DifyInputError(f"The extras of connection '{conn_id}' must be a JSON object.")
-        # A form saves what was left empty, too.
+        # The form also saves empty fields.
         self._left = {name: value for name, value in extras.items() if value not in (None, "")}
 
     def verify(self) -> bool | str:
@@ -299,7 +301,7 @@ class _Extras:
         if isinstance(value, str):
             value = _json(value)
         if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
-            # The value is not shown: headers and proxies hold secrets.
+            # The value is not shown: headers and proxies contain secrets.
             raise DifyInputError(
                 f"Extra '{name}' of connection '{self._conn_id}' must be a JSON object with text values."
             )
@@ -347,7 +349,7 @@ class _Extras:
         path, key_path, password = (*parts, None, None, None)[:3]
         key_path = key_path or path
         if not 1 <= len(parts) <= 3 or not _is_file(path) or not _is_file(key_path):
-            # The value is not shown: it holds a password.
+            # The value is not shown: it contains a password.
             raise DifyInputError(
                 f"Extra 'cert' of connection '{self._conn_id}' must be the path of a PEM file on this machine with the "
                 'client certificate and its key, or {"cert": path, "key": path, "password": text}.'
@@ -374,7 +376,7 @@ class _Extras:
             names = ", ".join(sorted(self._left))
             hints = "".join(did_you_mean(name, _EXTRAS) for name in sorted(self._left))
             log.warning(
-                "Connection '%s' has extras that are not used, as Dify has none such: %s.%s",
+                "Connection '%s' has unknown extras, which are ignored: %s.%s",
                 self._conn_id,
                 settings.masked(names),
                 hints,
@@ -407,5 +409,5 @@ def _is_proxy(proxy: str) -> bool:
 def _exists(path: str) -> bool:
     try:
         return Path(path).exists()
-    except (OSError, ValueError):  # too long for a path: perhaps the bundle itself
+    except (OSError, ValueError):  # too long for a path; perhaps it is the bundle itself
         return False

@@ -1,4 +1,4 @@
-"""The verb of the hook that deletes documents."""
+"""The method of the hook that deletes documents."""
 
 from __future__ import annotations
 
@@ -26,27 +26,28 @@ class DeletionVerbs(SelectionVerbs):
         timeout: float = 900.0,
         poll_interval: float = 10.0,
     ) -> DeleteReport:
-        """Delete documents for good, archived ones too, and prove that they are gone.
+        """Delete documents permanently, including archived ones, and confirm that they are gone.
 
-        Dify deletes no archived document. It is switched off where it is on, so that it does not come back into search
-        for a moment, then un-archived, then deleted. A document that is not there is as good as deleted.
+        Dify does not delete archived documents. They are disabled if necessary, so that they do not appear in search
+        for a moment, then un-archived, then deleted. A document that does not exist counts as deleted.
 
         https://docs.dify.ai/api-reference/documents/delete-document
 
         :param dataset_id: UUID of the knowledge base.
         :param document_ids: UUIDs of the documents.
-        :param filters: Instead of ids, what the documents have to be; see :meth:`select_documents`. At least one.
-        :param max_documents: Delete nothing where more documents than this are meant.
-        :param max_share: Delete nothing where more than this part of the knowledge base is meant, such as ``0.1``;
-            ``auto``: one half for what filters select, any for ids; ``None``: any.
-        :param dry_run: Whether to look and to plan only; what would be deleted is ``not_attempted`` in the report.
-        :param timeout: Seconds to wait for archived documents on which Dify holds its lock.
-        :param poll_interval: Seconds between two tries while waiting; the first ones come sooner.
-        :return: What became of each document.
-        :raises DifyInputError: What was asked for makes no sense; nothing was sent.
-        :raises DifyGuardError: More documents are meant than a limit allows; nothing was changed.
-        :raises DifyDocumentDeleteError: Documents are still there; ``report`` of the error tells which.
-        :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
+        :param filters: Conditions that select documents, instead of ids; see :meth:`select_documents`. At least one.
+        :param max_documents: Delete nothing if more documents than this are selected.
+        :param max_share: Delete nothing if more than this share of the knowledge base is selected, such as ``0.1``;
+            ``auto``: one half for filters, no limit for ids; ``None``: no limit.
+        :param dry_run: Whether to only read and plan. Documents that would be deleted are ``not_attempted`` in the
+            report.
+        :param timeout: Seconds to wait for archived documents that Dify has locked.
+        :param poll_interval: Seconds between two attempts while waiting; the first ones come sooner.
+        :return: The outcome of each document.
+        :raises DifyInputError: The arguments are invalid; nothing was sent.
+        :raises DifyGuardError: More documents are selected than a limit allows; nothing was changed.
+        :raises DifyDocumentDeleteError: Documents still exist; the error's ``report`` says which.
+        :raises DifyError: A request to Dify failed; the error's ``report`` says how far it got.
         """
         choice = self._choice(document_ids, filters, max_documents, max_share)
         deletion = Deletion(dataset_id, choice, poll_interval=poll_interval, dry_run=dry_run)

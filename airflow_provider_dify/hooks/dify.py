@@ -1,4 +1,4 @@
-"""The hook: every verb of Dify's Knowledge API that this provider knows, over one Airflow Connection."""
+"""The hook: everything of Dify's Knowledge API that this provider supports, over one Airflow Connection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_dify.exceptions import (
     DifyRequestError,
 )
 from airflow_provider_dify.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
-from airflow_provider_dify.hooks.apps import AppVerbs
+from airflow_provider_dify.hooks.apps.verbs import AppVerbs
 from airflow_provider_dify.hooks.connection import key_advice
 from airflow_provider_dify.hooks.documents import DocumentVerbs
 from airflow_provider_dify.hooks.ingest import IngestVerbs
@@ -40,14 +40,14 @@ _SECONDS_FOR_A_TEST = 10.0
 
 
 class DifyHook(AppVerbs, DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs, RetrievalVerbs, SyncVerbs):
-    """Talks to the Knowledge API of a Dify, or to an app: it depends on the key.
+    """Talks to Dify's Knowledge API or to a Dify app, depending on the key.
 
-    Nothing is read or opened before the first call. Use it as a context manager, or call :meth:`close`, to close the
-    connection when done; a hook serves one thread at a time.
+    Nothing is read or opened before the first call. To close the connection when you are done, use the hook as a
+    context manager or call :meth:`close`. A hook serves one thread at a time.
 
-    :param dify_conn_id: Id of the Airflow Connection (type ``dify``): host is the base URL, password the Knowledge
-        API key or the key of an app, extras ``verify``, ``timeout``, ``max_retries``, ``proxies``, ``headers``,
-        ``console_url``, ``cert``.
+    :param dify_conn_id: Id of the Airflow Connection (type ``dify``). Host: the base URL. Password: the Knowledge API
+        key or an app key. Extras: ``verify``, ``timeout``, ``max_retries``, ``proxies``, ``headers``, ``console_url``,
+        ``cert``.
     """
 
     conn_type = "dify"
@@ -66,8 +66,8 @@ class DifyHook(AppVerbs, DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Return the further fields of the connection form for Airflow before 3.2."""
-        # Only the Airflow that asks for this has them.
+        """Return the additional fields of the connection form for Airflow before 3.2."""
+        # Only Airflow versions that call this method have these packages.
         from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
         from wtforms import StringField
         from wtforms.validators import Optional
@@ -81,26 +81,27 @@ class DifyHook(AppVerbs, DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs
 
     @property
     def server_version(self) -> str | None:
-        """Version of the Dify server, such as ``1.14.1``; ``None`` where it does not tell.
+        """Version of the Dify server, such as ``1.14.1``; ``None`` if it does not say.
 
-        :raises DifyError: Dify could not be asked.
+        :raises DifyError: The request failed.
         """
         client = self.get_conn()
         if client.server_version is None:
-            with suppress(DifyAccessError):  # also that answer tells the version
+            with suppress(DifyAccessError):  # this response has the version, too
                 self.run(api.dataset_page(1, limit=1))
         return client.server_version
 
     def get_dataset(self, dataset_id: str | None = None, *, dataset_name: str | None = None) -> Dataset:
-        """Read a knowledge base, or find it by its name.
+        """Read a knowledge base, or find it by name.
 
         https://docs.dify.ai/api-reference/knowledge-bases/get-knowledge-base
 
         :param dataset_id: UUID of the knowledge base.
-        :param dataset_name: Instead of it, its name, which exactly one that the key opens must have.
+        :param dataset_name: Its name, instead of the id. Exactly one knowledge base that the key can access must have
+            it.
         :return: The knowledge base.
-        :raises DifyInputError: Not one knowledge base has the name.
-        :raises DifyNotFoundError: The key opens no such knowledge base.
+        :raises DifyInputError: No knowledge base, or more than one, has the name.
+        :raises DifyNotFoundError: The key cannot access such a knowledge base.
         """
         if dataset_name is not None:
             if dataset_id is not None:
@@ -109,22 +110,22 @@ class DifyHook(AppVerbs, DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs
         return self.run(api.get_dataset(inputs.canonical_id(dataset_id, "dataset_id")))
 
     def list_datasets(self, *, keyword: str | None = None) -> Iterator[Dataset]:
-        """List the knowledge bases that the key opens, page by page as they are used.
+        """List the knowledge bases that the key can access. Pages are fetched as you iterate.
 
         https://docs.dify.ai/api-reference/knowledge-bases/list-knowledge-bases
 
-        :param keyword: Only knowledge bases with this in their name.
+        :param keyword: Only knowledge bases with this text in their name.
         :return: The knowledge bases.
-        :raises DifyAccessError: The key is bound to some knowledge bases.
-        :raises DifyListChangedError: The list kept changing while it was read, and may lack some.
+        :raises DifyAccessError: The key is limited to some knowledge bases.
+        :raises DifyListChangedError: The list kept changing while it was read, so some may be missing.
         """
         part = inputs.text(keyword, "keyword") if keyword else None
         return self._pages(lambda page, limit: api.dataset_page(page, keyword=part, limit=limit))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Prove the key with the smallest read.
+        """Check the key with the smallest possible read.
 
-        :return: Whether it worked, and what to tell the user.
+        :return: Whether it worked, and the message for the user.
         """
         try:
             client = Client(self._settings_for_a_test(), self.log)
@@ -150,7 +151,7 @@ class DifyHook(AppVerbs, DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs
 
 
 def _what_opens(api_key: str) -> Flow[str]:
-    """Say what a key opens, with the smallest read."""
+    """Say what a key can access, with the smallest possible read."""
     if api_key.startswith("app-"):
         info = yield from apps.get_info()
         return f"the key can access the app '{info.name}'" + (f" (mode {info.mode})" if info.mode else "")

@@ -1,4 +1,4 @@
-"""The verbs of the hook that are about documents."""
+"""The methods of the hook for documents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_dify.knowledge.status.report import StatusReport
 
 
 class DocumentVerbs(DeletionVerbs):
-    """Changes, lists, deletes and awaits documents."""
+    """Reads documents, changes their status, and waits for their indexing."""
 
     def change_document_status(
         self,
@@ -29,23 +29,23 @@ class DocumentVerbs(DeletionVerbs):
         max_documents: int | None = None,
         max_share: float | str | None = AUTO,
     ) -> StatusReport:
-        """Change the status of documents, and prove that they are in the state that was asked for.
+        """Change the status of documents, and confirm that they have the requested status.
 
         https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
 
         :param dataset_id: UUID of the knowledge base.
         :param document_ids: UUIDs of the documents; ``None`` if there are filters.
         :param action: ``enable``, ``disable``, ``archive`` or ``un_archive``.
-        :param options: How it is done.
-        :param filters: Instead of ids, what the documents have to be; see :meth:`select_documents`. At least one.
-        :param max_documents: Change nothing if more documents than this are meant.
-        :param max_share: Change nothing if more than this part of the knowledge base is meant, such as ``0.1``;
-            ``auto``: one half for what filters select, any for ids; ``None``: any.
-        :return: What became of each document.
-        :raises DifyInputError: What was asked for makes no sense; nothing was sent.
-        :raises DifyGuardError: More documents are meant than a limit allows; nothing was changed.
-        :raises DifyDocumentStatusError: Documents ended in an outcome that is not tolerated.
-        :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
+        :param options: How the change is done.
+        :param filters: Conditions that select documents, instead of ids; see :meth:`select_documents`. At least one.
+        :param max_documents: Change nothing if more documents than this are selected.
+        :param max_share: Change nothing if more than this share of the knowledge base is selected, such as ``0.1``;
+            ``auto``: one half for filters, no limit for ids; ``None``: no limit.
+        :return: The outcome of each document.
+        :raises DifyInputError: The arguments are invalid; nothing was sent.
+        :raises DifyGuardError: More documents are selected than a limit allows; nothing was changed.
+        :raises DifyDocumentStatusError: Documents have an outcome that is not tolerated.
+        :raises DifyError: A request to Dify failed; the error's ``report`` says how far it got.
         """
         options = inputs.given(options, StatusOptions, "options")
         choice = self._choice(document_ids, filters, max_documents, max_share)
@@ -62,25 +62,24 @@ class DocumentVerbs(DeletionVerbs):
         timeout: float = 3600.0,
         poll_interval: float = 10.0,
     ) -> IndexingReport:
-        """Wait until all documents of an indexing batch, or of a list, are indexed, and search returns them.
+        """Wait until all documents of an indexing batch or a list are indexed and search returns them.
 
         https://docs.dify.ai/api-reference/documents/get-document-indexing-status
 
         :param dataset_id: UUID of the knowledge base.
-        :param batch: The batch that Dify answered the creation of the documents with.
+        :param batch: The batch that Dify returned when the documents were created.
         :param document_ids: UUIDs of the documents, instead of a batch.
-        :param stall_timeout: Seconds in which no document moves a step or a segment, after which it fails; ``None``:
-            never.
-        :param prove_by: What proves that those in use have entered search: ``search``, or only their ``segments``.
+        :param stall_timeout: Seconds without any progress after which waiting fails; ``None``: never.
+        :param prove_by: What proves that enabled documents are in search: ``search``, or only their ``segments``.
         :param timeout: Seconds to wait.
-        :param poll_interval: Seconds between two looks; the first looks come sooner.
+        :param poll_interval: Seconds between two checks; the first checks come sooner.
         :return: The documents, all of them indexed.
-        :raises DifyInputError: What was asked for makes no sense; nothing was sent.
-        :raises DifyIndexingError: A document failed, is paused, is gone, or is one that search does not return;
-            ``documents`` of the error tells which.
-        :raises DifyIndexingStalled: Nothing has moved for too long.
+        :raises DifyInputError: The arguments are invalid; nothing was sent.
+        :raises DifyIndexingError: A document failed, is paused, is gone, or is not returned by search; the error's
+            ``documents`` says which.
+        :raises DifyIndexingStalled: There was no progress for too long.
         :raises DifyIndexingTimeout: They were not indexed in time.
-        :raises DifyError: Dify could not be asked.
+        :raises DifyError: A request to Dify failed.
         """
         wait = IndexingWait(
             dataset_id,

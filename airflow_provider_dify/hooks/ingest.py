@@ -1,4 +1,4 @@
-"""The verb of the hook that makes documents."""
+"""The method of the hook that creates documents."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_dify.sources import resolve
 
 
 class IngestVerbs(FlowHook):
-    """Makes documents of files and texts."""
+    """Creates documents from files and texts."""
 
     def ingest_documents(
         self,
@@ -24,21 +24,21 @@ class IngestVerbs(FlowHook):
         reading: ReadOptions | None = None,
         wait_for_indexing: bool = True,
     ) -> IngestReport:
-        """Make documents of files and texts, each once, and wait until they are indexed.
+        """Create documents from files and texts, each exactly once, and wait until they are indexed.
 
         https://docs.dify.ai/api-reference/documents/create-document-by-file
 
         :param dataset_id: UUID of the knowledge base.
-        :param source: What becomes documents (see :func:`~airflow_provider_dify.sources.resolve`): a path or an URL of
-            a file, of a folder, or with wildcards; ``{"name": ..., "text": ...}``; or a list of these.
+        :param source: What becomes documents (see :func:`~airflow_provider_dify.sources.resolve`): a path or URL of a
+            file or a folder, or with wildcards; ``{"name": ..., "text": ...}``; or a list of these.
         :param options: How it is done.
         :param reading: Which files are read, and how.
-        :param wait_for_indexing: Whether to wait until Dify has indexed all of them, and search returns them.
-        :return: What became of each input.
-        :raises DifyInputError: What was asked for makes no sense, or not with this knowledge base; nothing was sent.
-        :raises DifyKnowledgeBaseFailed: The knowledge base takes no documents at all.
-        :raises DifyIngestError: Inputs ended in an outcome that is not tolerated; ``report`` tells which.
-        :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
+        :param wait_for_indexing: Whether to wait until Dify has indexed all of them and search returns them.
+        :return: The outcome of each input.
+        :raises DifyInputError: The arguments are invalid, or do not work with this knowledge base; nothing was sent.
+        :raises DifyKnowledgeBaseFailed: The knowledge base accepts no documents at all.
+        :raises DifyIngestError: Inputs have an outcome that is not tolerated; the error's ``report`` says which.
+        :raises DifyError: A request to Dify failed; the error's ``report`` says how far it got.
         """
         options = inputs.given(options, IngestOptions, "options")
         ingestion = Ingestion(dataset_id, resolve(source, reading), options, wait=wait_for_indexing)

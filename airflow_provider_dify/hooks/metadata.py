@@ -1,4 +1,4 @@
-"""The verbs of the hook that are about the metadata of documents."""
+"""The methods of the hook for the metadata of documents."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class MetadataVerbs(FlowHook):
         https://docs.dify.ai/api-reference/metadata/list-metadata-fields
 
         :param dataset_id: UUID of the knowledge base.
-        :return: The fields, each with its type and the number of documents that have a value in it.
-        :raises DifyNotFoundError: The key opens no such knowledge base.
+        :return: The fields, each with its type and the number of documents that have a value.
+        :raises DifyNotFoundError: The key cannot access such a knowledge base.
         """
         return self.run(list_fields(inputs.canonical_id(dataset_id, "dataset_id")))
 
@@ -35,23 +35,21 @@ class MetadataVerbs(FlowHook):
         timeout: float = 300.0,
         tolerate: Iterable[str] = (),
     ) -> MetadataReport:
-        """Give documents the same values, and prove that they have them; their other values stay.
+        """Give documents the same metadata values, and confirm that they have them. Their other values stay.
 
         https://docs.dify.ai/api-reference/metadata/update-document-metadata-in-batch
 
         :param dataset_id: UUID of the knowledge base.
         :param document_ids: UUIDs of the documents.
-        :param values: The values by the name of their field: text, numbers, or datetimes with a time zone, which Dify
-            keeps in whole seconds; ``None`` takes a value away. A field that is not there is created, of the type of
-            its value.
-        :param batch_size: How many documents one request names at most.
+        :param values: The values by field name: text, numbers, or datetimes with a time zone, which Dify keeps in whole
+            seconds; ``None`` removes a value. Missing fields are created with the type of their value.
+        :param batch_size: Maximum number of documents in one request.
         :param timeout: Seconds to wait for documents whose metadata somebody else is changing.
         :param tolerate: Outcomes that should not raise, such as ``missing``.
-        :return: What became of each document.
-        :raises DifyInputError: What was asked for makes no sense, or does not go into the fields that are there;
-            nothing was changed.
+        :return: The outcome of each document.
+        :raises DifyInputError: The arguments are invalid, or do not fit the existing fields; nothing was changed.
         :raises DifyMetadataError: Documents do not have the values.
-        :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
+        :raises DifyError: A request to Dify failed; the error's ``report`` says how far it got.
         """
         change = MetadataChange.same_for_all(dataset_id, document_ids, values, batch_size=batch_size, tolerate=tolerate)
         return self._change_metadata(change, timeout)
@@ -65,16 +63,16 @@ class MetadataVerbs(FlowHook):
         timeout: float = 300.0,
         tolerate: Iterable[str] = (),
     ) -> MetadataReport:
-        """Give each document values of its own, and prove that it has them; its other values stay.
+        """Give each document its own metadata values, and confirm that it has them. Its other values stay.
 
         https://docs.dify.ai/api-reference/metadata/update-document-metadata-in-batch
 
         :param dataset_id: UUID of the knowledge base.
-        :param values_by_id: For each document, by its UUID, values as for :meth:`set_document_metadata`.
-        :param batch_size: How many documents one request names at most.
+        :param values_by_id: Values as for :meth:`set_document_metadata`, by document UUID.
+        :param batch_size: Maximum number of documents in one request.
         :param timeout: Seconds to wait for documents whose metadata somebody else is changing.
         :param tolerate: Outcomes that should not raise, such as ``missing``.
-        :return: What became of each document.
+        :return: The outcome of each document.
         :raises DifyError: As for :meth:`set_document_metadata`.
         """
         change = MetadataChange(dataset_id, values_by_id, batch_size=batch_size, tolerate=tolerate)
@@ -90,17 +88,17 @@ class MetadataVerbs(FlowHook):
         timeout: float = 300.0,
         tolerate: Iterable[str] = (),
     ) -> MetadataReport:
-        """Take values away from documents, and prove that they are gone; the fields and other values stay.
+        """Remove metadata values from documents, and confirm that they are gone. The fields and other values stay.
 
         https://docs.dify.ai/api-reference/metadata/update-document-metadata-in-batch
 
         :param dataset_id: UUID of the knowledge base.
         :param document_ids: UUIDs of the documents.
         :param names: Names of the fields.
-        :param batch_size: How many documents one request names at most.
+        :param batch_size: Maximum number of documents in one request.
         :param timeout: Seconds to wait for documents whose metadata somebody else is changing.
         :param tolerate: Outcomes that should not raise, such as ``missing``.
-        :return: What became of each document; ``unchanged`` are those that had no such value.
+        :return: The outcome of each document; documents without such a value are ``unchanged``.
         :raises DifyError: As for :meth:`set_document_metadata`.
         """
         change = MetadataChange.same_for_all(

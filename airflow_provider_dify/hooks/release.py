@@ -1,4 +1,4 @@
-"""The verbs of the hook that release a new version of documents, and take it back."""
+"""The methods of the hook that release a new version of documents and roll it back."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from airflow_provider_dify.knowledge.release.rollback_report import RollbackRepo
 from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.transport import clock as clocks
 
-#: Seconds that a release or a rollback may take: more than Dify's lock of 600 s can.
+#: Seconds that a release or rollback may take: longer than Dify's lock of 600 s.
 TIMEOUT = 1800.0
 
 
 class ReleaseVerbs(FlowHook):
-    """Releases and rolls back."""
+    """Releases and rolls back documents."""
 
     def release_documents(
         self,
@@ -36,29 +36,29 @@ class ReleaseVerbs(FlowHook):
         max_documents: int | None = None,
         max_share: float | None = None,
     ) -> Manifest:
-        """Put new documents in the place of old ones, or leave everything as it was.
+        """Replace old documents with new ones, or leave everything as it was.
 
-        The new ones are indexed, enabled, and found by search before the first old one leaves. Where a step fails, what
-        was done is undone, and that is proven. See ``DifyReleaseOperator`` for all of it.
+        The new documents are indexed, enabled, and returned by search before the first old one leaves search. If a step
+        fails, all changes are undone, and that is confirmed. See ``DifyReleaseOperator`` for details.
 
         https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
 
         :param dataset_id: UUID of the knowledge base.
-        :param document_ids: UUIDs of the new documents, or the report of an ingestion.
-            Those that the ingestion has made count as switched off before.
+        :param document_ids: UUIDs of the new documents, or the report of an ingestion. Documents that the ingestion
+            created count as disabled before.
         :param replaces: What they replace: UUIDs, filters (see :meth:`select_documents`), the report of an ingestion,
-            ``previous_release``, an empty list for nothing; ``None`` where ``document_ids`` is that report.
+            ``previous_release``, or an empty list for nothing; ``None`` if ``document_ids`` is a report.
         :param options: How it is done.
-        :param channel: What this is a release of; ``previous_release`` means the one before of the same channel.
-        :param release: Its name, the same in each try; ``None``: one made of the ids of the new documents.
-        :param max_documents: Change nothing if more documents than this are to be replaced.
-        :param max_share: Change nothing if more than this part of the knowledge base is to be replaced.
-        :return: The manifest: what was done, and what was before.
-        :raises DifyInputError: What was asked for makes no sense; nothing was sent.
-        :raises DifyGuardError: More is to be replaced than a limit allows; nothing was changed.
+        :param channel: What this is a release of. ``previous_release`` means the last release of the same channel.
+        :param release: Its name, the same in each try; ``None``: derived from the ids of the new documents.
+        :param max_documents: Change nothing if more documents than this would be replaced.
+        :param max_share: Change nothing if more than this share of the knowledge base would be replaced.
+        :return: The manifest: what was done, and the state before.
+        :raises DifyInputError: The arguments are invalid; nothing was sent.
+        :raises DifyGuardError: More documents would be replaced than a limit allows; nothing was changed.
         :raises DifyReleaseUndone: A step failed, and everything is as it was before.
         :raises DifyReleaseIncomplete: A step failed, and not everything could be undone.
-        :raises DifyError: Something stood in the way before anything was changed.
+        :raises DifyError: Something failed before anything was changed.
         """
         now = clocks.clock.time()
         replacement = Replacement.of(document_ids, replaces, now=now, max_documents=max_documents, max_share=max_share)
@@ -73,21 +73,21 @@ class ReleaseVerbs(FlowHook):
         *,
         tolerate: Iterable[str] = (),
     ) -> RollbackReport:
-        """Give documents exactly the flags again that they had before a release, or before a change of status.
+        """Restore exactly the flags that documents had before a release or a status change.
 
-        What was in search is brought back, and found, before the rest is taken out.
+        Documents that were in search return to it first, and search has to return them before the others leave.
 
         https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
 
-        :param manifest: What was returned by a release, a rollback, or a change of status, as plain JSON.
-        :param options: How it is done; by default, jobs that Dify seems to have lost are queued again (``repair``), and
-            it may take 1,800 s.
-        :param tolerate: ``("missing",)``: documents that are gone fail nothing.
-        :return: What became of each document.
-        :raises DifyInputError: It is no such manifest; nothing was sent.
-        :raises DifyRollbackFailed: Documents that may have been in search are gone; nothing was changed.
-        :raises DifyRollbackError: Documents are not as they were.
-        :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
+        :param manifest: The result of a release, a rollback, or a status change, as plain JSON.
+        :param options: How it is done. By default, lost indexing jobs are queued again (``repair``), and the timeout is
+            1,800 s.
+        :param tolerate: ``("missing",)``: deleted documents do not raise.
+        :return: The outcome of each document.
+        :raises DifyInputError: The manifest is invalid; nothing was sent.
+        :raises DifyRollbackFailed: Documents that may have been in search were deleted; nothing was changed.
+        :raises DifyRollbackError: Documents do not have their previous flags.
+        :raises DifyError: A request to Dify failed; the error's ``report`` says how far it got.
         """
         usual = StatusOptions(repair=True, timeout=TIMEOUT)
         options = usual if options is None else inputs.given(options, StatusOptions, "options")

@@ -1,4 +1,4 @@
-"""The verbs of the hook that search a knowledge base."""
+"""The methods of the hook that search a knowledge base."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ class RetrievalVerbs(FlowHook):
         search_method: str | None = None,
         score_threshold: float | None = None,
     ) -> tuple[Hit, ...]:
-        """Search a knowledge base as its own settings say, but for what is given.
+        """Search a knowledge base with its own settings, except those given here.
 
         https://docs.dify.ai/api-reference/knowledge-bases/retrieve-chunks-from-a-knowledge-base-test-retrieval
 
         :param dataset_id: UUID of the knowledge base.
         :param query: What to search for, at most 250 characters.
-        :param top_k: How many segments to ask for, at most 100. Several can be of one document.
+        :param top_k: How many segments to return, at most 100. Several can belong to one document.
         :param search_method: ``keyword_search`` (the only one of an economy knowledge base), ``semantic_search``,
-            ``full_text_search`` or ``hybrid_search``; ``None``: the knowledge base's own.
-        :param score_threshold: Only segments with at least this score, from 0 to 1; ``None``: as the knowledge base
-            has it.
-        :return: The segments, the best first, each with its document.
-        :raises DifyInputError: What was asked for makes no sense.
-        :raises DifyNotFoundError: The key opens no such knowledge base.
+            ``full_text_search`` or ``hybrid_search``; ``None``: as set in the knowledge base.
+        :param score_threshold: Only segments with at least this score, from 0 to 1; ``None``: as set in the knowledge
+            base.
+        :return: The segments, best first, each with its document.
+        :raises DifyInputError: The arguments are invalid.
+        :raises DifyNotFoundError: The key cannot access such a knowledge base.
         """
         return self.run(
             retrieval.retrieve(

@@ -1,4 +1,4 @@
-"""The verbs of the hook that list documents, all of them or those that are selected."""
+"""The methods of the hook that list documents, all or selected ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_dify.knowledge.selection.conditions import MetadataValue, 
 from airflow_provider_dify.knowledge.selection.select import Selection, page_of, passing, select
 from airflow_provider_dify.transport import clock as clocks
 
-#: Filters as a DAG writes them, or as a template renders them.
+#: Filters as a DAG writes them or as a template renders them.
 Filters: TypeAlias = Mapping[str, Any] | str
 
 
@@ -39,33 +39,33 @@ class SelectionVerbs(FlowHook):
         max_hits: int | None = None,
         never_retrieved: bool | None = None,
     ) -> Iterator[Document]:
-        """List the documents of a knowledge base that fit all filters, page by page as they are used, each once.
+        """List the documents of a knowledge base that match all filters, each once. Pages are fetched as you iterate.
 
-        Points in time are ISO dates or times (UTC where they name no zone), objects, seconds since the epoch, or ages
-        such as ``90d``, ``12h``, ``30m`` and ``2w``. A span begins with its ``…_after`` and ends just before its
+        Points in time are ISO dates or times (UTC unless they name a zone), datetime objects, seconds since the epoch,
+        or ages such as ``90d``, ``12h``, ``30m`` and ``2w``. A range includes its ``…_after`` and ends just before its
         ``…_before``.
 
         https://docs.dify.ai/api-reference/documents/list-documents
 
         :param dataset_id: UUID of the knowledge base.
-        :param status: Only these: ``available``, ``disabled``, ``archived``, ``queuing``, ``indexing``, ``paused`` or
-            ``error``; one, or a list.
-        :param keyword: Only documents with this in their name (case counts, ``%`` and ``_`` are wildcards).
-        :param name: Only documents whose name fits this pattern, or one of these (case counts, ``*``, ``?`` and
+        :param status: Only documents with this status: ``available``, ``disabled``, ``archived``, ``queuing``,
+            ``indexing``, ``paused`` or ``error``; one, or a list.
+        :param keyword: Only documents with this text in their name (case-sensitive, ``%`` and ``_`` are wildcards).
+        :param name: Only documents whose name matches this pattern, or one of a list (case-sensitive, ``*``, ``?`` and
             ``[…]`` are wildcards).
-        :param created_after: Only documents that were created then or later.
-        :param created_before: Only documents that were created before.
-        :param updated_after: Only documents that were changed then or later. Dify does not list that: each document
-            that fits otherwise is read by itself.
-        :param updated_before: Only documents that were last changed before.
-        :param metadata: Only documents with these values; of a list, with one of them. ``None``: with no value.
-        :param enabled: Only documents that are switched on, or that are not.
-        :param archived: Only documents that are archived, or that are not.
-        :param max_hits: Only documents that search has found at most so often. Dify lists how often, not when.
-        :param never_retrieved: ``True``: only documents that search has never found, as with ``max_hits=0``.
+        :param created_after: Only documents created at that time or later.
+        :param created_before: Only documents created before that time.
+        :param updated_after: Only documents changed at that time or later. Dify's list does not show it, so each
+            document that matches the other filters is read by itself.
+        :param updated_before: Only documents last changed before that time.
+        :param metadata: Only documents with these values; a list means any of them. ``None``: without a value.
+        :param enabled: Only enabled documents, or only disabled ones.
+        :param archived: Only archived documents, or only others.
+        :param max_hits: Only documents that search has returned at most this often. Dify shows how often, not when.
+        :param never_retrieved: ``True``: only documents that search has never returned, like ``max_hits=0``.
         :return: The documents, newest first.
-        :raises DifyInputError: An id or a value that makes no sense.
-        :raises DifyListChangedError: The list kept changing while it was read, and may lack documents.
+        :raises DifyInputError: An id or a value is invalid.
+        :raises DifyListChangedError: The list kept changing while it was read, so documents may be missing.
         """
         given = {
             "status": status, "keyword": keyword or None, "name": name, "metadata": metadata,
@@ -78,16 +78,16 @@ class SelectionVerbs(FlowHook):
         return self._listed(inputs.canonical_id(dataset_id, "dataset_id"), selection)
 
     def select_documents(self, dataset_id: str, filters: Filters) -> list[Document]:
-        """Select documents of a knowledge base by what they are.
+        """Select the documents of a knowledge base that match filters.
 
         https://docs.dify.ai/api-reference/documents/list-documents
 
         :param dataset_id: UUID of the knowledge base.
         :param filters: A mapping with parameters of :meth:`list_documents`, such as ``{"status": "archived",
-            "created_before": "90d"}``, or a text that holds one. Empty: everything.
+            "created_before": "90d"}``, or a text that contains one. Empty: all documents.
         :return: The documents, newest first.
-        :raises DifyInputError: A filter that there is not, or a value that makes no sense; nothing was sent.
-        :raises DifyListChangedError: The list kept changing while it was read, and may lack documents.
+        :raises DifyInputError: A filter is unknown or has an invalid value; nothing was sent.
+        :raises DifyListChangedError: The list kept changing while it was read, so documents may be missing.
         """
         selection = Selection.parse(filters, clocks.clock.time())
         progress = Progress(self.deadline(0))

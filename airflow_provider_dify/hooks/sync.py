@@ -1,4 +1,4 @@
-"""The verb of the hook that brings a knowledge base in step with a folder."""
+"""The method of the hook that syncs a knowledge base with a folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_dify.knowledge.sync.sync import Sync
 
 
 class SyncVerbs(FlowHook):
-    """Brings a knowledge base in step with a folder."""
+    """Syncs a knowledge base with a folder."""
 
     def sync_documents(
         self,
@@ -25,24 +25,25 @@ class SyncVerbs(FlowHook):
         reading: FolderOptions | None = None,
         sync_source: str | None = None,
     ) -> SyncReport:
-        """Bring the documents of a knowledge base in step with the files of a folder, and prove that they are.
+        """Sync the documents of a knowledge base with the files of a folder, and confirm the result.
 
-        Only documents that an earlier sync of the same name has made are touched.
+        Only documents that an earlier sync of the same name created are touched.
 
         https://docs.dify.ai/api-reference/documents/create-document-by-file
 
         :param dataset_id: UUID of the knowledge base.
-        :param source: The folder: a path, an URL that ``ObjectStoragePath`` opens, or a path object.
+        :param source: The folder: a path, a URL that ``ObjectStoragePath`` opens, or a path object.
         :param options: How it is done.
         :param reading: Which files are read, and how.
-        :param sync_source: Name of the sync, which its documents bear; the source as it is written by default.
-        :return: What became of each file and document.
-        :raises DifyInputError: What was asked for makes no sense, or two files would become one document.
-        :raises DifyKnowledgeBaseFailed: The knowledge base takes no documents at all.
+        :param sync_source: Name of the sync, stored in its documents; by default, the source as written.
+        :return: The outcome of each file and document.
+        :raises DifyInputError: The arguments are invalid, or two files would become one document.
+        :raises DifyKnowledgeBaseFailed: The knowledge base accepts no documents at all.
         :raises DifySourceError: The source is missing, empty or cannot be listed; nothing was changed.
         :raises DifyGuardError: More documents would be retired than a limit allows; nothing was changed.
-        :raises DifySyncError: Something ended in an outcome that is not tolerated; ``report`` tells what.
-        :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
+        :raises DifySyncError: A file or document has an outcome that is not tolerated; the error's ``report`` says
+            which.
+        :raises DifyError: A request to Dify failed; the error's ``report`` says how far it got.
         """
         options = inputs.given(options, SyncOptions, "options")
         files = list_folder(source, reading)

@@ -1,7 +1,7 @@
-"""What the fields of Dify's answers hold, checked once when they are read: nothing later meets another type.
+"""Checks the types of the fields in Dify's responses once, when they are read.
 
-A gateway may change answers, and something else than Dify may give them. A wrong type must not become a wrong decision
-(``"enabled": "false"`` counts as true in Python) or an error of Python far away.
+A gateway may change responses, and something other than Dify may send them. A wrong type must not lead to a wrong
+decision (``"enabled": "false"`` counts as true in Python) or to a Python error far away.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from typing import TypeAlias
 
 from airflow_provider_dify.knowledge.flow import JSON
 
-#: Says of a value whether it is of a kind.
+#: Whether a value is of some kind.
 Kind: TypeAlias = Callable[[JSON], bool]
 
-#: It becomes a part of paths, so it must not lead anywhere else.
+#: An id becomes part of paths, so it must not lead anywhere else.
 _ID = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9_.:-]{0,99}")
 _LONGEST_TEXT = 65_536
 _MOST_LEVELS = 8
-#: What a whole number of a database may be at most.
+#: Limit of a whole number in a database.
 _LARGEST = 2**63
 
 
 def an_id(value: JSON) -> bool:
-    """Whether a value can be the id of something."""
+    """Whether a value can be an id."""
     return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 def a_text(value: JSON) -> bool:
-    """Whether a value is a text that can be shown and sent again."""
+    """Whether a value is a text that can be shown and sent."""
     if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
         return False
     try:
         value.encode()
-    except UnicodeEncodeError:  # half of a character
+    except UnicodeEncodeError:  # half a character
         return False
     return True
 
@@ -72,9 +72,9 @@ def an_object_or_nothing(value: JSON) -> bool:
 
 
 def check(item: JSON, kinds: Mapping[str, Kind]) -> None:
-    """See that an object has what its fields should hold. A field that is not there counts as null.
+    """Check the fields of an object. A missing field counts as null.
 
-    :raises ValueError: It has not; the text names the field, and does not show the value.
+    :raises ValueError: A field has another type. The text names the field, and does not show the value.
     """
     if not isinstance(item, dict):
         raise ValueError(f"a {type(item).__name__} instead of an object")  # noqa: TRY004 - as for what is in it
@@ -85,9 +85,9 @@ def check(item: JSON, kinds: Mapping[str, Kind]) -> None:
 
 
 def items(payload: Mapping[str, JSON], name: str) -> list[JSON]:
-    """Return a list of an answer.
+    """Return a list in a response.
 
-    :raises ValueError: It is none. An empty text or object would look like a list of nothing.
+    :raises ValueError: It is not a list. An empty text or object would look like an empty list.
     """
     value = payload[name]
     if not isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The endpoints of Dify's Knowledge API: the request of each, and how its answer is read.
+"""The endpoints of Dify's Knowledge API: how each request is built and its response is read.
 
 Each function is a flow of one request. Reference: https://docs.dify.ai/api-reference
 """
@@ -21,12 +21,12 @@ from airflow_provider_dify.knowledge.flow import JSON, Flow, Request, Response
 
 T = TypeVar("T")
 
-#: Dify gives at most so many items a page, whatever is asked for.
+#: Maximum number of items on a page, whatever limit is requested.
 LONGEST_PAGE = 100
 
 
 class DocumentFilter(str, Enum):
-    """A status that Dify's list of documents can be filtered by. It ignores any other, and gives everything."""
+    """A status that Dify can filter documents by. Dify ignores other values and returns everything."""
 
     AVAILABLE = "available"
     DISABLED = "disabled"
@@ -41,9 +41,9 @@ class DocumentFilter(str, Enum):
 class Page(Generic[T]):
     """One page of a list.
 
-    :param items: What is on it.
-    :param total: How many items the whole list had when the page was made.
-    :param full: Whether it holds as many items as a page can, so that more may follow.
+    :param items: The items on the page.
+    :param total: Length of the whole list when the page was created.
+    :param full: Whether the page is full, so that more may follow.
     """
 
     items: tuple[T, ...]
@@ -52,11 +52,10 @@ class Page(Generic[T]):
 
 
 def change_status(dataset_id: str, action: Action, document_ids: Sequence[str]) -> Flow[None]:
-    """Ask Dify to change the status of documents: all of them or, where it refuses one, none.
+    """Change the status of documents. If Dify refuses one of them, it changes none.
 
-    Its answer says that the flags are set. It does not say that search has followed, and ids that are not in the
-    knowledge base are passed over in silence.
-    https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
+    The response says that the flags are set. It does not say that search reflects them, and unknown ids are silently
+    ignored. https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
     """
     response = yield Request(
         "PATCH",
@@ -72,7 +71,7 @@ def document_page(
 ) -> Flow[Page[Document]]:
     """Read one page of the documents of a knowledge base, newest first.
 
-    :param limit: How many documents a page has.
+    :param limit: Number of documents on a page.
 
     https://docs.dify.ai/api-reference/documents/list-documents
     """
@@ -81,7 +80,7 @@ def document_page(
 
 
 def dataset_page(page: int, *, keyword: str | None = None, limit: int = LONGEST_PAGE) -> Flow[Page[Dataset]]:
-    """Read one page of the knowledge bases that the key opens.
+    """Read one page of the knowledge bases that the key can access.
 
     https://docs.dify.ai/api-reference/knowledge-bases/list-knowledge-bases
     """
@@ -89,7 +88,7 @@ def dataset_page(page: int, *, keyword: str | None = None, limit: int = LONGEST_
 
 
 def get_dataset(dataset_id: str) -> Flow[Dataset]:
-    """Read a knowledge base, and which version of Dify it is on.
+    """Read a knowledge base, including Dify's version.
 
     https://docs.dify.ai/api-reference/knowledge-bases/get-knowledge-base
     """
@@ -101,8 +100,8 @@ def get_dataset(dataset_id: str) -> Flow[Dataset]:
 def get_document(dataset_id: str, document_id: str, *, with_metadata: bool = False) -> Flow[Document]:
     """Read a document.
 
-    :param with_metadata: Whether its metadata comes with it.
-    :raises DifyNotFoundError: It is not in the knowledge base, or there is no such knowledge base.
+    :param with_metadata: Whether to include its metadata.
+    :raises DifyNotFoundError: The document is not in the knowledge base, or the knowledge base does not exist.
 
     https://docs.dify.ai/api-reference/documents/get-document
     """
@@ -111,7 +110,7 @@ def get_document(dataset_id: str, document_id: str, *, with_metadata: bool = Fal
 
 
 def latest_rule(dataset_id: str) -> Flow[dict[str, JSON] | None]:
-    """Read the latest process rule of a knowledge base, which only its documents show; ``None`` if it has none.
+    """Read the latest process rule of a knowledge base, which Dify shows only with documents; ``None`` if it has none.
 
     https://docs.dify.ai/api-reference/documents/get-document
     """
@@ -123,9 +122,9 @@ def latest_rule(dataset_id: str) -> Flow[dict[str, JSON] | None]:
 
 
 def delete_document(dataset_id: str, document_id: str) -> Flow[None]:
-    """Delete a document. An archived one is not deleted: Dify refuses that.
+    """Delete a document. Dify refuses to delete an archived one.
 
-    :raises DifyNotFoundError: It is not in the knowledge base, or there is no such knowledge base.
+    :raises DifyNotFoundError: The document is not in the knowledge base, or the knowledge base does not exist.
 
     https://docs.dify.ai/api-reference/documents/delete-document
     """
@@ -133,9 +132,9 @@ def delete_document(dataset_id: str, document_id: str) -> Flow[None]:
 
 
 def document_indexing(dataset_id: str, document_id: str) -> Flow[tuple[IndexingState, float]]:
-    """Read how far the indexing of a document has come, and when that was by the server's clock.
+    """Read the indexing state of a document, and the server's time of that state.
 
-    :raises DifyNotFoundError: It is not in the knowledge base, or there is no such knowledge base.
+    :raises DifyNotFoundError: The document is not in the knowledge base, or the knowledge base does not exist.
 
     https://docs.dify.ai/api-reference/documents/get-document
     """
@@ -144,9 +143,9 @@ def document_indexing(dataset_id: str, document_id: str) -> Flow[tuple[IndexingS
 
 
 def batch_indexing(dataset_id: str, batch: str) -> Flow[tuple[tuple[IndexingState, ...], float]]:
-    """Read how far the indexing of a batch of documents has come, and when that was by the server's clock.
+    """Read the indexing states of a batch of documents, and the server's time of these states.
 
-    :raises DifyNotFoundError: No document is of that batch (any more), or there is no such knowledge base.
+    :raises DifyNotFoundError: The batch has no documents (any more), or the knowledge base does not exist.
 
     https://docs.dify.ai/api-reference/documents/get-document-indexing-status
     """
@@ -156,7 +155,7 @@ def batch_indexing(dataset_id: str, batch: str) -> Flow[tuple[tuple[IndexingStat
 
 
 def document_is_missing(error: DifyNotFoundError) -> bool:
-    """Whether a 404 means the document, and not the whole knowledge base."""
+    """Whether a 404 is about the document, not the whole knowledge base."""
     return "document" in error.detail.lower()
 
 
@@ -173,14 +172,14 @@ def _page(
     def read(payload: dict[str, JSON]) -> Page[T]:
         answers.check(payload, {"total": answers.a_number_or_nothing})
         items = tuple(item(entry) for entry in answers.items(payload, "data"))
-        # has_more is wrong for an exactly full last page and for limits over 100: the length tells.
+        # has_more is wrong for a last page that is exactly full, and for limits over 100, so the length decides.
         return Page(items, total=int(payload["total"]), full=len(items) >= limit)
 
     return read_answer(response, read)
 
 
 def about(wanted: str, read: Callable[[dict[str, JSON]], T]) -> Callable[[dict[str, JSON]], T]:
-    """Read an answer about one thing, and see that it is about that one: a cache may mix them up."""
+    """Read a response about one thing, and check that it has the requested id: a cache may mix them up."""
 
     def checked(payload: dict[str, JSON]) -> T:
         if payload["id"] != wanted:
@@ -196,7 +195,9 @@ def _single_document(dataset_id: str, document_id: str, with_metadata: bool = Fa
 
 
 def _time_at_server(response: Response | None) -> float:
-    """When an answer was made, by the server's own clock where it shows it: that need not agree with ours."""
+    """Return when a response was created, by the server's clock if it shows it: that clock may differ from the local
+    one.
+    """
     if response is None:
         raise TypeError("A request must be answered with a response.")
     with suppress(TypeError, ValueError, OverflowError, IndexError):
@@ -206,9 +207,9 @@ def _time_at_server(response: Response | None) -> float:
 
 
 def read_answer(response: Response | None, read: Callable[[dict[str, JSON]], T]) -> T:
-    """Return what a reader makes of an answer.
+    """Read a response.
 
-    :raises DifyEndpointError: It has another form.
+    :raises DifyEndpointError: It has an unexpected form.
     """
     if response is None:
         raise TypeError("A request must be answered with a response.")

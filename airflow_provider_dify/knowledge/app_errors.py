@@ -1,4 +1,4 @@
-"""Which error an answer to a request for an app is, and what to do about it.
+"""Turns error responses of apps into errors with advice.
 
 Recordings: 1.16.0, files 42 to 44.
 """
@@ -17,7 +17,7 @@ from airflow_provider_dify.exceptions import (
 )
 from airflow_provider_dify.knowledge.flow import Request
 
-#: The first parts of the paths that need the key of an app.
+#: The beginnings of paths that need an app key.
 _OF_APPS = (
     "/chat-messages", "/completion-messages", "/conversations", "/files", "/info", "/messages", "/parameters",
     "/workflow",
@@ -38,12 +38,12 @@ _ADVICE = {
 
 
 def is_about_app(request: Request) -> bool:
-    """Whether a request needs the key of an app."""
+    """Whether a request needs an app key."""
     return request.path.startswith(_OF_APPS)
 
 
 def kind_of_app_error(status: int, code: str | None, detail: str) -> tuple[type[DifyRequestError], str] | None:
-    """Return the class of an error and what to do about it; ``None`` if it is not special to apps."""
+    """Return the class and advice for an error; ``None`` if it is not specific to apps."""
     if status == 401:
         return DifyAppKeyError, (
             "Put the API key of the app (it starts with 'app-') into the password of the connection. A Knowledge API "

@@ -1,7 +1,7 @@
-"""The contract that every job with Dify keeps, so that one runner and one trigger can run them all.
+"""The interface of every job with Dify, so that one runner and one trigger can run them all.
 
-All that a conversation knows is in its object and not in its generator. So its report is right at any moment, also
-when its task is killed halfway.
+The whole state of a conversation is in its object, not in its generator. So its report is correct at any moment, even
+if its task is killed halfway.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
 R_co = TypeVar("R_co", covariant=True)
 
-#: A pause of up to so many seconds is spent where the conversation runs: going on elsewhere takes longer.
+#: Pauses of up to this many seconds happen in the same process: moving to another takes longer.
 SHORT = 1.0
 
 
 class Report(Protocol):
-    """What became of a conversation."""
+    """The result of a conversation."""
 
     @property
     def dataset_id(self) -> str:
-        """The knowledge base; empty if it is about none."""
+        """The knowledge base; empty if it has none."""
 
     def to_json(self) -> dict[str, JSON]:
         """Return it as plain JSON."""
 
 
 class Conversation(Protocol[R_co]):
-    """A job with one knowledge base, or with an app. Then it has no ``dataset_id``."""
+    """A job with a knowledge base, or with an app. Then it has no ``dataset_id``."""
 
     dataset_id: str
 
@@ -44,27 +44,27 @@ class Conversation(Protocol[R_co]):
     def flow(self, deadline: Deadline, retries: Retries) -> Flow[R_co]:
         """Do the job.
 
-        :param deadline: Until when to wait.
-        :param retries: How often and how fast to try again.
+        :param deadline: How long to wait.
+        :param retries: How failed requests are retried.
         :return: The report.
         :raises DifyError: It failed; :meth:`report` says what was done.
         """
 
     def report(self) -> R_co:
-        """Return what was done so far, complete and consistent at any moment."""
+        """Return what has been done so far, complete and consistent at any moment."""
 
 
 class Movable(Conversation[R_co], Protocol[R_co]):
     """A conversation that can continue in another process, such as the triggerer."""
 
-    #: Under this name the trigger finds its class.
+    #: The trigger finds the class by this name.
     kind: ClassVar[str]
 
     def leaves_at(self, pause: Pause) -> bool:
         """Whether to continue elsewhere instead of waiting here."""
 
     def to_json(self) -> dict[str, JSON]:
-        """Return all that is needed to continue, as plain JSON: a few bytes for each document, and no secret."""
+        """Return everything needed to continue, as plain JSON: a few bytes for each document, and no secrets."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Self:
@@ -73,12 +73,12 @@ class Movable(Conversation[R_co], Protocol[R_co]):
 
 @runtime_checkable
 class Stoppable(Protocol):
-    """A conversation about something that goes on in Dify by itself, and has to be stopped if its task is killed."""
+    """A conversation about something that runs in Dify by itself and must be stopped if its task is killed."""
 
     def when_killed(self) -> Flow[object]:
-        """Stop it, and see that it has stopped."""
+        """Stop it, and check that it has stopped."""
 
 
 def is_long(pause: Pause) -> bool:
-    """Whether a pause is worth continuing in another process."""
+    """Whether a pause is long enough to continue in another process."""
     return pause.seconds > SHORT

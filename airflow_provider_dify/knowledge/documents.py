@@ -1,4 +1,4 @@
-"""What a Dify document is, which changes of its status it admits, and when a change is done."""
+"""What a Dify document is, which status changes it allows, and when a change is complete."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NO_METADATA: Mapping[str, JSON] = {}
 class Flags:
     """The two flags of a document. They are independent of each other.
 
-    :param enabled: Whether it is switched on.
+    :param enabled: Whether it is enabled.
     :param archived: Whether it is archived.
     """
 
@@ -31,11 +31,11 @@ class Flags:
 
     @property
     def in_search(self) -> bool:
-        """Whether a search should find a document with these flags."""
+        """Whether search should return a document with these flags."""
         return self.enabled and not self.archived
 
     def after(self, action: Action) -> Flags:
-        """Return the flags of a document for which Dify has taken an action."""
+        """Return the flags after Dify has applied an action."""
         if action in (Action.ENABLE, Action.DISABLE):
             return replace(self, enabled=action is Action.ENABLE)
         return replace(self, archived=action is Action.ARCHIVE)
@@ -46,24 +46,24 @@ class Document:
     """A document of a knowledge base, as Dify lists it.
 
     :param id: Its id.
-    :param name: Its name, which need not be unique, in the form that :func:`names.canonical` gives.
+    :param name: Its name, which may not be unique, in the form returned by :func:`names.canonical`.
     :param indexing_status: ``waiting``, ``parsing``, ``cleaning``, ``splitting``, ``indexing``, ``completed``,
         ``error`` or ``paused``.
-    :param display_status: What Dify's page shows: ``queuing``, ``indexing``, ``paused``, ``error``, ``available``,
+    :param display_status: As on Dify's pages: ``queuing``, ``indexing``, ``paused``, ``error``, ``available``,
         ``disabled`` or ``archived``.
-    :param enabled: Whether it is switched on. Independent of ``archived``.
+    :param enabled: Whether it is enabled. Independent of ``archived``.
     :param archived: Whether it is archived.
-    :param error: Why its indexing failed, where it did.
+    :param error: Why its indexing failed, if it did.
     :param created_at: When it was created, in whole seconds since the epoch.
-    :param word_count: Its length in characters; ``None`` until it is known.
-    :param hit_count: How often a search has found it.
-    :param segment_count: How many segments it has so far; ``None`` where it comes from a list.
-    :param updated_at: When it was last changed, in whole seconds since the epoch; ``None`` where it comes from a list.
-    :param position: Its number in the knowledge base: a new one gets a higher one than all that are there have.
-    :param metadata: The values of its metadata by name. A list has all of them as texts; a document that was read by
-        itself comes without.
-    :param by_api: Whether it was made through the API, and not by hand.
-    :param size: Bytes of the content that was sent for it; ``None`` if Dify does not tell.
+    :param word_count: Its length in characters; ``None`` if not known yet.
+    :param hit_count: How often search has returned it.
+    :param segment_count: Number of its segments so far; ``None`` if it comes from a list.
+    :param updated_at: When it was last changed, in whole seconds since the epoch; ``None`` if it comes from a list.
+    :param position: Its number in the knowledge base: a new document has a higher number than all existing ones.
+    :param metadata: Its metadata values by name. In a list, all values are texts; a document that was read by itself
+        has none.
+    :param by_api: Whether it was created through the API, not by hand.
+    :param size: Size in bytes of the uploaded content; ``None`` if Dify does not say.
     """
 
     id: str
@@ -85,12 +85,12 @@ class Document:
 
     @classmethod
     def read(cls, item: dict[str, JSON]) -> Document:
-        """Read one document of an answer."""
+        """Read one document of a response."""
         answers.check(item, _DOCUMENT)
         return cls(
             id=item["id"],
             name=canonical(item["name"]),
-            # There are few of these words and there may be many documents.
+            # Few distinct words, but maybe many documents.
             indexing_status=sys.intern(item["indexing_status"]),
             display_status=sys.intern(item.get("display_status") or ""),
             enabled=item["enabled"],
@@ -109,7 +109,7 @@ class Document:
 
     @property
     def indexed(self) -> bool:
-        """Whether its indexing has completed."""
+        """Whether its indexing is complete."""
         return self.indexing_status == "completed"
 
     @property
@@ -129,7 +129,7 @@ class Document:
 
     @property
     def belongs_in_search(self) -> bool:
-        """Whether a search should find it, by its flags."""
+        """Whether search should return it, by its flags."""
         return self.flags.in_search
 
 
@@ -143,16 +143,16 @@ def _size(item: dict[str, JSON]) -> int | None:
 def _read_metadata(entries: JSON) -> Mapping[str, JSON]:
     if not entries:
         return _NO_METADATA
-    if isinstance(entries, dict):  # as in an answer to a search
+    if isinstance(entries, dict):  # as in a response of search
         answers.check(entries, dict.fromkeys(entries, answers.a_plain_value))
         return entries
     for entry in entries:
         answers.check(entry, _VALUE)
-    # The names are those of the fields of the knowledge base: few, for many documents.
+    # The names are those of the knowledge base's fields: few, for many documents.
     return {sys.intern(entry["name"]): entry.get("value") for entry in entries}
 
 
-#: What the fields of a document hold.
+#: Types of the fields of a document.
 _DOCUMENT: Mapping[str, answers.Kind] = {
     "id": answers.an_id,
     "name": answers.a_text,
@@ -172,7 +172,7 @@ _VALUE: Mapping[str, answers.Kind] = {"name": answers.a_text, "value": answers.a
 
 
 class Action(str, Enum):
-    """A change of status, by the name that Dify's API has for it."""
+    """A status change, as named in Dify's API."""
 
     ENABLE = "enable"
     DISABLE = "disable"
@@ -181,21 +181,21 @@ class Action(str, Enum):
 
     @property
     def opposite(self) -> Action:
-        """The action that takes it back."""
+        """The action that reverts it."""
         return _OPPOSITES[self]
 
     @property
     def verb(self) -> str:
-        """What it does, as a sentence says it."""
+        """The verb for it in a sentence."""
         return self.value.replace("_", "-")
 
     @property
     def adds(self) -> bool:
-        """Whether it brings documents into search (the others take them out)."""
+        """Whether it brings documents into search. The other actions remove them."""
         return self in (Action.ENABLE, Action.UN_ARCHIVE)
 
     def reached(self, document: Document) -> bool:
-        """Whether the flags of a document are as this action leaves them."""
+        """Whether a document has the flags that this action sets."""
         if self is Action.ENABLE:
             return document.belongs_in_search
         if self is Action.DISABLE:
@@ -203,12 +203,12 @@ class Action(str, Enum):
         return document.archived is (self is Action.ARCHIVE)
 
     def applied_to(self, document: Document) -> Document:
-        """Return a document as it is once Dify has taken the action."""
+        """Return the document as it is after Dify has applied the action."""
         flags = document.flags.after(self)
         return replace(document, enabled=flags.enabled, archived=flags.archived)
 
     def harm(self, document: Document) -> str | None:
-        """Why the action must not be tried on a document; ``None`` where it may."""
+        """Why the action must not be applied to a document; ``None`` if it may."""
         if self is Action.ENABLE and document.archived:
             return "It is archived. Enabling it would put it into search while archived: un_archive it first."
         return None
@@ -229,18 +229,18 @@ class Dataset:
     :param id: Its id.
     :param name: Its name.
     :param indexing_technique: ``economy`` (keywords) or ``high_quality`` (vectors); ``None`` until it has documents.
-    :param document_count: How many documents it has, in whatever state.
-    :param total_available_documents: How many of them a search can find; ``None`` where Dify does not tell.
+    :param document_count: How many documents it has, in any state.
+    :param total_available_documents: How many of them search can return; ``None`` if Dify does not say.
     :param enable_api: Whether API access is switched on for it.
     :param doc_form: How its documents are cut into segments: ``text_model``, ``hierarchical_model`` or ``qa_model``;
         ``None`` where Dify does not tell.
     :param fields: Id and name of each of its metadata fields.
     :param provider: ``vendor``, or ``external`` for one that Dify only forwards queries to.
     :param runtime_mode: ``general``, or ``rag_pipeline`` for one that a knowledge pipeline fills.
-    :param embedding_available: Whether its embedding model can be used; ``None`` if Dify does not tell.
-    :param ever_used: Whether it has, or had, a document. From its first document on it has a process rule.
-    :param server_version: Version of Dify, by its answer; ``None`` if it does not tell.
-    :param word_count: The length of all its documents in characters; 0 where Dify does not tell.
+    :param embedding_available: Whether its embedding model can be used; ``None`` if Dify does not say.
+    :param ever_used: Whether it has, or had, a document. It has a process rule from then on.
+    :param server_version: Version of Dify, from its response; ``None`` if it does not say.
+    :param word_count: Length of all its documents in characters; 0 if Dify does not say.
     """
 
     id: str
@@ -260,7 +260,7 @@ class Dataset:
 
     @classmethod
     def read(cls, item: dict[str, JSON]) -> Dataset:
-        """Read one knowledge base of an answer."""
+        """Read one knowledge base of a response."""
         answers.check(item, _DATASET)
         for entry in item.get("doc_metadata") or ():
             answers.check(entry, _FIELD)
@@ -276,14 +276,14 @@ class Dataset:
             provider=item.get("provider"),
             runtime_mode=item.get("runtime_mode"),
             embedding_available=item.get("embedding_available"),
-            # Dify sets it with the first document, and never takes it back (1.16.0, files 20 and 27).
+            # Dify sets it with the first document and never resets it (1.16.0, files 20 and 27).
             ever_used=item.get("data_source_type", "unknown") is not None,
             word_count=item.get("word_count") or 0,
         )
 
     @property
     def external(self) -> bool:
-        """Whether Dify keeps no documents in it."""
+        """Whether its documents are not in Dify."""
         return self.provider == "external"
 
     @property
@@ -292,7 +292,7 @@ class Dataset:
         return self.runtime_mode == "rag_pipeline"
 
 
-#: What the fields of a knowledge base hold.
+#: Types of the fields of a knowledge base.
 _DATASET: Mapping[str, answers.Kind] = {
     "id": answers.an_id,
     "name": answers.a_text,
@@ -304,23 +304,23 @@ _DATASET: Mapping[str, answers.Kind] = {
 }
 _FIELD: Mapping[str, answers.Kind] = {"id": answers.an_id, "name": answers.a_text}
 
-#: When a step of indexing ended, by the names that Dify's answers have for it.
+#: When a step of indexing ended, as named in Dify's responses.
 _STEPS = ("processing_started_at", "parsing_completed_at", "cleaning_completed_at", "splitting_completed_at")
 _STEPS_OF_DOCUMENT = ("updated_at", "completed_at")
 
 
 @dataclass(frozen=True, slots=True)
 class IndexingState:
-    """How far the indexing of a document has come.
+    """The progress of a document's indexing.
 
     :param id: Id of the document.
-    :param status: As ``Document.indexing_status``, and ``paused`` also where Dify keeps that beside it.
-    :param name: Its name; ``None`` where it is not known.
-    :param error: Why its indexing failed, where it did.
-    :param completed_segments: How many segments are indexed. Dify counts them when it is through with all.
-    :param total_segments: How many segments it has so far. Both are ``None`` where they are not known.
-    :param step_at: When Dify noted the last step, in whole seconds since the epoch by its own clock; ``None`` where
-        that is not known, 0 where it has noted none.
+    :param status: As ``Document.indexing_status``; also ``paused`` if Dify stores that separately.
+    :param name: Its name; ``None`` if unknown.
+    :param error: Why its indexing failed, if it did.
+    :param completed_segments: Number of indexed segments. Dify counts them when all are done.
+    :param total_segments: Number of segments so far. Both are ``None`` if unknown.
+    :param step_at: When Dify recorded the last step, in whole seconds since the epoch by its own clock; ``None`` if
+        unknown, 0 if it has recorded none.
     """
 
     id: str
@@ -333,7 +333,7 @@ class IndexingState:
 
     @classmethod
     def read(cls, item: dict[str, JSON]) -> IndexingState:
-        """Read one document of an answer about the indexing of a batch."""
+        """Read one document of a response about the indexing of a batch."""
         answers.check(item, _STATE)
         return cls(
             id=item["id"],
@@ -346,7 +346,7 @@ class IndexingState:
 
     @classmethod
     def of(cls, document: Document, step_at: int | None = None) -> IndexingState:
-        """Return what a document itself says about it."""
+        """Return the state as shown by the document itself."""
         total = document.segment_count
         return cls(
             id=document.id,
@@ -360,21 +360,21 @@ class IndexingState:
 
     @classmethod
     def read_document(cls, item: dict[str, JSON]) -> IndexingState:
-        """Read the answer about a single document."""
+        """Read a response about a single document."""
         return cls.of(Document.read(item), _latest(item, _STEPS_OF_DOCUMENT))
 
     @property
     def completed(self) -> bool:
-        """Whether it is through. ``completed_at`` says nothing: it stays where indexing has begun anew."""
+        """Whether it is complete. ``completed_at`` is not enough: it remains when indexing starts again."""
         return self.status == "completed"
 
     @property
     def broken_off(self) -> bool:
-        """Whether it does not go on by itself: it ended in an error, or somebody paused it."""
+        """Whether it does not continue by itself: it failed, or somebody paused it."""
         return self.status in ("error", "paused")
 
     def differs(self, before: IndexingState) -> bool:
-        """Whether it has moved a step or a segment; what one of the two does not know is no movement."""
+        """Whether it has made progress. Values that one of the two does not know are ignored."""
         counts = (
             (self.completed_segments, before.completed_segments),
             (self.total_segments, before.total_segments),
@@ -382,7 +382,7 @@ class IndexingState:
         return self.status != before.status or any(a != b for a, b in counts if a is not None and b is not None)
 
 
-#: What the fields of an answer about indexing hold.
+#: Types of the fields of a response about indexing.
 _STATE: Mapping[str, answers.Kind] = {
     "id": answers.an_id,
     "indexing_status": answers.a_text,

@@ -1,4 +1,4 @@
-"""Which error an answer of Dify is, in words that say what to do about it."""
+"""Turns error responses of Dify into errors with advice."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from airflow_provider_dify.knowledge.flow import JSON, Request, Response
 from airflow_provider_dify.knowledge.text.names import canonical
 
 _BUSY = re.compile(r"^Document: ?(?P<name>.*) is (?:being indexed|not completed)", re.DOTALL)
-#: Dify tells a used-up plan from missing rights by its words alone.
+#: Only the text distinguishes a used-up plan from missing rights.
 _PLAN_LIMIT = re.compile(r"request rate limit", re.IGNORECASE)
 _PLAN_FULL = re.compile(r"capacity of the vector space|number of documents|limit of your subscription", re.IGNORECASE)
 #: The same code as for a wrong parameter.
 _METADATA_BUSY = re.compile(r"^Another (document|knowledge base) metadata operation is running", re.IGNORECASE)
 _ANY = re.DOTALL | re.IGNORECASE
-#: What Dify has against a knowledge base, or against how documents are to be made there, and what to do about it. The
-#: form: 1.16.0, file 27. The rule: 1.14.1, file 07. The others are from Dify's source (1.16.0).
+#: Dify's reasons to reject all documents of a knowledge base, and what to do about them. The form: 1.16.0, file 27. The
+#: rule: 1.14.1, file 07. The others are from Dify's source (1.16.0).
 _REFUSES_ALL = (
     (
         re.compile(r"^No Embedding Model available|^The dataset is unavailable|^No valid model provider credentials"),
@@ -57,37 +57,37 @@ _REFUSES_ALL = (
     ),
 )
 _NOT_ACCEPTED = "Dify does not accept the request."
-#: A proxy or Dify was too slow, or not ready for the request: another time it may be.
+#: A proxy or Dify was too slow, or not ready for the request. A later request may succeed.
 _SLOW = frozenset({408, 425})
-#: What was sent is refused, be it by Dify or by a proxy.
+#: The content was rejected by Dify or by a proxy.
 _REFUSED_FILES = {
     413: "Raise client_max_body_size there (nginx), and UPLOAD_FILE_SIZE_LIMIT in Dify (15 MB by default).",
     415: "Check the file type: Dify goes by the extension, a firewall by the content.",
     422: "Check the content and the options of the document.",
 }
-#: What a gateway answers that does not let a method through.
+#: Responses of a gateway that blocks a method.
 _BLOCKED = frozenset({403, 405, 406, 501})
-#: The second kind of Dify 1.18 and newer (read in its source: api/controllers/service_api/knowledge_fs).
+#: The second kind of knowledge base of Dify 1.18 and newer (from its source: api/controllers/service_api/knowledge_fs).
 FOR_AGENTS = (
     "It is a knowledge base for agents ('/knowledge-fs'), which has another API that this provider does not support. "
     "Use the id of a classic knowledge base."
 )
 _LONGEST_QUOTE = 300
 _LONGEST_ID = 100
-#: Bytes of a body that are read to describe it.
-_LONGEST_LOOK = 4096
-#: Seconds; nobody is heard who asks for more. So many digits can be sent that they are no finite number.
+#: Maximum number of bytes of a body that are read to describe it.
+_LONGEST_EXCERPT = 4096
+#: Maximum ``Retry-After`` in seconds. A server may even send so many digits that the number is infinite.
 _LONGEST_RETRY_AFTER = 86_400.0
 _NO_JSON = object()
-#: What the parser of dates raises for something else.
-_NO_DATE = (TypeError, ValueError, OverflowError, IndexError)
+#: What the date parser raises for anything else.
+_NOT_A_DATE = (TypeError, ValueError, OverflowError, IndexError)
 
 
 def error_in(request: Request, response: Response, *, reads_work: bool = False) -> DifyRequestError | None:
-    """Return the error that an answer is, or ``None`` for one that is Dify's and good.
+    """Return the error in a response; ``None`` if it is a good response of Dify.
 
-    :param reads_work: Whether a GET of the same conversation was answered by Dify. Then the host is right, and a page
-        says that something on the way does not let other methods through.
+    :param reads_work: Whether Dify has answered a GET of the same conversation. Then the host is right, and a page
+        means that something in between blocks other methods.
     """
     if response.status == 204 or _is_204_as_body(request, response):
         return None
@@ -104,7 +104,7 @@ def error_in(request: Request, response: Response, *, reads_work: bool = False) 
 
 
 def _is_204_as_body(request: Request, response: Response) -> bool:
-    """Whether a deletion was answered as Dify 1.12 does: with 200, and ``204`` in the body."""
+    """Whether a deletion was answered as in Dify 1.12: with status 200 and ``204`` in the body."""
     return request.method == "DELETE" and response.status == 200 and response.body.strip() == b"204"
 
 
@@ -113,13 +113,13 @@ def _is_stream(response: Response) -> bool:
 
 
 def busy_name(error: DifyDocumentBusyError) -> str | None:
-    """Return the name of the one document that Dify blames for a refusal."""
+    """Return the name of the document that caused a refusal, as Dify says."""
     match = _BUSY.match(error.detail)
     return canonical(match["name"]) if match else None
 
 
 def retry_after(response: Response) -> float | None:
-    """Return the seconds that ``Retry-After`` asks for, in either of its forms; ``None`` where it asks for nothing."""
+    """Return the seconds of ``Retry-After``, in either of its forms; ``None`` if there is none."""
     asked = _retry_after(response, response.headers.get("retry-after", "").strip())
     return None if asked is None else min(asked, _LONGEST_RETRY_AFTER)
 
@@ -129,12 +129,12 @@ def _retry_after(response: Response, value: str) -> float | None:
         return float(value)
     try:
         until = _utc(parsedate_to_datetime(value))
-    except _NO_DATE:
+    except _NOT_A_DATE:
         return None
     try:
-        # The server's own clock, where it shows it: the two need not agree with ours.
+        # The server's own clock, if it shows it: the two may differ from the local one.
         now = _utc(parsedate_to_datetime(response.headers.get("date", "")))
-    except _NO_DATE:
+    except _NOT_A_DATE:
         now = datetime.fromtimestamp(response.at, timezone.utc)
     return max(0.0, (until - now).total_seconds())
 
@@ -157,7 +157,7 @@ def _json(response: Response) -> JSON:
 
 def _json_error(request: Request, response: Response, payload: dict[str, JSON]) -> DifyRequestError:
     status = response.status
-    code, detail = _said(response, payload, "code", 100) or None, _said(response, payload, "message", 10_000)
+    code, detail = _field(response, payload, "code", 100) or None, _field(response, payload, "message", 10_000)
     of_app = kind_of_app_error(status, code, detail) if is_about_app(request) else None
     kind, advice = of_app or _kind(status, code, detail)
     if code and code.startswith("knowledge_fs_"):
@@ -166,18 +166,18 @@ def _json_error(request: Request, response: Response, payload: dict[str, JSON]) 
     return _build(kind, request, response, f"{status} {code or 'without a code'}, {quoted}", advice, code, detail)
 
 
-def _said(response: Response, payload: dict[str, JSON], name: str, longest: int) -> str:
-    """Return what an answer says under a name, as a text that is not too long to be passed on."""
+def _field(response: Response, payload: dict[str, JSON], name: str, longest: int) -> str:
+    """Return a field of a response as text, limited in length."""
     try:
         text = str(payload.get(name) or "")
     except RecursionError:
         return ""
-    # Masked again, as JSON may write a secret in escapes; and without halves of characters.
+    # Mask again, because JSON may have escaped a secret; and remove halves of characters.
     return response.masked(text).encode(errors="replace").decode()[:longest]
 
 
 def _is_blocked(request: Request, response: Response, payload: dict[str, JSON] | None) -> bool:
-    """Whether something before Dify does not let a method through: it tells no version, and no error code, as Dify."""
+    """Whether something in front of Dify blocks a method: the response has neither Dify's version nor an error code."""
     if request.method == "GET" or "x-version" in response.headers:
         return False
     if payload is not None:
@@ -190,7 +190,7 @@ def _blocked(request: Request, response: Response, payload: dict[str, JSON] | No
     if payload is None:
         what = f"{response.status} and {_describe(response)}"
     else:
-        detail = _said(response, payload, "message", _LONGEST_QUOTE)
+        detail = _field(response, payload, "message", _LONGEST_QUOTE)
         what = f'{response.status}, "{_quote(detail)}"' if detail else f"{response.status}"
     message = (
         f"Something in front of Dify blocks {request.method}, although GET works: a gateway, a proxy, or a firewall. "
@@ -201,7 +201,7 @@ def _blocked(request: Request, response: Response, payload: dict[str, JSON] | No
 
 
 def _kind(status: int, code: str | None, detail: str) -> tuple[type[DifyRequestError], str]:
-    """Return the class of an error that came as Dify's JSON, and what to do about it."""
+    """Return the class of an error in Dify's JSON, and what to do about it."""
     if status == 401:
         return DifyAuthenticationError, (
             "Put a Knowledge API key of this workspace (it starts with 'dataset-') into the password of the "
@@ -252,13 +252,13 @@ def _advice_if_busy(code: str | None, detail: str) -> str | None:
 
 
 def _advice_if_all_refused(code: str | None, detail: str) -> str | None:
-    if code == "provider_not_initialize":  # its text may be the provider's own
+    if code == "provider_not_initialize":  # the text may come from the model provider
         return _REFUSES_ALL[0][1]
     return next((advice for words, advice in _REFUSES_ALL if words.search(detail)), None)
 
 
 def _page_error(request: Request, response: Response) -> DifyRequestError:
-    """Return the error that a page, a redirect or broken JSON is: something other than Dify's API answered."""
+    """Return the error for a page, a redirect or broken JSON: the response is not from Dify's API."""
     status = response.status
     what = f"{status} and {_describe(response)} instead of Dify's JSON"
     if 300 <= status < 400:
@@ -286,7 +286,7 @@ def _page_error(request: Request, response: Response) -> DifyRequestError:
 
 
 def _is_cut_off(response: Response) -> bool:
-    """Whether an answer begins as Dify's do, and is not one all the same: that may be another time."""
+    """Whether a response begins like Dify's but is invalid. A retry may help."""
     return response.body.lstrip().startswith(b"{") and _json(response) is _NO_JSON
 
 
@@ -296,8 +296,8 @@ def _describe(response: Response) -> str:
     title = re.search(rb"<title[^>]*>(.*?)</title>", response.body, re.DOTALL | re.IGNORECASE)
     if title:
         return f"the page '{_quote(response.masked(title[1].decode(errors='replace')).strip())}'"
-    # First masked, then cut: half a secret would not be found.
-    return f"'{_quote(response.masked(response.body[:_LONGEST_LOOK].decode(errors='replace'))[:200])}'"
+    # Mask first, then cut: half a secret would not be found.
+    return f"'{_quote(response.masked(response.body[:_LONGEST_EXCERPT].decode(errors='replace'))[:200])}'"
 
 
 def _build(
@@ -331,9 +331,9 @@ def _quote(text: str) -> str:
 
 
 def may_be_carried_out(error: BaseException) -> bool:
-    """Whether a request that ended so may have been carried out all the same."""
+    """Whether a failed request may have been carried out."""
     if isinstance(error, DifyTransportError):
         return error.reached
     if isinstance(error, DifyRequestError):
         return error.status == 408 or not 300 <= (error.status or 0) < 500
-    return True  # broken off from outside, while the answer was awaited
+    return True  # cancelled while waiting for the response

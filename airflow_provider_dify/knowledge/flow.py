@@ -1,9 +1,9 @@
 """The parts of a conversation with Dify.
 
-A conversation is a generator. It yields a :data:`Step` and is sent what came of it: for a :class:`Request` the
+A conversation is a generator. It yields a :data:`Step` and receives the result: for a :class:`Request` the
 :class:`Response` (or a ``DifyTransportError`` is thrown in if there was none), for any other step nothing. Whoever runs
-it owns the sockets and the clock, so that the same conversation runs in a worker, in a triggerer's event loop, and in a
-test that lets no time pass.
+it owns the sockets and the clock, so the same conversation runs in a worker, in a triggerer's event loop, and in a test
+without waiting.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
-JSON: TypeAlias = Any  # what json.loads gives
+JSON: TypeAlias = Any  # what json.loads returns
 
 
 class Content(Protocol):
-    """What a file holds, wherever it is."""
+    """The content of a file from anywhere."""
 
     @property
     def size(self) -> int:
         """Its length in bytes."""
 
     def open(self) -> BinaryIO:
-        """Open it for reading from its beginning; whoever asks closes it.
+        """Open it for reading from its beginning. The caller closes it.
 
-        :raises DifySourceError: It cannot be read, now or while it is being read.
+        :raises DifySourceError: It cannot be read, now or later.
         """
 
 
@@ -35,10 +35,10 @@ class Content(Protocol):
 class Upload:
     """A file to send as a form, together with its options.
 
-    :param name: Name of the file, which becomes that of the document.
-    :param content: What it holds. It is read piece by piece while it is sent.
-    :param data: Field ``data`` of the form: its options, to be sent as JSON; ``None``: there is no such field.
-    :param fields: Further fields of the form, by name.
+    :param name: Name of the file, which becomes the document's name.
+    :param content: Its content, read piece by piece while it is sent.
+    :param data: Options in the form's field ``data``, sent as JSON; ``None``: no such field.
+    :param fields: Additional fields of the form, by name.
     """
 
     name: str
@@ -54,12 +54,12 @@ class Request:
     :param method: HTTP method.
     :param path: Path below the base URL, beginning with a slash, such as ``/datasets``.
     :param query: Query parameters, in order.
-    :param json: Body to send as JSON; ``None`` sends none.
-    :param upload: Instead of JSON, a file to send.
-    :param repeatable: Whether sending it again after a failure is decided by the failure alone. Where it is
-        not, the failure goes to the flow, which looks at what has become of the request first.
-    :param enough: Makes it a request for a stream of events: is given all that came so far, and says whether the rest
-        is not needed. The answer is what came until then, however the stream ended: its end says nothing.
+    :param json: Body to send as JSON; ``None`` for none.
+    :param upload: A file to send, instead of JSON.
+    :param repeatable: Whether the kind of failure alone decides about a retry. If not, the failure goes to the flow,
+        which first checks what happened to the request.
+    :param enough: Requests a stream of events. It receives everything that has arrived so far, and returns whether the
+        rest is not needed. The response is what had arrived by then, however the stream ended.
     """
 
     method: str
@@ -73,13 +73,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back for a :class:`Request`.
+    """The response to a :class:`Request`.
 
     :param status: HTTP status.
     :param headers: Headers, with names in lower case.
     :param body: Body, decoded from its content encoding.
-    :param at: When it came, in seconds since the epoch; needed where ``Retry-After`` is a date.
-    :param masked: Takes the secrets out of what an error quotes from it.
+    :param at: When it arrived, in seconds since the epoch; needed if ``Retry-After`` is a date.
+    :param masked: Removes secrets from texts that errors quote.
     """
 
     status: int
@@ -91,10 +91,10 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Let time pass.
+    """Wait.
 
     :param seconds: How long.
-    :param reason: Why, for the log; empty where it has just been said.
+    :param reason: Why, for the log; empty if the log says it already.
     """
 
     seconds: float
@@ -103,7 +103,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that the person who runs the DAG should read in the log now."""
+    """A message for the task log."""
 
     text: str
     level: int = logging.INFO
@@ -140,21 +140,21 @@ Flow: TypeAlias = Generator[Step, "Response | None", T]
 
 
 def resumed(flow: Flow[T], answer: Response | None, error: BaseException | None) -> Step:
-    """Go on with a flow, and return the step that it wants next.
+    """Continue a flow, and return its next step.
 
     :param flow: The flow.
-    :param answer: What came of its last step; ``None`` at the beginning.
-    :param error: What went wrong instead.
-    :raises StopIteration: It has ended; ``value`` is what it returns.
+    :param answer: The result of its last step; ``None`` at the beginning.
+    :param error: The exception, if the step failed.
+    :raises StopIteration: The flow has ended; ``value`` is what it returns.
     """
     return flow.send(answer) if error is None else flow.throw(error)
 
 
 def mapped(flow: Flow[T], handle: Callable[[Step], Flow[Response | None]]) -> Flow[T]:
-    """Run a flow with something between it and whoever runs it: retries, or the end at a long wait.
+    """Run a flow with something between it and its runner: retries, or the end at a long wait.
 
     :param flow: The flow.
-    :param handle: Is given each step, and returns its answer. What it raises is raised in the flow.
+    :param handle: Receives each step, and returns its response. What it raises is raised in the flow.
     """
     answer: Response | None = None
     error: BaseException | None = None
@@ -163,7 +163,7 @@ def mapped(flow: Flow[T], handle: Callable[[Step], Flow[Response | None]]) -> Fl
             step = resumed(flow, answer, error)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic
-        answer = error = None  # not kept while it waits
+        answer = error = None  # do not keep it during the wait
         try:
             answer = yield from handle(step)
         except BaseException as raised:  # noqa: BLE001 - whatever it is, the flow is told and decides
@@ -171,14 +171,14 @@ def mapped(flow: Flow[T], handle: Callable[[Step], Flow[Response | None]]) -> Fl
 
 
 class Leave(BaseException):
-    """Raised in a flow at a long pause: it ends here, and its conversation continues in another process."""
+    """Raised in a flow at a long pause: the flow ends here, and its conversation continues in another process."""
 
 
 def until_long_wait(flow: Flow[T], leaves_at: Callable[[Pause], bool]) -> Flow[T | None]:
     """Run a flow until a long wait begins.
 
     :param flow: The flow of a conversation that can continue elsewhere.
-    :param leaves_at: Whether a pause is one to leave at.
+    :param leaves_at: Whether to leave at this pause.
     :return: What the flow returns; ``None`` if it left.
     """
 
@@ -193,7 +193,7 @@ def until_long_wait(flow: Flow[T], leaves_at: Callable[[Pause], bool]) -> Flow[T
         return None
 
 
-#: Fewer seconds than anybody can wait.
+#: Too short to wait.
 _NO_TIME = 1e-6
 
 
@@ -201,19 +201,19 @@ class Deadline:
     """A point in time until which waiting makes sense.
 
     :param seconds: How far away it is.
-    :param clock: Tells the time in seconds; ``time.monotonic`` in a process, ``time.time`` where the deadline
-        outlives one.
-    :param start: When the time began to run, by the same clock; now, unless the wait goes on elsewhere.
+    :param clock: Returns the time in seconds: ``time.monotonic`` within a process, ``time.time`` if the deadline
+        outlives it.
+    :param start: When the time started, by the same clock; now, unless the wait continues from another process.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float], start: float | None = None) -> None:
         self._clock = clock
         self._start = clock() if start is None else start
         self._seconds = seconds
-        self._retries = [0]  # shared with what is made of it by within()
+        self._retries = [0]  # shared with the deadlines that within() returns
 
     def restart(self) -> None:
-        """Begin anew: all of the time is left again."""
+        """Start again with the full time."""
         self._start = self._clock()
 
     @property
@@ -225,7 +225,7 @@ class Deadline:
     def remaining(self) -> float:
         """Seconds that are left; 0 when it has passed."""
         left = self._seconds - self.elapsed
-        # What rounding leaves of a wait until the deadline is nothing: it might be too little to move a clock.
+        # Rounding may leave a wait that is too short to move a clock; it counts as nothing.
         return left if left > _NO_TIME else 0.0
 
     @property
@@ -234,21 +234,21 @@ class Deadline:
         return self.remaining <= 0
 
     def within(self, seconds: float) -> Deadline:
-        """Return one that is so many seconds away by the same clock, but not later than this one."""
+        """Return a deadline this many seconds from now by the same clock, but not later than this one."""
         part = Deadline(min(seconds, self.remaining), self._clock)
         part._retries = self._retries
         return part
 
     @property
     def retries(self) -> int:
-        """How often a request was tried again so far: each time, a while passed that its flow has not seen."""
+        """How many requests were retried so far. Each retry took time that its flow did not see."""
         return self._retries[0]
 
     def count_retry(self) -> None:
-        """Note that a request is tried again."""
+        """Count a retry."""
         self._retries[0] += 1
 
     @property
     def half_gone(self) -> bool:
-        """Whether at least half of the time is gone."""
+        """Whether at least half of the time is used."""
         return self.elapsed >= self._seconds / 2

@@ -1,4 +1,4 @@
-"""What a user wrote, checked and put into canonical form before anything is sent."""
+"""Checks what a user wrote, and converts it to canonical form before anything is sent."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ _UUID = re.compile(
     r"\{[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}",
     re.IGNORECASE,
 )
-#: Easily taken for an id, as it begins with "dataset-". Dify's pages show the end of a key behind three dots.
+#: A key is easily mistaken for an id because it begins with "dataset-". Dify's pages show the end of a key after three
+#: dots.
 _KEY = re.compile(
     r"(dataset-|app-|(?<![A-Za-z0-9])ds-)[A-Za-z0-9]{16,}"
     r"|((?<![A-Za-z0-9])(?:dat|ds-|app)[a-z-]*(?:\.{3}|\u2026))[A-Za-z0-9]{4,}"
 )
 _DECIMAL = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})(e[+-]?\d{1,3})?", re.IGNORECASE | re.ASCII)
 _WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
-#: The longest path of Linux.
+#: Maximum length of a path on Linux.
 _LONGEST_PATTERN = 4096
 _TRUTHS = {"true": True, "false": False}
 #: An id without its dashes has 32 characters, which may all be digits.
@@ -37,9 +38,9 @@ _SMALLEST_ID = 10**31
 
 
 def canonical_id(value: object, parameter: str) -> str:
-    """Return a UUID in the form that Dify answers with: lower case, dashed.
+    """Return a UUID in the form that Dify uses: lower case, with dashes.
 
-    :raises DifyInputError: It is no UUID; Dify would answer a malformed id with a 500.
+    :raises DifyInputError: It is not a UUID. Dify would answer a malformed id with a 500.
     """
     if isinstance(value, uuid.UUID):
         return str(value)
@@ -56,7 +57,7 @@ def canonical_id(value: object, parameter: str) -> str:
 
 
 def _advice(value: object, text: str, parameter: str) -> str:
-    """Say what to do about something that is no id."""
+    """Return advice about an invalid id."""
     if hint := why(value):
         return hint
     if not is_a_name(text) or without_keys(text) != text:
@@ -70,11 +71,11 @@ def _advice(value: object, text: str, parameter: str) -> str:
 
 
 def canonical_ids(value: object, parameter: str = "document_ids") -> tuple[str, ...]:
-    """Return the ids that a list, one id, or a rendered template holds: canonical, without doubles, in order.
+    """Return the ids in a list, a single id, or a rendered template: canonical, without duplicates, in order.
 
-    A string may be one id, a JSON list, a Python list as Jinja prints one, or ids separated by commas or white space.
+    A string may be one id, a JSON list, a Python list as printed by Jinja, or ids separated by commas or white space.
 
-    :raises DifyInputError: There is no id, or something that is none.
+    :raises DifyInputError: There is no id, or one is invalid.
     """
     items = _split(value, parameter) if isinstance(value, str) else _items(value, parameter)
     ids = tuple(dict.fromkeys(canonical_id(item, f"{parameter}[{n}]") for n, item in enumerate(items)))
@@ -89,7 +90,7 @@ def canonical_ids(value: object, parameter: str = "document_ids") -> tuple[str, 
 def choice(value: object, options: type[E], parameter: str) -> E:
     """Return the member of an enumeration that a value names.
 
-    :raises DifyInputError: It names none.
+    :raises DifyInputError: There is no such member.
     """
     if isinstance(value, (str, options)):
         try:
@@ -102,7 +103,7 @@ def choice(value: object, options: type[E], parameter: str) -> E:
 
 
 def choices(value: object, options: type[E], parameter: str) -> frozenset[E]:
-    """Return the members that a collection names, or a text: one name, or what a template makes of a collection.
+    """Return the members that a collection names, or a text: one name, or a rendered collection.
 
     :raises DifyInputError: One of them is unknown.
     """
@@ -116,9 +117,9 @@ def choices(value: object, options: type[E], parameter: str) -> frozenset[E]:
 
 
 def number(value: object, parameter: str, *, minimum: float = 0.0) -> float:
-    """Return a finite number above a minimum, which a template may have rendered as a text.
+    """Return a finite number above a minimum. A template may have rendered it as text.
 
-    :raises DifyInputError: It is not one.
+    :raises DifyInputError: The value is something else.
     """
     found = _number(value)
     if found is None or found <= minimum:
@@ -127,9 +128,9 @@ def number(value: object, parameter: str, *, minimum: float = 0.0) -> float:
 
 
 def number_or_zero(value: object, parameter: str) -> float:
-    """Return a finite number of at least 0, which a template may have rendered as a text.
+    """Return a finite number of at least 0. A template may have rendered it as text.
 
-    :raises DifyInputError: It is not one.
+    :raises DifyInputError: The value is something else.
     """
     found = _number(value)
     if found is None or found < 0:
@@ -146,9 +147,9 @@ def _number(value: object) -> float | None:
 
 
 def whole_number(value: object, parameter: str, *, minimum: int = 1) -> int:
-    """Return a whole number of at least a minimum, which a template may have rendered as a text.
+    """Return a whole number of at least a minimum. A template may have rendered it as text.
 
-    :raises DifyInputError: It is not one.
+    :raises DifyInputError: The value is something else.
     """
     found = int(value) if isinstance(value, str) and _WHOLE.fullmatch(value.strip()) else value
     if isinstance(found, bool) or not isinstance(found, int) or not minimum <= found <= sys.maxsize:
@@ -159,9 +160,9 @@ def whole_number(value: object, parameter: str, *, minimum: int = 1) -> int:
 
 
 def flag(value: object, parameter: str) -> bool:
-    """Return a truth value, which a template may have rendered as ``True`` or ``false``.
+    """Return a boolean. A template may have rendered it as ``True`` or ``false``.
 
-    :raises DifyInputError: It is none.
+    :raises DifyInputError: The value is something else.
     """
     found = _TRUTHS.get(value.strip().lower()) if isinstance(value, str) else value
     if not isinstance(found, bool):
@@ -170,10 +171,10 @@ def flag(value: object, parameter: str) -> bool:
 
 
 def settle(options: object, **readers: Callable[[Any, str], object]) -> None:
-    """Check the fields of a frozen dataclass, and put them into canonical form.
+    """Check the fields of a frozen dataclass, and convert them to canonical form.
 
-    :param readers: How each field is read: one of the functions of this module, or what one of them returns.
-    :raises DifyInputError: A value makes no sense.
+    :param readers: How to read each field: a function of this module, or one that such a function returns.
+    :raises DifyInputError: A value is invalid.
     """
     for name, read in readers.items():
         object.__setattr__(options, name, read(getattr(options, name), name))
@@ -182,7 +183,7 @@ def settle(options: object, **readers: Callable[[Any, str], object]) -> None:
 def given(value: object, kind: type[T], parameter: str) -> T:
     """Return an object of a class, or a new one for ``None``.
 
-    :raises DifyInputError: It is of another class.
+    :raises DifyInputError: It has another class.
     """
     if value is None:
         return kind()
@@ -192,40 +193,40 @@ def given(value: object, kind: type[T], parameter: str) -> T:
 
 
 def one_of(kind: type[Enum]) -> Callable[[object, str], object]:
-    """Return a reader of the value of a member."""
+    """Return a reader for the value of a member."""
     return lambda value, parameter: choice(value, kind, parameter).value
 
 
 def some_of(kind: type[Enum]) -> Callable[[object, str], tuple[object, ...]]:
-    """Return a reader of the values of some members, sorted."""
+    """Return a reader for the values of some members, sorted."""
     return lambda value, parameter: tuple(sorted(one.value for one in choices(value, kind, parameter)))
 
 
 def or_none(read: Callable[[Any, str], object]) -> Callable[[Any, str], object]:
-    """Return a reader that also takes ``None``."""
+    """Return a reader that also accepts ``None``."""
     return lambda value, parameter: None if value is None else read(value, parameter)
 
 
 def as_text(value: object) -> object:
     """Return a value as the text that it was before Airflow rendered templates as native objects.
 
-    That makes a number of "2024". Anything but a number, a date or a UUID is returned as it is.
+    Native rendering turns "2024" into a number. Anything except a number, a date or a UUID is returned unchanged.
     """
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, (int, float, uuid.UUID)) and not isinstance(value, (bool, Enum)):
         try:
             return str(value)
-        except ValueError:  # of so many digits that Python shows none
+        except ValueError:  # it has so many digits that Python does not show it
             return value
     return value
 
 
 def text(value: object, parameter: str, what: str = "text that is not empty") -> str:
-    """Return a text that Dify can store, which a template may have rendered as a number or a date.
+    """Return a text that Dify can store. A template may have rendered it as a number or date.
 
     :param what: What it should be, for the error.
-    :raises DifyInputError: It is none.
+    :raises DifyInputError: The value is something else.
     """
     found = as_text(value)
     if not isinstance(found, str) or not found.strip() or not is_storable(found):
@@ -236,7 +237,7 @@ def text(value: object, parameter: str, what: str = "text that is not empty") ->
 def pattern(text: str, parameter: str) -> str:
     """Return a pattern for names or paths.
 
-    :raises DifyInputError: It is longer than any path. To read one with many brackets could take minutes.
+    :raises DifyInputError: It is longer than any path. Reading one with many brackets could take minutes.
     """
     if len(text) > _LONGEST_PATTERN:
         raise DifyInputError(f"{parameter} has {len(text):,} characters, more than any path: {show(text)}.")
@@ -253,12 +254,12 @@ def is_json(value: object) -> bool:
 
 
 def is_finite(value: float) -> bool:
-    """Whether a number is one that JSON can hold; a whole number may be too large for that."""
+    """Whether JSON can hold a number; a whole number may be too large."""
     return abs(value) <= sys.float_info.max
 
 
 def is_storable(text: str) -> bool:
-    """Whether Dify can store a text: its database takes no NUL, and no half of a character."""
+    """Whether Dify can store a text: its database accepts no NUL and no half of a character."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -267,9 +268,9 @@ def is_storable(text: str) -> bool:
 
 
 def literal(value: object) -> object:
-    """Return the list or mapping that a text holds as JSON or as Python prints one; anything else as it is.
+    """Return the list or mapping that a text contains as JSON or Python; anything else unchanged.
 
-    A template renders to a text, whatever it was made of.
+    Templates are rendered to text, whatever their source.
     """
     if not isinstance(value, str) or not value.strip().startswith(("[", "{")):
         return value
@@ -305,12 +306,12 @@ def _split(text: str, parameter: str) -> list[object]:
 
 
 def without_keys(text: str) -> str:
-    """Return a text without what looks like an API key, and without the passwords and signatures of URLs in it."""
+    """Return a text without anything that may be an API key, and without the passwords and signatures of URLs."""
     return without_url_secrets(_KEY.sub(r"\1\2***", text))
 
 
 def show(value: object) -> str:
-    """Return a value for the text of an error: short, and without what looks like an API key."""
+    """Return a value for an error text: short, and without anything that may be an API key."""
     try:
         shown = repr(value)
     except Exception:  # noqa: BLE001 - too deep, too many digits, or whatever an object of the user's does

@@ -1,4 +1,4 @@
-"""Reading many documents completely, and in the cheaper of the two ways that Dify has."""
+"""Reads many documents completely, in the cheaper of Dify's two ways."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import Flow
 
-#: What a page of 100 costs Dify, in reads of one document (measured: 110 ms against 13 ms).
+#: Cost for Dify of a page of 100, in reads of one document (measured: 110 ms against 13 ms).
 _PAGE_COST = 8
-#: A list that changes while it is read may cost as many pages as this many undisturbed readings.
+#: A list that changes while it is read may cost as many pages as this many undisturbed reads.
 _MOST_SWEEPS = 3
-#: After so many pages in a row that bring nothing new, the list is given up: its count promises what it does not have.
+#: After this many consecutive pages without new items, give up: the list's count promises more than it has.
 _MOST_FRUITLESS = 50
-#: How many new items a page brings at least, on average, if nothing changes.
+#: Minimum number of new items on a page, on average, if nothing changes.
 _USUAL_GAIN = 80
-#: A page repeats at most this many items that have been read before.
+#: Maximum number of items on a page that were read before.
 _MOST_REPEATED = api.LONGEST_PAGE // 2
-#: How many items further to the front a page begins after one that did not touch what was read before; doubled
-#: each time.
+#: After a page that did not overlap with earlier ones, go back this many items; doubled each time.
 _STEP_BACK = 10
 
 
@@ -31,35 +30,35 @@ class HasId(Protocol):
 
     @property
     def id(self) -> str:
-        """What tells it from the others."""
+        """Its unique id."""
 
 
 T = TypeVar("T", bound=HasId)
 
 
 class Pager(Generic[T]):
-    """Which page to read next until a list that may change meanwhile has been read completely.
+    """Decides which page to read next until a list is complete, even if it changes meanwhile.
 
-    Pages shift: when a document is deleted, or leaves a filtered list, all behind it move up, and the next page begins
-    too late. Dify's count does not tell, since others may have joined the list behind. So each page begins with an item
-    that was read before. The order of the list never changes (by creation, the newest first), so what stands behind
-    that item now, and was there before, was read before or is on this page. A page without such an item may have
-    missed something: it is not used, and the next one begins further to the front.
+    Pages shift: if a document is deleted, or leaves a filtered list, all behind it move up, and the next page begins
+    too late. Dify's count does not show it, since others may have joined the list at its end. So each page begins with
+    an item that was read before. The order of the list never changes (by creation, newest first), so everything that is
+    behind that item now, and existed before, was read before or is on this page. A page without such an item may have
+    missed something: it is discarded, and the next one begins further to the front.
 
-    An item that is in the list all the time is returned exactly once. One that comes or goes meanwhile may be.
+    An item that is in the list all the time is returned exactly once. One that comes or goes meanwhile may be returned.
     """
 
     def __init__(self) -> None:
         #: The page to read next, from 1.
         self.page = 1
-        #: How many items a page has.
+        #: Number of items on a page.
         self.limit = api.LONGEST_PAGE
         #: Whether the list has been read completely.
         self.done = False
-        #: How many items there are, by the last answer.
+        #: Number of items, as of the last response.
         self.total = 0
         self._seen: set[str] = set()
-        #: Where the first item stands that has not been read, by what is known.
+        #: Presumed position of the first unread item.
         self._end = 0
         self._repeated = 1
         self._step_back = _STEP_BACK
@@ -69,9 +68,9 @@ class Pager(Generic[T]):
         self._fruitless = 0
 
     def take(self, page: api.Page[T]) -> list[T]:
-        """Take what a page holds; return what of it is new.
+        """Take a page, and return its new items.
 
-        :raises DifyListChangedError: The list has changed so much while it was read that items may be missing.
+        :raises DifyListChangedError: The list changed so much while it was read that items may be missing.
         """
         start = self.limit * (self.page - 1)
         before, self.total = self.total, page.total
@@ -86,10 +85,10 @@ class Pager(Generic[T]):
             self._seen.update(item.id for item in new)
             self._end = start + len(page.items)
             self._step_back = _STEP_BACK
-            # Neither tells alone: a count can be wrong, and a page can be short although the list goes on.
+            # Neither is enough alone: a count can be wrong, and a page can be short although the list continues.
             self.done = self._last or (not page.full and self._end >= page.total)
         if self.done and not self._last and len(self._seen) < page.total:
-            # Some have come meanwhile. They need not be found, but most are at the front.
+            # Items were added meanwhile. They may be left out, but most are at the front.
             self.done, self._last, self.page, self.limit = False, True, 1, api.LONGEST_PAGE
         elif not self.done:
             self._turn_over()
@@ -97,17 +96,17 @@ class Pager(Generic[T]):
 
     @property
     def pages_left(self) -> int:
-        """How many pages are still to be read, by Dify's count."""
+        """How many pages are left to read, by Dify's count."""
         return max(0, -(-(self.total - self._end) // api.LONGEST_PAGE))
 
     def _go_back(self, *, moved: int) -> None:
-        """Begin further to the front, as items have moved there, at least as many as the list is shorter."""
+        """Go back: items have moved to the front, at least as many as the list has lost."""
         self._end = max(0, min(self._end, self.total) - max(moved, self._step_back))
         self._step_back *= 2
         self._repeated = min(2 * self._repeated, _MOST_REPEATED)
 
     def _turn_over(self) -> None:
-        """Choose the page that goes on farthest of those that begin with items that were read before."""
+        """Choose the page that reads the most new items but begins with known ones."""
         if self._pages >= self._most_pages or self._fruitless >= _MOST_FRUITLESS:
             raise DifyListChangedError(
                 "The list kept changing while it was being read, so it may be incomplete. Try again when fewer "
@@ -120,20 +119,19 @@ class Pager(Generic[T]):
 
 
 def _lengths() -> Iterator[int]:
-    """The lengths of a page that make sense, the best first: Dify counts pages, and not items, to where one begins."""
+    """Return useful page lengths, the best first. Dify counts pages, not items, to where one begins."""
     yield from range(api.LONGEST_PAGE, api.LONGEST_PAGE - _MOST_REPEATED - 1, -1)
 
 
 def read_documents(
     dataset_id: str, document_ids: Collection[str], *, with_metadata: bool = False
 ) -> Flow[dict[str, Document]]:
-    """Read documents; what is not in the knowledge base is not in the result.
+    """Read documents. Those that are not in the knowledge base are not in the result.
 
-    It lists the knowledge base for as long as that is cheaper than to ask for each document that is left. What the
-    list does not show is asked for by itself, so it does not matter here if the list shifts meanwhile.
+    It lists the knowledge base as long as that is cheaper than reading each remaining document. Documents that the list
+    did not show are read one by one, so it does not matter here if the list shifts.
 
-    :param with_metadata: Whether they are needed with their metadata, which a list shows and a single document only
-        where it is asked for.
+    :param with_metadata: Whether to include metadata. A list always shows it; a single document only on request.
     """
     found: dict[str, Document] = {}
     left = dict.fromkeys(document_ids)
@@ -154,10 +152,10 @@ def read_documents(
 
 
 def still_there(dataset_id: str, document_ids: Collection[str]) -> Flow[list[str]]:
-    """Return which documents are in a knowledge base that as a rule none of them is in.
+    """Return which documents are still in a knowledge base; usually none is.
 
-    It lists the knowledge base where that is cheaper than to ask for each. A complete list that does not show a
-    document is proof enough here: it is not asked for by itself.
+    It lists the knowledge base if that is cheaper than reading each document. A complete list without a document is
+    proof enough here: the document is not read by itself.
     """
     left = dict.fromkeys(document_ids)
     found: list[str] = []

@@ -1,4 +1,4 @@
-"""Which failures are worth another try, and how long to wait before it: the same for every way to run a flow."""
+"""Which failures are retried, and after how long. The rules are the same for all ways to run a flow."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from airflow_provider_dify.knowledge.flow import (
 from airflow_provider_dify.knowledge.progress import Waits
 
 T = TypeVar("T")
-#: Seconds between two tries of a part of a conversation that can wait for its whole time.
+#: Seconds between two tries of a part of a conversation that can use its whole time.
 _LONGEST_PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
 class Retries:
-    """When a failed request is sent again, and after how long.
+    """When a failed request is retried, and after how long.
 
-    :param max_retries: Tries after the first.
-    :param first: Seconds before the second try; doubled for each further one.
-    :param longest: Seconds that no wait of our own choosing exceeds.
-    :param patience: Seconds that a ``Retry-After`` may ask for where no deadline is known.
-    :param jitter: Gives numbers in [0, 1), so that many clients do not come back at the same moment.
+    :param max_retries: Retries after the first try.
+    :param first: Seconds before the first retry; doubled for each further one.
+    :param longest: Maximum wait in seconds, unless Dify asks for more.
+    :param patience: Maximum ``Retry-After`` in seconds if there is no deadline.
+    :param jitter: Returns numbers in [0, 1), so that many clients do not come back at the same moment.
     """
 
     max_retries: int = 4
@@ -45,17 +45,17 @@ class Retries:
     jitter: Callable[[], float] = field(default=random.random, compare=False)
 
     def delay(self, failures: int, error: DifyError) -> float:
-        """Seconds to wait after so many failures in a row (1 for the first): what Dify asked for, or our own."""
-        doublings = min(failures - 1, 30)  # beyond that the numbers grow out of what a float holds
-        ours = min(self.longest, self.first * 2.0**doublings) * (0.5 + self.jitter() / 2)
-        # A Retry-After of nothing, or of a moment that has passed, would be a loop without a pause.
-        return max(ours, error.retry_after or 0.0)
+        """Return the seconds to wait after this many failures in a row (1 for the first): ``Retry-After`` or longer."""
+        doublings = min(failures - 1, 30)  # more would exceed the range of a float
+        usual = min(self.longest, self.first * 2.0**doublings) * (0.5 + self.jitter() / 2)
+        # A Retry-After of 0 or in the past would be a loop without a pause.
+        return max(usual, error.retry_after or 0.0)
 
     def wait_after(self, failures: int, error: DifyError, deadline: Deadline | None) -> float:
-        """Return the seconds to wait before the next try, or raise the error where there shall be none."""
+        """Return the seconds to wait before the next try, or raise the error if there should be none."""
         wait = self.delay(failures, error)
         limit = self.patience if deadline is None else deadline.remaining
-        # The plan's limit is a matter of minutes, not of luck: it is waited for as long as there is time.
+        # The plan's limit resets within minutes, so wait for it as long as there is time.
         patient = deadline is not None and isinstance(error, DifyPlanLimitError)
         if not error.retryable or wait > limit or (failures > self.max_retries and not patient):
             raise error
@@ -63,10 +63,10 @@ class Retries:
 
 
 def retrying(flow: Flow[T], retries: Retries, deadline: Deadline | None = None) -> Flow[T]:
-    """Run a flow so that each answer that is an error is raised in it, after the tries that make sense.
+    """Run a flow with retries. Errors that remain are raised in the flow.
 
-    :param flow: A flow that sees only good answers and errors of this package.
-    :param retries: How often and how fast to try again what is :attr:`Request.repeatable`.
+    :param flow: A flow that only handles good responses and errors of this package.
+    :param retries: How to retry requests that are :attr:`Request.repeatable`.
     :param deadline: No wait goes beyond it.
     """
     reads_work = False
@@ -87,8 +87,8 @@ def retrying(flow: Flow[T], retries: Retries, deadline: Deadline | None = None) 
 def patiently(deadline: Deadline, make: Callable[[], Flow[T]]) -> Flow[T]:
     """Run a part of a flow until it succeeds: Dify may be down for a while, or an app busy.
 
-    :param make: Makes it, once for each try.
-    :raises DifyError: It failed, and trying again makes no sense or is too late.
+    :param make: Creates the flow for each try.
+    :raises DifyError: It failed, and a retry does not help or would be too late.
     """
     waits = Waits(longest=_LONGEST_PATIENCE, first=1.0)
     while True:
@@ -129,6 +129,6 @@ def _once(request: Request, reads_work: bool) -> Flow[Response]:
     try:
         raise error
     finally:
-        # The frame would hold the error, and the error by its traceback the frame: thousands of waits leave so much
-        # for the garbage collector that it holds up the event loop.
+        # The frame would hold the error, and the error's traceback the frame: thousands of waits leave so much for the
+        # garbage collector that it blocks the event loop.
         del error

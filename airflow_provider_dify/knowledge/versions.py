@@ -1,7 +1,7 @@
 """What Dify can do since which version, and what is broken in which.
 
-The version comes with every answer (``X-Version``). A server that does not tell it is assumed to be fine. The table
-in ``docs/compatibility.md`` shows the same facts; a test compares them.
+Each response has the version (``X-Version``). A server that does not send it is assumed to be fine. The table in
+``docs/compatibility.md`` shows the same facts; a test compares them.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _NUMBERS = re.compile(r"v?(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?(?![\d])")
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something that holds for some versions of Dify.
+    """A fact about some versions of Dify.
 
-    :param what: What it is, for people.
-    :param first: The first version that it holds for.
-    :param end: The first version after that for which it no longer holds; ``None``: it still holds.
-    :param source: How we know: ``measured`` on a server, or ``read`` in Dify's source.
+    :param what: The fact, for people.
+    :param first: The first version that it applies to.
+    :param end: The first later version that it no longer applies to; ``None``: it still applies.
+    :param source: How it is known: ``measured`` on a server, or ``read`` in Dify's source.
     """
 
     what: str
@@ -32,14 +32,14 @@ class Fact:
     source: str = "measured"
 
     def holds(self, version: str | None) -> bool | None:
-        """Whether it holds for a version, as Dify writes it; ``None`` if the version is not known."""
+        """Whether it applies to a version, as Dify writes it; ``None`` if the version is unknown."""
         known = parse(version)
         if known is None:
             return None
         return self.first <= known and (self.end is None or known < self.end)
 
     def describe(self) -> str:
-        """Return the versions that it holds for, for people."""
+        """Return the versions that it applies to, for people."""
         if self.end is None:
             return f"{show(self.first)} and newer"
         if self.end == (*self.first[:1], self.first[1] + 1, 0):
@@ -48,7 +48,7 @@ class Fact:
 
 
 def parse(version: str | None) -> Version | None:
-    """Read a version as Dify writes it, such as ``1.16.0`` or ``1.16.0-rc1``; ``None`` if it is none."""
+    """Read a version as Dify writes it, such as ``1.16.0`` or ``1.16.0-rc1``; ``None`` if it is invalid."""
     match = _NUMBERS.match((version or "").strip())
     if match is None:
         return None

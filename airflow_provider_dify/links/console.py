@@ -1,6 +1,6 @@
-"""Links from a task to what it works on, in Dify's console.
+"""Links from a task to its knowledge base, document or app in Dify's console.
 
-A task pushes its links to XCom when it begins, so that they are there while it runs. What shows them reads them there.
+A task pushes its links to XCom when it starts, so that they work while it runs. Airflow's UI reads them from there.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 class _ConsoleLink(BaseOperatorLink):
-    """A link that its task leaves in XCom."""
+    """A link that its task has pushed to XCom."""
 
     @property
     def xcom_key(self) -> str:
-        """Key under which the task leaves the address; from Airflow 3 on, the page reads it without this class."""
+        """XCom key of the URL. From Airflow 3 on, the UI reads it without this class."""
         return f"_link_{type(self).__name__}"
 
     def get_link(self, operator: object, *, ti_key: Any) -> str:
-        """Return the address; an empty text where the task left none."""
-        if getattr(operator, "shows_links", True) is False:  # Airflow 3 would log an error for finding none
+        """Return the URL; empty if the task has not pushed one."""
+        if getattr(operator, "shows_links", True) is False:  # Airflow 3 would log an error if it is missing
             return ""
         from airflow.providers.common.compat.sdk import XCom
 
@@ -33,36 +33,36 @@ class _ConsoleLink(BaseOperatorLink):
 
 
 class DifyKnowledgeBaseLink(_ConsoleLink):
-    """From a task to the documents of its knowledge base."""
+    """Links a task to the documents of its knowledge base."""
 
     name = "Knowledge base in Dify"
 
 
 class DifyDocumentLink(_ConsoleLink):
-    """From a task on a single document to this document."""
+    """Links a task with a single document to this document."""
 
     name = "Document in Dify"
 
 
 class DifyAppLink(_ConsoleLink):
-    """From a task to the log of the app that it runs."""
+    """Links a task to the log of its app."""
 
     name = "Log of the app in Dify"
 
 
 def app_link(settings: Settings, app_id: str) -> str:
-    """Return the address of an app's log in Dify's console; empty if it is not known, or holds a secret."""
+    """Return the URL of an app's log in Dify's console; empty if it is unknown or contains a secret."""
     console = _console(settings)
     return f"{console}/app/{app_id}/logs" if console and app_id else ""
 
 
 def console_links(settings: Settings, dataset_id: str, document_ids: Sequence[str]) -> dict[str, str]:
-    """Return the addresses in Dify's console, by the XCom key under which a task leaves them.
+    """Return URLs in Dify's console, by their XCom keys.
 
-    :param settings: How Dify is reached.
+    :param settings: How to reach Dify.
     :param dataset_id: UUID of the knowledge base.
-    :param document_ids: The documents of the task; the address of a document is empty unless it is only one.
-    :return: None of them where it is not known where the console lives, or where its address holds a secret.
+    :param document_ids: The documents of the task; the document's URL is empty unless there is exactly one.
+    :return: The URLs; nothing if the console's URL is unknown or contains a secret.
     """
     console = _console(settings)
     if not console:
@@ -70,13 +70,13 @@ def console_links(settings: Settings, dataset_id: str, document_ids: Sequence[st
     documents = f"{console}/datasets/{dataset_id}/documents"
     return {
         DifyKnowledgeBaseLink().xcom_key: documents,
-        # Empty as Airflow itself leaves it at the end, which logs an error where it finds none.
+        # Empty, not missing: Airflow logs an error for a missing key at the end.
         DifyDocumentLink().xcom_key: f"{documents}/{document_ids[0]}" if len(document_ids) == 1 else "",
     }
 
 
 def _console(settings: Settings) -> str:
-    """Return the address of Dify's console; empty if it is not known, or holds a secret."""
+    """Return the URL of Dify's console; empty if it is unknown or contains a secret."""
     if settings.console_url is None:
         return ""
     parts = urlsplit(settings.console_url)

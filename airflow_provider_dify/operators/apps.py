@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_dify import DEFAULT_APP_CONN_ID
-from airflow_provider_dify.knowledge.apps.options import CheckOptions, RunOptions
+from airflow_provider_dify.knowledge.apps.options import ChatOptions, CheckOptions, RunOptions
 from airflow_provider_dify.operators.asking.chat import ChatTask, CheckTask
 from airflow_provider_dify.operators.asking.workflow import WorkflowTask
 
@@ -125,11 +125,6 @@ class DifyChatMessageOperator(ChatTask, BaseOperator):
     :param conversation_user: The ``user`` to whom that conversation belongs.
     :param inputs: The inputs of the app by name, or a string that renders to a JSON object. They count for a new
         conversation only.
-    :param timeout: Seconds to wait for the answer, which is then stopped.
-    :param appear_timeout: Seconds to wait for the question to appear among the messages of the app, if it was sent and
-        nothing came back.
-    :param rerun: When a retry asks again: ``failed`` (if there was an error), ``always``, ``never``, or ``unknown``
-        (also if nobody knows whether it was asked).
     :param expect: What the answer has to be: a function that gets it and returns ``False`` or raises if it is not, or a
         JSON schema for a text.
     :return: ``answer``, ``conversation_id``, ``user``, ``message_id``, ``citations`` (segments with ``document_id``,
@@ -147,7 +142,7 @@ class DifyChatMessageOperator(ChatTask, BaseOperator):
     )  # fmt: skip
     template_fields_renderers = {"inputs": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#e3d6ff"
-    described_by = (RunOptions,)
+    described_by = (ChatOptions,)
 
     def __init__(
         self,
@@ -158,10 +153,10 @@ class DifyChatMessageOperator(ChatTask, BaseOperator):
         inputs: Mapping[str, Any] | str | None = None,
         dify_conn_id: str = DEFAULT_APP_CONN_ID,
         user: str = "airflow",
-        timeout: float = 600.0,
-        poll_interval: float = RunOptions.poll_interval,
-        appear_timeout: float = RunOptions.appear_timeout,
-        rerun: str = RunOptions.rerun,
+        timeout: float = ChatOptions.timeout,
+        poll_interval: float = ChatOptions.poll_interval,
+        appear_timeout: float = ChatOptions.appear_timeout,
+        rerun: str = ChatOptions.rerun,
         tolerate: Iterable[str] = (),
         expect: Expectation | None = None,
         **kwargs: Any,

@@ -1,4 +1,4 @@
-"""What the operators have in common. It loads next to nothing, as every parse of a DAG file loads it."""
+"""What the operators share. This module imports almost nothing, because each parse of a DAG file loads it."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ S = TypeVar("S")
 __all__ = ["DEFAULT_CONN_ID", "REPORT_KEY", "KnowledgeBaseTask"]
 
 
-#: Stands for a knowledge base that is still to be found.
+#: Placeholder for a knowledge base that has not been found yet.
 _ANY_ID = "00000000-0000-4000-8000-000000000000"
 
 
 class KnowledgeBaseTask(Parameters, _Task):
-    """What every task on a knowledge base shows Airflow; a mixin for its operators and sensors.
+    """What every task on a knowledge base shows in Airflow; a mixin for its operators and sensors.
 
-    There are links to Dify's console while it runs, its report in XCom, what it changed in the events of the assets
-    among its ``outlets``, and lineage for OpenLineage. Only a report that XCom does not take fails the task.
+    While the task runs, there are links to Dify's console. Its report is in XCom, its changes are in the events of the
+    assets among its ``outlets``, and OpenLineage gets its lineage. If any of this fails, the task does not fail, except
+    if XCom does not accept the report.
 
     :param dataset_id: UUID of the knowledge base.
-    :param dataset_name: Instead of its id, the name of the knowledge base, which exactly one must have. It takes one
-        more request, and a key that may list knowledge bases.
+    :param dataset_name: Name of the knowledge base, instead of its id. Exactly one must have it. This takes one more
+        request, and a key that may list knowledge bases.
     :param deferrable: Whether to wait in the triggerer instead of on the worker.
     :param dify_conn_id: Id of the Airflow Connection.
     """
@@ -51,18 +52,18 @@ class KnowledgeBaseTask(Parameters, _Task):
     #: Whether a task of this kind changes its knowledge base; for OpenLineage.
     writes: ClassVar[bool] = True
     _activity: Activity | None = None
-    #: What the event of an alias says, by the name of the alias.
+    #: What the event of an alias contains, by the name of the alias.
     _alias_extras: Mapping[str, dict[str, JSON]] = MappingProxyType({})
 
     @property
     def shows_links(self) -> bool:
-        """Whether the links are there: not in a task that ended before it knew its knowledge base."""
+        """Whether the links exist: not in a task that ended before it knew its knowledge base."""
         return self._activity is not None
 
     def read_guards(self) -> None:
-        """Take the parameters that a template may have rendered as texts for what they mean.
+        """Convert parameters that a template may have rendered as text.
 
-        :raises DifyInputError: One of them makes no sense.
+        :raises DifyInputError: One of them is invalid.
         """
         from airflow_provider_dify.knowledge import inputs
 
@@ -77,10 +78,10 @@ class KnowledgeBaseTask(Parameters, _Task):
             setattr(self, name, readers[name](getattr(self, name), name.removeprefix("_")))
 
     def in_knowledge_base(self, make: Callable[[Any], S]) -> S:
-        """Return what is made for the id of the task's knowledge base, which may be given by its name.
+        """Create something for the id of the task's knowledge base, which may be given by name.
 
-        :param make: Makes it. It is called before anything is sent, so that it can check everything else.
-        :raises DifyInputError: Something makes no sense, or not one knowledge base has the name.
+        :param make: Creates it. It is called before anything is sent, so that it can check everything else.
+        :raises DifyInputError: An argument is invalid, or no knowledge base, or more than one, has the name.
         """
         for name, value in list(vars(self).items()):
             if isinstance(value, Iterator):  # it can be read only once
@@ -106,9 +107,9 @@ class KnowledgeBaseTask(Parameters, _Task):
 
         :param context: Context of the task.
         :param dataset_id: UUID of the knowledge base, in canonical form.
-        :param document_ids: The documents of the task where they are known; a single one has a link of its own.
+        :param document_ids: The documents of the task if they are known; a single one has its own link.
         """
-        # Only now: a parse of a DAG file needs no hook.
+        # Imported late: parsing a DAG file does not need the hook.
         from airflow_provider_dify.hooks.dify import DifyHook
 
         hook = DifyHook(self.dify_conn_id)
@@ -117,7 +118,9 @@ class KnowledgeBaseTask(Parameters, _Task):
         return hook
 
     def show_links(self, context: Context, hook: DifyHook, dataset_id: str, document_ids: Sequence[str]) -> None:
-        """Show the links to a knowledge base and, where it is only one, to a document; a failure is no failure."""
+        """Show the links to a knowledge base and, if there is only one, to a document. An error does
+        not fail the task.
+        """
         from airflow_provider_dify.assets import Activity, host_of
 
         try:
@@ -138,13 +141,13 @@ class KnowledgeBaseTask(Parameters, _Task):
         more: Mapping[str, JSON] | None = None,
         files: Sequence[str] = (),
     ) -> None:
-        """Leave a report in XCom and, where it is of a change, in the events of the task's assets.
+        """Leave a report in XCom and, if it is about a change, in the events of the task's assets.
 
         :param context: Context of the task.
         :param report: The report, as plain JSON.
         :param action: What was done to the documents.
-        :param changed: UUIDs of the documents that were changed; ``None`` where the task changes none.
-        :param more: What the events shall say besides, as plain JSON.
+        :param changed: UUIDs of the changed documents; ``None`` if the task changes none.
+        :param more: Additional contents of the events, as plain JSON.
         :param files: Paths or URLs of the files that were read.
         """
         context["ti"].xcom_push(key=REPORT_KEY, value=report)
@@ -157,14 +160,14 @@ class KnowledgeBaseTask(Parameters, _Task):
             self.attach_to_events(context, report["dataset_id"], {**extra, **(more or {})})
 
     def attach_to_events(self, context: Context, dataset_id: str, extra: Mapping[str, JSON]) -> None:
-        """Let the events of the assets among the task's ``outlets`` say something; called again, they say that, too.
+        """Add contents to the events of the assets among the task's ``outlets``. Several calls add up.
 
-        Airflow makes the events when the task ends well. The event of an alias is one of the knowledge base's asset;
-        there is none where ``changed`` is empty.
+        Airflow creates the events if the task succeeds. The event of an alias is one of the knowledge base's asset;
+        there is none if ``changed`` is empty.
 
         :param context: Context of the task.
         :param dataset_id: The knowledge base that was changed, in canonical form.
-        :param extra: What they shall say, as plain JSON. Where the task's report is in XCom is added.
+        :param extra: The contents, as plain JSON. The place of the task's report in XCom is added.
         """
         if not self.outlets:
             return
@@ -176,7 +179,7 @@ class KnowledgeBaseTask(Parameters, _Task):
             self.log.warning("The events of the task's outlets do not say what was changed: %r", error)
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any]:  # noqa: ARG002 - as called
-        """Return what the task read and wrote; OpenLineage asks for it, also where the task failed."""
+        """Return what the task read and wrote. OpenLineage asks for it, even if the task failed."""
         from airflow_provider_dify.lineage import lineage_of
 
         return lineage_of(self._activity)
@@ -197,7 +200,7 @@ class KnowledgeBaseTask(Parameters, _Task):
 
         if hasattr(accessor, "dataset_alias_events"):  # Airflow 2
             extra = events.as_text_and_numbers(extra)
-        if alias in self._alias_extras:  # its event goes out at the end
+        if alias in self._alias_extras:  # its event is created at the end
             self._alias_extras[alias].update(extra)
         elif self._activity is not None:
             self._alias_extras = {**self._alias_extras, alias: dict(extra)}

@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 
 
 class DifyDocumentDeleteOperator(DocumentsTask, BaseOperator):
-    """Delete documents for good; when the task is green they are gone.
+    """Delete documents permanently. The task succeeds only when all of them are gone.
 
-    Archived documents are deleted too, which Dify does not do by itself: such a one is switched off where it is on, so
-    that it does not come back into search for a moment, then un-archived, then deleted; where Dify holds its lock on
-    it, that is waited for. A document that is not there is as good as deleted, so a retry ends well. At the end it is
-    read back from Dify that all of them are gone.
+    Archived documents are deleted, too, which Dify does not do by itself. They are disabled if necessary, so that they
+    do not appear in search for a moment, then un-archived, then deleted; if Dify has locked one, the task waits for it.
+    A document that does not exist counts as deleted, so a retry succeeds. At the end, the task reads from Dify that all
+    of them are gone.
 
-    The report is the task's return value and, also when it fails, in XCom under the key ``report``. What had to be
-    un-archived and could not be deleted is archived again where that is possible; ``errors`` tells where it is not.
+    The report is the task's return value and, even if it fails, in XCom under the key ``report``. Documents that were
+    un-archived but could not be deleted are archived again if possible; otherwise ``errors`` names them.
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/delete-document
 
-    :param dry_run: Whether to look and to plan only: nothing is deleted, and what would be is ``not_attempted`` in the
-        report, which then has ``"dry_run": true``.
-    :param timeout: Seconds to wait for archived documents on which Dify holds its lock. That can last 600 s.
+    :param dry_run: Whether to only read and plan: nothing is deleted, and documents that would be are ``not_attempted``
+        in the report, which then has ``"dry_run": true``.
+    :param timeout: Seconds to wait for archived documents that Dify has locked. A lock can last 600 s.
     :param poll_interval: Seconds between two tries while waiting; the first ones come sooner.
     :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, a list of ids for each outcome
         (``deleted``, ``missing``, ``busy``, ``failed``, ``not_attempted``), and ``errors`` by id.
-    :raises DifyInputError: What was asked for makes no sense; nothing was sent.
-    :raises DifyGuardError: More documents are meant than a limit allows; nothing was changed.
-    :raises DifyDocumentDeleteError: Documents are still there.
-    :raises DifyError: Dify could not be asked.
+    :raises DifyInputError: The parameters are invalid; nothing was sent.
+    :raises DifyGuardError: More documents are selected than a limit allows; nothing was changed.
+    :raises DifyDocumentDeleteError: Documents still exist.
+    :raises DifyError: A request to Dify failed.
     """
 
     template_fields: Sequence[str] = (
@@ -88,6 +88,6 @@ class DifyDocumentDeleteOperator(DocumentsTask, BaseOperator):
         return Deletion(dataset_id, self.choice(), poll_interval=self.poll_interval, dry_run=self._dry_run)
 
     def publish(self, report: DeleteReport, names: Mapping[str, str], context: Context) -> None:
-        """Show a report in the log, and leave it for what comes after the task."""
+        """Log a report, and leave it for downstream tasks."""
         self.show("the deletion", report, names)
         self.publish_report(context, report.to_json(), action="delete", changed=report.deleted)

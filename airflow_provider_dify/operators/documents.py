@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 
 
 class DifyDocumentStatusOperator(DocumentsTask, BaseOperator):
-    """Enable, disable, archive or un-archive documents; when the task is green they are so, and search follows.
+    """Enable, disable, archive or un-archive documents.
 
-    Each document is looked at first: what is in the wanted state already is left alone, and where a document is
-    missing or the change would do harm, nothing is changed at all. The others are changed in batches. Documents that
-    Dify is working on, or is still indexing, are waited for. At the end it is proven from Dify's own data that the
-    flags are set and that search follows them.
+    The task succeeds only when every document has the requested status and search reflects it.
 
-    The report is the task's return value and, also when it fails, in XCom under the key ``report``. Its list
-    ``changed`` is what to give to the opposite action for a rollback.
+    All documents are read first. Those that have the requested status are left alone. If a document is missing or the
+    change would do harm, nothing is changed at all. The others are changed in batches. The task waits for documents
+    that Dify is working on or still indexing. At the end it proves from Dify's own data that the flags are set and that
+    search reflects them.
+
+    The report is the task's return value and, even if it fails, in XCom under the key ``report``. For a rollback, pass
+    its list ``changed`` to the opposite action.
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
 
@@ -35,12 +37,12 @@ class DifyDocumentStatusOperator(DocumentsTask, BaseOperator):
     :return: The report as plain JSON: ``dataset_id``, ``action``, ``counts`` by outcome, a list of ids for each outcome
         (``changed``, ``unchanged``, ``missing``, ``refused``, ``not_ready``, ``busy``, ``reverted``, ``lagging``,
         ``not_attempted``, ``not_searchable``), ``errors`` by id, ``repaired`` (how many documents search had lost and
-        returns again), and, if some were noted, ``disabled_chunks`` by the id of their document.
-    :raises DifyInputError: What was asked for makes no sense; nothing was sent.
-    :raises DifyGuardError: More documents are meant than a limit allows; nothing was changed.
-    :raises DifyDocumentStatusFailed: Documents are missing or refused, and no retry can mend that.
-    :raises DifyDocumentStatusError: Documents ended in another outcome that is not tolerated.
-    :raises DifyError: Dify could not be asked.
+        returns again), and, if some were remembered, ``disabled_chunks`` by document id.
+    :raises DifyInputError: The parameters are invalid; nothing was sent.
+    :raises DifyGuardError: More documents are selected than a limit allows; nothing was changed.
+    :raises DifyDocumentStatusFailed: Documents are missing or refused, which a retry cannot fix.
+    :raises DifyDocumentStatusError: Documents have another outcome that is not tolerated.
+    :raises DifyError: A request to Dify failed.
     """
 
     template_fields: Sequence[str] = (
@@ -98,7 +100,7 @@ class DifyDocumentStatusOperator(DocumentsTask, BaseOperator):
         return self.converse(context, change, change.choice.ids)
 
     def read_report(self, plain: dict[str, Any]) -> StatusReport:
-        """Return the report that a trigger fired."""
+        """Return the report in a trigger's event."""
         from airflow_provider_dify.knowledge.status.report import StatusReport
 
         return StatusReport.from_json(plain)
@@ -113,12 +115,12 @@ class DifyDocumentStatusOperator(DocumentsTask, BaseOperator):
         return StatusChange(dataset_id, self.choice(), self.action, self.options(StatusOptions))
 
     def publish(self, report: StatusReport, names: Mapping[str, str], context: Context) -> None:
-        """Show a report in the log, and leave it for what comes after the task."""
+        """Log a report, and leave it for downstream tasks."""
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.status.report import Outcome
 
         tolerate = inputs.choices(self.tolerate, Outcome, "tolerate")
-        # What was selected by filters, and deleted after that, is no longer meant.
+        # A document that was deleted after filters selected it is no longer selected.
         missing = set() if self.filters is None else {Outcome.MISSING}
         self.show(report.action, report, names, tolerate | missing)
         self.publish_report(context, report.to_json(), action=report.action, changed=report.changed)

@@ -1,4 +1,4 @@
-"""The operator that makes documents of files and texts."""
+"""The operator that creates documents from files and texts."""
 
 from __future__ import annotations
 
@@ -37,41 +37,41 @@ class Indexing(str, Enum):
 
 
 class DifyDocumentIngestOperator(StagedTask, BaseOperator):
-    """Make documents of files and texts; when the task is green, each is a document, and indexed.
+    """Create documents from files and texts. The task succeeds only when each input is an indexed document.
 
-    What is there is looked at once, first. A content that is unchanged is not sent again: its SHA-256 is kept in the
-    document's metadata. An archived or switched-off document of the same name is never overwritten. Where the answer to
-    a creation is lost, the document is looked for before anything is sent again, so that a task that is retried, or
-    was killed, leaves no duplicates.
+    Existing documents are read once, at the start. Unchanged contents are not sent again: the document's metadata
+    contains their SHA-256. An archived or disabled document of the same name is never overwritten. If the response to a
+    creation is lost, the task looks for the document before it sends anything again, so that a retry after an error or
+    a kill leaves no duplicates.
 
-    An input that cannot become a document (empty, too large, of a type or a name that Dify does not take, not readable)
-    does not keep the others from it: the report names it, and the task fails at the end.
+    An input that cannot become a document (it is empty, too large or unreadable, or Dify does not accept its type or
+    name) does not stop the others: the report names it, and the task fails at the end.
 
-    Files are sent piece by piece, one after the other over one connection: Dify's API works off one request at a time.
+    Files are sent piece by piece, one after the other over one connection: Dify's API handles one request at a time.
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/create-document-by-file
 
-    :param source: What becomes documents, one or a list of: a path or an URL (``s3://``, ``gs://``, ``file://``: what
-        ``ObjectStoragePath`` opens) of a file, of a folder (its files, not those in folders below), or with wildcards
-        (``**`` for folders below); a path object; ``{"name": ..., "text": ...}``; ``{"path": ..., "name": ...}``. A
-        string may also hold such a list as JSON. Airflow renders Jinja in all of its texts: for one with braces of its
-        own, write ``literal(text)`` (from ``airflow.sdk``).
-    :param indexing: ``wait`` for it on the worker, ``defer`` the waiting to the triggerer, or ``none``. ``None``: as
+    :param source: What becomes documents, one or a list of: a path or URL (``s3://``, ``gs://``, ``file://``: anything
+        that ``ObjectStoragePath`` opens) of a file, of a folder (its files, without subfolders), or with wildcards
+        (``**`` for subfolders); a path object; ``{"name": ..., "text": ...}``; ``{"path": ..., "name": ...}``. A string
+        may also contain such a list as JSON. Airflow renders Jinja in all of these texts: for a text that contains
+        braces, write ``literal(text)`` (from ``airflow.sdk``).
+    :param indexing: ``wait`` for it on the worker, ``defer`` the wait to the triggerer, or ``none``. ``None``: as
         ``deferrable`` says.
     :param deferrable: Whether to wait in the triggerer instead of on the worker, unless ``indexing`` says otherwise.
-    :param allow_empty: Whether it is no failure where a source, or one of several, holds nothing, as an empty folder
-        does, or a pattern that fits no file.
-    :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, ``document_ids`` of what ended well,
-        ``old_document_ids`` for which these stand, and ``documents`` with ``name``, ``source``, ``outcome``
+    :param allow_empty: Whether the source, or an item of a list, may have no contents, such as an empty folder or a
+        pattern that matches no file.
+    :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, ``document_ids`` of all good outcomes,
+        ``old_document_ids`` that these stand for, and ``documents`` with ``name``, ``source``, ``outcome``
         (``created``, ``updated``, ``skipped``, ``refused``, ``invalid``, ``unreadable``, ``failed``, ``not_indexed``,
-        ``not_attempted``), ``document_id``, ``batch``, ``old_document_ids`` and ``error`` for each input. It is in
-        XCom under the key
-        ``report`` also when the task fails.
-    :raises DifyInputError: What was asked for makes no sense, or not with this knowledge base; nothing was sent.
-    :raises DifyKnowledgeBaseFailed: The knowledge base takes no documents at all, as its embedding model is missing.
-    :raises DifyIngestFailed: Inputs are not fit to become documents, or a namesake stands in the way.
-    :raises DifyIngestError: Inputs ended in another outcome that is not tolerated.
-    :raises DifyError: Dify could not be asked.
+        ``not_attempted``), ``document_id``, ``batch``, ``old_document_ids`` and ``error`` for each input. It is in XCom
+        under the key ``report`` even if the task fails.
+    :raises DifyInputError: The parameters are invalid, or do not work with this knowledge base; nothing was sent.
+    :raises DifyKnowledgeBaseFailed: The knowledge base accepts no documents at all, because its embedding model is
+        missing.
+    :raises DifyIngestFailed: Inputs cannot become documents, or a document with the same name is in the way.
+    :raises DifyIngestError: Inputs have another outcome that is not tolerated.
+    :raises DifyError: A request to Dify failed.
     """
 
     template_fields: Sequence[str] = (
@@ -118,7 +118,7 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
         super().__init__(**kwargs)
         self.take(locals())
         self.indexing = ("defer" if deferrable else "wait") if indexing is None else indexing
-        self.deferrable = self.indexing == Indexing.DEFER.value  # in each process that the task has
+        self.deferrable = self.indexing == Indexing.DEFER.value  # in each process of the task
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ingest the contents, and return the report."""
@@ -135,7 +135,7 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> Any:
         """Continue when the documents are indexed; return and raise what :meth:`execute` would.
 
-        :param event: What the trigger fired.
+        :param event: The trigger's event.
         """
         return self.resume(context, event, lambda state: self._ingestion(state["report"]["dataset_id"], state))
 
@@ -144,7 +144,7 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
         self.show_links(context, hook, report.dataset_id, report.ids())
 
     def judge(self, report: IngestReport) -> None:
-        """Raise if an input ended in an outcome that is not tolerated."""
+        """Raise an error if an input has an outcome that is not tolerated."""
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
 
@@ -162,7 +162,7 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
         return Ingestion(dataset_id, sources, options, wait=wait, before=before)
 
     def publish(self, report: IngestReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
-        """Show a report in the log, and leave it for what comes after the task."""
+        """Log a report, and leave it for downstream tasks."""
         from airflow_provider_dify.events import named
         from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
 

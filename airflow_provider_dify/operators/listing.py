@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class DifyListDocumentsOperator(KnowledgeBaseTask, BaseOperator):
-    """Return the ids of the documents of a knowledge base that fit all filters, newest first.
+    """Return the ids of the documents in a knowledge base that match all filters, newest first.
 
-    Give its output to an operator that takes ``document_ids``; with ``batches_of``, expand that operator over it, so
-    that each batch has a task, and a retry, of its own:
+    Pass its output to an operator as ``document_ids``. With ``batches_of``, expand that operator over it, so that each
+    batch has its own task and retries:
 
     .. code-block:: python
 
@@ -31,17 +31,17 @@ class DifyListDocumentsOperator(KnowledgeBaseTask, BaseOperator):
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/list-documents
 
-    :param filters: What the documents have to be: parameters of :meth:`DifyHook.list_documents`, such as ``{"status":
+    :param filters: Conditions for the documents: parameters of :meth:`DifyHook.list_documents`, such as ``{"status":
         "archived", "metadata": {"team": "support"}}``, or a text that renders to such a mapping. ``None``, or an empty
-        one: every document.
-    :param batches_of: Return lists of at most so many ids each. Airflow expands over 1,024 of them unless its
-        ``[core] max_map_length`` says otherwise.
-    :param max_documents: Fail where more documents than this fit.
-    :param fail_if_empty: Whether to fail where no document fits; otherwise the list is empty.
+        one: all documents.
+    :param batches_of: Return lists of at most this many ids. Airflow expands over at most 1,024 of them unless ``[core]
+        max_map_length`` says otherwise.
+    :param max_documents: Fail if more documents than this match.
+    :param fail_if_empty: Whether to fail if no document matches; otherwise the list is empty.
     :return: A list of ids or, with ``batches_of``, a list of such lists.
-    :raises DifyInputError: What was asked for makes no sense; nothing was sent.
-    :raises DifyGuardError: More documents fit than ``max_documents``, or none does and ``fail_if_empty`` is set.
-    :raises DifyError: Dify could not be asked.
+    :raises DifyInputError: The parameters are invalid; nothing was sent.
+    :raises DifyGuardError: More documents match than ``max_documents``, or none does and ``fail_if_empty`` is set.
+    :raises DifyError: A request to Dify failed.
     """
 
     template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "dataset_name", "filters", "max_documents")

@@ -20,28 +20,27 @@ if TYPE_CHECKING:
 
 
 class DifyDocumentMetadataOperator(ConversationTask, BaseOperator):
-    """Give documents metadata or take it away; when the task is green they have it, read back from Dify.
+    """Set or remove metadata of documents. The task succeeds only when Dify shows the requested values.
 
-    Values that are not named stay as they are. A field that is not there is created, of the type of its value. A
-    document that has the values already is left alone, so a retried task does only what is left.
+    Other values stay. Missing fields are created with the type of their value. A document that has the values is left
+    alone, so a retry only does what is left.
 
-    The report is the task's return value and, also when it fails, in XCom under the key ``report``.
+    The report is the task's return value and, even if it fails, in XCom under the key ``report``.
 
     .. seealso:: https://docs.dify.ai/api-reference/metadata/update-document-metadata-in-batch
 
-    :param values: The values by the name of their field, or a string that renders to a JSON object: text, numbers, or
-        datetimes with a time zone, which Dify keeps in whole seconds. A rendered template is text, unless the DAG has
+    :param values: The values by field name, or a string that renders to a JSON object: text, numbers, or datetimes with
+        a time zone, which Dify keeps in whole seconds. A rendered template is text, unless the DAG has
         ``render_template_as_native_obj=True``.
-    :param clear: Names of fields whose values are taken away.
+    :param clear: Names of fields whose values are removed.
     :param timeout: Seconds to wait for documents whose metadata somebody else is changing.
     :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, a list of ids for each outcome
         (``changed``, ``unchanged``, ``missing``, ``failed``, ``not_attempted``), ``created_fields``, and ``errors`` by
         id.
-    :raises DifyInputError: What was asked for makes no sense, or does not go into the fields that are there; nothing
-        was changed.
-    :raises DifyMetadataFailed: Documents are missing, and no retry can mend that.
-    :raises DifyMetadataError: Documents ended in another outcome that is not tolerated.
-    :raises DifyError: Dify could not be asked.
+    :raises DifyInputError: The parameters are invalid, or do not fit the existing fields; nothing was changed.
+    :raises DifyMetadataFailed: Documents are missing, which a retry cannot fix.
+    :raises DifyMetadataError: Documents have another outcome that is not tolerated.
+    :raises DifyError: A request to Dify failed.
     """
 
     template_fields: Sequence[str] = (
@@ -99,7 +98,7 @@ class DifyDocumentMetadataOperator(ConversationTask, BaseOperator):
         )
 
     def publish(self, report: MetadataReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
-        """Show a report in the log, and leave it for what comes after the task."""
+        """Log a report, and leave it for downstream tasks."""
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome
 

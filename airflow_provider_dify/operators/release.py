@@ -1,4 +1,4 @@
-"""The operator that puts a new version of documents in the place of an old one."""
+"""The operator that replaces old documents with a new version."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.release.manifest import Manifest
     from airflow_provider_dify.knowledge.release.release import Release
 
-#: Key of the manifest in Airflow's store for the state of a task.
+#: Key of the manifest in Airflow's task state store.
 _STORE_KEY = "airflow-provider-dify/release"
 _CHANNEL = "{{ dag.dag_id }}.{{ task.task_id }}"
 _RELEASE = "{{ run_id }}{{ ' [%d]' % ti.map_index if ti.map_index >= 0 else '' }}"
 
 
 class DifyReleaseOperator(GatedTask, BaseOperator):
-    """Put new documents in the place of old ones; when the task is green, search finds the new ones and not the old.
+    """Replace old documents with new ones. The task succeeds only when search returns the new ones only.
 
-    In this order: the new ones are indexed; they are enabled, and it is proven that search has them; the queries, if
-    any, find what they should; the app, if there are ``checks``, answers as expected; the old ones are retired, and it
-    is proven that search has lost them. At no moment does a query that both versions answer find nothing. New documents
-    that are disabled come in together, and both versions are found only until the old ones are out. Those that are
-    enabled already, as Dify creates them, are found beside the old ones as soon as they are indexed; Dify leaves no way
-    around that.
+    In this order: the new documents are indexed; they are enabled, and search is proven to return them; the queries, if
+    any, return the expected documents; the app, if there are ``checks``, answers as expected; the old documents are
+    retired, and search is proven not to return them. A query that both versions answer always finds something. New
+    documents that are disabled enter search together, and search returns both versions only until the old ones have
+    left. Documents that are enabled, as Dify creates them, enter search next to the old ones as soon as they are
+    indexed; Dify offers no way around that.
 
-    If ``document_ids`` is the return value of an ingestion, the documents that it has created count as disabled before:
-    going back takes them out of search. All others get exactly the flags again that they had.
+    If ``document_ids`` is the return value of an ingestion, the documents that it created count as disabled before, so
+    undoing the release removes them from search. All others get exactly their previous flags.
 
-    If a step fails, what was done is undone, the old ones first, and it is proven that each document has the flags
-    again that it had. What could not be undone is named. Deleting comes last of all, when everything else is
-    proven; once it has begun, a failure and a retry go forward.
+    If a step fails, all changes are undone, those of old documents first, and each document is proven to have its
+    previous flags. Anything that could not be undone is named. Deleting comes last, when everything else is proven;
+    once it has begun, a failure and a retry continue forward.
 
-    Before it changes a flag, it writes into the metadata of each document (fields ``airflow_release_journal`` and, of
-    new ones, ``airflow_release``) what its flags are. By that a task that was killed and is retried knows what was
-    before, on every version of Airflow and whatever else was lost.
+    Before it changes a flag, the task writes the flags of each document into its metadata (fields
+    ``airflow_release_journal`` and, for new ones, ``airflow_release``). So a retry of a killed task knows the previous
+    state, on every version of Airflow and whatever else was lost.
 
-    The manifest is the task's return value and, also when it fails, in XCom under the key ``report``;
-    ``DifyRollbackOperator`` takes it. It is also in the asset events of the task's ``outlets`` (``manifest`` of their
-    ``extra``, up to 1,000 documents) and, on Airflow 3.3 and newer, kept in the task's state store.
+    The manifest is the task's return value and, even if it fails, in XCom under the key ``report``;
+    ``DifyRollbackOperator`` accepts it. It is also in the asset events of the task's ``outlets`` (``manifest`` of their
+    ``extra``, up to 1,000 documents) and, on Airflow 3.3 and newer, in the task's state store.
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
 
@@ -59,25 +59,25 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
         ``DifyDocumentIngestOperator``.
     :param replaces: What they replace. UUIDs; filters, such as ``{"metadata": {"source": "handbook"}}``, which never
         select a new document; the return value of a ``DifyDocumentIngestOperator``; an empty list for nothing; or
-        ``previous_release``: what an earlier release of the same ``channel`` brought, and search still finds, by the
-        metadata of the documents themselves. Not needed where ``document_ids`` is the return value of a
+        ``previous_release``: the documents of an earlier release of the same ``channel`` that search still returns, by
+        the metadata of the documents themselves. Not needed if ``document_ids`` is the return value of a
         ``DifyDocumentIngestOperator``.
-    :param channel: What this is a release of; the DAG and the task by default. A mapped task that replaces the
+    :param channel: What this is a release of; by default, the DAG and the task. A mapped task that replaces the
         ``previous_release`` needs one for each instance.
-    :param release: Name of the release, the same in each try; the run by default.
-    :param max_documents: Fail, and change nothing, where more documents than this are to be replaced.
-    :param max_share: Fail, and change nothing, where more than this part of all documents is to be replaced.
+    :param release: Name of the release, the same in each try; by default, the run.
+    :param max_documents: Fail, and change nothing, if more documents than this would be replaced.
+    :param max_share: Fail, and change nothing, if more than this share of all documents would be replaced.
     :return: The manifest as plain JSON: ``dataset_id``, ``release``, ``state`` (``released``; or ``enabled``,
         ``not_begun``, ``releasing``, ``undone``, ``partly_undone``, ``partly_deleted``), ``step``, ``retire``,
         ``counts``, lists of ids (``new``, ``old``, ``enabled``, ``retired``, ``deleted``, ``missing``, ``not_undone``),
         ``previous`` (``enabled`` and ``archived`` of each document before), and ``errors`` by id.
-    :raises DifyInputError: What was asked for makes no sense, or a new document is an old one; nothing was sent.
-    :raises DifyGuardError: More is to be replaced than a limit allows; nothing was changed.
+    :raises DifyInputError: The parameters are invalid, or a document is both new and old; nothing was sent.
+    :raises DifyGuardError: More documents would be replaced than a limit allows; nothing was changed.
     :raises DifyIndexingError: A new document cannot be indexed; nothing was changed.
     :raises DifyReleaseUndone: A step failed, and everything is as it was before. It is a ``DifyReleaseFailed`` if a
         retry cannot fix it.
-    :raises DifyReleaseIncomplete: A step failed, and not everything could be undone, or not all is deleted.
-    :raises DifyError: Dify could not be asked; nothing was changed.
+    :raises DifyReleaseIncomplete: A step failed, and not everything could be undone, or not everything is deleted.
+    :raises DifyError: A request to Dify failed; nothing was changed.
     """
 
     template_fields: Sequence[str] = (
@@ -133,7 +133,7 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
         self._own_channel = channel != _CHANNEL
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Carry out the release, and return the manifest."""
+        """Release the documents, and return the manifest."""
         self.read_guards()
         release = self._of(context)
         self.require_app()
@@ -149,9 +149,9 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
         return self.converse(context, release)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> dict[str, Any]:
-        """Return and raise what ``execute`` would; if the triggerer stopped in front of the questions, ask them.
+        """Return and raise what ``execute`` would. If the triggerer stopped before the questions to the app, ask them.
 
-        :param event: What the trigger fired.
+        :param event: The trigger's event.
         """
         plain, _, error = read_event(event)
         if error or event is None or self.checks is None or plain["state"] != "enabled":
@@ -185,7 +185,7 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
         version = Version.of(self.channel, self.release, replacement.new)
 
         def keep() -> None:
-            # Airflow allows no call from within another one, so a kill has no report to leave meanwhile.
+            # Airflow does not allow a call from within another one, so a kill leaves no report meanwhile.
             stop, self._stop = self._stop, None
             self._keep(release.report(), context)
             self._stop = stop
@@ -195,7 +195,7 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
         return release
 
     def _kept(self, context: Context) -> Manifest | None:
-        """Return the manifest of an earlier try, if Airflow has a place that outlives one (3.3 and newer)."""
+        """Return the manifest of an earlier try, if Airflow has a place to store it (3.3 and newer)."""
         from airflow_provider_dify.knowledge.release.manifest import Manifest
 
         store = context.get("task_state_store")
@@ -203,17 +203,17 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
         return Manifest.from_json(kept) if isinstance(kept, dict) else None
 
     def _keep(self, manifest: Manifest, context: Context) -> None:
-        """Keep the manifest of a release under way, so that it outlives this process."""
+        """Store the manifest of a running release outside of this process."""
         context["ti"].xcom_push(key=REPORT_KEY, value=manifest.to_json())
         self._store(manifest, context)
 
     def waits_for(self, conversation: Release, context: Context) -> Release:
-        """Return what continues in the triggerer: all of it."""
+        """Return what continues in the triggerer: the whole release."""
         self._keep(conversation.report(), context)
         return conversation
 
     def publish(self, report: Manifest, names: Mapping[str, str], context: Context) -> None:
-        """Show a manifest in the log, and leave it for what comes after the task."""
+        """Log a manifest, and leave it for downstream tasks."""
         from airflow_provider_dify.events import as_event
         from airflow_provider_dify.knowledge.release.manifest import attention
 
@@ -231,7 +231,7 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
             store.set(_STORE_KEY, manifest.to_json())
 
     def read_report(self, plain: dict[str, Any]) -> Manifest:
-        """Return the manifest that a trigger fired."""
+        """Return the manifest in a trigger's event."""
         from airflow_provider_dify.knowledge.release.manifest import Manifest
 
         return Manifest.from_json(plain)

@@ -1,4 +1,4 @@
-"""The operator that takes a release, or a change of status, back."""
+"""The operator that rolls a release or a status change back."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ if TYPE_CHECKING:
 
 
 class DifyRollbackOperator(ConversationTask, BaseOperator):
-    """Give documents exactly the flags again that they had before a release, or before a change of status.
+    """Restore exactly the flags that documents had before a release or a status change.
 
-    What was in search is brought back first, and it is proven that search finds it; only then is taken out what was
-    not. A document that was archived while it was switched on, and is off by now, is in search for a moment on its way.
+    Documents that were in search return to it first, and search is proven to return them; only then do the others leave
+    it. A document that was enabled and archived, and is disabled now, is in search for a moment on its way.
 
-    What is deleted stays deleted. Where a document that may have been in search is gone, the task fails and changes
-    nothing, unless that is tolerated: the new version stays, rather than nothing being found.
+    Deleted documents stay deleted. If a document that may have been in search was deleted, the task fails and changes
+    nothing, unless that is tolerated: it is better to keep the new version than to find nothing.
 
-    The report is the task's return value and, also when it fails, in XCom under the key ``report``. It holds what was
-    before the rollback, and so can itself be rolled back.
+    The report is the task's return value and, even if it fails, in XCom under the key ``report``. It contains the state
+    before the rollback, so it can be rolled back itself.
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/update-document-status-in-batch
 
-    :param manifest: What is to be taken back: the return value (or XCom ``report``) of a ``DifyReleaseOperator``, a
+    :param manifest: What to roll back: the return value (or XCom ``report``) of a ``DifyReleaseOperator``, a
         ``DifyRollbackOperator``, or a ``DifyDocumentStatusOperator``, as a mapping or a string.
-    :param allow_empty: Whether the task is skipped where there is no manifest, since what was to be taken back did not
-        run. For a task that runs when another one before it has failed.
-    :param tolerate: ``("missing",)``: documents that are gone fail nothing.
-    :param timeout: Seconds to wait for documents that are busy or not yet in step with search. Dify's lock can last
-        600 s.
-    :return: The report as plain JSON: ``dataset_id``, ``source`` (what was taken back), ``counts`` by outcome, a list
+    :param allow_empty: Whether to skip the task if there is no manifest because the other task did not run. Use it in a
+        task that runs after a failure.
+    :param tolerate: ``("missing",)``: deleted documents do not fail the task.
+    :param timeout: Seconds to wait for documents that are busy or not yet reflected by search. Dify's lock can last 600
+        s.
+    :return: The report as plain JSON: ``dataset_id``, ``source`` (what was rolled back), ``counts`` by outcome, a list
         of ids for each outcome (``restored``, ``unchanged``, ``missing``, ``failed``, ``not_attempted``), ``previous``
         (the flags before the rollback), and ``errors`` by id.
-    :raises DifyInputError: It is no such manifest; nothing was sent.
-    :raises DifyRollbackFailed: Documents that may have been in search are gone; nothing was changed.
-    :raises DifyRollbackError: Documents are not as they were.
-    :raises DifyError: Dify could not be asked.
+    :raises DifyInputError: The manifest is invalid; nothing was sent.
+    :raises DifyRollbackFailed: Documents that may have been in search were deleted; nothing was changed.
+    :raises DifyRollbackError: Documents do not have their previous flags.
+    :raises DifyError: A request to Dify failed.
     """
 
     template_fields: Sequence[str] = ("dify_conn_id", "manifest", "tolerate", "timeout")
@@ -77,7 +77,7 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
         self.take(locals())
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Carry out the rollback, and return the report."""
+        """Roll back, and return the report."""
         self.read_guards()
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.release.rollback import Rollback
@@ -98,13 +98,13 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
         return self.converse(context, rollback)
 
     def read_report(self, plain: dict[str, Any]) -> RollbackReport:
-        """Return the report that a trigger fired."""
+        """Return the report in a trigger's event."""
         from airflow_provider_dify.knowledge.release.rollback_report import RollbackReport
 
         return RollbackReport.from_json(plain)
 
     def publish(self, report: RollbackReport, names: Mapping[str, str], context: Context) -> None:
-        """Show a report in the log, and leave it for what comes after the task."""
+        """Log a report, and leave it for downstream tasks."""
         from airflow_provider_dify.events import as_event
         from airflow_provider_dify.knowledge.release.manifest import attention
 

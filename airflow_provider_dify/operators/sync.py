@@ -1,4 +1,4 @@
-"""The operator that brings a knowledge base in step with a folder."""
+"""The operator that syncs a knowledge base with a folder."""
 
 from __future__ import annotations
 
@@ -22,56 +22,56 @@ if TYPE_CHECKING:
 
 
 class DifySyncOperator(StagedTask, BaseOperator):
-    """Bring a knowledge base in step with a folder or a bucket; when the task is green, they are.
+    """Sync a knowledge base with a folder or a bucket. The task succeeds only when they are in sync.
 
-    New files become documents, changed ones replace the content of theirs, renamed ones rename theirs, and the
-    documents of files that are gone are retired. What is to be done is decided from one look, and is in the log as a
-    table before anything is changed. A run without changes makes only the calls of that look. Each file is read in each
-    run, for its SHA-256: a time of change or an ETag says too little to go by.
+    New files become documents, changed files replace the content of their documents, renamed files rename theirs, and
+    the documents of deleted files are retired. The plan is made from one read, and is in the log as a table before
+    anything is changed. A run without changes makes only the requests of that read. Each run reads each file to compute
+    its SHA-256: a modification time or an ETag is not reliable enough.
 
-    **Which documents are touched.** Those that a sync of the same name has made, which bear it in their metadata
-    (``sync_source``), and no others. Several syncs can share a knowledge base, and what people made by hand survives.
-    A file with the name of such a document is ``refused``, as Dify would overwrite the document.
+    **Which documents are touched.** Only those that a sync of the same name created, which have it in their metadata
+    (``sync_source``). Several syncs can share a knowledge base, and documents that people created by hand survive. A
+    file with the name of such a document is ``refused``, because Dify would overwrite the document.
 
-    **Names.** Dify takes no slash in the name of a file: with ``recursive``, ``guide/setup.md`` becomes the document
-    ``guide__setup.md``. Where two files would become one document, nothing is sent.
+    **Names.** Dify allows no slash in a file name: with ``recursive``, ``guide/setup.md`` becomes the document
+    ``guide__setup.md``. If two files would become one document, nothing is sent.
 
     **Order.** New contents are indexed first, documents are retired last. While Dify indexes a changed or renamed
-    document again, search lacks it (Dify cannot change a name alone: the same content is sent with it).
+    document again, search does not return it (Dify cannot change a name alone: the same content is sent with it).
 
-    **What comes back.** A file that reappears gets its archived or disabled document back, where the content is the
-    same; else it becomes a new document beside that one.
+    **Files that come back.** If a file reappears with the same content, its archived or disabled document is restored;
+    otherwise a new document is created next to that one.
 
-    **What can go wrong.** A file that cannot become a document (empty, too large, of a type that Dify does not take) is
-    ``invalid``, one that cannot be read ``unreadable``; the document that was made of it before stays. A source that is
-    missing or empty, whose folders cannot be listed, or (with ``recursive``) whose links lead nowhere, fails the task,
-    and nothing is changed. A task that was killed
-    is taken up where it broke off: until it has proven its work, it leaves an empty metadata field
-    ``sync_unfinished …`` in the knowledge base. Do not let two tasks with the same ``sync_source`` run at the same
-    time: set ``max_active_runs=1``.
+    **What can go wrong.** A file that cannot become a document (it is empty or too large, or Dify does not accept its
+    type) is ``invalid``, one that cannot be read is ``unreadable``; its earlier document stays. If the source is
+    missing or empty, its folders cannot be listed, or (with ``recursive``) its links are broken, the task fails, and
+    nothing is changed. The retry of a killed task continues where it stopped: until a run has proven its result, it
+    leaves an empty metadata field ``sync_unfinished …`` in the knowledge base. Do not let two tasks with the same
+    ``sync_source`` run at the same time: set ``max_active_runs=1``.
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/create-document-by-file
 
-    :param source: The folder: a path, an URL (``s3://``, ``gs://``, ``file://``: what ``ObjectStoragePath`` opens), or
-        a path object.
-    :param sync_source: Name of the sync, which its documents bear; by default the source as it is written. Give one
-        where the source may move, such as a folder with a date in its path.
-    :param exclude: No files whose path below the source fits one of these; by default what is hidden.
-    :param metadata: More values for the metadata of each document; fields that there are not yet are created.
-    :param follow_links: Whether links may lead out of the source. Otherwise one that does fails the task.
+    :param source: The folder: a path, a URL (``s3://``, ``gs://``, ``file://``: anything that ``ObjectStoragePath``
+        opens), or a path object.
+    :param sync_source: Name of the sync, stored in its documents; by default, the source as written. Set it if the
+        source may move, such as a folder with a date in its path.
+    :param exclude: Exclude files whose path below the source matches one of these patterns; by default, hidden files.
+    :param metadata: Additional metadata values of each document. Missing fields are created.
+    :param follow_links: Whether links may lead out of the source. Otherwise such a link fails the task.
     :return: The report as plain JSON: ``dataset_id``, ``sync_source``, ``counts`` by outcome, ``changed`` (whether the
-        knowledge base is another one than before), and for each outcome (``created``, ``updated``, ``renamed``,
-        ``restored``, ``retired``, ``kept``, ``left``, ``refused``, ``invalid``, ``unreadable``, ``failed``,
-        ``not_indexed``, ``not_attempted``) a list with ``name`` and ``id`` of each document, ``old_name`` where it was
-        another, ``error`` where something is wrong, and ``move`` where what was to be done is not what the outcome
-        says. It is in XCom under the key ``report`` also when the task fails.
-    :raises DifyInputError: What was asked for makes no sense, or two files would become one document; nothing was sent.
+        knowledge base was changed), and for each outcome (``created``, ``updated``, ``renamed``, ``restored``,
+        ``retired``, ``kept``, ``left``, ``refused``, ``invalid``, ``unreadable``, ``failed``, ``not_indexed``,
+        ``not_attempted``) a list with ``name`` and ``id`` of each document, ``old_name`` if it was renamed, ``error``
+        if something is wrong, and ``move`` if the planned move differs from the outcome. It is in XCom under the key
+        ``report`` even if the task fails.
+    :raises DifyInputError: The parameters are invalid, or two files would become one document; nothing was sent.
     :raises DifySourceError: The source is missing, empty, or cannot be listed; nothing was changed.
     :raises DifyGuardError: More documents would be retired than a limit allows; nothing was changed.
-    :raises DifyKnowledgeBaseFailed: The knowledge base takes no documents at all, as its embedding model is missing.
-    :raises DifySyncFailed: Files cannot become documents, or their names are taken, and no retry can mend that.
-    :raises DifySyncError: Something ended in another outcome that is not tolerated.
-    :raises DifyError: Dify could not be asked.
+    :raises DifyKnowledgeBaseFailed: The knowledge base accepts no documents at all, because its embedding model is
+        missing.
+    :raises DifySyncFailed: Files cannot become documents, or their names are taken, which a retry cannot fix.
+    :raises DifySyncError: A file or document has another outcome that is not tolerated.
+    :raises DifyError: A request to Dify failed.
     """
 
     template_fields: Sequence[str] = (
@@ -126,7 +126,7 @@ class DifySyncOperator(StagedTask, BaseOperator):
         self.take(locals())
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Bring the knowledge base in step, and return the report."""
+        """Sync the knowledge base, and return the report."""
         self.read_guards()
         sync = self.in_knowledge_base(lambda dataset_id: self._sync(dataset_id, self._files()))
         self.log.info(
@@ -141,12 +141,12 @@ class DifySyncOperator(StagedTask, BaseOperator):
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> Any:
         """Continue after a wait; return and raise what :meth:`execute` would.
 
-        :param event: What the trigger fired.
+        :param event: The trigger's event.
         """
         return self.resume(context, event, lambda state: self._sync(state["dataset_id"], (), before=state))
 
     def judge(self, report: SyncReport) -> None:
-        """Raise if something ended in an outcome that is not tolerated."""
+        """Raise an error if there is an outcome that is not tolerated."""
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.sync.report import SyncOutcome
 
@@ -170,7 +170,7 @@ class DifySyncOperator(StagedTask, BaseOperator):
         return Sync(dataset_id, files, self.options(SyncOptions), sync_source=name, before=before)
 
     def publish(self, report: SyncReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
-        """Show a report in the log, and leave it for what comes after the task."""
+        """Log a report, and leave it for downstream tasks."""
         self.show("the sync", report)
         # The folder stands for its files, of which there may be many.
         files = [self._place()]

@@ -1,4 +1,4 @@
-"""A Dify in the test process, behind a real socket."""
+"""A Dify in the test process, on a real socket."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
     from airflow_provider_dify.testing.web.server import Server
 
-#: The host of a Dify that can be reached from other machines too.
+#: The host address of a Dify that other machines can reach.
 ANYWHERE = "0.0.0.0"  # noqa: S104 - only if somebody asks for it
 
 
 class Options(TypedDict, total=False):
-    """What a :class:`FakeDify` takes, for those who hand it on."""
+    """The parameters of :class:`FakeDify`, for those who pass them on."""
 
     clock: Clock | None
     version: str
@@ -58,21 +58,21 @@ class FakeDify:
             dify.settle()
             assert document.archived and not document.in_search
 
-    :param clock: Time; ``None``: real time, which is right for a client in any process. A :class:`VirtualClock` makes
-        waiting take no time, and only moves if the client lives in this process and sleeps on the same clock, as with
-        the fixture ``dify``. So with one, a client in another process is refused (on Linux), instead of waiting for a
-        worker that never gets to work.
-    :param version: What it says it is: ``1.16.0``, or ``1.14.1`` or ``1.12.1`` with the differences that were recorded.
-    :param costs: What calls cost in time, such as :data:`MEASURED`; ``None``: nothing.
-    :param seed: For everything that is left to chance.
-    :param lock_race: Whether the worker is faster than the API, which leaves a lock behind for ten minutes: as often as
+    :param clock: The clock; ``None``: real time, which works for clients in any process. With a :class:`VirtualClock`,
+        waiting takes no time, but it only moves if the client lives in this process and sleeps on the same clock, as
+        with the fixture ``dify``. So with one, a client in another process is refused (on Linux) instead of waiting for
+        a worker that never starts working.
+    :param version: The version it behaves like: ``1.16.0``, or ``1.14.1`` or ``1.12.1`` with the recorded differences.
+    :param costs: How long calls take, such as :data:`MEASURED`; ``None``: no time.
+    :param seed: For everything random.
+    :param lock_race: How often the worker is faster than the API, which leaves a lock behind for ten minutes:
         ``measured``, ``always``, or ``never``.
-    :param jobs: How many jobs its worker runs side by side; ``None``: 4, as in Dify's Docker image.
-    :param lost_keywords: How often a job in an economy knowledge base loses what it writes, as happens in Dify 1.16.0
-        if jobs overlap: ``never``; ``always``, which is a broken server; or a share of the jobs that overlap, above 0
-        and up to 1. See :class:`~airflow_provider_dify.testing.work.worker.Worker`.
+    :param jobs: How many jobs its worker runs in parallel; ``None``: 4, as in Dify's Docker image.
+    :param lost_keywords: How often a job in an economy knowledge base loses its keywords, as happens in Dify 1.16.0 if
+        jobs overlap: ``never``; ``always``, which is a broken server; or a share of the overlapping jobs, above 0 and
+        up to 1. See :class:`~airflow_provider_dify.testing.work.worker.Worker`.
     :param host: Where it listens: a name or an IPv4 address of this machine.
-    :param port: Where it listens; 0: on a free one.
+    :param port: The port; 0: a free one.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class FakeDify:
         self.front = Front(self.world, self.faults, costs, self.apps)
         self.front.restart = self.restart
         self.api_key = self.add_key()
-        #: A key of an app: it is answered like one that does not exist.
+        #: An app key without an app: treated like an unknown key.
         self.app_key = "app-" + self.world.new_id().replace("-", "")[:24]
         self.host = host
         self._port = port
@@ -122,9 +122,9 @@ class FakeDify:
         self.stop()
 
     def start(self) -> None:
-        """Listen; after :meth:`stop` on the same port again. Needs the extra ``testing``.
+        """Listen; after :meth:`stop`, on the same port again. Requires the extra ``testing``.
 
-        :raises OSError: if it cannot listen there, for instance because the port is in use.
+        :raises OSError: if it cannot listen there, for example because the port is in use.
         """
         try:
             from airflow_provider_dify.testing.web.server import Server
@@ -139,14 +139,14 @@ class FakeDify:
     def stop(self) -> None:
         """Kill the API: it closes all connections, and refuses new ones until :meth:`start`. Its data stays.
 
-        Blocking runs of apps stay ``running`` forever; streamed runs go on.
+        Blocking runs of apps stay ``running`` forever; streamed runs continue.
         """
         self.apps.engine.kill_api()
         if self._server is not None:
             self._server.stop()
 
     def restart(self) -> None:
-        """Kill the API, and start another one at once: like :meth:`stop` and :meth:`start`, from any thread."""
+        """Kill the API, and start another one at once, like :meth:`stop` and :meth:`start`, from any thread."""
         self.apps.engine.kill_api()
         if self._server is not None:
             self._server.cut_connections()
@@ -164,12 +164,12 @@ class FakeDify:
 
     @property
     def console_url(self) -> str:
-        """Where its pages are, which show what it holds."""
+        """The URL of its pages, which show its data."""
         return f"http://{'127.0.0.1' if self.host == ANYWHERE else self.host}:{self._running.port}"
 
     @property
     def version(self) -> str:
-        """What it says it is."""
+        """The version it behaves like."""
         return self.front.version
 
     @version.setter
@@ -178,7 +178,7 @@ class FakeDify:
 
     @property
     def new_connection_per_request(self) -> bool:
-        """Whether it is behind Dify's own nginx, which opens a connection of its own for each request."""
+        """Whether it is behind Dify's own nginx, which opens a new connection for each request."""
         return self.front.new_connection_per_request
 
     @new_connection_per_request.setter
@@ -187,7 +187,7 @@ class FakeDify:
 
     @property
     def admits_other_processes(self) -> bool:
-        """Whether clients of other processes are answered although the clock is virtual: somebody moves it for them."""
+        """Whether clients in other processes are allowed although the clock is virtual: somebody moves it for them."""
         return self.front.admits_other_processes
 
     @admits_other_processes.setter
@@ -211,7 +211,7 @@ class FakeDify:
 
     @property
     def worker(self) -> Worker:
-        """The worker that makes search follow."""
+        """The worker that updates search."""
         return self.world.worker
 
     @property
@@ -221,7 +221,7 @@ class FakeDify:
 
     @property
     def costs(self) -> Costs | None:
-        """What calls cost in time."""
+        """How long calls take."""
         return self.front.costs
 
     @costs.setter
@@ -239,14 +239,14 @@ class FakeDify:
         provider: str = "vendor",
         embedding_available: bool = True,
     ) -> Dataset:
-        """Make a knowledge base.
+        """Create a knowledge base.
 
         :param indexing_technique: ``economy`` or ``high_quality``.
         :param doc_form: ``text_model``, ``hierarchical_model`` or ``qa_model``; ``None``: its first document decides.
-        :param process_rule: Its latest rule of processing, as a request has it; ``None``: there is none yet.
-        :param runtime_mode: ``general``, or ``rag_pipeline``: made by a knowledge pipeline.
-        :param provider: ``vendor``, or ``external``: it takes no documents.
-        :param embedding_available: Whether its embedding model is there; otherwise every action is refused.
+        :param process_rule: Its latest process rule, as in a request; ``None``: it has none yet.
+        :param runtime_mode: ``general``, or ``rag_pipeline``: created by a knowledge pipeline.
+        :param provider: ``vendor``, or ``external``: it accepts no documents.
+        :param embedding_available: Whether its embedding model is available; otherwise every action is refused.
         """
         dataset = self.world.add_dataset(name, indexing_technique)
         dataset.doc_form = doc_form
@@ -257,18 +257,18 @@ class FakeDify:
         return dataset
 
     def document(self, document_id: str) -> Document:
-        """The document of that id.
+        """The document with that id.
 
-        :raises KeyError: where there is none.
+        :raises KeyError: if it does not exist.
         """
         with self.world.guard:
             self.world.tick()
             return self.world.document(document_id)
 
     def add_key(self, *, dataset: Dataset | None = None, key: str | None = None) -> str:
-        """Make a Knowledge API key.
+        """Create a Knowledge API key.
 
-        :param dataset: Bind it to this knowledge base: it may use no other, and not list them.
+        :param dataset: Limit it to this knowledge base: it cannot access others, or list them.
         """
         key = key or "dataset-" + self.world.new_id().replace("-", "")[:24]
         self.world.keys[key] = dataset
@@ -276,7 +276,7 @@ class FakeDify:
 
     @property
     def holds_clock(self) -> bool:
-        """Whether a virtual clock stands still while a client waits for a run of an app. By default it moves then."""
+        """Whether a virtual clock stands still while a client waits for an app run. By default it moves then."""
         return self.front.waiting.holds_clock
 
     @holds_clock.setter
@@ -284,14 +284,14 @@ class FakeDify:
         self.front.waiting.holds_clock = held
 
     def enable_api(self, dataset: Dataset, enabled: bool = True) -> None:
-        """Switch the use of a knowledge base through the API on or off."""
+        """Enable or disable API access for a knowledge base."""
         dataset.api_enabled = enabled
 
     def search(self, dataset: Dataset, query: str) -> list[str]:
-        """Names of the documents that a search for ``query`` finds now, each once, the best first.
+        """Names of the documents that a search for ``query`` returns now, each once, best first.
 
-        It is more patient than ``/retrieve``: there is no ``top_k``, and keywords match in upper and lower case alike.
-        By vectors, what has nothing in common with the query is left out.
+        It is more tolerant than ``/retrieve``: there is no ``top_k``, and keywords match case-insensitively. With
+        vectors, documents that have nothing in common with the query are left out.
         """
         with self.world.guard:
             self.world.tick()
@@ -299,19 +299,19 @@ class FakeDify:
             return list(dict.fromkeys(hit.document.name for hit in hits if hit.score > 0 or not dataset.has_vectors))
 
     def find(self, dataset: Dataset, query: str, *, top_k: int = 4) -> list[Document]:
-        """Documents that a search for ``query`` finds now, the best first: what an app answers from and cites."""
+        """Documents that a search for ``query`` returns now, best first: what an app cites in its answers."""
         with self.world.guard:
             named = {one.name: one for one in reversed(list(dataset.documents))}
             return [named[name] for name in self.search(dataset, query)[:top_k]]
 
     def settle(self) -> None:
-        """Let time pass until the worker is through and nothing is due any more; locks stay for their time."""
+        """Let time pass until the worker is done and nothing is due any more; locks last as long as usual."""
         self.world.settle()
 
     def airflow_connection(self, extra: Mapping[str, Any] | None = None, *, app: App | None = None) -> str:
-        """The Airflow connection to it in its JSON form, as for ``AIRFLOW_CONN_DIFY_DEFAULT``.
+        """The Airflow connection to it in JSON form, as for ``AIRFLOW_CONN_DIFY_DEFAULT``.
 
-        :param app: Whose key it has; ``None``: a key for knowledge bases.
+        :param app: Use the key of this app; ``None``: a Knowledge API key.
         """
         key = self.api_key if app is None else app.api_key
         fields: dict[str, Any] = {"conn_type": "dify", "host": self.base_url, "password": key}

@@ -1,4 +1,4 @@
-"""A Dify on its own, for clients in other processes: ``python -m airflow_provider_dify.testing``."""
+"""A stand-alone Dify for clients in other processes: ``python -m airflow_provider_dify.testing``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from airflow_provider_dify.testing.web.front import RequestRecord
 
 VERSIONS = ("1.16.0", "1.14.1", "1.12.1")
 PORT = 8011
-#: Requests that it remembers.
+#: How many requests it remembers.
 REMEMBERED = 1000
 
 
@@ -52,10 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """What the command takes."""
+    """The command line parser."""
     made = argparse.ArgumentParser(
         prog="python -m airflow_provider_dify.testing",
-        description="A Dify for tests, in real time, which any process can use. It keeps everything in memory.",
+        description="A Dify for tests, in real time, for any process. It keeps everything in memory.",
     )
     add = made.add_argument
     add(
@@ -64,12 +64,20 @@ def parser() -> argparse.ArgumentParser:
         help=f"where to listen; {ANYWHERE}: for other machines too, which needs --key (default: %(default)s)",
     )
     add("--port", type=_port, default=PORT, help="0: a free one (default: %(default)s)")
-    add("--version", choices=VERSIONS, default=VERSIONS[0], help="the Dify that it answers like (default: %(default)s)")
     add(
-        "--seed", choices=("demo", "none"), default="demo", help="what it holds at the beginning (default: %(default)s)"
+        "--version",
+        choices=VERSIONS,
+        default=VERSIONS[0],
+        help="the version of Dify to behave like (default: %(default)s)",
     )
-    add("--key", type=_key, help="an API key of your own (default: one that is the same at every start)")
-    add("--jobs", type=int, help="jobs that its worker runs side by side (default: 4)")
+    add(
+        "--seed",
+        choices=("demo", "none"),
+        default="demo",
+        help="initial data (default: %(default)s)",
+    )
+    add("--key", type=_key, help="your own API key (default: one that is the same at every start)")
+    add("--jobs", type=int, help="number of jobs that its worker runs in parallel (default: 4)")
     add(
         "--lost-keywords",
         type=_share,
@@ -84,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
         default="measured",
         help="how often a job leaves its lock behind (default: %(default)s)",
     )
-    add("--measured", action="store_true", help="answer as slowly as the Dify that was measured")
+    add("--measured", action="store_true", help="respond as slowly as the Dify that was measured")
     add("--quiet", action="store_true", help="do not print a line for each request")
     return made
 
@@ -154,7 +162,7 @@ def _key(text: str) -> str:
 
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65_535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: use a number from 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: use a number from 0 to 65535")
     return int(text)
 
 

@@ -1,6 +1,6 @@
 """The pytest fixtures ``dify`` and ``dify_factory``, registered by installing ``airflow-provider-dify[testing]``.
 
-Importing this costs next to nothing, since pytest does so wherever the package is installed.
+Importing this takes almost no time, because pytest does so wherever the package is installed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class DifyFactory:
-    """Starts a Dify for a test, or several; they share one clock. What the fixture ``dify_factory`` is."""
+    """Starts one or more Difys for a test; they share one clock. The fixture ``dify_factory`` returns one."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
@@ -28,9 +28,9 @@ class DifyFactory:
     def __call__(
         self, conn_id: str = "dify_default", *, extra: Mapping[str, Any] | None = None, **options: Unpack[Options]
     ) -> FakeDify:
-        """Start a Dify to which a connection leads, through the environment.
+        """Start a Dify, and a connection to it in the environment.
 
-        Unless ``clock`` is among the options it has a virtual clock, which is this provider's clock as well: waiting
+        Unless ``clock`` is among the options, it has a virtual clock, which is this provider's clock as well: waiting
         takes no time. A client in another process needs ``clock=SystemClock()``.
 
         :param conn_id: Id of the connection; each Dify has its own.
@@ -77,7 +77,7 @@ def dify_factory(monkeypatch: pytest.MonkeyPatch) -> Iterator[DifyFactory]:
 def dify(dify_factory: DifyFactory) -> FakeDify:
     """A running :class:`~airflow_provider_dify.testing.FakeDify` whose clock is this provider's clock.
 
-    Waiting takes no time: what the provider sleeps is listed in ``dify.clock.slept``. The connection ``dify_default``
-    leads to it, through the environment.
+    Waiting takes no time: ``dify.clock.slept`` lists how long the provider slept. The connection ``dify_default`` in
+    the environment leads to it.
     """
     return dify_factory()

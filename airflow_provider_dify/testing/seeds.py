@@ -1,4 +1,4 @@
-"""What a stand-alone Dify holds at the beginning. Ids are the same at every start."""
+"""What a stand-alone Dify contains at the beginning. Ids are the same at every start."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DAY = 86_400
 
 
 def seed_demo(dify: FakeDify) -> None:
-    """Make knowledge bases and apps.
+    """Create knowledge bases and apps.
 
     There is a knowledge base for each way of indexing, with documents in many states, and an empty one; a workflow that
     counts words, and a chatflow that answers from the first of them.

@@ -1,1 +1,1 @@
-"""Moves one request, gives one response, lets time pass. What it all means is decided in ``knowledge``."""
+"""Moves bytes and lets time pass: one request, one response. ``knowledge`` decides what they mean."""

@@ -1,4 +1,4 @@
-"""Running flows in an event loop, over connections of httpx or httpx2 that all flows to one Dify share."""
+"""Runs flows in an event loop, over connections of httpx or httpx2 that all flows to one Dify share."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ T = TypeVar("T")
 
 
 class AsyncClient:
-    """Talks to one Dify without holding up the event loop. Use it as a context manager.
+    """Talks to one Dify without blocking the event loop. Use it as a context manager.
 
-    It is cheap enough to have one for each flow: all in an event loop share a few connections to a Dify, on which
-    their requests take turns. They are made when the first request is sent, and closed when the last client is done.
+    It is cheap enough to have one for each flow: all clients in an event loop share a few connections to a Dify, and
+    their requests take turns. The connections are opened by the first request, and closed with the last client.
 
-    :param settings: How to reach it.
-    :param log: Where the flows' notes go.
-    :param stopped: Whether nothing more may be sent: then a flow that runs ends with an error at its next step.
+    :param settings: How to reach Dify.
+    :param log: Where the flows' notes are logged.
+    :param stopped: Whether nothing more may be sent: then a running flow fails at its next step.
     """
 
     def __init__(self, settings: Settings, log: Log, *, stopped: Callable[[], bool] = lambda: False) -> None:
@@ -43,7 +43,7 @@ class AsyncClient:
         self._log = log
         self._stopped = stopped
         self._line: Line
-        #: Version of the server, from its last answer that told it.
+        #: Version of the server, from its last response that contained it.
         self.server_version: str | None = None
 
     async def __aenter__(self) -> Self:
@@ -54,9 +54,9 @@ class AsyncClient:
         await leave(self._line)
 
     async def run(self, flow: Flow[T], deadline: Deadline | None = None) -> T:
-        """Do what a flow asks for until it ends, and return what it returns.
+        """Run a flow until it ends, and return what it returns.
 
-        :param deadline: Until when its requests wait for their turn, or for as long as for an answer if that is longer.
+        :param deadline: How long its requests may wait for a connection. They wait at least as long as for a response.
         """
         answer: Response | None = None
         error: BaseException | None = None
@@ -65,7 +65,7 @@ class AsyncClient:
                 step = resumed(flow, answer, error)
             except StopIteration as stop:
                 return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic
-            answer = error = None  # not kept while it waits
+            answer = error = None  # do not keep it during the wait
             try:
                 common.require_alive(self._stopped())
                 if isinstance(step, Request):
@@ -75,7 +75,7 @@ class AsyncClient:
                 else:
                     common.say(step, self._log)
                 if isinstance(step, Pause):
-                    # Here, and not in a method: each frame that waits is walked by the garbage collector.
+                    # Inline instead of in a method: the garbage collector walks each waiting frame.
                     await clocks.clock.asleep(step.seconds)
             except BaseException as raised:  # noqa: BLE001 - a flow also learns when the trigger is cancelled
                 error = raised
@@ -102,7 +102,7 @@ class AsyncClient:
         if request.upload is not None:
             raise TypeError("Files are sent by a worker: reading them would hold up the event loop.")
         transport = await self._transport_for(request)
-        # The time for an answer begins when it is the request's turn.
+        # The timeout of the response starts when the request has a connection.
         async with self._turn(request, deadline):
             with metrics.unanswered():
                 answer, body = await self._exchange(transport, request)
@@ -113,15 +113,15 @@ class AsyncClient:
 
     @asynccontextmanager
     async def _turn(self, request: Request, deadline: Deadline | None) -> AsyncIterator[None]:
-        """Wait for one of the connections, and not longer than makes sense.
+        """Wait for one of the connections, for a reasonable time.
 
         :raises DifyTransportError: None became free in time.
         """
-        import anyio  # loaded long since, with the transport
+        import anyio  # the transport has loaded it long ago
 
         patience = max(self._settings.timeout, deadline.remaining) if deadline else inf
         taken = False
-        # In this task, as one of its own could have taken its turn at the moment in which it is cancelled.
+        # In this task: a separate one could get its turn at the very moment it is cancelled.
         with anyio.move_on_after(patience):
             await self._line.turns.acquire()
             taken = True
@@ -147,16 +147,16 @@ class AsyncClient:
         except Undecodable as error:
             raise common.not_answered(self._settings, request, error, reached=True) from None
         except (http.HTTPError, http.InvalidURL, OSError, ValueError) as error:
-            raise self._failure(request, error) from None  # its own text may hold secrets
+            raise self._failure(request, error) from None  # its text may contain secrets
 
     async def _ask(self, transport: httpx.AsyncBaseTransport, request: Request) -> tuple[httpx.Response, bytes]:
-        """Send a request and read its answer, in a task that is for nothing else."""
+        """Send a request and read its response, in a task of its own."""
         import anyio
 
         http = library()
         timeout = self._settings.timeout
         outgoing, events = _outgoing(self._settings, request), _Events(request.enough)
-        # By themselves, the timeouts of httpx are each of one read: a server could send a byte now and then for ever.
+        # Each timeout of httpx covers one read only: a server could send a byte now and then forever.
         with masked_logs(self._settings), anyio.move_on_after(self._settings.connect_timeout + timeout) as scope:
 
             async def note(event: str, _: object) -> None:
@@ -171,18 +171,18 @@ class AsyncClient:
 
     def _failure(self, request: Request, error: Exception) -> DifyTransportError | DifyInputError:
         http = library()
-        # No answer of a server leads to these: an URL or a header that httpx cannot use.
+        # Only the request itself causes these: a URL or a header that httpx cannot use.
         unusable = (http.InvalidURL, http.UnsupportedProtocol, http.LocalProtocolError)
-        # TLS that breaks off within an answer comes as an OSError.
+        # TLS that breaks off during a response raises an OSError.
         if isinstance(error, unusable) or not isinstance(error, (http.HTTPError, OSError)):
             return common.not_sendable(self._settings, request, error)
         return common.not_answered(self._settings, request, error, reached=_may_have_reached(error))
 
 
 class _Events:
-    """What came of a stream of events; nothing of another answer.
+    """What has arrived of a stream of events; nothing for other responses.
 
-    :param enough: Whether the rest is not needed; ``None``: no stream was asked for.
+    :param enough: Whether the rest is not needed; ``None``: no stream was requested.
     """
 
     def __init__(self, enough: Callable[[bytes], bool] | None) -> None:
@@ -191,12 +191,12 @@ class _Events:
         self.body = b""
 
     def begin(self, answer: httpx.Response) -> None:
-        """Take the headers of an answer."""
+        """Take the headers of a response."""
         if self._enough is not None and common.is_stream(answer.status_code, answer.headers):
             self.answer = answer
 
     def are_enough(self, body: Body, piece: bytes) -> bool:
-        """Take what came so far, and say whether the rest is not needed."""
+        """Take what has arrived so far, and return whether the rest is not needed."""
         if self._enough is None or self.answer is None or b"\n" not in piece:  # an event ends with an empty line
             return False
         self.body = body.so_far
@@ -206,10 +206,10 @@ class _Events:
 async def _exchange(
     transport: httpx.AsyncBaseTransport, request: httpx.Request, events: _Events
 ) -> tuple[httpx.Response, bytes]:
-    """Send a request, and read the whole answer, or as much of a stream of events as is needed.
+    """Send a request, and read the whole response, or as much of a stream of events as is needed.
 
-    Not through an httpx.AsyncClient: it would log each request at level INFO, let a .netrc replace the key, and keep
-    cookies, which here would travel from one key to another.
+    An httpx.AsyncClient is not used: it would log each request at level INFO, let a .netrc replace the key, and keep
+    cookies, which would be sent with other keys.
     """
     http = library()
     answer = await transport.handle_async_request(request)
@@ -247,7 +247,7 @@ def _outgoing(settings: Settings, request: Request) -> httpx.Request:
 
 
 def _may_have_reached(error: Exception) -> bool:
-    """Whether a request that failed so may have been carried out: only where a connection was there."""
+    """Whether Dify may have received the failed request: only if there was a connection."""
     http = library()
-    # A failure of TLS at the beginning is a ConnectError, too.
+    # A TLS failure while connecting is a ConnectError, too.
     return not isinstance(error, (http.ConnectError, http.ConnectTimeout, http.PoolTimeout, http.ProxyError))

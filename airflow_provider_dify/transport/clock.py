@@ -1,4 +1,4 @@
-"""The time that passes for a flow. Tests put a clock here that they can push."""
+"""The clock that flows use. Tests put one here that they can push."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time and lets it pass."""
+    """Tells the time and waits."""
 
     def time(self) -> float:
         """Seconds since the epoch."""
 
     def monotonic(self) -> float:
-        """Seconds since some moment, never backwards."""
+        """Seconds since some moment; never goes backwards."""
 
     def sleep(self, seconds: float) -> None:
-        """Let so many seconds pass."""
+        """Wait this many seconds."""
 
     def asleep(self, seconds: float) -> Awaitable[None]:
-        """Let so many seconds pass without holding up the event loop."""
+        """Wait this many seconds without blocking the event loop."""
 
 
 class SystemClock:
@@ -32,15 +32,15 @@ class SystemClock:
         return time.time()
 
     def monotonic(self) -> float:
-        """Seconds since some moment, never backwards."""
+        """Seconds since some moment; never goes backwards."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Let so many seconds pass."""
+        """Wait this many seconds."""
         time.sleep(seconds)
 
     def asleep(self, seconds: float) -> Awaitable[None]:
-        """Let so many seconds pass without holding up the event loop."""
+        """Wait this many seconds without blocking the event loop."""
         return asyncio.sleep(seconds)
 
 

@@ -1,4 +1,4 @@
-"""What holds for every client, blocking or not: what is sent along, what an answer becomes, what a failure says."""
+"""What blocking and asynchronous clients share: headers, reading responses, texts of failures."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from airflow_provider_dify.transport import metrics
 from airflow_provider_dify.transport.limits import TooLarge
 from airflow_provider_dify.transport.settings import USER_AGENT, Settings
 
-#: Characters that are shown of what a library says.
+#: Maximum number of characters quoted from a library's error.
 _LONGEST_TEXT = 600
-#: What to do, by what requests, httpx or OpenSSL say.
+#: Advice by what requests, httpx or OpenSSL report.
 _UNREACHED = {
     "407 proxy authentication": "Put the user and password of the proxy into the extra 'proxies' of the connection.",
     r"hostname mismatch|doesn't match|not valid for": (
@@ -48,7 +48,7 @@ _UNREACHED = {
 
 
 class Log(Protocol):
-    """What Airflow's loggers of all versions have in common."""
+    """The methods that Airflow's loggers have in all versions."""
 
     def info(self, msg: str, /, *args: Any) -> Any:
         """Log a message."""
@@ -58,13 +58,13 @@ class Log(Protocol):
 
 
 def say(step: Pause | Note | Measure, log: Log) -> None:
-    """Log what a flow has to say about a step, or send what it has measured."""
+    """Log the text of a step, if it has one, or send a metric."""
     if isinstance(step, Measure):
         metrics.send(step)
     elif isinstance(step, Note):
         log.log(step.level, "%s", step.text)
     elif step.reason:
-        log.info("%s Next look in %.1f s.", step.reason, step.seconds)
+        log.info("%s Next check in %.1f s.", step.reason, step.seconds)
 
 
 def require_alive(stopped: bool) -> None:
@@ -82,40 +82,40 @@ def headers_for(settings: Settings) -> dict[str, str]:
 
 
 def headers_of(request: Request) -> dict[str, str]:
-    """Return the headers that a request has of its own."""
-    # A cache on the way must not answer with what was true before.
+    """Return the headers for one request."""
+    # A cache in between must not answer with an old state.
     return {"Cache-Control": "no-cache"} if request.method == "GET" else {}
 
 
 def authorization(settings: Settings) -> str:
-    """Return what the Authorization header says. It is the key: not for logs."""
+    """Return the Authorization header. It contains the key: do not log it."""
     return f"Bearer {settings.api_key}"
 
 
 def proxies_of(settings: Settings) -> dict[str, str]:
-    """Return the proxies in the form in which requests lets them overrule the environment."""
-    # requests finds no password in a proxy without a scheme.
+    """Return the proxies in the form in which they take precedence over the environment in requests."""
+    # requests ignores the password of a proxy without a scheme.
     proxies = {name: url if "://" in url else f"http://{url}" for name, url in settings.proxies.items()}
-    if "all" in proxies:  # by itself, it would come after what the environment has for a scheme
+    if "all" in proxies:  # on its own, it would come after the environment's proxy for a scheme
         proxies = {"http": proxies["all"], "https": proxies["all"], **proxies}
     return proxies
 
 
 def is_stream(status: int, headers: Mapping[str, str]) -> bool:
-    """Whether an answer is a stream of events.
+    """Whether a response is a stream of events.
 
-    :param headers: Its headers, by names of any case.
+    :param headers: Its headers; names in any case.
     """
     return status < 300 and "text/event-stream" in headers.get("content-type", "")
 
 
 def response_from(settings: Settings, status: int, headers: Mapping[str, str], body: bytes) -> Response:
-    """Return an answer as a flow gets it.
+    """Return a response for a flow.
 
     :param body: The body, decoded from its content encoding.
     """
     headers = {name.lower(): value for name, value in headers.items()}
-    # Some proxies show what they were sent, in their headers and pages.
+    # Some proxies repeat what they received in their headers and pages.
     if status >= 300 or "json" not in headers.get("content-type", ""):
         body = settings.masked(body.decode(errors="replace")).encode()
     headers = {name: settings.masked(value) for name, value in headers.items()}
@@ -123,15 +123,15 @@ def response_from(settings: Settings, status: int, headers: Mapping[str, str], b
 
 
 def not_sendable(settings: Settings, request: Request, error: Exception) -> DifyInputError:
-    """Return the error that says why a request cannot be sent at all, however often one tries."""
+    """Return the error for a request that can never be sent."""
     advice = "Check the host and the extras of the connection."
     return DifyInputError(f"{_where(settings, request)} cannot be sent. {advice} ({_text(settings, error)})")
 
 
 def not_answered(settings: Settings, request: Request, error: Exception, *, reached: bool) -> DifyTransportError:
-    """Return the error that says why a request got no answer.
+    """Return the error for a request without a response.
 
-    :param reached: Whether it may have reached Dify.
+    :param reached: Whether Dify may have received it.
     """
     detail = _text(settings, error)
     advice = "Check that Dify is up, and the timeout of the connection." if reached else _advice(detail)
@@ -139,7 +139,7 @@ def not_answered(settings: Settings, request: Request, error: Exception, *, reac
 
 
 def too_large(settings: Settings, request: Request, error: TooLarge) -> DifyRequestError | DifyTransportError:
-    """Return the error that says that an answer was larger than any of Dify, and was not read to its end."""
+    """Return the error for a response that is larger than any of Dify's and was not read to its end."""
     if error.status is None:  # its headers did not end
         return not_answered(settings, request, error, reached=True)
     kind = DifyServerError if error.status >= 500 else DifyEndpointError
@@ -151,7 +151,7 @@ def too_large(settings: Settings, request: Request, error: TooLarge) -> DifyRequ
 
 
 def _advice(detail: str) -> str:
-    """Say what to do where Dify was not even reached."""
+    """Say what to do if Dify was not even reached."""
     for signs, advice in _UNREACHED.items():
         if re.search(signs, detail, re.IGNORECASE):
             return advice
@@ -159,7 +159,7 @@ def _advice(detail: str) -> str:
 
 
 def no_turn(settings: Settings, request: Request, seconds: float) -> DifyTransportError:
-    """Return the error that says that a request was not even sent, as others were before it all the time."""
+    """Return the error for a request that was never sent because others used all connections."""
     return DifyTransportError(
         f"{_where(settings, request)} got no connection for {seconds:.0f} s. Everything in this process that waits "
         "for this Dify shares a few connections. Dify is too slow, or too many tasks wait for it: poll it less often.",
@@ -172,8 +172,8 @@ def _where(settings: Settings, request: Request) -> str:
 
 
 def _text(settings: Settings, error: Exception) -> str:
-    """Return what an error of a library says; it may quote what was sent, and so the key."""
+    """Return the text of a library's error. It may quote the request, and so the key."""
     name, detail = type(error).__name__, str(error)
-    # First masked, then cut: half a secret would not be found. A library may quote a line of megabytes.
+    # Mask first, then cut: half a secret would not be found. A library may quote a line of megabytes.
     text = settings.masked(f"{name}: {detail}" if detail else name)
     return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"

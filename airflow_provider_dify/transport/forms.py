@@ -1,4 +1,4 @@
-"""Sending a file as a form without holding it in memory."""
+"""Sends a file as a form without holding it in memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Form:
-    """A ``multipart/form-data`` body that is read piece by piece, in the way in which requests sends a file.
+    """A ``multipart/form-data`` body that requests reads piece by piece.
 
     Use it as a context manager: it opens the file.
 
@@ -47,14 +47,14 @@ class Form:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that go with it."""
+        """The headers that belong to it."""
         return {"Content-Type": f"multipart/form-data; boundary={self._boundary}"}
 
     def read(self, size: int = -1) -> bytes:
         """Return the next piece; nothing at the end.
 
-        :raises DifySourceError: The file cannot be read, or is not as long as it was said to be: the length has
-            been sent already.
+        :raises DifySourceError: The file cannot be read, or its length differs from the announced one, which has been
+            sent already.
         """
         while self._pieces:
             piece = self._pieces[0].read(size)

@@ -1,20 +1,20 @@
-"""How large an answer may be. What a server or a proxy sends is not trusted to end."""
+"""Limits the size of responses: a server or proxy is not trusted to stop sending."""
 
 from __future__ import annotations
 
 import zlib
 
-#: Most bytes of a body, decoded from its content encoding. The longest answers of Dify have a few million.
+#: Maximum size of a decoded body, in bytes. Dify's longest responses have a few million.
 MOST_BYTES = 64 * 2**20
-#: The one encoding in which answers are asked for.
+#: The only encoding that is accepted.
 ACCEPTED = "gzip"
 _GZIP = 16 + zlib.MAX_WBITS
 
 
 class TooLarge(Exception):  # noqa: N818 - never leaves this folder
-    """An answer has more bytes than any answer of Dify.
+    """A response is larger than any response of Dify.
 
-    :param status: Its HTTP status; ``None`` if it was too large even before that.
+    :param status: Its HTTP status; ``None`` if even the headers were too large.
     """
 
     def __init__(self, status: int | None = None) -> None:
@@ -23,17 +23,17 @@ class TooLarge(Exception):  # noqa: N818 - never leaves this folder
 
 
 class Undecodable(Exception):  # noqa: N818 - never leaves this folder
-    """A body is not encoded as its headers say, or in a way that was not asked for."""
+    """A body is not encoded as its headers say, or has an encoding that was not requested."""
 
 
 class Body:
-    """Collects a body piece by piece, and never decodes more of it than it may have.
+    """Collects a body piece by piece, and never decodes more than the limit.
 
-    The HTTP libraries decode a whole piece at once: 64 kB may hold 64 MB, and far more if they were encoded twice.
+    HTTP libraries decode a whole piece at once: 64 kB may contain 64 MB, and far more if encoded twice.
 
     :param encoding: The header ``Content-Encoding``; empty if there is none.
-    :param status: The HTTP status of the answer.
-    :raises Undecodable: The encoding was not asked for.
+    :param status: The HTTP status of the response.
+    :raises Undecodable: The encoding was not requested.
     """
 
     def __init__(self, encoding: str, status: int) -> None:
@@ -43,14 +43,14 @@ class Body:
         self._status = status
         self._gzip = "gzip" in name
         self._content = bytearray()
-        #: The member of the gzip file that is being read, of which a file may have several; none before the first.
+        #: The member of the gzip file that is being read; a file may have several. ``None`` before the first.
         self._member: zlib._Decompress | None = None
         self._members = 0
 
     def add(self, piece: bytes) -> None:
-        """Take the next piece, as it came.
+        """Add the next piece as received.
 
-        :raises TooLarge: The body has more than :data:`MOST_BYTES`.
+        :raises TooLarge: The body is larger than :data:`MOST_BYTES`.
         :raises Undecodable: It is not encoded as its headers say.
         """
         if not self._gzip:
@@ -60,7 +60,7 @@ class Body:
 
     @property
     def so_far(self) -> bytes:
-        """What came so far."""
+        """What has arrived so far."""
         return bytes(self._content)
 
     def content(self) -> bytes:
@@ -73,7 +73,7 @@ class Body:
         return bytes(self._content)
 
     def _decode(self, piece: bytes) -> bytes:
-        """Decode a piece, and return what follows the member of the file that ends in it."""
+        """Decode a piece, and return what follows the gzip member that ends in it."""
         if self._members and not self._member and not piece.startswith(b"\x1f"):
             return b""  # padding after the end of the file
         self._member = self._member or zlib.decompressobj(_GZIP)

@@ -1,4 +1,4 @@
-"""One line to each Dify, shared by everything that runs in an event loop."""
+"""The few connections to each Dify, shared by everything in an event loop."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     import httpx
 
 T = TypeVar("T")
-#: What connections have in common that can be shared: the event loop, the server, TLS, proxies, and who they are for.
+#: Connections can be shared if these are equal: event loop, server, TLS, proxies.
 _Key: TypeAlias = (
     "tuple[asyncio.AbstractEventLoop, str, str, bool | str, frozenset[tuple[str, str]], Certificate | None]"
 )
 
 
 class Line:
-    """The few connections of an event loop to one Dify. They hold no key: each request brings its own.
+    """The few connections of an event loop to one Dify. They do not store a key: each request sends its own.
 
-    :param settings: How to reach the Dify.
+    :param settings: How to reach Dify.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -31,23 +31,23 @@ class Line:
         self.key = _key(settings)
         self._settings = settings
         self._opening: asyncio.Task[httpx.AsyncBaseTransport] | None = None
-        # In front of httpx's own queue, which is walked from end to end for each request that comes or goes, and for
-        # which a timeout would begin before the request has its turn.
-        # Whoever enters waits until one of the connections is free: first come, first served.
+        # This comes before httpx's own queue, which is scanned completely for each request and in which a timeout would
+        # start before the request has a connection. Whoever enters waits for a free connection, first come, first
+        # served.
         self.turns = asyncio.Semaphore(MOST_CONNECTIONS)
 
     async def transport(self) -> httpx.AsyncBaseTransport:
-        """Return what sends requests; the first who asks has it made, and all who ask meanwhile wait for the same.
+        """Return the transport. The first caller creates it; others wait for the same one.
 
-        :raises OSError, ValueError, ImportError: see :func:`~.opening.open_transport`. The next one tries again.
+        :raises OSError, ValueError, ImportError: see :func:`~.opening.open_transport`. The next caller tries again.
         """
         if self._opening is None or _failed(self._opening):
             self._opening = asyncio.create_task(asyncio.to_thread(open_transport, self._settings))
-        # Shielded: the one who is cancelled is not the only one who waits.
+        # Shielded: the cancelled caller may not be the only one that waits.
         return await asyncio.shield(self._opening)
 
     async def close(self) -> None:
-        """Close the connections. That goes on to its end when the one who asks for it is cancelled."""
+        """Close the connections. This continues even if the caller is cancelled."""
         if self._opening is not None:
             closing = asyncio.create_task(_close(self._opening))
             _CLOSING.add(closing)
@@ -61,7 +61,7 @@ _CLOSING: set[asyncio.Task[None]] = set()
 
 
 def join(settings: Settings) -> Line:
-    """Share the line to a Dify with all others in this event loop, until :func:`leave`."""
+    """Share the connections to a Dify with all others in this event loop, until :func:`leave`."""
     _forget_closed_loops()
     line = _LINES.get(_key(settings)) or Line(settings)
     line.users += 1
@@ -69,7 +69,7 @@ def join(settings: Settings) -> Line:
 
 
 async def leave(line: Line) -> None:
-    """Use a line no longer; the last one to leave closes it."""
+    """Stop using the connections. The last user closes them."""
     line.users -= 1
     if not line.users:
         del _LINES[line.key]
@@ -77,13 +77,13 @@ async def leave(line: Line) -> None:
 
 
 async def cancel_gently(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Do some work of httpx; when this is cancelled, the work is ended before this returns.
+    """Do some work of httpx. On cancellation, finish the work's cleanup before returning.
 
-    A task's ``cancel()`` also strikes where httpcore gives a connection back, behind a shield of anyio that keeps off
-    anyio's own cancellations only. The connection then counts as taken for ever; when all are, nobody gets an answer
-    any more. So the work has a task to itself, and is cancelled by way of anyio.
+    A task's ``cancel()`` also strikes where httpcore returns a connection, behind an anyio shield that only holds off
+    anyio's own cancellations. The connection would then stay in use forever, and after a few of them no request would
+    get one. So the work runs in its own task, which anyio cancels.
 
-    :param work: Begins the work.
+    :param work: Starts the work.
     """
     import anyio
 
@@ -101,9 +101,9 @@ async def cancel_gently(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         scope.cancel()
         await asyncio.wait([task])
         if not task.cancelled():
-            task.exception()  # nobody asks for it any more, and asyncio would log it with all that it quotes
+            task.exception()  # nobody needs it any more, and asyncio would log it with everything that it quotes
         raise
-    task.result()  # raises what the work has raised
+    task.result()  # raises what the work raised
     return done[0]
 
 
@@ -114,7 +114,7 @@ def _key(settings: Settings) -> _Key:
 
 
 def _forget_closed_loops() -> None:
-    """Drop the lines of event loops that ended before their users: nobody can use or close them any more."""
+    """Drop the connections of event loops that ended before their users: nobody can use or close them any more."""
     for key in list(_LINES):
         if key[0].is_closed():
             _LINES.pop(key, None)

@@ -1,7 +1,7 @@
-"""Making the transport of httpx or httpx2 for one Dify, by the same rules for TLS and proxies as requests has.
+"""Creates the transport of httpx or httpx2 for one Dify, with the same rules for TLS and proxies as requests.
 
-httpx's own rules for the environment differ: other variables for the CA bundle, and a NO_PROXY that knows no networks.
-A task must not find another Dify, or none, when it moves from the worker to the triggerer.
+httpx's own rules for the environment differ: other variables for the CA bundle, and no networks in NO_PROXY. A task
+must not reach another Dify, or none, when it moves from the worker to the triggerer.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
     import httpx
 
-#: Connections to one Dify from one process: its API process takes 10, from everybody together.
+#: Connections to one Dify from one process. Dify's API process serves 10 in total.
 MOST_CONNECTIONS = 4
-#: Seconds after which an idle connection is not used any more: Dify's server closes it after 2 s.
+#: Seconds after which an idle connection is not reused: Dify's server closes it after 2 s.
 KEEP_ALIVE = 1.8
 
 
 @cache
 def library() -> Any:
-    """Return the HTTP library that Airflow brings: httpx2 since 3.4, httpx before. They differ in their names only."""
+    """Return the HTTP library that Airflow brings: httpx2 since 3.4, httpx before. They differ in nothing used here."""
     names = ("httpx2", "httpx") if _airflow_uses_httpx2() else ("httpx", "httpx2")
     try:
         return import_module(names[0])
@@ -44,14 +44,14 @@ def _airflow_uses_httpx2() -> bool:
 
 
 def open_transport(settings: Settings) -> httpx.AsyncBaseTransport:
-    """Return a transport for a Dify; no connection is made yet.
+    """Return a transport for a Dify; no connection is opened yet.
 
-    This blocks for 20 ms, and for half a second the first time: imports, and the certificates that are trusted. Not
-    for the thread of an event loop.
+    This blocks for 20 ms, and for half a second the first time (imports and trusted certificates), so do not call it in
+    the thread of an event loop.
 
-    :raises OSError: A CA bundle or the client certificate is not there, or is none.
-    :raises ValueError: A proxy is no URL, or of a kind that there is not.
-    :raises ImportError: The proxy is of a kind for which a package is missing.
+    :raises OSError: A CA bundle or the client certificate is missing or invalid.
+    :raises ValueError: A proxy is not a URL, or its kind is unknown.
+    :raises ImportError: A package for this kind of proxy is missing.
     """
     http = library()
     _load_backend()
@@ -66,7 +66,7 @@ def open_transport(settings: Settings) -> httpx.AsyncBaseTransport:
 
 
 def _load_backend() -> None:
-    """Import what anyio leaves for the first connection: 80 ms that would hold up every trigger of the process."""
+    """Import what anyio loads with the first connection: 80 ms that would block every trigger of the process."""
     import anyio
     import anyio.streams.tls
 
@@ -78,7 +78,7 @@ def _load_backend() -> None:
 
 
 def _with_environment(settings: Settings) -> tuple[bool | str, str | None]:
-    """Return what certificates are checked with, and the proxy, as requests has it in this environment."""
+    """Return how to verify certificates, and the proxy, as requests would in this environment."""
     import requests
     from requests.utils import select_proxy
 
@@ -92,9 +92,9 @@ def _with_environment(settings: Settings) -> tuple[bool | str, str | None]:
 
 
 def load_certificate(settings: Settings) -> None:
-    """See that the client certificate of some settings can be used; nothing where there is none.
+    """Check that the client certificate can be used, if there is one.
 
-    :raises OSError: It cannot; the text names the file.
+    :raises OSError: It cannot be used; the text names the file.
     """
     if settings.cert:
         _tls(False, settings.cert)
@@ -110,7 +110,7 @@ def _tls(verify: bool | str, cert: Certificate | None = None) -> ssl.SSLContext:
     context = create_urllib3_context()
     if cert:
         _load(context, cert)
-    context.check_hostname = verify is not False  # first, as it must be off before the next may be
+    context.check_hostname = verify is not False  # first, since it must be off before the next one may be
     context.verify_mode = ssl.CERT_NONE if verify is False else ssl.CERT_REQUIRED
     if verify is False:
         return context
@@ -124,9 +124,9 @@ def _tls(verify: bool | str, cert: Certificate | None = None) -> ssl.SSLContext:
 
 def _load(context: ssl.SSLContext, cert: Certificate) -> None:
     try:
-        # With a text as the password, though it may be empty: OpenSSL would ask the terminal for one.
+        # Always pass a password, even an empty one: OpenSSL would ask for it in the terminal.
         context.load_cert_chain(cert.path, cert.key_path, cert.password or "")
-    except (OSError, ValueError) as error:  # its errors are OSErrors; a password may be too long, for one
+    except (OSError, ValueError) as error:  # its errors are OSErrors; a too long password is a ValueError, for example
         files = " and ".join(dict.fromkeys((cert.path, cert.key_path)))
         why = f"{error}. Is its password right?" if "PEM" in str(error) else str(error)
         raise OSError(f"cannot use the client certificate of the extra 'cert', {files}: {why}") from None
@@ -135,8 +135,8 @@ def _load(context: ssl.SSLContext, cert: Certificate) -> None:
 def _proxy(url: str, verify: bool | str) -> httpx.Proxy:
     http = library()
     try:
-        # Without a context of ours, one would be made for each connection, in the event loop.
+        # Without this context, httpx would create one for each connection, in the event loop.
         made: httpx.Proxy = http.Proxy(url, ssl_context=_tls(verify) if url.startswith("https") else None)
-    except http.InvalidURL as error:  # it is no ValueError
+    except http.InvalidURL as error:  # it is not a ValueError
         raise ValueError(str(error)) from None
     return made

@@ -1,4 +1,4 @@
-"""What of a connection is secret, and the forms in which it may come back in a page, a log or an error."""
+"""Which parts of a connection are secret, and the forms in which they may appear in a page, a log or an error."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from contextlib import suppress
 from urllib.parse import SplitResult, quote, quote_plus, unquote
 from urllib.request import getproxies
 
-#: Shorter values are no secrets, and masking them would garble texts.
+#: Shorter values are not secrets, and masking them would garble texts.
 _SHORTEST = 6
-#: The part of a key behind its prefix.
+#: The part of a key after its prefix.
 _BARE_KEY = re.compile(r"(?:dataset|ds|app)-(.{16,})", re.DOTALL)
 
 
 def forms(*groups: Iterable[str]) -> tuple[str, ...]:
-    """Return the texts to mask, the longest first: each secret as it is, and as URLs, JSON, HTML and Python have it."""
+    """Return the texts to mask, longest first: each secret as it is, and as written in URLs, JSON, HTML and Python."""
     secrets = {secret for group in groups for secret in group if len(secret) >= _SHORTEST}
     shown = {form for secret in secrets for form in _forms(secret)}
     return tuple(sorted(shown, key=lambda form: (-len(form), form)))
 
 
 def of_key(api_key: str) -> Iterator[str]:
-    """Give a key, and the part of it that is secret."""
+    """Yield a key and its secret part."""
     yield api_key
     if bare := _BARE_KEY.fullmatch(api_key):
         yield bare[1]
 
 
 def of_header(name: str, value: str) -> Iterator[str]:
-    """Give the value of a header, what is left of it without its scheme, and the password in it."""
+    """Yield the value of a header, the value without its scheme, and the password in it."""
     yield value
     scheme, _, rest = value.partition(" ")
     yield rest.strip()
@@ -44,7 +44,7 @@ def of_header(name: str, value: str) -> Iterator[str]:
 
 
 def of_proxy(proxy: SplitResult) -> Iterator[str]:
-    """Give the password of a proxy, and what the header ``Proxy-Authorization`` makes of it."""
+    """Yield the password of a proxy and its ``Proxy-Authorization`` header."""
     with suppress(ValueError):
         if proxy.password is None:
             return
@@ -56,7 +56,7 @@ def of_proxy(proxy: SplitResult) -> Iterator[str]:
 
 
 def proxies_of_environment() -> list[str]:
-    """Return the URLs of the proxies that the environment of this process names."""
+    """Return the URLs of the proxies in the environment of this process."""
     return [url for name, url in getproxies().items() if name != "no"]
 
 

@@ -1,6 +1,6 @@
-"""The session of requests, with what it lacks: an end to answers that trickle in, and passwords of client certificates.
+"""A requests session that ends slow responses and supports passwords of client certificates.
 
-A timeout of requests is one of each ``recv``: a server that sends a byte now and then keeps a task for ever.
+A timeout of requests covers one ``recv`` only: a server that sends a byte now and then would block a task forever.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _PIECE = 65_536
 
 
 def open_session(settings: Settings) -> requests.Session:
-    """Return a session for a Dify; no connection is made yet.
+    """Return a session for a Dify; no connection is opened yet.
 
     :raises OSError: The client certificate cannot be used.
     """
-    load_certificate(settings)  # here, as it is told apart from a server that refuses it
+    load_certificate(settings)  # here, to distinguish it from a server that rejects it
     session = _Session()
     session.headers.update({**common.headers_for(settings), "Accept-Encoding": limits.ACCEPTED})
     for scheme in ("http://", "https://"):
@@ -39,7 +39,7 @@ def open_session(settings: Settings) -> requests.Session:
 
 
 def body_of(answer: requests.Response) -> bytes:
-    """Read the body of an answer, and give its connection back.
+    """Read the body of a response, and release its connection.
 
     :raises requests.RequestException: It breaks off.
     :raises TooLarge, Undecodable: see :class:`~.limits.Body`.
@@ -51,20 +51,20 @@ def body_of(answer: requests.Response) -> bytes:
         return body.content()
     except limits.TooLarge:
         raise limits.TooLarge(answer.status_code) from None
-    except (urllib3.exceptions.HTTPError, HTTPException, ValueError) as error:  # a length that is none, for one
+    except (urllib3.exceptions.HTTPError, HTTPException, ValueError) as error:  # for example, an invalid length
         raise requests.ConnectionError(error) from None
     finally:
         answer.close()
 
 
 def events_of(answer: requests.Response, enough: Callable[[bytes], bool]) -> bytes:
-    """Read a stream of events until there is enough of it, and close its connection.
+    """Read a stream of events until it is enough, and close its connection.
 
-    It ends, without an error, also if it breaks off or the timeout passes: what came so far is the answer.
+    If the stream breaks off or the timeout passes, this returns what has arrived so far, without an error.
 
     :raises TooLarge, Undecodable: see :class:`~.limits.Body`.
     """
-    # Without chunks there is no other way to get what has come, and not to wait for more.
+    # Without chunks, this is the only way to read what has arrived without waiting for more.
     size = _PIECE if answer.raw.chunked else 1
     body = limits.Body(answer.headers.get("Content-Encoding", ""), answer.status_code)
     try:
@@ -103,14 +103,14 @@ class _Adapter(HTTPAdapter):
 
 @lru_cache(maxsize=16)
 def _with_end(connection: type[Any]) -> type[Any]:
-    """Return a class of connections whose answers end: of http, https, or a proxy, as they come from urllib3."""
+    """Return urllib3's class of connections (http, https, or proxy) with responses that end in time."""
     if issubclass(getattr(connection, "response_class", object), _Answer):
         return connection
     return type(connection.__name__, (connection,), {"response_class": _Answer})
 
 
 class _Answer(HTTPResponse):
-    """An answer that has to be there as a whole before the timeout of its socket has passed once."""
+    """A response that has to be complete within the timeout of its socket."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
@@ -118,14 +118,14 @@ class _Answer(HTTPResponse):
 
 
 class _Bounded(io.RawIOBase):
-    """What a server sends as its answer: with the end of time, and of what anybody needs to send."""
+    """The response of a server, limited in time and size."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         self._raw = raw
         self._sock = sock
         self._timeout = sock.gettimeout()
         self._until = time.monotonic() + (self._timeout or float("inf"))
-        # Headers, and lengths of chunks, come on top of the body; many a line of them has no limit of its own.
+        # Headers and chunk lengths come on top of the body, and their number is not limited otherwise.
         self._left = 2 * limits.MOST_BYTES
 
     def readable(self) -> bool:

@@ -19,18 +19,18 @@ _MASK = "***"
 def split_proxy(proxy: str) -> SplitResult:
     """Split the URL of a proxy, which may lack its scheme.
 
-    :raises ValueError: It is no URL.
+    :raises ValueError: It is not a URL.
     """
     return urlsplit(proxy if "://" in proxy else f"//{proxy}")
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """What this side proves with who it is (mTLS).
+    """A client certificate (mTLS).
 
-    :param path: Path of a PEM file with the certificate, and those of who signed it.
-    :param key_path: Path of a PEM file with its key, which may be the same.
-    :param password: Password of the key; ``None`` if it has none. It is in no ``repr``.
+    :param path: Path of a PEM file with the certificate and its chain.
+    :param key_path: Path of a PEM file with its key; may be the same file.
+    :param password: Password of the key; ``None`` if it has none. Not shown by ``repr``.
     """
 
     path: str
@@ -42,14 +42,14 @@ class Certificate:
 class Settings:
     """How to reach a Dify.
 
-    :param base_url: Base URL of the API, without a slash at its end, such as ``https://api.dify.ai/v1``.
-    :param api_key: Knowledge API key. It is in no ``repr``.
-    :param verify: Whether to check TLS certificates, or the path of a CA bundle to check them with.
-    :param timeout: Seconds to wait for the connection (at most 10), and then for each whole answer.
-    :param max_retries: Tries after the first, where a failure is worth another one.
-    :param proxies: Proxy by scheme; empty leaves it to the environment.
-    :param headers: Headers to send along.
-    :param console_url: Where Dify's web page lives; ``None`` where that is not known.
+    :param base_url: Base URL of the API, without a trailing slash, such as ``https://api.dify.ai/v1``.
+    :param api_key: Knowledge API key or app key. Not shown by ``repr``.
+    :param verify: Whether to check TLS certificates, or the path of a CA bundle.
+    :param timeout: Seconds to wait for the connection (at most 10), and then for each complete response.
+    :param max_retries: Retries after the first attempt, for failures that a retry may fix.
+    :param proxies: Proxy by scheme; empty: those of the environment.
+    :param headers: Additional headers to send.
+    :param console_url: URL of Dify's web pages; ``None`` if unknown.
     :param cert: The client certificate; ``None`` for none.
     """
 
@@ -64,21 +64,21 @@ class Settings:
     cert: Certificate | None = None
 
     def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled: they hold the key."""
+        """Refuse to be pickled: settings contain the key."""
         raise TypeError("Settings hold the API key, and are never pickled. Read the connection again.")
 
     @property
     def connect_timeout(self) -> float:
-        """Seconds to wait for a connection: a host that is there takes it at once."""
+        """Seconds to wait for a connection: a running host accepts it at once."""
         return min(10.0, self.timeout)
 
     @cached_property
     def retries(self) -> Retries:
-        """How failed requests are sent again."""
+        """How failed requests are retried."""
         return Retries(max_retries=self.max_retries)
 
     def masked(self, text: str) -> str:
-        """Return a text without the secrets of these settings, in whatever form they may appear in it."""
+        """Return a text without the secrets of these settings, in any form."""
         for secret in self._secrets:
             text = text.replace(secret, _MASK)
         return text

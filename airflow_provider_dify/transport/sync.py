@@ -1,4 +1,4 @@
-"""Running flows in a worker, over one keep-alive connection of requests."""
+"""Runs flows in a worker, over one keep-alive connection of requests."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ T = TypeVar("T")
 class Client:
     """Talks to one Dify, one request at a time.
 
-    :param settings: How to reach it.
-    :param log: Where the flows' notes go.
+    :param settings: How to reach Dify.
+    :param log: Where the flows' notes are logged.
     """
 
     def __init__(self, settings: Settings, log: Log) -> None:
@@ -32,11 +32,11 @@ class Client:
         self._log = log
         self._session: requests.Session | None = None
         self._stopped = False
-        #: Version of the server, from its last answer that told it.
+        #: Version of the server, from its last response that contained it.
         self.server_version: str | None = None
 
     def run(self, flow: Flow[T]) -> T:
-        """Do what a flow asks for until it ends, and return what it returns."""
+        """Run a flow until it ends, and return what it returns."""
         answer: Response | None = None
         error: BaseException | None = None
         while True:
@@ -44,7 +44,7 @@ class Client:
                 step = resumed(flow, answer, error)
             except StopIteration as stop:
                 return stop.value  # type: ignore[no-any-return]  # StopIteration is not generic
-            answer = error = None  # not kept while it waits
+            answer = error = None  # do not keep it during the wait
             try:
                 answer = self._do(step)
             except BaseException as raised:  # noqa: BLE001 - a flow also learns when the task is broken off
@@ -57,7 +57,7 @@ class Client:
             self._session = None
 
     def stop(self) -> None:
-        """Send nothing more: a flow that runs ends with an error at its next step. A signal handler may call this."""
+        """Stop sending: a running flow fails at its next step. A signal handler may call this."""
         self._stopped = True
 
     def _do(self, step: Step) -> Response | None:
@@ -103,18 +103,18 @@ class Client:
                 headers={**common.headers_of(request), **(form.headers if form else {})},
                 stream=True,
                 timeout=(settings.connect_timeout, settings.timeout),
-                # Given with each request, as the environment would overrule what the session says.
+                # Passed with each request, because the environment takes precedence over the session.
                 verify=settings.verify,
                 proxies=common.proxies_of(settings),
-                # A redirected PATCH may come out as a GET, and another host must not get the key.
+                # A redirected PATCH may become a GET, and another host must not get the key.
                 allow_redirects=False,
             )
             body = self._read(answer, request)
         except TooLarge as error:
             raise common.too_large(settings, request, error) from None
         except (OSError, ValueError, Undecodable) as error:
-            # requests' own errors are OSErrors; a missing CA bundle is a plain one
-            raise self._failure(request, error) from None  # its own text may hold secrets
+            # errors of requests are OSErrors; a missing CA bundle is a plain one
+            raise self._failure(request, error) from None  # its text may contain secrets
         metrics.answered(answer.status_code)
         response = common.response_from(settings, answer.status_code, answer.headers, body)
         self.server_version = response.headers.get("x-version", self.server_version)
@@ -125,7 +125,7 @@ class Client:
             from airflow_provider_dify.transport.session import open_session
 
             self._session = open_session(self._settings)
-            # As an "auth", since a .netrc of the worker would replace a plain header.
+            # Sent as "auth", because a .netrc of the worker would replace a plain header.
             self._session.auth = self._authorize
         return self._session
 
@@ -148,14 +148,14 @@ class Client:
 
         if isinstance(error, Undecodable) or _is_about_answer(error):
             return common.not_answered(self._settings, request, error, reached=True)
-        # An URL or a header that requests cannot use, or a CA bundle of the environment that is not there.
+        # A URL or header that requests cannot use, or a missing CA bundle of the environment.
         if isinstance(error, ValueError) or not isinstance(error, requests.RequestException):
             return common.not_sendable(self._settings, request, error)
         return common.not_answered(self._settings, request, error, reached=_may_have_reached(error))
 
 
 def _is_about_answer(error: Exception) -> bool:
-    """Whether a header cannot be used that came, and not one that was to be sent."""
+    """Whether the unusable header is one of the response, not of the request."""
     from requests.exceptions import InvalidHeader
     from urllib3.exceptions import InvalidHeader as InvalidInAnswer
 
@@ -163,7 +163,7 @@ def _is_about_answer(error: Exception) -> bool:
 
 
 def _may_have_reached(error: requests.RequestException) -> bool:
-    """Whether a request that failed so may have been carried out: only where a connection was there."""
+    """Whether Dify may have received the failed request: only if there was a connection."""
     from requests.exceptions import ConnectTimeout, ProxyError, SSLError
     from urllib3.exceptions import NewConnectionError
 

@@ -1,6 +1,6 @@
-"""Lays out the docstring of a class for reading: what it does, its own parameters, what it returns and raises.
+"""Lays out the docstring of a class for reading: what it does, its parameters, and what it returns and raises.
 
-What Airflow's base classes add is left out: it would bury the parameters that are this package's own.
+What Airflow's base classes add is left out: it would bury the package's own parameters.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from sphinx.util.nodes import make_refnode
 _FIELD = re.compile(r":(?P<kind>param|return|raises)(?: (?P<name>\w+))?: ?(?P<text>.*)")
 _LINK = re.compile(r"(?:\.\. seealso:: )?(?P<url>https://docs\.dify\.ai/\S*/(?P<page>\S+))")
 _TEMPLATED = re.compile(r"\s*\(templated\)")
-#: Defaults that follow a setting of Airflow's.
+#: Defaults that follow an Airflow setting.
 _BY_SETTING = "default_deferrable"
 
 
 @dataclass
 class Docstring:
-    """A docstring in its parts."""
+    """A docstring, split into its parts."""
 
     body: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Docstring:
 
     @classmethod
     def parse(cls, lines: list[str]) -> Docstring:
-        """Take it apart; a field goes on as long as its lines are indented."""
+        """Split a docstring; a field continues as long as its lines are indented."""
         found = cls()
         for line in lines:
             if match := _FIELD.fullmatch(line):
@@ -55,7 +55,7 @@ class Docstring:
 
 
 def _named(line: str) -> str:
-    """A line that is nothing but a link to Dify's reference, with words in place of the address."""
+    """Replace a line that only has a link to Dify's reference by a link with words."""
     match = _LINK.fullmatch(line)
     return f"Dify's reference: `{match['page'].replace('-', ' ')} <{match['url']}>`__" if match else line
 
@@ -109,7 +109,7 @@ def _definitions(what: str, terms: list[tuple[str, str]]) -> Iterator[str]:
 
 
 def _described(kind: type, found: Docstring) -> list[tuple[str, str]]:
-    """The parameters of a class; options have those of the options that they build on, too."""
+    """The parameters of a class, including those of the options that it builds on."""
     if not is_dataclass(kind):
         return found.of_kind("param")
     known: dict[str, str] = {}
@@ -135,7 +135,7 @@ def _laid_out(kind: type, found: Docstring) -> Iterator[str]:
 
 
 def lay_out(_app: Sphinx, what: str, _name: str, obj: Any, _options: Any, lines: list[str]) -> None:
-    """Rewrite the docstring of a class with parameters; elsewhere, name what links lead to."""
+    """Rewrite the docstring of a class with parameters; elsewhere, give links a text."""
     if _has_parameters(what, obj):
         lines[:] = list(_laid_out(obj, Docstring.parse(lines)))
     else:

@@ -83,6 +83,15 @@ class ChatMessage:
             usage=row.usage if row else {},
         )
 
+    def result(self) -> ChatReport:
+        """Return the report of a question that was answered.
+
+        :raises DifyRunError: It was not; :class:`DifyRunUnknown` if nobody knows.
+        """
+        report = self.report()
+        report.raise_for_outcomes(frozenset(map(RunOutcome, self.options.tolerate)))
+        return report
+
     def _ended(self) -> RunOutcome:
         if self._outcome:
             return self._outcome

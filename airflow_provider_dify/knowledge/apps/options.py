@@ -74,6 +74,20 @@ class RunOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChatOptions(RunOptions):
+    """How an answer is awaited, and when a question may be asked again.
+
+    :param timeout: Seconds to wait for the answer, which is then stopped.
+    :param appear_timeout: Seconds to wait for the question to appear among the messages of the app, if it was sent and
+        nothing came back.
+    :param rerun: When a retry asks again: ``failed`` (if there was an error), ``always``, ``never``, or ``unknown``
+        (also if nobody knows whether it was asked).
+    """
+
+    timeout: float = 600.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckOptions:
     """How golden questions are asked.
 

@@ -128,6 +128,15 @@ class WorkflowRun:
             total_steps=run.total_steps,
         )
 
+    def result(self) -> RunReport:
+        """Return the report of a run that ended well.
+
+        :raises DifyRunError: It did not; :class:`DifyRunUnknown` if nobody knows.
+        """
+        report = self.report()
+        report.raise_for_outcomes(self.tolerated)
+        return report
+
     def _ended(self) -> RunOutcome:
         if self._outcome:
             return self._outcome

@@ -1,6 +1,6 @@
-"""How documents are deleted so that in the end they are gone, and it is known of each.
+"""Deletes documents so that they are really gone, and reports on each of them.
 
-Dify deletes one document at a time, and no archived one: that has to be un-archived first, which its lock can delay.
+Dify deletes one document at a time, and no archived ones: those have to be un-archived first, which its lock can delay.
 """
 
 from __future__ import annotations
@@ -23,62 +23,63 @@ from airflow_provider_dify.knowledge.selection.choice import Choice
 from airflow_provider_dify.knowledge.status.sender import Pass, Sender
 
 _BATCH = 100
-#: So many documents are un-archived before they are deleted: a run that is killed leaves no more of them behind.
+#: How many documents are un-archived before they are deleted. A killed run leaves no more than this behind.
 _UN_ARCHIVED_AT_ONCE = 20
-#: Where Dify fails with so many documents one after the other, it is not the documents.
+#: If Dify fails with this many documents in a row, the cause is not the documents.
 _MOST_GIVEN_UP = 3
 _STILL_THERE = "Dify answered that it was deleted, but it still exists."
 _THERE_AFTER_ALL = "Dify answered that it did not exist, but at the end it did."
 
 
 class Deletion:
-    """The deletion of documents, from the first look to the proof.
+    """The deletion of documents, from the first read to the confirmation.
 
-    All that it knows is in here and not in the generator, so that :meth:`report` is right at any moment, also when
-    the task is killed halfway.
+    Its whole state is in this object, not in the generator, so :meth:`report` is correct at any moment, even if the
+    task is killed halfway.
 
     :param dataset_id: UUID of the knowledge base.
-    :param document_ids: UUIDs: a list, one id, or a string that holds a list; or the choice that finds them.
+    :param document_ids: UUIDs: a list, one id, or a string that contains a list; or the choice that finds them.
     :param poll_interval: Seconds between two tries while Dify holds its lock; the first ones come sooner.
-    :param dry_run: Whether to look and to plan only; what would be deleted is ``not_attempted`` in the report.
-    :raises DifyInputError: Something of this makes no sense.
+    :param dry_run: Whether to only read and plan. Documents that would be deleted are ``not_attempted`` in the report.
+    :raises DifyInputError: An argument is invalid.
     """
 
     def __init__(
         self, dataset_id: object, document_ids: object, *, poll_interval: float = 10.0, dry_run: bool = False
     ) -> None:
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
-        #: What finds the documents.
+        #: Finds the documents.
         self.choice = document_ids if isinstance(document_ids, Choice) else Choice.of(document_ids)
         self._waits = Waits(longest=inputs.number(poll_interval, "poll_interval"))
         self._dry_run = inputs.flag(dry_run, "dry_run")
         self._ledger = DeleteLedger(self.choice.ids or ())
-        # A call that removes takes away the lock that it would leave on its first document; none must add twice.
+        # A removing call also removes the lock that it would leave on its first document. An adding call must not
+        # repeat.
         self._sender = Sender(self.dataset_id, _BATCH, lambda action: not action.adds)
         self._failures = 0
         self._given_up = 0
         self._failed_with: str | None = None
 
     def report(self) -> DeleteReport:
-        """Return what has become of each document so far; at any moment, whole and consistent."""
+        """Return the outcome of each document so far; complete and consistent at any moment."""
         ledger = self._ledger
         outcomes = by_name(ledger.all_outcomes())
         return DeleteReport(self.dataset_id, **outcomes, errors=dict(ledger.errors()), dry_run=self._dry_run)
 
     @property
     def names(self) -> Mapping[str, str]:
-        """The name of each document that was seen, by id."""
+        """The names of the documents read so far, by id."""
         return self._ledger.names
 
     def flow(self, deadline: Deadline, retries: Retries) -> Flow[DeleteReport]:
-        """Carry it out.
+        """Delete the documents.
 
-        :param deadline: Until when to wait for what is busy.
-        :param retries: How often to try again where Dify fails.
-        :return: The report. Every id that was asked for is in exactly one of its lists.
-        :raises DifyGuardError: The documents are more than the guard of the choice allows; nothing was changed.
-        :raises DifyDocumentDeleteError: Documents are still there.
-        :raises DifyError: Dify could not be asked; the report so far is its ``report``.
+        :param deadline: How long to wait for busy documents.
+        :param retries: How failed requests are retried.
+        :return: The report. Each requested id is in exactly one of its lists.
+        :raises DifyGuardError: There are more documents than the guard of the choice allows; nothing was changed.
+        :raises DifyDocumentDeleteError: Documents still exist.
+        :raises DifyError: A request to Dify failed; the report so far is its ``report``.
         """
         progress = Progress(deadline)
         try:
@@ -118,7 +119,7 @@ class Deletion:
         while self._ledger.open:
             error = yield from self._push_on(progress)
             if error:
-                yield from self._bear(error, deadline, retries)
+                yield from self._recover(error, deadline, retries)
             elif self._ledger.open:
                 if deadline.passed:
                     for document_id in self._ledger.open:
@@ -128,12 +129,12 @@ class Deletion:
                 yield Pause(min(self._waits.next(), deadline.remaining), reason)
 
     def _push_on(self, progress: Progress) -> Flow[DifyError | None]:
-        """Do what can be done now; return a failure that is worth another try."""
+        """Do what is possible now; return a failure that is worth another try."""
         self._failed_with = None
-        off = yield from self._apply(Action.DISABLE, self._ledger.to_switch_off, progress)
+        off = yield from self._apply(Action.DISABLE, self._ledger.to_disable, progress)
         if off.error:
             return off.error
-        # Meanwhile the worker takes out of its index what was switched off; until then that is locked.
+        # Meanwhile the worker removes disabled documents from its index; until then they are locked.
         if error := (yield from self._delete_all(self._ledger.deletable, progress)):
             return error
         fresh = set(off.taken)
@@ -182,31 +183,31 @@ class Deletion:
         self._went_well()
 
     def _is_about(self, document_id: str, error: DifyError) -> bool:
-        """Write down a refusal that is about this document alone; others may still be deleted."""
+        """Record a refusal that only concerns this document; others may still be deleted."""
         if isinstance(error, DifyNotFoundError) and api.document_is_missing(error):
             self._ledger.not_there(document_id)
         elif error.code == "archived_document_immutable":
             self._ledger.archived_meanwhile(document_id)
-        elif type(error) is DifyRequestError:  # and none of its kinds, which would be about all
+        elif type(error) is DifyRequestError:  # not a subclass: those concern all documents
             self._ledger.settle(document_id, DeleteOutcome.FAILED, error.message)
         else:
             return False
         return True
 
-    def _bear(self, error: DifyError, deadline: Deadline, retries: Retries) -> Flow[None]:
-        """After a failure, wait, and look what has become of the documents before anything is sent again."""
+    def _recover(self, error: DifyError, deadline: Deadline, retries: Retries) -> Flow[None]:
+        """After a failure, wait, and read the documents before anything is sent again."""
         self._failures += 1
         try:
             wait = retries.wait_after(self._failures, error, deadline)
         except DifyError:
-            yield from self._read(self._ledger.open)  # so that the report is exact
+            yield from self._read(self._ledger.open)  # to make the report exact
             self._give_up(error)
             return
-        yield Pause(wait, f"{error.message} Looking at the documents before trying again.")
+        yield Pause(wait, f"{error.message} Checking the documents before trying again.")
         yield from self._read(self._ledger.open)
 
     def _give_up(self, error: DifyError) -> None:
-        """Leave out a document with which Dify fails each time; raise where that is not what it is."""
+        """Leave out a document whose deletion always fails; raise if the document is not the cause."""
         document_id = self._failed_with
         if document_id is None or not isinstance(error, DifyServerError):
             raise error
@@ -228,12 +229,12 @@ class Deletion:
             self._ledger.settle(document_id, DeleteOutcome.FAILED, _STILL_THERE if deleted else _THERE_AFTER_ALL)
 
     def _put_back(self, progress: Progress) -> Flow[None]:
-        """Archive again what was un-archived and could not be deleted; where that fails, the report says so."""
+        """Archive again what was un-archived but not deleted. If that fails, the report says so."""
         ids = self._ledger.to_put_back
         if not ids:
             return
         with suppress(DifyError):
-            yield Note(f"Archiving {len(ids)} documents again, which were un-archived and are not deleted.")
+            yield Note(f"Archiving {len(ids)} documents again, because they were un-archived but not deleted.")
             yield from self._apply(Action.ARCHIVE, ids, progress)
 
     def _read(self, ids: Iterable[str]) -> Flow[None]:

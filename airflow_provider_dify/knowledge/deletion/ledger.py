@@ -1,4 +1,4 @@
-"""The books of a deletion: where each document stands, and what was done to those that had to be un-archived first."""
+"""The state of each document in a deletion, and of those that had to be un-archived first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SWITCHED_OFF = "It was disabled for the deletion, so that un-archiving it does 
 
 
 class DeleteLedger:
-    """Where each document of a deletion stands: it is *open* until it has its outcome.
+    """The state of each document in a deletion: it is *open* until it has its outcome.
 
     :param ids: The documents, in order.
     """
@@ -35,12 +35,12 @@ class DeleteLedger:
 
     @property
     def gone(self) -> list[str]:
-        """The documents that are not there any more, or never were, by what Dify says."""
+        """The documents that Dify says do not exist (any more)."""
         return [i for i, outcome in self.outcomes.items() if outcome.good]
 
     @property
     def names(self) -> dict[str, str]:
-        """The name of each document that was seen."""
+        """The names of the documents read so far."""
         return {document_id: document.name for document_id, document in self.documents.items()}
 
     @property
@@ -49,23 +49,23 @@ class DeleteLedger:
         return [document_id for document_id in self.open if not self.documents[document_id].archived]
 
     @property
-    def to_switch_off(self) -> list[str]:
-        """The open documents that un-archiving would bring into search. Only what is indexed can be switched off."""
+    def to_disable(self) -> list[str]:
+        """The open documents that un-archiving would bring into search. Only indexed documents can be disabled."""
         return [i for i in self._archived() if self.documents[i].enabled and self.documents[i].indexed]
 
     @property
     def to_un_archive(self) -> list[str]:
-        """The open documents that can be un-archived, those that were busy before last."""
-        off = set(self.to_switch_off)
+        """The open documents that can be un-archived, busy ones last."""
+        off = set(self.to_disable)
         return sorted((i for i in self._archived() if i not in off), key=self._busy.__contains__)
 
     @property
     def to_put_back(self) -> list[str]:
-        """The documents that were un-archived and are still there."""
+        """The documents that were un-archived and still exist."""
         return [i for i in self._un_archived if i in self.documents and not self._is_gone(i)]
 
     def seen(self, asked: Iterable[str], found: Mapping[str, Document]) -> None:
-        """Write down what Dify shows of documents."""
+        """Record what Dify shows of documents."""
         for document_id in asked:
             if document_id in found:
                 self.documents[document_id] = found[document_id]
@@ -74,27 +74,29 @@ class DeleteLedger:
                 self.not_there(document_id)
 
     def asking(self, document_id: str) -> None:
-        """Write down that Dify is being asked to delete a document: until it answers, it may have done so or not."""
+        """Record that the deletion of a document was requested. Until Dify responds, it may or may not
+        have happened.
+        """
         self._asked.add(document_id)
 
     def not_asked(self, document_id: str) -> None:
-        """Write down that Dify has certainly not done so."""
+        """Record that Dify has certainly not deleted it."""
         self._asked.discard(document_id)
 
     def not_there(self, document_id: str) -> None:
-        """Write down that a document is gone: by us, where we asked before and no answer came."""
+        """Record that a document is gone: deleted by this run if an earlier request got no response."""
         self.settle(document_id, DeleteOutcome.DELETED if document_id in self._asked else DeleteOutcome.MISSING)
 
     def archived_meanwhile(self, document_id: str) -> None:
-        """Write down that somebody has archived a document."""
+        """Record that somebody has archived a document."""
         self.documents[document_id] = Action.ARCHIVE.applied_to(self.documents[document_id])
 
     def applied(self, action: Action, taken: Iterable[str], unsure: Iterable[str], busy: Iterable[str]) -> None:
-        """Write down a change of status.
+        """Record a status change.
 
-        :param taken: Dify took it for these.
-        :param unsure: It may have taken it for these.
-        :param busy: It refused it for these.
+        :param taken: Documents for which Dify accepted it.
+        :param unsure: Documents for which Dify may have accepted it.
+        :param busy: Documents for which Dify refused it.
         """
         taken = list(taken)
         changed = [*taken, *unsure]
@@ -116,16 +118,16 @@ class DeleteLedger:
             self._errors[document_id] = error
 
     def all_outcomes(self) -> dict[str, DeleteOutcome]:
-        """Return the outcome of each document, or what it would be if the run ended now."""
+        """Return the outcome of each document; for open ones, what it would be if the run ended now."""
         return {document_id: self.outcomes.get(document_id, DeleteOutcome.NOT_ATTEMPTED) for document_id in self.ids}
 
     def errors(self) -> dict[str, str]:
-        """Return what there is to say of single documents, for a report made now."""
+        """Return the messages about single documents, for a report made now."""
         left = ((document_id, self._remarks(document_id)) for document_id in self.ids if not self._is_gone(document_id))
         return {document_id: " ".join(remarks) for document_id, remarks in left if remarks}
 
     def plan(self) -> str:
-        """Say what is going to be done."""
+        """Describe what will be done."""
         gone, archived = len(self.outcomes), len(self._archived())
         parts = [f"{len(self.open)} to delete"]
         parts += [f"{archived} of them archived, to be un-archived first"] if archived else []
@@ -133,7 +135,7 @@ class DeleteLedger:
         return f"Of {len(self.ids)} documents: {', '.join(parts)}."
 
     def awaits(self) -> str:
-        """Say what is being waited for."""
+        """Describe what the deletion waits for."""
         names = ", ".join(f"'{self.documents[document_id].name}'" for document_id in self.open[:3])
         more = " and others" if len(self.open) > 3 else ""
         return f"Waiting: {len(self.open)} archived documents are busy and cannot be un-archived yet ({names}{more})."

@@ -1,4 +1,4 @@
-"""What became of each document that was to be deleted."""
+"""The outcome of each document in a deletion."""
 
 from __future__ import annotations
 
@@ -10,29 +10,30 @@ from airflow_provider_dify.knowledge.report import DocumentReport, ReportOutcome
 
 
 class DeleteOutcome(ReportOutcome):
-    """How a document ended."""
+    """The outcome of a document."""
 
-    #: It was there, Dify deleted it, and read back, it is gone.
+    #: It existed, Dify deleted it, and a final read confirmed it.
     DELETED = "deleted"
     #: It was not in this knowledge base, or somebody else deleted it first.
     MISSING = "missing"
-    #: It is archived, and Dify still held its lock at the deadline: it could not be un-archived, which has to be first.
+    #: It is archived, and Dify still held its lock at the deadline, so it could not be un-archived first.
     BUSY = "busy", "archived, and Dify holds their lock for at most 600 s; raise the timeout or retry later"
     #: Dify does not delete it.
     FAILED = "failed", "Dify did not delete them; the errors in the report say why"
-    #: The run ended before its turn; in a dry run, it would be deleted.
+    #: The run ended before its turn. In a dry run, it would be deleted.
     NOT_ATTEMPTED = "not_attempted", "not deleted, because the run ended first"
 
 
 @dataclass(frozen=True)
 class DeleteReport(DocumentReport[DeleteOutcome]):
-    """What became of each document of a deletion.
+    """The outcome of each document in a deletion.
 
-    Every id that was asked for is in exactly one list, in the order it was asked for, spelled as Dify spells it.
+    Each requested id is in exactly one list, in the order requested, as Dify writes it.
 
     :param dataset_id: The knowledge base.
-    :param errors: What there is to say of single documents, by id.
-    :param dry_run: Whether nothing was to be deleted: what would have been is ``not_attempted``, which is no failure.
+    :param errors: Messages about single documents, by id.
+    :param dry_run: Whether nothing should be deleted: what would have been is ``not_attempted``, which is not a
+        failure.
     """
 
     kind = DeleteOutcome

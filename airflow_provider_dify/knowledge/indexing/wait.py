@@ -1,7 +1,7 @@
-"""How the indexing of documents is awaited, and when waiting on makes no sense.
+"""Waits for the indexing of documents, and decides when waiting longer makes no sense.
 
-Dify answers a creation at once and indexes later, in a worker. It never says that this will not happen any more: the
-documents of a worker that was killed stay as they are for ever. So a wait also ends where nothing moves.
+Dify responds to a creation at once and indexes later, in a worker. It never says that indexing will not happen any
+more: the documents of a killed worker remain as they are forever. So a wait also ends if there is no progress.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from airflow_provider_dify.knowledge.status.repair import why_lost
 from airflow_provider_dify.knowledge.text.hints import why
 from airflow_provider_dify.knowledge.text.packing import pack_ids, unpack_ids
 
-#: So many documents that a list shows as splitting are read by themselves, as the list does not count segments. Dify
+#: How many documents that a list shows as splitting are read one by one, since the list has no segment counts. Dify
 #: splits only a few at a time.
-_MOST_CLOSE_LOOKS = 20
-#: So many documents an error names.
+_MOST_SINGLE_READS = 20
+#: Maximum number of documents that an error names.
 _MOST_NAMED = 3
-#: So much of Dify's text about a document an error quotes.
+#: Maximum length of Dify's text about a document in an error.
 _LONGEST_QUOTE = 300
 
 
@@ -46,8 +46,8 @@ class IndexingReport:
     """Documents that are indexed.
 
     :param dataset_id: The knowledge base.
-    :param document_ids: The documents: in the order they were asked for, or in which Dify listed the batch.
-    :param segments: How many segments they have; ``None`` where Dify did not tell for all.
+    :param document_ids: The documents, as requested or as Dify listed the batch.
+    :param segments: Number of their segments; ``None`` if Dify did not say for all.
     """
 
     dataset_id: str
@@ -60,23 +60,23 @@ class IndexingReport:
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> IndexingReport:
-        """Return what :meth:`to_json` was made of."""
+        """Return the report that :meth:`to_json` was called on."""
         return cls(data["dataset_id"], tuple(data["document_ids"]), data["segments"])
 
 
 class IndexingWait:
-    """A wait until all documents of a batch, or of a list, are indexed.
+    """A wait until all documents of a batch or a list are indexed.
 
-    All that it knows is in here and not in a generator, so that a sensor can look, let go, and look again.
+    Its whole state is in this object, not in a generator, so a sensor can check, release its slot, and check again.
 
     :param dataset_id: UUID of the knowledge base.
-    :param batch: The batch that Dify answered a creation with: a text of 20 digits.
-    :param document_ids: Instead of it, UUIDs of documents: a list, one id, or a string that holds a list.
-    :param stall_timeout: Seconds without any movement after which it fails; ``None``: never.
-    :param prove_by: What proves, when all are indexed, that search returns those that are in use: ``search``, or only
-        their ``segments``; ``None``: nothing is proven.
+    :param batch: The batch that Dify returned when the documents were created: a text of 20 digits.
+    :param document_ids: UUIDs of documents, instead of a batch: a list, one id, or a string that contains a list.
+    :param stall_timeout: Seconds without progress after which it fails; ``None``: never.
+    :param prove_by: What proves, when all are indexed, that search returns the enabled ones: ``search``, or only their
+        ``segments``; ``None``: no proof.
     :param poll_interval: Seconds between two checks; the first checks come sooner.
-    :raises DifyInputError: Something of this makes no sense.
+    :raises DifyInputError: An argument is invalid.
     """
 
     kind: ClassVar[str] = "indexing"
@@ -99,7 +99,7 @@ class IndexingWait:
         self._prove_by = None if prove_by is None else inputs.choice(prove_by, ProvenBy, "prove_by")
         self._poll_interval = inputs.number(poll_interval, "poll_interval")
         self._states: dict[str, IndexingState] = {}
-        #: When something moved last, in seconds since the wait began.
+        #: When the last progress was made, in seconds since the wait began.
         self._moved = 0.0
         self._server_time = 0.0
         self._progress: Progress | None = None
@@ -110,7 +110,7 @@ class IndexingWait:
 
     @property
     def names(self) -> dict[str, str]:
-        """The names of the documents seen so far, by id."""
+        """The names of the documents read so far, by id."""
         return {state.id: state.name for state in self._states.values() if state.name}
 
     def leaves_at(self, pause: Pause) -> bool:
@@ -119,13 +119,13 @@ class IndexingWait:
 
     @property
     def document_ids(self) -> tuple[str, ...]:
-        """The documents that are known to be awaited, in order."""
+        """The documents that it waits for, as far as known, in order."""
         return self._asked or tuple(self._states)
 
     def to_json(self) -> dict[str, JSON]:
-        """Return it and what was seen so far as plain JSON, of few bytes for each document, to go on elsewhere.
+        """Return it and its state as plain JSON, with a few bytes for each document, to continue elsewhere.
 
-        It goes with the time at which the wait began, by a clock that both processes have.
+        The time at which the wait began is needed, too, by a clock that both processes share.
         """
         seen = [(s.status, s.completed_segments, s.total_segments) for s in self._states.values()]
         kinds = {kind: number for number, kind in enumerate(dict.fromkeys(seen))}
@@ -143,7 +143,7 @@ class IndexingWait:
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> IndexingWait:
-        """Return what :meth:`to_json` was made of, so that it can tell whether anything has moved since."""
+        """Return the wait that :meth:`to_json` was called on. It still recognizes progress since then."""
         ids, batch = unpack_ids(data["ids"]), data["batch"]
         asked = None if batch else list(ids)
         wait = cls(
@@ -161,8 +161,8 @@ class IndexingWait:
     def flow(self, deadline: Deadline, retries: Retries | None = None) -> Flow[IndexingReport]:  # noqa: ARG002 - as called
         """Wait until all documents are indexed.
 
-        :param deadline: Until when.
-        :param retries: Not needed: it only reads, and reads are repeated for it.
+        :param deadline: How long to wait.
+        :param retries: Not needed: it only reads, and reads are retried anyway.
         :raises DifyIndexingTimeout: The deadline passed.
         :raises DifyError: see :meth:`look`.
         """
@@ -175,13 +175,13 @@ class IndexingWait:
             yield Pause(min(waits.next(), deadline.remaining), "")
 
     def look(self, deadline: Deadline) -> Flow[IndexingReport | None]:
-        """Look once how far the documents are.
+        """Check the documents once.
 
-        :param deadline: Tells how long the wait has lasted.
-        :return: The report; ``None`` where not all are indexed yet.
+        :param deadline: Knows how long the wait has lasted.
+        :return: The report; ``None`` if not all are indexed yet.
         :raises DifyIndexingError: A document failed, is paused, or is gone.
-        :raises DifyIndexingStalled: Nothing has moved for too long.
-        :raises DifyError: Dify could not be asked.
+        :raises DifyIndexingStalled: There was no progress for too long.
+        :raises DifyError: A request to Dify failed.
         """
         seen = yield from self._read_batch() if self.batch else self._read_asked()
         if any(state.differs(self._states[i]) for i, state in seen.items() if i in self._states):
@@ -195,7 +195,7 @@ class IndexingWait:
         return None
 
     def _is_in_search(self, deadline: Deadline) -> Flow[bool]:
-        """Whether search returns the documents that are in use, now that all of them are indexed.
+        """Whether search returns the enabled documents, now that all of them are indexed.
 
         :raises DifyIndexingError: It never will, or the worker has lost them.
         """
@@ -222,7 +222,7 @@ class IndexingWait:
         return not look.behind
 
     def timed_out(self, deadline: Deadline) -> DifyIndexingTimeout:
-        """Return the error that says what had not completed in time."""
+        """Return the error that names the documents that were not indexed in time."""
         return DifyIndexingTimeout(
             f"Indexing of {self} had not completed after {deadline.elapsed:.0f} s: {self._progress_text()}. Raise the "
             f"timeout, or check what keeps Dify's worker busy. Not completed: {_some(self._open(), _status)}.",
@@ -243,7 +243,7 @@ class IndexingWait:
                 "Its documents may have been deleted or updated since. An update can change the batch: wait for them "
                 "by id instead (document_ids)."
             )
-        # An update gives a document another batch, a deletion leaves it without one.
+        # An update moves a document to another batch; a deletion removes it from its batch.
         found.update((yield from self._read_by_id([i for i in self._states if i not in found])))
         return found
 
@@ -256,7 +256,7 @@ class IndexingWait:
         self._refuse_gone([i for i in ids if i not in documents])
         states = {i: IndexingState.of(documents[i]) for i in ids}
         growing = [i for i, state in states.items() if state.status == "splitting" and state.total_segments is None]
-        for document_id in growing[:_MOST_CLOSE_LOOKS]:
+        for document_id in growing[:_MOST_SINGLE_READS]:
             states[document_id], _ = yield from self._read_closely(document_id)
         return states
 
@@ -279,8 +279,8 @@ class IndexingWait:
         )
 
     def _check_broken_off(self) -> Flow[None]:
-        """Fail where a document does not go on by itself."""
-        # The state of a batch holds no names. Asking also shows what somebody has set going again meanwhile.
+        """Raise an error if a document will not continue by itself."""
+        # The state of a batch contains no names. Reading the documents also shows what somebody has resumed meanwhile.
         unnamed = [state.id for state in self._states.values() if state.broken_off and state.name is None]
         for document_id, state in (yield from self._read_by_id(unnamed)).items():
             # A document that was paused while it waited does not show that by itself.
@@ -296,7 +296,7 @@ class IndexingWait:
             )
 
     def _check_stalled(self, deadline: Deadline) -> Flow[None]:
-        """Fail where nothing has moved for too long, by what was seen and by the times that Dify gives."""
+        """Raise an error if there was no progress for too long, by what was read and by Dify's timestamps."""
         limit = self._stall_timeout
         if limit is None or deadline.elapsed - self._moved <= limit:
             return
@@ -312,11 +312,11 @@ class IndexingWait:
         )
 
     def _age_of_last_step(self, enough: float) -> Flow[float]:
-        """Return the seconds since the last step by Dify's clock, or of one that is as recent as is enough."""
+        """Return the seconds since the last step by Dify's clock, or since any step that is recent enough."""
         states = self._states.values()
         known = [self._server_time - state.step_at for state in states if state.step_at is not None]
         youngest = min(known, default=float("inf"))
-        # Those that are or were at work first: the others have less to tell.
+        # Start with those that are or were being processed: the others have less to show.
         for state in sorted((state for state in states if state.step_at is None), key=lambda s: s.status == "waiting"):
             if youngest <= enough:
                 break
@@ -328,7 +328,7 @@ class IndexingWait:
         return [state for state in self._states.values() if not state.completed]
 
     def report(self) -> IndexingReport:
-        """Return what is known of the documents."""
+        """Return what is known about the documents."""
         return IndexingReport(self.dataset_id, self.document_ids, self._sum(lambda state: state.total_segments))
 
     def _say(self, deadline: Deadline) -> Flow[None]:
@@ -353,9 +353,9 @@ class IndexingWait:
 
 
 def require_one(batch: object, document_ids: object) -> None:
-    """Check that it is said, and only once, what to wait for.
+    """Check that there is either a batch or ids.
 
-    :raises DifyInputError: It is not.
+    :raises DifyInputError: There are both or neither.
     """
     if (batch is None) == (document_ids is None):
         raise DifyInputError(

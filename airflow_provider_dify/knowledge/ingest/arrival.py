@@ -1,7 +1,7 @@
-"""The last part of an ingestion, a sync, or a wait for indexing: documents that are indexed arrive in search.
+"""The last part of an ingestion, a sync, or a wait for indexing: indexed documents arrive in search.
 
-That their indexing has completed does not say so: Dify completes a file in which it finds no text (recording
-1.16.0/26), and loses keywords if it indexes several documents side by side (recording 1.16.0/21).
+Completed indexing is not enough: Dify also completes a file in which it finds no text (recording 1.16.0/26), and loses
+keywords if it indexes several documents in parallel (recording 1.16.0/21).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _BEHIND = "Dify indexed it, but did not bring it into search by the deadline."
 
 
 class Arrival:
-    """Documents that are indexed, on their way into search.
+    """Indexed documents on their way into search.
 
-    All that it knows is in here and not in the generator, so that it is right at any moment.
+    Its whole state is in this object, not in the generator, so it is correct at any moment.
 
     :param dataset_id: The knowledge base.
     :param by: What proves that documents have entered search.
-    :param poll_interval: Seconds between two looks; the first looks come sooner.
+    :param poll_interval: Seconds between two checks; the first checks come sooner.
     """
 
     def __init__(self, dataset_id: str, by: ProvenBy, *, poll_interval: float) -> None:
@@ -44,13 +44,13 @@ class Arrival:
 
     @property
     def ended(self) -> dict[str, tuple[IngestOutcome, str]]:
-        """Why documents are not as they should be, by id."""
+        """Why documents are not in the expected state, by id."""
         halfway = self._repair.halfway if self._repair else {}
         return {**self._bad, **dict.fromkeys(halfway, (IngestOutcome.LAGGING, HALFWAY.format(Action.ENABLE.value)))}
 
     @property
     def repaired(self) -> int:
-        """How many documents search had lost, and returns again."""
+        """How many documents search had lost and returns again."""
         return len(self._repair.repaired) if self._repair else 0
 
     def flow(
@@ -64,12 +64,12 @@ class Arrival:
         in_use: Collection[str] = (),
         repairs: bool = True,
     ) -> Flow[None]:
-        """Prove that search returns documents, and repair what it has lost.
+        """Prove that search returns documents, and repair those that it has lost.
 
-        :param brought: Documents to be proven in any case.
-        :param kept: Documents that were there before. In a large knowledge base, only their flags are read.
-        :param in_use: Which of them must be enabled and not archived. Others that are not so need not be in search.
-        :param repairs: Whether this run has brought in ``brought``, so that it may repair them.
+        :param brought: Documents to prove in any case.
+        :param kept: Documents that existed before. In a large knowledge base, only their flags are read.
+        :param in_use: Which of them must be enabled and not archived. Others may be out of search.
+        :param repairs: Whether this run has brought ``brought`` into search, so that it may repair them.
         """
         if not brought and not kept:
             return
@@ -83,7 +83,7 @@ class Arrival:
             awaited = [i for i in awaited if i not in known]
         proven = list(awaited)
         if (yield from self._prove(awaited, proof, brought if repairs else (), in_use, deadline, retries, progress)):
-            # That took its time: the first of them may have been changed, or lost, by now.
+            # This took time: the first of them may have been changed or lost by now.
             yield from self._in_search(everything, in_use)
             look = yield from self._look([i for i in proven if i not in self._bad], proof, True, progress)
             self._lagging((*look.lost, *look.behind), why_lost(proof))
@@ -100,7 +100,7 @@ class Arrival:
         retries: Retries,
         progress: Progress,
     ) -> Flow[bool]:
-        """Ask until search returns all documents, or the time is up; return whether it took more than one look."""
+        """Query search until it returns all documents or the time is up; return whether it took more than one check."""
         waited, mine = False, set(ours)
         while awaited:
             look = yield from self._look(awaited, proof, deadline.passed, progress)

@@ -1,7 +1,7 @@
-"""The endpoints that give a document its content, new or in the place of an old one.
+"""The endpoints that create a document or replace its content.
 
-Each function is a flow of one request. None of them is repeatable by itself: whether a lost request was carried out
-has to be looked up first. Reference: https://docs.dify.ai/api-reference
+Each function is a flow of one request. None of them may simply be retried: if the response was lost, the flow has to
+find out first whether the request was carried out. Reference: https://docs.dify.ai/api-reference
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.flow import JSON, Content, Flow, Request, Upload
 from airflow_provider_dify.knowledge.ingest.options import DocumentOptions
 
-#: Of a longer name Dify keeps the beginning, and the document would not be found by its name again.
+#: Dify truncates longer names, and the document would not be found by its name again.
 LONGEST_NAME = 200
 
 
 def printable(name: str) -> str:
-    """Return a name as it can be shown, stored and sent: without halves of characters, and without NUL.
+    """Return a name that can be shown, stored and sent: without halves of characters and NUL.
 
-    A name with bytes that are no text has such halves in Python. Neither Dify nor Airflow's database stores them.
+    In Python, a name with bytes that are not text contains such halves. Neither Dify nor Airflow's database stores
+    them.
     """
     return name.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
 
 
 class Source(Content, Protocol):
-    """Something that is to become a document."""
+    """Something that should become a document."""
 
     @property
     def name(self) -> str:
@@ -39,18 +40,18 @@ class Source(Content, Protocol):
 
     @property
     def text(self) -> str | None:
-        """Its text, where it is a text and not a file."""
+        """Its text, if it is a text and not a file."""
 
     @property
     def problem(self) -> str | None:
-        """Why it cannot become a document, where that is known without asking Dify."""
+        """Why it cannot become a document, as far as known without Dify."""
 
     @property
     def readable(self) -> bool:
-        """Whether it could be looked at. Where it could not, its problem may pass."""
+        """Whether it could be accessed. If not, its problem may be temporary."""
 
     def digest(self) -> str:
-        """Return the SHA-256 of its content: of what was sent, if it was.
+        """Return the SHA-256 of its content, as sent if it was sent.
 
         :raises DifySourceError: It cannot be read.
         """
@@ -58,10 +59,10 @@ class Source(Content, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Dify's answer to a content: it has the document, and will index it.
+    """Dify's response to a content: it has the document, and will index it.
 
-    :param document_id: Id of the document; that of an existing one, where its content was replaced.
-    :param batch: The batch by which its indexing can be followed.
+    :param document_id: Id of the document; the existing one if its content was replaced.
+    :param batch: The batch to follow its indexing with.
     """
 
     document_id: str
@@ -69,7 +70,7 @@ class Taken:
 
     @classmethod
     def read(cls, payload: dict[str, JSON]) -> Taken:
-        """Read it from an answer."""
+        """Read a response."""
         answers.check(payload.get("document"), {"id": answers.an_id})
         batch = payload.get("batch") or ""
         if batch and not answers.an_id(batch):

@@ -1,4 +1,4 @@
-"""Bringing many contents to Dify: a few at a time, each with its metadata, followed until they are indexed."""
+"""Sends many contents to Dify, a few at a time, each with its metadata, and follows them until they are indexed."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from airflow_provider_dify.knowledge.metadata.update import set_values
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import read_documents
 
-#: So many documents get their metadata in one go; a run that is killed has to send so many again.
+#: How many documents get their metadata at once. After a kill, this many have to be sent again.
 _MARKED_AT_ONCE = 50
-#: Seconds in which the digest of an old content has to be gone: the others shall not wait for it until the end.
+#: Seconds in which the digest of an old content has to be removed: other documents should not wait until the end.
 _PATIENCE = 60.0
 
 
 class Delivery:
-    """Contents on their way to Dify, whose documents are decided upon.
+    """Contents on their way to Dify, for whose documents everything is decided.
 
     :param dataset_id: The knowledge base.
-    :param hash_field: Name of the metadata that keeps the digest of a document's content; ``None``: keep none.
-    :param values: Values for the metadata of each document.
-    :param max_active: How many documents may be in indexing at a time before another one is sent.
-    :param poll_interval: Seconds between two looks at the indexing; the first looks come sooner.
-    :param stall_timeout: Seconds in which no document moves, after which the wait is given up; ``None``: never.
-    :raises DifyInputError: Something of this makes no sense.
+    :param hash_field: Name of the metadata field with the digest of a document's content; ``None``: store none.
+    :param values: Metadata values of each document.
+    :param max_active: Maximum number of documents in indexing before another one is sent.
+    :param poll_interval: Seconds between two checks of the indexing; the first checks come sooner.
+    :param stall_timeout: Seconds without progress after which the wait ends; ``None``: never.
+    :raises DifyInputError: An argument is invalid.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class Delivery:
         #: Why documents did not get their metadata, by id.
         self.errors: dict[str, tuple[IngestOutcome, str]] = {}
         self._unmarked: dict[str, dict[str, JSON]] = {}
-        #: The documents that have to have their metadata at the end, and how the digest of each begins.
+        #: The documents that must have their metadata at the end, and how the digest of each begins.
         self.expected: dict[str, str] = {}
         #: Whether anything was sent or waited for since the documents were listed.
         self.acted = False
 
     def there(self, document: Document, *, mark: bool = True, digest: str | None = None) -> None:
-        """Take up a document that has its content: it may still be in indexing, or lack metadata.
+        """Add a document that already has its content: it may still be in indexing, or lack metadata.
 
         :param mark: Whether it gets the values that it lacks.
         :param digest: The digest of its content, if it lacks that.
@@ -79,9 +79,9 @@ class Delivery:
             self._unmarked[document.id] = missing
 
     def flow(self, items: Sequence[Item], putting: Putting, progress: Progress) -> Flow[None]:
-        """Send contents, and give the documents their metadata; what is still in indexing at the end is in the watch.
+        """Send contents, and give the documents their metadata. Those still in indexing at the end are in ``watch``.
 
-        :param items: What to send. One that has no outcome afterwards was not sent: the time was up.
+        :param items: What to send. An item without an outcome afterwards was not sent because the time was up.
         """
         self.acted = self.acted or bool(items)
         yield from self._withdraw_digests(items, putting)
@@ -96,7 +96,7 @@ class Delivery:
                 self._to_mark(item, item.document_id)
             if len(self._unmarked) >= _MARKED_AT_ONCE:
                 yield from self.mark(putting)
-            yield from progress.note(lambda sent=number + 1: f"{sent} of {len(items)} contents are with Dify.")  # type: ignore[misc]
+            yield from progress.note(lambda sent=number + 1: f"Dify has {sent} of {len(items)} contents.")  # type: ignore[misc]
         yield from self.mark(putting)
 
     def mark(self, putting: Putting) -> Flow[None]:
@@ -108,17 +108,17 @@ class Delivery:
         try:
             yield from set_values(self._dataset_id, values, deadline=putting.deadline, retries=putting.retries)
         except DifyMetadataError as error:
-            if not self._values:  # what is lost is the digest: the content is sent again next time
-                yield Note(f"The digests of contents could not be kept: {error.message}")
+            if not self._values:  # only the digest is lost: the content is sent again next time
+                yield Note(f"The digests of contents could not be stored: {error.message}")
                 for document_id in values:
                     self.expected.pop(document_id, None)
                 return
             self.errors.update(_failures(error, values))
 
     def prove(self) -> Flow[None]:
-        """At the end, check that documents have the metadata that they were given; what is wrong is an error.
+        """At the end, check that documents have their metadata. Differences are errors.
 
-        A digest that differs tells that somebody has replaced the content, too.
+        A different digest also means that somebody has replaced the content.
         """
         ids = [i for i in self.expected if i not in self.errors and i not in self.watch.ended]
         found = yield from read_documents(self._dataset_id, ids, with_metadata=True)
@@ -131,7 +131,7 @@ class Delivery:
                 self.errors[document_id] = IngestOutcome.FAILED, why
 
     def _wrong(self, document: Document) -> list[str]:
-        """Return the fields in which a document does not have its values."""
+        """Return the fields in which a document has wrong values."""
         kinds, present = kinds_of([self._values]), document.metadata
         wrong = [
             name
@@ -146,7 +146,7 @@ class Delivery:
             self.expected[document_id] = str(digest or "")
 
     def _withdraw_digests(self, items: Iterable[Item], putting: Putting) -> Flow[None]:
-        """Take the digest from documents that get another content: a run that breaks off must leave none that lies."""
+        """Remove the digest from documents that get another content, so that a killed run leaves no wrong digest."""
         field = self._hash_field
         if not field:
             return
@@ -162,7 +162,7 @@ class Delivery:
         values = {document_id: {field: None} for document_id in stale}
         soon, gone = putting.deadline.within(_PATIENCE), MetadataOutcome.MISSING.value
         try:
-            # What was deleted meanwhile is made anew.
+            # Documents that were deleted meanwhile are created again.
             yield from set_values(self._dataset_id, values, deadline=soon, retries=putting.retries, tolerate=[gone])
         except DifyMetadataError as error:
             for document_id, (_, why) in _failures(error, stale).items():
@@ -179,7 +179,7 @@ class Delivery:
 def _lacking(values: Mapping[str, JSON], document: Document | None) -> dict[str, JSON]:
     """Return the values that a document does not have."""
     present = document.metadata if document else {}
-    # Dify's list shows every value as a text.
+    # Dify's list shows all values as text.
     return {name: value for name, value in values.items() if str(present.get(name)) != str(value)}
 
 

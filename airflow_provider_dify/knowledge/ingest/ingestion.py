@@ -1,4 +1,4 @@
-"""How contents become documents of a knowledge base, each once, however often it is tried."""
+"""Turns contents into documents of a knowledge base, each exactly once, however often it is tried."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ from airflow_provider_dify.knowledge.text.names import forms
 
 
 class Ingestion:
-    """The ingestion of contents, from the first look to the proof that they are indexed.
+    """The ingestion of contents, from the first read to the confirmation that they are indexed.
 
-    All that it knows is in here and not in the generator, so that :meth:`report` is right at any moment.
+    Its whole state is in this object, not in the generator, so :meth:`report` is correct at any moment.
 
     :param dataset_id: UUID of the knowledge base.
     :param sources: The contents, in order.
     :param options: How it is done.
-    :param wait: Whether to wait until all documents are indexed, and to prove that search returns them.
-    :param before: Where it stood when its task left its worker: what :meth:`state` returned.
-    :raises DifyInputError: Something of this makes no sense.
+    :param wait: Whether to wait until all documents are indexed, and prove that search returns them.
+    :param before: Its state when its task left its worker, from :meth:`state`.
+    :raises DifyInputError: An argument is invalid.
     """
 
     def __init__(
@@ -96,11 +96,13 @@ class Ingestion:
         return {entry.document_id: entry.name for entry in self.report().documents if entry.document_id}
 
     def leaves_at(self, pause: Pause) -> bool:  # noqa: ARG002 - indexing takes a while in any case
-        """Whether to wait elsewhere: for indexing."""
+        """Whether to wait for indexing elsewhere."""
         return self._awaits_indexing
 
     def waits_for(self) -> IndexingWait:
-        """Return what to wait for elsewhere, after :meth:`flow` left; :meth:`take` its end before it continues."""
+        """Return what to wait for elsewhere after :meth:`flow` left. Pass its result to :meth:`take`
+        before continuing.
+        """
         return IndexingWait(
             self.dataset_id,
             document_ids=list(self.watch.active),
@@ -109,7 +111,7 @@ class Ingestion:
         )
 
     def state(self) -> dict[str, JSON]:
-        """Return what has to be known to continue, as ``before`` of another ingestion: plain JSON, nothing secret."""
+        """Return what is needed to continue, as ``before`` of another ingestion: plain JSON, without secrets."""
         return {
             "report": self.report().to_json(),
             "active": list(self.watch.active),
@@ -117,10 +119,10 @@ class Ingestion:
         }
 
     def take(self, report: Mapping[str, JSON], error: DifyError | None) -> None:  # noqa: ARG002 - as every such wait
-        """Take the end of what was waited for elsewhere.
+        """Take the result of the wait elsewhere.
 
         :param error: How it failed.
-        :raises DifyError: Nothing is known of the documents: Dify could not be asked.
+        :raises DifyError: Nothing is known about the documents: requests to Dify failed.
         """
         if isinstance(error, DifyIndexingStalled):
             self._no_more_waiting = stalled(self._options.stall_timeout or 0.0)
@@ -131,18 +133,18 @@ class Ingestion:
             raise error
 
     def report(self) -> IngestReport:
-        """Return what has become of each content so far; at any moment, whole and consistent."""
+        """Return the outcome of each content so far; complete and consistent at any moment."""
         entries = self._before.documents if self._before else tuple(item.entry() for item in self._items)
         bad = {**self._delivery.errors, **self._arrival.ended, **self.watch.ended}
         return IngestReport(self.dataset_id, entries, self._arrival.repaired).with_outcomes(bad)
 
     def flow(self, deadline: Deadline, retries: Retries) -> Flow[IngestReport]:
-        """Carry it out.
+        """Ingest the contents.
 
-        :param deadline: Until when to wait for indexing, and for what Dify asks to wait for.
-        :param retries: How often to try again where Dify fails.
+        :param deadline: How long to wait for indexing, and for a ``Retry-After``.
+        :param retries: How failed requests are retried.
         :return: The report; see :meth:`IngestReport.raise_for_outcomes`.
-        :raises DifyError: Dify could not be asked; the report so far is its ``report``.
+        :raises DifyError: A request to Dify failed; the report so far is its ``report``.
         """
         progress = Progress(deadline)
         try:
@@ -168,7 +170,7 @@ class Ingestion:
         yield from self._delivery.flow(list(self._to_send()), putting, progress)
 
     def _index(self, deadline: Deadline, progress: Progress) -> Flow[None]:
-        """Wait until what was sent is indexed."""
+        """Wait until everything that was sent is indexed."""
         if self._no_more_waiting:
             yield from self.watch.look(deadline)
         else:
@@ -178,14 +180,14 @@ class Ingestion:
         self.watch.time_is_up(self._no_more_waiting or NOT_IN_TIME)
 
     def _arrive(self, deadline: Deadline, retries: Retries) -> Flow[None]:
-        """Prove that search returns the documents that are indexed."""
+        """Prove that search returns the indexed documents."""
         report = self.report()
         brought = report.ids(IngestOutcome.CREATED, IngestOutcome.UPDATED)
         kept = report.ids(IngestOutcome.SKIPPED)
         yield from self._arrival.flow(brought, deadline, retries, Progress(deadline), kept=kept, in_use=brought)
 
     def _decide(self) -> Flow[None]:
-        """Decide what to do with each content, from one look at what is there."""
+        """Decide what to do with each content, from one read of the existing documents."""
         self._drop_doubles()
         open_items = [item for item in self._items if not item.outcome]
         namesakes = yield from self._namesakes([item.source.name for item in open_items])
@@ -217,7 +219,7 @@ class Ingestion:
                 item.end(IngestOutcome.INVALID, why)
 
     def _namesakes(self, names: Sequence[str]) -> Flow[dict[str, list[Document]]]:
-        """Read the documents that have one of these names, or are versions of one: in the cheaper of two ways."""
+        """Read the documents with one of these names and their versions, in the cheaper of two ways."""
         found: dict[str, list[Document]] = {name: [] for name in names}
         if not names:
             return found
@@ -243,13 +245,13 @@ class Ingestion:
                     found[name].append(document)
 
     def _check_fields(self) -> Flow[None]:
-        """See that the metadata goes into the fields that are there, before there are documents that lack it."""
+        """Check that the metadata fits the existing fields, before documents without metadata exist."""
         kinds = kinds_of([self._metadata, {self._hash_field: ""} if self._hash_field else {}])
         if any(self._to_send()):
             yield from check_fields(self.dataset_id, kinds)
 
     def _check_target(self, dataset: Dataset, options: DocumentOptions) -> Flow[None]:
-        """See that the knowledge base can do what was decided."""
+        """Check that the knowledge base supports what was decided."""
         replaced = [i.decision.name for i in self._to_send() if i.decision and i.decision.verb is Verb.UPDATE]
         check_replacing(dataset, replaced, "create a new document beside the old one: if_exists='new_version'.")
         if any(self._to_send()):
@@ -268,11 +270,12 @@ class Ingestion:
                     self._delivery.there(document, mark=False)
 
     def _is_unfinished(self, source: Source, document: Document) -> bool:
-        """Whether a document looks like one that a try made that was killed before it gave it its metadata.
+        """Whether a document seems to come from a try that was killed before it set the metadata.
 
-        The API made it, it has as many bytes, and not one value: whoever else made it keeps it as it is.
+        It was created by the API, has the same size, and has no metadata values. Documents with values belong to
+        somebody else.
         """
-        # Of a text, Dify counts the characters.
+        # For a text, Dify counts the characters.
         sizes = (source.size, len(source.text)) if source.text is not None else (source.size,)
         return document.by_api and document.size in sizes and not document.metadata.keys() - BUILT_IN
 

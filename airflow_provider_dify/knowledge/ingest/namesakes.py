@@ -1,7 +1,7 @@
-"""What to do with a content whose name is in the knowledge base already.
+"""Decides what to do with a content whose name exists in the knowledge base.
 
-Dify itself replaces an enabled document of the same name without a word, also an archived one, and makes a second
-document beside a disabled one. So it is decided here, from what is there, before anything is sent.
+Dify itself silently replaces an enabled document of the same name, even an archived one, and creates a second document
+next to a disabled one. So this is decided here, from the existing documents, before anything is sent.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.ingest.contents import Source
 from airflow_provider_dify.knowledge.ingest.options import IfExists
 
-#: So many characters of the digest tell the versions of a document apart.
+#: How many characters of the digest are shown to distinguish the versions of a document.
 _DIGEST_SHOWN = 8
 
 
 class Verb(Enum):
-    """What is done with a content."""
+    """What to do with a content."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -31,13 +31,13 @@ class Verb(Enum):
 
 @dataclass(frozen=True)
 class Decision:
-    """What is done with a content, and why.
+    """What to do with a content, and why.
 
-    :param verb: What.
-    :param name: The name that the document has, or gets.
-    :param document: The document to update, to replace, or to leave as it is.
+    :param verb: What to do.
+    :param name: The name that the document has or gets.
+    :param document: The document to update, replace or keep.
     :param old: Ids of other documents that the content stands for, in use or not.
-    :param why: What to tell where it is refused.
+    :param why: The message if it is refused.
     """
 
     verb: Verb
@@ -48,17 +48,17 @@ class Decision:
 
 
 def stem_of(name: str) -> str:
-    """Return the part of a name that all versions of a document have in common at their beginning."""
+    """Return the common beginning of the names of all versions of a document."""
     return _split(name)[0]
 
 
 def keyword_of(text: str) -> str:
-    r"""Return the part of a text by which Dify lists every name that holds it: its database takes ``\`` for itself."""
+    r"""Return the part of a text by which Dify lists all names that contain it: its database interprets ``\``."""
     return max(text.split("\\"), key=len)
 
 
 def base_name(name: str) -> str:
-    """Return the name of which a name is a version, or the name itself."""
+    """Return the base name of a version, or the name itself."""
     begin, end = _split(name)
     return re.sub(rf" \([0-9a-f]{{{_DIGEST_SHOWN}}}\)$", "", begin) + end
 
@@ -66,8 +66,8 @@ def base_name(name: str) -> str:
 def decide(source: Source, documents: Sequence[Document], if_exists: IfExists, hash_field: str | None) -> Decision:
     """Decide what to do with a content.
 
-    :param documents: The documents of its name, and the versions of it (:func:`base_name`), newest first.
-    :param hash_field: Name of the metadata that holds the digest of a document's content.
+    :param documents: The documents with its name, and their versions (:func:`base_name`), newest first.
+    :param hash_field: Name of the metadata field with the digest of a document's content.
     :raises DifySourceError: The content has to be compared, and cannot be read.
     """
     namesakes = [document for document in documents if document.name == source.name]
@@ -106,7 +106,7 @@ def _update(source: Source, namesakes: list[Document], hash_field: str | None) -
     if same and not live:
         why = f"A document with this name and content is disabled: {_named(same)}. Enable it instead."
         return Decision(Verb.REFUSE, name, why=why)
-    # Where the one in use has failed, Dify replaces its content as it creates.
+    # If the one in use has failed, Dify replaces its content when it creates the new one.
     failed = live[0] if live else None
     return Decision(Verb.CREATE, name, failed, old=tuple(document.id for document in namesakes))
 
@@ -129,8 +129,8 @@ def _new_version(source: Source, documents: Sequence[Document], *, reuse: bool) 
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Divide a name before its suffix."""
-    suffix = PurePosixPath(name).suffix if "/" not in name else ""  # a text may be called "before/after"
+    """Split a name before its suffix."""
+    suffix = PurePosixPath(name).suffix if "/" not in name else ""  # a text may be named "before/after"
     return name[: len(name) - len(suffix)], suffix
 
 

@@ -1,4 +1,4 @@
-"""How contents become documents. It loads next to nothing, as every DAG file loads it."""
+"""The options of an ingestion. This module imports almost nothing, because every DAG file loads it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.documents import Dataset
     from airflow_provider_dify.knowledge.flow import JSON
 
-#: Name of the metadata that tells the content of a document by its SHA-256.
+#: Name of the metadata field with the SHA-256 of a document's content.
 HASH_FIELD = "content_sha256"
-#: Dify's own limit for a file, unless its settings say otherwise.
+#: Dify's default size limit for a file.
 MAX_FILE_SIZE = 15 * 1024 * 1024
 UTF_8 = "utf-8"
-#: What is in a folder without being content: files and folders whose names begin with a dot (``.git``, ``.DS_Store``,
-#: ``._page.md`` of macOS, ``.~lock.page.odt#`` of LibreOffice), and what Windows and Office leave.
+#: Files in a folder that are not content: files and folders whose names begin with a dot (``.git``, ``.DS_Store``,
+#: ``._page.md`` of macOS, ``.~lock.page.odt#`` of LibreOffice), and files that Windows and Office leave.
 HIDDEN = (
     ".*", "*/.*",
     "[Tt]humbs.db", "*/[Tt]humbs.db",
@@ -48,41 +48,41 @@ class DocumentForm(str, Enum):
 class IfExists(str, Enum):
     """What should happen if a document of the same name exists."""
 
-    #: Replace the content of the one that is in use, where it differs.
+    #: Replace the content of the one in use, if it differs.
     UPDATE = "update"
-    #: Leave it as it is.
+    #: Leave it unchanged.
     SKIP = "skip"
     #: Refuse.
     FAIL = "fail"
-    #: Make another document, whose name tells its content, and leave the old one as it is.
+    #: Create another document, named by its content, and leave the old one unchanged.
     NEW_VERSION = "new_version"
-    #: The same, but where that other document is there and out of use, take it as it is: a release brings it back.
+    #: The same, but if that other document exists and is out of use, take it as it is: a release brings it back.
     FOR_RELEASE = "for_release"
 
     def describe(self) -> str:
-        """Say what happens to a document of the same name, for the log."""
+        """Describe what happens to a document of the same name, for the log."""
         return _SAID[self]
 
 
 _SAID = {
-    IfExists.UPDATE: "gets the new content, where it differs",
-    IfExists.SKIP: "is left as it is",
-    IfExists.FAIL: "stands in the way, and the content is refused",
-    IfExists.NEW_VERSION: "stays, and a new version is made beside it",
-    IfExists.FOR_RELEASE: "stays, and a new version is made beside it, unless there is one, in use or not",
+    IfExists.UPDATE: "gets the new content, if it differs",
+    IfExists.SKIP: "is left unchanged",
+    IfExists.FAIL: "is in the way, and the content is refused",
+    IfExists.NEW_VERSION: "stays, and a new version is created next to it",
+    IfExists.FOR_RELEASE: "stays, and a new version is created next to it, unless there is one, in use or not",
 }
 
 
 @dataclass(frozen=True)
 class DocumentOptions:
-    """How Dify should treat a document.
+    """How Dify should process a document.
 
-    :param indexing_technique: ``economy`` or ``high_quality``; needed for the first documents of a knowledge base.
-    :param process_rule: How Dify cleans and cuts the text, as its API takes it; by default, the latest rule of the
-        knowledge base. One with parent-child chunks needs a ``parent_mode`` in it.
-    :param doc_form: ``text_model``, ``hierarchical_model`` or ``qa_model``; the knowledge base's own by default.
-    :param doc_language: Language of the text, such as ``English``; Dify's default if it is ``None``.
-    :raises DifyInputError: One of them makes no sense.
+    :param indexing_technique: ``economy`` or ``high_quality``; required for the first documents of a knowledge base.
+    :param process_rule: How Dify cleans and splits the text, as in its API; by default, the latest rule of the
+        knowledge base. For parent-child chunks, it needs a ``parent_mode``.
+    :param doc_form: ``text_model``, ``hierarchical_model`` or ``qa_model``; by default, that of the knowledge base.
+    :param doc_language: Language of the text, such as ``English``; ``None``: Dify's default.
+    :raises DifyInputError: A value is invalid.
     """
 
     indexing_technique: str | None = None
@@ -110,10 +110,10 @@ class DocumentOptions:
             raise DifyInputError(f"doc_language must be text, not {inputs.show(language)}.")
 
     def for_dataset(self, dataset: Dataset) -> DocumentOptions:
-        """Fill in what the knowledge base decides.
+        """Fill in what the knowledge base determines.
 
-        :raises DifyInputError: The knowledge base has no indexing technique yet and none is given, or it would refuse
-            such documents, or make nothing of them.
+        :raises DifyInputError: The knowledge base has no indexing technique yet and none is given, or it would reject
+            such documents or create no chunks.
         """
         from airflow_provider_dify.exceptions import DifyInputError
         from airflow_provider_dify.knowledge import inputs
@@ -129,14 +129,14 @@ class DocumentOptions:
                 f"Knowledge base {dataset.id} has the form '{dataset.doc_form}', and accepts no documents with "
                 f"doc_form={inputs.show(self.doc_form)}. Remove doc_form, or use another dataset_id."
             )
-        # Dify takes a form that is left out for text_model, whatever the knowledge base has (1.16.0, file 27).
+        # Dify interprets a missing form as text_model, whatever the knowledge base has (1.16.0, file 27).
         form = self.doc_form or dataset.doc_form
         if form == DocumentForm.HIERARCHICAL.value:
             self._check_hierarchical(dataset)
         return replace(self, indexing_technique=technique, doc_form=form)
 
     def _check_hierarchical(self, dataset: Dataset) -> None:
-        """Check that the rule makes parent chunks: without them, Dify completes documents that nobody can find."""
+        """Check that the rule creates parent chunks: without them, Dify completes documents that nobody can find."""
         from airflow_provider_dify.exceptions import DifyInputError
         from airflow_provider_dify.knowledge import inputs
 
@@ -152,23 +152,23 @@ class DocumentOptions:
             )
 
     def for_first_document(self, dataset: Dataset) -> DocumentOptions:
-        """Return the options for the first document that a knowledge base ever gets, which has no rule to go by.
+        """Return the options for the first document that a knowledge base ever gets, because it has no rule yet.
 
-        Dify then wants a rule with a file (by its source), and before 1.16.0 with a text too. A text without one gets
-        this rule from 1.16.0 on (file 27).
+        Dify then requires a rule for a file (by its source), and before 1.16.0 also for a text. From 1.16.0 on, a text
+        without a rule gets this one (file 27).
         """
         if self.process_rule is not None or dataset.ever_used:
             return self
         return replace(self, process_rule={"mode": "automatic"})
 
     def to_json(self) -> dict[str, JSON]:
-        """Return it as Dify's API takes it."""
+        """Return them as in Dify's API."""
         given = ((field.name, getattr(self, field.name)) for field in fields(DocumentOptions))
         return {name: value for name, value in given if value is not None}
 
 
 def makes_parents(rule: Mapping[str, JSON] | None) -> bool:
-    """Whether a process rule makes parent chunks. Without them, those below have nowhere to go (1.16.0, file 22)."""
+    """Whether a process rule creates parent chunks. Without them, there are no child chunks (1.16.0, file 22)."""
     rules = (rule or {}).get("rules")
     return isinstance(rules, Mapping) and bool(rules.get("parent_mode"))
 
@@ -177,11 +177,11 @@ def makes_parents(rule: Mapping[str, JSON] | None) -> bool:
 class DeliveryOptions(DocumentOptions, ProofOptions):
     """How contents are sent to Dify, and followed until search returns them.
 
-    :param metadata: Values for the metadata of each document. Missing fields are created.
-    :param max_active: How many documents may be in indexing at a time before another one is sent.
+    :param metadata: Metadata values of each document. Missing fields are created.
+    :param max_active: Maximum number of documents in indexing before another one is sent.
     :param poll_interval: Seconds between two checks while waiting; the first checks come sooner.
     :param stall_timeout: Seconds without any progress after which the wait for indexing ends; ``None``: never.
-    :param timeout: Seconds for all of it, waiting included. Dify's lock on a document can last 600 s.
+    :param timeout: Seconds for the whole job, including waiting. Dify's lock on a document can last 600 s.
     """
 
     metadata: Mapping[str, Any] | None = None
@@ -194,7 +194,7 @@ class DeliveryOptions(DocumentOptions, ProofOptions):
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.status.proof import ProvenBy
 
-        object.__setattr__(self, "process_rule", inputs.literal(self.process_rule))  # a template renders it to a text
+        object.__setattr__(self, "process_rule", inputs.literal(self.process_rule))  # a template renders it to text
         super().__post_init__()
         inputs.settle(
             self,
@@ -210,12 +210,14 @@ class DeliveryOptions(DocumentOptions, ProofOptions):
 class IngestOptions(DeliveryOptions):
     """How an ingestion is done.
 
-    :param if_exists: What to do if a document of the same name exists. ``update``: replace the content of the one
-        in use, if it differs. ``skip``: leave it, whatever it holds (but one that a killed try left without its
-        metadata gets it). ``fail``: refuse the input. ``new_version``: make another document, called like ``report
-        (3f2a91c0).md`` by its content, beside the old one. ``for_release``: the same, and if that document exists and
-        is out of use, as after a release that was rolled back, it is taken as it is; ``new_version`` refuses that.
-    :param hash_field: Name of the metadata that keeps a content's SHA-256; ``None``: keep none, and send always.
+    :param if_exists: What to do if a document of the same name exists. ``update``: replace the content of the one in
+        use, if it differs. ``skip``: leave it unchanged, whatever its content (but if a killed try left it without
+        metadata, it gets the metadata). ``fail``: refuse the input. ``new_version``: create another document next to
+        it, with a name that depends on its content, such as ``report (3f2a91c0).md``. ``for_release``: the same, but if
+        that document exists and is out of use, as after a release that was rolled back, take it as it is;
+        ``new_version`` refuses that.
+    :param hash_field: Name of the metadata field with the content's SHA-256; ``None``: do not store it, and always
+        send.
     :param tolerate: Outcomes that should not fail the task, such as ``("invalid",)``.
     """
 
@@ -235,13 +237,13 @@ class IngestOptions(DeliveryOptions):
 class ReadOptions:
     """Which files are read, and how.
 
-    :param max_file_size: Bytes above which a file is not even tried; ``None``: no limit of our own.
-    :param exclude: No files of a folder or a pattern whose path below it fits one of these patterns; a star also stands
-        for slashes. By default what is hidden, or left there by macOS, Windows or Office.
-    :param encoding: Encoding of files of text (``.txt``, ``.md``, ``.html``, ``.csv`` and the like), which are sent as
-        UTF-8: its name, such as ``gb18030``; ``detect``: find it out; ``None``: send them unchecked, as they are. What
-        is UTF-8, or UTF-16, or begins with a mark of these, is understood in any case.
-    :param follow_links: Whether links in a folder or a pattern may lead out of it.
+    :param max_file_size: Maximum size of a file in bytes; larger files are not sent; ``None``: no limit.
+    :param exclude: Exclude files of a folder or pattern if their path below it matches one of these patterns; a star
+        also matches slashes. By default: hidden files, and files that macOS, Windows or Office leave.
+    :param encoding: Encoding of text files (``.txt``, ``.md``, ``.html``, ``.csv`` and the like), which are sent as
+        UTF-8: a name such as ``gb18030``; ``detect``; or ``None``: send them unchecked and unchanged. UTF-8 and UTF-16,
+        and texts with their marks, are always recognized.
+    :param follow_links: Whether links in a folder or pattern may lead out of it.
     """
 
     max_file_size: int | None = MAX_FILE_SIZE
@@ -254,11 +256,10 @@ class ReadOptions:
 class FolderOptions(ReadOptions):
     """Which files of a folder are read, and how.
 
-    :param recursive: Whether folders below count.
-    :param include: Only files whose path below the source fits one of these patterns, such as ``["*.md", "*.pdf"]``; a
-        star also stands for slashes. A file that no longer fits counts as gone.
-    :param name_prefix: What the name of each document begins with, so that syncs with files of the same names can share
-        a knowledge base.
+    :param recursive: Whether to include subfolders.
+    :param include: Only files whose path below the source matches one of these patterns, such as ``["*.md", "*.pdf"]``;
+        a star also matches slashes. A file that no longer matches counts as deleted.
+    :param name_prefix: Prefix of all document names, so that syncs with equal file names can share a knowledge base.
     """
 
     recursive: bool = False

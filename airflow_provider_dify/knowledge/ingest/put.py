@@ -1,4 +1,4 @@
-"""Sending one content so that it becomes one document, although answers get lost."""
+"""Sends one content so that it becomes exactly one document, even if responses are lost."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from airflow_provider_dify.knowledge.progress import Waits
 from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.retries import Retries
 
-#: With these, Dify refuses the content, and neither the caller nor everything (:class:`DifyKnowledgeBaseError`).
+#: With these statuses, Dify rejects the content, not the caller or all contents (:class:`DifyKnowledgeBaseError`).
 _ABOUT_THE_CONTENT = (400, 413, 415, 422)
-#: Dify may still be at work: a proxy has given up waiting (524: Cloudflare's), or the server (408).
+#: Dify may still be working on it: a proxy has stopped waiting (524: Cloudflare's), or the server has (408).
 _TIMED_OUT = (408, 504, 524)
-#: What is said of a connection that ends while a file is sent.
+#: Errors of a connection that ends while a file is sent.
 _BROKEN_OFF = re.compile(r"reset|broken ?pipe|aborted|closed|disconnect|WriteError", re.IGNORECASE)
-#: Seconds between looks for a document whose creation timed out: Dify may still be at work on it.
-_LOOKS_AFTER_TIMEOUT = (2.0, 4.0, 8.0)
+#: Seconds between checks for a document whose creation timed out: Dify may still be working on it.
+_CHECKS_AFTER_TIMEOUT = (2.0, 4.0, 8.0)
 
 
 @dataclass
@@ -49,21 +49,21 @@ class Item:
     error: str | None = None
 
     def end(self, outcome: IngestOutcome, error: str) -> None:
-        """Write down why it did not become a document."""
+        """Record why it did not become a document."""
         self.outcome, self.error = outcome, error
 
     def skipped(self, document: Document) -> None:
-        """Write down that it is there already."""
+        """Record that it exists already."""
         self.outcome, self.document_id = IngestOutcome.SKIPPED, document.id
 
     def taken(self, taken: Taken) -> None:
-        """Write down that Dify has it."""
+        """Record that Dify has it."""
         there = any(document.id == taken.document_id for document in self.namesakes)
         self.outcome = IngestOutcome.UPDATED if there else IngestOutcome.CREATED
         self.document_id, self.batch = taken.document_id, taken.batch or None
 
     def entry(self) -> Ingested:
-        """Return what has become of it so far."""
+        """Return its outcome so far."""
         old = self.decision.old if self.decision else ()
         return Ingested(
             name=self.decision.name if self.decision else self.source.name,
@@ -80,8 +80,8 @@ class Putting:
     """Sends contents to one knowledge base.
 
     :param dataset: The knowledge base.
-    :param options: How Dify should treat the documents, with what the knowledge base decides.
-    :param retries: How often to try again where Dify fails.
+    :param options: How Dify should process the documents, including what the knowledge base determines.
+    :param retries: How failed requests are retried.
     :param deadline: No wait goes beyond it.
     """
 
@@ -93,15 +93,15 @@ class Putting:
         self.deadline = deadline
 
     def put(self, item: Item) -> Flow[None]:
-        """Send a content until Dify has it or will not have it.
+        """Send a content until Dify accepts or rejects it.
 
-        :raises DifyError: Dify could not be asked, or refuses whoever asks.
+        :raises DifyError: A request to Dify failed, or Dify rejects the caller.
         """
         failures = 0
         unsure = False
         waits = Waits(longest=10.0)
         while not item.outcome:
-            if not unsure:  # else a new document of this name is taken for ours: see _look_up
+            if not unsure:  # otherwise a new document of this name counts as created by this run: see _look_up
                 yield from self._check_name(item)
             if item.outcome:
                 return
@@ -118,13 +118,13 @@ class Putting:
                 else:
                     failures += 1
                     unsure = unsure or may_be_carried_out(error)
-                    yield from self._bear(item, error, failures)
+                    yield from self._recover(item, error, failures)
 
     def _check_name(self, item: Item) -> Flow[None]:
-        """Check once more that a name is free: Dify would replace an enabled document that has it.
+        """Check again that a name is free: Dify would replace an enabled document with it.
 
         The knowledge base was listed before the first content was sent, which may be an hour ago. One page is enough,
-        since the list begins with what was created last.
+        since the list begins with the newest documents.
         """
         decision = _decision(item)
         if decision.verb is not Verb.CREATE:
@@ -132,7 +132,7 @@ class Putting:
         page = yield from api.document_page(self._dataset_id, 1, keyword=keyword_of(decision.name))
         known = {document.id for document in item.namesakes}
         for one in page.items:
-            # What has failed is meant to be replaced, and what is disabled stays beside the new one.
+            # A failed document should be replaced, and a disabled one stays next to the new one.
             expected = one.id in known and (not one.enabled or (one.failed and one.belongs_in_search))
             if one.name == decision.name and not expected:
                 why = f"Document {one.id} got this name after the knowledge base was listed."
@@ -147,33 +147,33 @@ class Putting:
             sending = contents.create(self._dataset_id, decision.name, item.source, self._options)
         return (yield from sending)
 
-    def _bear(self, item: Item, error: DifyError, failures: int) -> Flow[None]:
-        """After a failure, wait, and look whether Dify has taken the content all the same."""
+    def _recover(self, item: Item, error: DifyError, failures: int) -> Flow[None]:
+        """After a failure, wait, and check whether Dify has the content anyway."""
         try:
             wait = self.retries.wait_after(failures, error, self.deadline)
         except DifyError:
             if may_be_carried_out(error):
-                yield from self._look_up(item)  # so that the report is exact
+                yield from self._look_up(item)  # to make the report exact
             if item.source.text is None and isinstance(error, DifyTransportError) and _BROKEN_OFF.search(error.message):
                 error.add(
                     "A proxy may end the connection like this when a file is too large. Check client_max_body_size "
                     "there (nginx), and UPLOAD_FILE_SIZE_LIMIT in Dify."
                 )
             raise
-        looks = (wait, *_LOOKS_AFTER_TIMEOUT) if _timed_out(error) else (wait,)
+        looks = (wait, *_CHECKS_AFTER_TIMEOUT) if _timed_out(error) else (wait,)
         for seconds in looks:
-            yield Pause(min(seconds, self.deadline.remaining), f"{error.message} Looking whether it arrived.")
+            yield Pause(min(seconds, self.deadline.remaining), f"{error.message} Checking whether it arrived.")
             if may_be_carried_out(error):
                 yield from self._look_up(item)
             if item.outcome:
                 return
 
     def _look_up(self, item: Item) -> Flow[None]:
-        """See whether a content became a document although the answer was lost."""
+        """Check whether a content became a document although the response was lost."""
         decision = _decision(item)
         if decision.verb is Verb.UPDATE and decision.document:
             document = yield from self._get(decision.document.id)
-            # It was indexed, or Dify would not have taken it: that it is not any more is our doing.
+            # It was indexed before, or Dify would have refused the update. Now it is not, so this run has updated it.
             if document and not document.indexed:
                 item.taken(Taken(document.id, ""))
             return
@@ -189,7 +189,7 @@ class Putting:
                     return
 
     def _wait_until_available(self, item: Item, waits: Waits) -> Flow[None]:
-        """A document that is to be updated is not fit for it now: wait where that passes."""
+        """The document cannot be updated now: wait if that is temporary."""
         decision = _decision(item)
         document = yield from self._get(decision.document.id if decision.document else "")
         if document is None:

@@ -1,4 +1,4 @@
-"""What became of each content that was to be a document."""
+"""The outcome of each content of an ingestion."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ _LOST_KEYWORDS = (
 
 
 class IngestOutcome(ReportOutcome):
-    """How an input ended."""
+    """The outcome of an input."""
 
-    #: A document was created; where indexing is waited for, it is indexed.
+    #: A document was created and, unless indexing is not waited for, indexed.
     CREATED = "created"
-    #: The content of a document was replaced; where indexing is waited for, the new one is indexed.
+    #: The content of a document was replaced and, unless indexing is not waited for, the new one is indexed.
     UPDATED = "updated"
-    #: A document of this name, and with ``update`` of this content, was there already; nothing was sent for it.
+    #: A document with this name (with ``update``: and this content) existed; nothing was sent for it.
     SKIPPED = "skipped"
-    #: A document of the same name stands in the way.
+    #: A document with the same name is in the way.
     REFUSED = "refused", "a document with the same name is in the way; the report says which, and what to do", FINAL
-    #: It cannot become a document: empty, too large, of a type or a name that Dify does not take.
+    #: It cannot become a document: it is empty or too large, or Dify does not accept its type or name.
     INVALID = "invalid", "they cannot become documents; the report says why", FINAL
-    #: It is not there, or could not be read: its storage failed, or it was being changed.
+    #: It is missing or could not be read: its storage failed, or it was being changed.
     UNREADABLE = "unreadable", "they are missing or cannot be read; the report says why, and a retry checks again"
-    #: Dify has it, and its indexing failed, was paused, or the document is gone again.
+    #: Dify has it, but its indexing failed or was paused, or the document was deleted.
     FAILED = "failed", "Dify could not index them; its message is in the report"
-    #: Dify has it, and its indexing had not completed by the deadline, or stood still for too long.
+    #: Dify has it, but its indexing did not finish by the deadline, or made no progress for too long.
     NOT_INDEXED = "not_indexed", "not indexed in time; raise the timeout, or check what keeps Dify's worker busy"
-    #: Dify has indexed it, and search does not return it.
+    #: Dify has indexed it, but search does not return it.
     LAGGING = "lagging", _LOST_KEYWORDS
     #: Dify found no text in it, so search can never return it.
     NOT_SEARCHABLE = "not_searchable", "Dify found no text in them: leave them out, or send a version with text", FINAL
@@ -44,16 +44,16 @@ class IngestOutcome(ReportOutcome):
 
 @dataclass(frozen=True)
 class Ingested:
-    """What became of one input.
+    """The outcome of one input.
 
     :param name: Name of the document.
-    :param source: Where it came from: a path, an URL, or ``text``.
-    :param outcome: How it ended.
-    :param document_id: Id of its document, where there is one.
-    :param batch: The batch of its indexing, where something was sent and Dify's answer was seen.
-    :param old_document_ids: Documents that it stands for and that are still there: other versions, or a namesake
-        that is switched off.
-    :param error: Why it is not as it should be.
+    :param source: Where it came from: a path, a URL, or ``text``.
+    :param outcome: The outcome.
+    :param document_id: Id of its document, if it has one.
+    :param batch: The batch of its indexing, if something was sent and Dify's response arrived.
+    :param old_document_ids: Documents that it stands for and that still exist: other versions, or a disabled document
+        with the same name.
+    :param error: Why it is not in the expected state.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Ingested:
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Ingested:
-        """Return what :meth:`to_json` was made of."""
+        """Return the entry that :meth:`to_json` was called on."""
         old = tuple(data["old_document_ids"])
         return cls(**{**data, "outcome": IngestOutcome(data["outcome"]), "old_document_ids": old})
 
@@ -77,11 +77,11 @@ class Ingested:
 
 @dataclass(frozen=True)
 class IngestReport(EntryReport[IngestOutcome, Ingested]):
-    """What became of each input, in the order in which they were given.
+    """The outcome of each input, in the order in which they were given.
 
     :param dataset_id: The knowledge base.
     :param documents: One entry for each input.
-    :param repaired: How many documents search had lost, and returns again after they were taken out and brought back.
+    :param repaired: How many documents search had lost and returns again after they were disabled and enabled.
     """
 
     kind = IngestOutcome
@@ -94,25 +94,25 @@ class IngestReport(EntryReport[IngestOutcome, Ingested]):
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> IngestReport:
-        """Return the report that :meth:`to_json` was made of."""
+        """Return the report that :meth:`to_json` was called on."""
         entries = tuple(Ingested.from_json(entry) for entry in data["documents"])
         return cls(data["dataset_id"], entries, int(data.get("repaired", 0)))
 
     @property
     def old_document_ids(self) -> tuple[str, ...]:
-        """The documents that those that ended well stand for, and that are still there."""
+        """The old documents of all inputs with a good outcome, if they still exist."""
         old = (i for entry in self.documents if entry.outcome.good for i in entry.old_document_ids)
         return tuple(dict.fromkeys(old))
 
     @property
     def files(self) -> tuple[str, ...]:
-        """Paths and URLs of the inputs that Dify has a document of; texts have none."""
+        """Paths and URLs of the inputs that became documents. Texts have none."""
         return tuple(entry.source for entry in self.documents if entry.document_id and entry.source != "text")
 
     def with_outcomes(self, changed: Mapping[str, tuple[IngestOutcome, str]]) -> IngestReport:
-        """Return it with other ends for some documents.
+        """Return the report with other outcomes for some documents.
 
-        :param changed: The outcome and the reason, by id of the document.
+        :param changed: Outcome and reason, by document id.
         """
         return replace(self, documents=tuple(_changed(entry, changed) for entry in self.documents))
 

@@ -1,4 +1,4 @@
-"""The knowledge base that documents are sent to: whether it takes any, and as what."""
+"""The knowledge base that documents are sent to: whether it accepts any, and in which form."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from airflow_provider_dify.knowledge.ingest.options import DocumentForm, Documen
 
 
 def read_target(dataset_id: str, options: DocumentOptions) -> Flow[tuple[Dataset, DocumentOptions]]:
-    """Read a knowledge base, and check that it takes documents with these options.
+    """Read a knowledge base, and check that it accepts documents with these options.
 
-    :return: The knowledge base, and the options with what it decides.
-    :raises DifyInputError: It is an external one, or the options do not fit it.
+    :return: The knowledge base, and the options including what it determines.
+    :raises DifyInputError: It is external, or the options do not fit it.
     :raises DifyKnowledgeBaseFailed: Its embedding model is not available.
     """
     dataset = yield from api.get_dataset(dataset_id)
@@ -34,19 +34,19 @@ def read_target(dataset_id: str, options: DocumentOptions) -> Flow[tuple[Dataset
     ready = options.for_dataset(dataset)
     if dataset.made_by_pipeline:
         text = (
-            f"Dataset {dataset.id} was made by a knowledge pipeline. Documents that are sent through the API bypass "
-            "the pipeline: Dify cuts them by its process rule instead."
+            f"Knowledge base {dataset.id} was created by a knowledge pipeline. Documents that are sent through the API "
+            f"bypass the pipeline: Dify splits them by its process rule instead."
         )
         yield Note(text, logging.WARNING)
     return dataset, ready
 
 
 def check_latest_rule(dataset: Dataset, options: DocumentOptions) -> Flow[None]:
-    """Check that a knowledge base with parent-child chunks has a rule that makes them, if it is to be used.
+    """Check that a knowledge base with parent-child chunks has a rule that creates them, if its rule will be used.
 
-    Whoever sends ``{"mode": "automatic"}`` once takes it away (1.16.0, file 22).
+    Sending ``{"mode": "automatic"}`` once removes that rule (1.16.0, file 22).
 
-    :raises DifyInputError: It has another rule: Dify would make documents without any chunk.
+    :raises DifyInputError: It has another rule: Dify would create documents without chunks.
     """
     if options.process_rule is not None or options.doc_form != DocumentForm.HIERARCHICAL.value:
         return
@@ -61,11 +61,11 @@ def check_latest_rule(dataset: Dataset, options: DocumentOptions) -> Flow[None]:
 
 
 def check_replacing(dataset: Dataset, names: list[str], alternatives: str) -> None:
-    """Check that the Dify at hand can replace contents in place.
+    """Check that this version of Dify can replace contents in place.
 
     :param names: The documents whose content would be replaced.
     :param alternatives: What to do instead.
-    :raises DifyInputError: It cannot: it would take the content, and hang.
+    :raises DifyInputError: It cannot: it would accept the content, and hang.
     """
     version = versions.parse(dataset.server_version)
     if not names or version is None or not versions.REPLACING_HANGS.holds(dataset.server_version):

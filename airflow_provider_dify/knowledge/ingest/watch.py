@@ -1,4 +1,4 @@
-"""Following the indexing of many documents, each of which may end in its own way."""
+"""Follows the indexing of many documents, each with its own outcome."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ NOT_IN_TIME = "Its indexing had not completed by the deadline."
 
 
 class Watch:
-    """Documents that are being indexed, and how those ended that are no longer.
+    """Documents that are being indexed, and the outcome of those that are done.
 
     :param dataset_id: The knowledge base.
-    :param poll_interval: Seconds between two looks; the first looks come sooner.
-    :param stall_timeout: Seconds in which none of them moves a step, after which all are given up; ``None``: never.
+    :param poll_interval: Seconds between two checks; the first checks come sooner.
+    :param stall_timeout: Seconds without progress of any document after which all are given up; ``None``: never.
     """
 
     def __init__(self, dataset_id: str, *, poll_interval: float, stall_timeout: float | None) -> None:
         self.dataset_id = dataset_id
-        #: The documents that are not through, in the order in which they were added.
+        #: The documents that are not done, in the order in which they were added.
         self.active: dict[str, str] = {}
-        #: Why documents did not get through, by id.
+        #: Why documents were not indexed, by id.
         self.ended: dict[str, tuple[IngestOutcome, str]] = {}
-        #: The documents that got through, as they were then.
+        #: The indexed documents, as they were then.
         self.through: dict[str, Document] = {}
         self._waits = Waits(longest=poll_interval)
         self._stall_timeout = stall_timeout
@@ -40,9 +40,9 @@ class Watch:
         self._moved = deadline.elapsed
 
     def until_below(self, number: int, deadline: Deadline, progress: Progress) -> Flow[None]:
-        """Wait until fewer documents than that are being indexed, or until waiting makes no more sense.
+        """Wait until fewer documents than that are being indexed, or until waiting makes no sense any more.
 
-        :return: At the deadline, or where nothing has moved for too long, with documents that are still active.
+        :return: At the deadline, or if there was no progress for too long, some documents are still active.
         """
         while len(self.active) >= number:
             yield from self.look(deadline)
@@ -54,7 +54,7 @@ class Watch:
             yield Pause(min(self._waits.next(), deadline.remaining), progress.reason(self._awaits()))
 
     def look(self, deadline: Deadline) -> Flow[None]:
-        """Look once how far they are."""
+        """Check the documents once."""
         found = yield from read_documents(self.dataset_id, self.active)
         moved = False
         for document_id, before in [*self.active.items()]:
@@ -66,7 +66,7 @@ class Watch:
             self._waits.restart()
 
     def time_is_up(self, why: str = NOT_IN_TIME) -> None:
-        """Give an end to all that has none."""
+        """Give an outcome to all documents without one."""
         self._give_up(why)
 
     def _sort(self, document_id: str, document: Document | None) -> None:
@@ -99,5 +99,5 @@ class Watch:
 
 
 def stalled(seconds: float) -> str:
-    """Say that nothing has moved for so long."""
+    """Say that there was no progress for so long."""
     return f"Nothing has moved for {seconds:.0f} s: is Dify's worker down?"

@@ -1,4 +1,4 @@
-"""The metadata fields of a knowledge base, and which values they take."""
+"""The metadata fields of a knowledge base, and which values they accept."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
 from airflow_provider_dify.knowledge.inputs import as_text, is_finite, is_storable, literal, show
 from airflow_provider_dify.knowledge.text.hints import why
 
-#: A value to set; ``None`` takes the present one away.
+#: A value to set; ``None`` removes the current one.
 Value: TypeAlias = "str | int | float | datetime | None"
-#: A value as it goes to Dify.
+#: A value as sent to Dify.
 Plain: TypeAlias = "str | int | float | None"
 
-#: Dify fills these itself, where they are switched on, and lets nobody create or set them.
+#: Dify fills these itself if they are enabled, and does not allow creating or setting them.
 BUILT_IN = frozenset({"document_name", "uploader", "upload_date", "last_update_date", "source"})
 _LONGEST_NAME = 255
 
 
 class FieldType(str, Enum):
-    """What a field holds, by the names of Dify's API."""
+    """The type of a field, as named in Dify's API."""
 
     STRING = "string"
     NUMBER = "number"
@@ -40,7 +40,7 @@ class MetadataField:
     :param id: Its id.
     :param name: Its name.
     :param type: ``string``, ``number`` or ``time``.
-    :param count: How many documents have a value in it.
+    :param count: How many documents have a value.
     """
 
     id: str
@@ -50,7 +50,7 @@ class MetadataField:
 
     @classmethod
     def read(cls, item: dict[str, JSON]) -> MetadataField:
-        """Read one field of an answer."""
+        """Read one field of a response."""
         answers.check(item, _FIELD)
         return cls(id=item["id"], name=item["name"], type=item["type"], count=item.get("count") or 0)
 
@@ -75,7 +75,7 @@ def list_fields(dataset_id: str) -> Flow[tuple[MetadataField, ...]]:
 def create_field(dataset_id: str, name: str, kind: FieldType) -> Flow[MetadataField]:
     """Create a metadata field.
 
-    :raises DifyRequestError: There is one of that name, among other reasons.
+    :raises DifyRequestError: A field of that name exists, among other reasons.
 
     https://docs.dify.ai/api-reference/metadata/create-metadata-field
     """
@@ -84,7 +84,7 @@ def create_field(dataset_id: str, name: str, kind: FieldType) -> Flow[MetadataFi
 
 
 def delete_field(dataset_id: str, field_id: str) -> Flow[None]:
-    """Delete a metadata field, and its values in all documents. One that is not there is no error.
+    """Delete a metadata field and its values in all documents. A missing field is not an error.
 
     https://docs.dify.ai/api-reference/metadata/delete-metadata-field
     """
@@ -94,10 +94,10 @@ def delete_field(dataset_id: str, field_id: str) -> Flow[None]:
 def create_missing(
     dataset_id: str, kinds: Mapping[str, FieldType], fields: Mapping[str, MetadataField]
 ) -> Flow[dict[str, MetadataField]]:
-    """Create the fields that are not there yet; return those that came to be by this.
+    """Create the missing fields, and return them.
 
-    :param kinds: The type of each field that is needed, by name.
-    :param fields: The fields that are there, by name.
+    :param kinds: The type of each required field, by name.
+    :param fields: The existing fields, by name.
     """
     created: dict[str, MetadataField] = {}
     for name, kind in kinds.items():
@@ -106,7 +106,7 @@ def create_missing(
         try:
             created[name] = yield from create_field(dataset_id, name, kind)
         except DifyRequestError as error:
-            # Somebody else was faster, or it was us and the answer was lost.
+            # Somebody else was faster, or this run created it and the response was lost.
             if "already exists" not in error.detail.lower():
                 raise
             found = {field.name: field for field in (yield from list_fields(dataset_id))}
@@ -120,7 +120,7 @@ def create_missing(
 def check_name(name: object, parameter: str) -> str:
     """Return the name of a field.
 
-    :raises DifyInputError: No field of documents can have that name.
+    :raises DifyInputError: A metadata field cannot have that name.
     """
     given, name = name, as_text(name)
     if not isinstance(name, str) or not name.strip() or not is_storable(name):
@@ -140,9 +140,9 @@ def check_name(name: object, parameter: str) -> str:
 
 
 def check_names(value: object, parameter: str) -> list[str]:
-    """Return the names of fields: a list, one name, or a text that holds a list.
+    """Return the names of fields: a list, one name, or a text that contains a list.
 
-    :raises DifyInputError: No field of documents can have one of them.
+    :raises DifyInputError: A metadata field cannot have one of the names.
     """
     found = as_text(literal(value))
     items = [] if found is None else [found] if isinstance(found, str) else found
@@ -152,9 +152,9 @@ def check_names(value: object, parameter: str) -> list[str]:
 
 
 def check_values(values: object, parameter: str) -> dict[str, Value]:
-    """Return values by the name of their field.
+    """Return values by field name.
 
-    :raises DifyInputError: There is none, or one that no field takes.
+    :raises DifyInputError: There are none, or no field accepts one of them.
     """
     if not isinstance(values, Mapping) or not values:
         raise DifyInputError(
@@ -169,10 +169,10 @@ def check_values(values: object, parameter: str) -> dict[str, Value]:
 
 
 def check_own_values(values: object, reserved: Mapping[str, str]) -> dict[str, Value]:
-    """Return the values that a user gave for documents to be made, if any; a template renders them to a text.
+    """Return the values that a user gave for new documents, if any. A template may have rendered them to text.
 
-    :param reserved: Names of fields that keep something of ours, and what.
-    :raises DifyInputError: They are none, or one of them is for such a field.
+    :param reserved: Names of fields that this package uses itself, and for what.
+    :raises DifyInputError: The values are invalid, or one of them is for such a field.
     """
     if values is None or values in ("", {}):
         return {}
@@ -184,9 +184,9 @@ def check_own_values(values: object, reserved: Mapping[str, str]) -> dict[str, V
 
 
 def check_fields(dataset_id: str, kinds: Mapping[str, FieldType]) -> Flow[None]:
-    """Check that values go into the fields that are there, before there are documents that lack them.
+    """Check that values fit the existing fields, before documents without values exist.
 
-    :raises DifyInputError: They do not.
+    :raises DifyInputError: They do not fit.
     """
     if kinds:
         for field in (yield from list_fields(dataset_id)):
@@ -195,9 +195,9 @@ def check_fields(dataset_id: str, kinds: Mapping[str, FieldType]) -> Flow[None]:
 
 
 def kind_of(value: object, parameter: str) -> FieldType:
-    """Return the type of the field that a value is for.
+    """Return the type of field that a value needs.
 
-    :raises DifyInputError: There is none.
+    :raises DifyInputError: No field accepts it.
     """
     if isinstance(value, str) and is_storable(value):
         return FieldType.STRING
@@ -215,7 +215,7 @@ def kind_of(value: object, parameter: str) -> FieldType:
 def kinds_of(values: Iterable[Mapping[str, Value]]) -> dict[str, FieldType]:
     """Return the type that each field needs, by name, for the values of several documents.
 
-    :raises DifyInputError: Values of one field are of different types.
+    :raises DifyInputError: Values of one field have different types.
     """
     kinds: dict[str, FieldType] = {}
     for one in values:
@@ -232,11 +232,11 @@ def kinds_of(values: Iterable[Mapping[str, Value]]) -> dict[str, FieldType]:
 
 
 def check_fit(name: str, kind: FieldType, field: MetadataField) -> None:
-    """Check that values go into a field that is there.
+    """Check that values fit an existing field.
 
-    :raises DifyInputError: They do not. Dify would store them, and no filter would find them.
+    :raises DifyInputError: They do not fit. Dify would store them, and no filter would find them.
     """
-    # Dify keeps a time as seconds since the epoch.
+    # Dify stores a time as seconds since the epoch.
     if field.type == kind.value or (field.type == FieldType.TIME.value and kind is FieldType.NUMBER):
         return
     hint = (
@@ -250,7 +250,7 @@ def check_fit(name: str, kind: FieldType, field: MetadataField) -> None:
 
 
 def plain(value: Value) -> Plain:
-    """Return a value as it goes to Dify: a time in whole seconds since the epoch."""
+    """Return a value as sent to Dify: a time in whole seconds since the epoch."""
     return int(value.timestamp()) if isinstance(value, datetime) else value
 
 
@@ -258,8 +258,8 @@ def same(kind: str, wanted: Value, present: JSON) -> bool:
     """Whether a document has a value.
 
     :param kind: The type of its field.
-    :param wanted: The value; ``None``: it shall have none.
-    :param present: What Dify shows of it. Its lists show each value as a text.
+    :param wanted: The value; ``None``: it should have none.
+    :param present: What Dify shows. Its lists show all values as text.
     """
     if wanted is None or present is None:
         return wanted is None and present is None
@@ -269,7 +269,7 @@ def same(kind: str, wanted: Value, present: JSON) -> bool:
 
 
 def native(kind: str, present: JSON) -> JSON:
-    """Return a value that Dify shows as what it is: its lists show numbers and times as texts."""
+    """Return a value in its own type: Dify's lists show numbers and times as text."""
     if kind == FieldType.STRING.value or not isinstance(present, str):
         return present
     for parse in (int, float):

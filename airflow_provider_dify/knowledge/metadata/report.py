@@ -1,4 +1,4 @@
-"""What became of each document whose metadata was to be changed."""
+"""The outcome of each document in a metadata change."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from airflow_provider_dify.knowledge.report import FINAL, DocumentReport, Report
 
 
 class MetadataOutcome(ReportOutcome):
-    """How the metadata of a document ended."""
+    """The outcome of a document."""
 
-    #: It had other values, Dify took the new ones, and read back they are there.
+    #: It had other values, Dify accepted the new ones, and a final read confirmed them.
     CHANGED = "changed"
-    #: It had the values already; nothing was sent for it.
+    #: It already had the values; nothing was sent for it.
     UNCHANGED = "unchanged"
     #: It is not in this knowledge base.
     MISSING = "missing", "not in this knowledge base; check the ids and the dataset_id, or tolerate 'missing'", FINAL
-    #: Dify refused its values, or took them and does not show them.
+    #: Dify rejected its values, or accepted them but does not show them.
     FAILED = "failed", "the values are missing; the errors in the report say why"
     #: Nothing was sent for it, because the run ended before its turn.
     NOT_ATTEMPTED = "not_attempted", "not changed, because the run ended first"
@@ -26,14 +26,14 @@ class MetadataOutcome(ReportOutcome):
 
 @dataclass(frozen=True)
 class MetadataReport(DocumentReport[MetadataOutcome]):
-    """What became of the metadata of each document.
+    """The outcome of each document in a metadata change.
 
-    Every id that was asked for is in exactly one list, in the order it was asked for, spelled as Dify spells it.
+    Each requested id is in exactly one list, in the order requested, as Dify writes it.
 
     :param dataset_id: The knowledge base.
     :param created_fields: Names of the metadata fields that were created for it.
-    :param errors: What there is to say of single documents, by id; where the change went on to its end, why each one
-        that is missing, failed or not attempted is so.
+    :param errors: Messages about single documents, by id. If the change ran to its end, they say why each document is
+        missing, failed or not attempted.
     """
 
     kind = MetadataOutcome

@@ -1,7 +1,7 @@
-"""Setting the metadata of many documents, and proving that it is there.
+"""Sets the metadata of many documents, and confirms it.
 
-Dify's "success" says little here, too: a document's other values are replaced, a field that is not there is passed
-over, and a server may leave out documents in silence. So what they have is read before, sent whole, and read after.
+Dify's "success" says little here, too: a document's other values are replaced, unknown fields are ignored, and a server
+may silently skip documents. So the values are read before, sent completely, and read after.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries
 
-#: How many documents one request names, unless said otherwise.
+#: Default number of documents in one request.
 BATCH_SIZE = 50
-#: Seconds that no wait between two tries exceeds.
+#: Maximum number of seconds between two tries.
 _LONGEST_WAIT = 10.0
-#: So often is a document sent for which Dify answers "success" and then shows other values.
+#: How often the values of a document are sent if Dify answers "success" and then shows other values.
 _MOST_TRIES = 8
-#: After so many refusals the rest of a pass waits for the next one.
+#: After this many refusals, the rest of a pass waits for the next one.
 _MOST_REFUSALS = 20
 _DELETED_MEANWHILE = "It was deleted in the meantime."
 _NOT_READ_BACK = "Its values were sent, but the run ended before they could be read back."
 
 
 def assign(dataset_id: str, operations: Sequence[Mapping[str, JSON]]) -> Flow[None]:
-    """Give documents values, one after the other, until one cannot get them.
+    """Set metadata values, document by document, until one fails.
 
-    Where Dify refuses, those before the one that it refused have been changed.
+    If Dify refuses, the documents before the refused one have been changed.
     https://docs.dify.ai/api-reference/metadata/update-document-metadata-in-batch
     """
     response = yield Request(
@@ -69,34 +69,34 @@ def set_values(
     batch_size: int = BATCH_SIZE,
     tolerate: Iterable[str] = (),
 ) -> Flow[MetadataReport]:
-    """Give each document values of its own; its other values stay.
+    """Give each document its own metadata values; its other values stay.
 
     :param dataset_id: UUID of the knowledge base.
-    :param values_by_id: For each document, by its UUID, the values by the name of their field; ``None`` takes one away.
-        A field that is not there is created.
-    :param deadline: Until when to wait for documents whose metadata somebody else is changing.
-    :param retries: How often to try again where Dify fails.
-    :param batch_size: How many documents one request names at most.
+    :param values_by_id: Values by field name for each document UUID; ``None`` removes a value. Missing fields are
+        created.
+    :param deadline: How long to wait for documents whose metadata somebody else is changing.
+    :param retries: How failed requests are retried.
+    :param batch_size: Maximum number of documents in one request.
     :param tolerate: Names of outcomes that should not raise, such as ``missing``.
-    :return: The report; every document has the values, but for tolerated outcomes.
-    :raises DifyInputError: What was asked for makes no sense; nothing was changed.
+    :return: The report; every document has the values, except for tolerated outcomes.
+    :raises DifyInputError: The arguments are invalid; nothing was changed.
     :raises DifyMetadataError: Documents do not have the values.
-    :raises DifyError: Dify could not be asked; the report so far is its ``report``.
+    :raises DifyError: A request to Dify failed; the report so far is its ``report``.
     """
     change = MetadataChange(dataset_id, values_by_id, batch_size=batch_size, tolerate=tolerate)
     return (yield from change.flow(deadline, retries))
 
 
 class MetadataChange:
-    """A change of the metadata of documents, from the first look to the proof.
+    """A metadata change, from the first read to the confirmation.
 
-    All that it knows is in here and not in the generator, so that :meth:`report` is right at any moment.
+    Its whole state is in this object, not in the generator, so :meth:`report` is correct at any moment.
 
     :param dataset_id: UUID of the knowledge base.
-    :param values_by_id: For each document, by its UUID, the values by the name of their field; ``None`` takes one away.
-    :param batch_size: How many documents one request names at most.
+    :param values_by_id: Values by field name for each document UUID; ``None`` removes a value.
+    :param batch_size: Maximum number of documents in one request.
     :param tolerate: Names of outcomes that should not fail the change.
-    :raises DifyInputError: Something of this makes no sense.
+    :raises DifyInputError: An argument is invalid.
     """
 
     def __init__(
@@ -114,15 +114,15 @@ class MetadataChange:
         self._batch_size = inputs.whole_number(batch_size, "batch_size")
         self._fields: dict[str, MetadataField] = {}
         self._created: dict[str, None] = {}
-        #: The documents that have no outcome yet.
+        #: The documents without an outcome.
         self._open: dict[str, None] = dict.fromkeys(self.values)
         self._settled: dict[str, MetadataOutcome] = {}
         self._errors: dict[str, str] = {}
         self._documents: dict[str, Document] = {}
-        #: How often values were sent for a document, and may have arrived.
+        #: How often values were sent for a document and may have arrived.
         self._sent: dict[str, int] = {}
         self._failures = 0
-        #: The documents that the last look was at.
+        #: The documents that were read last.
         self._read_last: frozenset[str] = frozenset()
 
     @classmethod
@@ -136,11 +136,11 @@ class MetadataChange:
         batch_size: int = BATCH_SIZE,
         tolerate: Iterable[str] = (),
     ) -> MetadataChange:
-        """Return a change that gives documents the same values.
+        """Return a change that gives all documents the same values.
 
         :param document_ids: UUIDs (see :func:`inputs.canonical_ids`).
-        :param values: The values by the name of their field.
-        :param clear: Names of fields whose values are taken away.
+        :param values: The values by field name.
+        :param clear: Names of fields whose values are removed.
         """
         wanted: dict[str, Value] = check_values(inputs.literal(values), "values") if values else {}
         for name in check_names(clear, "clear"):
@@ -155,7 +155,7 @@ class MetadataChange:
         return cls(dataset_id, by_id, batch_size=batch_size, tolerate=tolerate)
 
     def describe(self) -> str:
-        """Say what is to be done to each, without the values."""
+        """Describe the change of each document, without the values."""
         names = {name: value is None for values in self.values.values() for name, value in values.items()}
         given = ", ".join(inputs.show(name) for name, taken_away in names.items() if not taken_away)
         cleared = ", ".join(inputs.show(name) for name, taken_away in names.items() if taken_away)
@@ -163,25 +163,25 @@ class MetadataChange:
 
     @property
     def names(self) -> dict[str, str]:
-        """No names: nothing is said of single documents."""
+        """No names: nothing is logged about single documents."""
         return {}
 
     def report(self) -> MetadataReport:
-        """Return what has become of each document so far; at any moment, whole and consistent."""
+        """Return the outcome of each document so far; complete and consistent at any moment."""
         outcomes = {i: self._settled.get(i) or self._so_far(i) for i in self.values}
         unread = {i: _NOT_READ_BACK for i in self._open if self._sent.get(i)}
         errors = {**unread, **self._errors}
         return MetadataReport(self.dataset_id, **by_name(outcomes), created_fields=tuple(self._created), errors=errors)
 
     def flow(self, deadline: Deadline, retries: Retries) -> Flow[MetadataReport]:
-        """Carry it out.
+        """Change the metadata.
 
-        :param deadline: Until when to wait for documents whose metadata somebody else is changing.
-        :param retries: How often to try again where Dify fails.
-        :return: The report. Every id that was asked for is in exactly one of its lists.
-        :raises DifyInputError: Values do not go into the fields that are there; nothing was changed.
-        :raises DifyMetadataError: Documents ended in an outcome that is not tolerated.
-        :raises DifyError: Dify could not be asked; the report so far is its ``report``.
+        :param deadline: How long to wait for documents whose metadata somebody else is changing.
+        :param retries: How failed requests are retried.
+        :return: The report. Each requested id is in exactly one of its lists.
+        :raises DifyInputError: Values do not fit the existing fields; nothing was changed.
+        :raises DifyMetadataError: Documents have an outcome that is not tolerated.
+        :raises DifyError: A request to Dify failed; the report so far is its ``report``.
         """
         try:
             yield from self._read_fields()
@@ -203,26 +203,26 @@ class MetadataChange:
         while True:
             error = yield from self._send(progress)
             if error is not None:
-                yield from self._bear(error, deadline, retries)
+                yield from self._recover(error, deadline, retries)
                 continue
             yield from self._look()
             self._give_up(tries=0 if deadline.passed else _MOST_TRIES)
             if not self._open:
                 return
-            reason = progress.reason(f"Waiting: the metadata of {len(self._open)} documents is not as it was sent.")
+            reason = progress.reason(f"Waiting: {len(self._open)} documents do not have their metadata yet.")
             yield Pause(min(waits.next(), deadline.remaining), reason)
             yield from self._read_fields()  # somebody may have deleted one
 
-    def _bear(self, error: DifyError, deadline: Deadline, retries: Retries) -> Flow[None]:
-        """After a failure, wait, and see what has arrived before anything is sent again."""
+    def _recover(self, error: DifyError, deadline: Deadline, retries: Retries) -> Flow[None]:
+        """After a failure, wait, and check what has arrived before anything is sent again."""
         self._failures += 1
         try:
             wait = retries.wait_after(self._failures, error, deadline)
         except DifyError:
             with suppress(DifyError):
-                yield from self._look()  # so that the report is exact
+                yield from self._look()  # to make the report exact
             raise
-        yield Pause(wait, f"{error.message} Looking at the documents before trying again.")
+        yield Pause(wait, f"{error.message} Checking the documents before trying again.")
         yield from self._look()
 
     def _send(self, progress: Progress) -> Flow[DifyError | None]:
@@ -230,7 +230,7 @@ class MetadataChange:
         created = yield from create_missing(self.dataset_id, self._needed(), self._fields)
         self._created.update(dict.fromkeys(created))
         self._fields.update(created)
-        # What was in the way before comes last: it must not keep the others from their turn.
+        # Documents that failed before come last, so that they do not block the others.
         left = deque(sorted(self._open, key=self._errors.__contains__))
         refusals = 0
         while left and refusals < _MOST_REFUSALS:
@@ -260,17 +260,17 @@ class MetadataChange:
         self._failures = 0
 
     def _after_refusal(self, batch: Sequence[str], error: DifyError) -> Flow[list[str]]:
-        """See how far Dify got with a batch; return those that it did not get to."""
+        """Find out how far Dify got with a batch; return the documents that it did not get to."""
         yield from self._look(batch)
         left = [document_id for document_id in batch if document_id in self._open]
         self._not_sent(left)
         if left:
-            # Dify goes through them in order: the first one without its values is the one that it stopped at.
+            # Dify processes them in order: it stopped at the first one without its values.
             self._errors[left[0]] = error.message
         return left[1:]
 
     def _operation(self, document_id: str) -> dict[str, JSON]:
-        """Return the entry of a document: all its values, as Dify replaces them all, and those that are new."""
+        """Return the operation for a document. Dify replaces all values, so it has the current and the new ones."""
         wanted = self.values[document_id]
         present = self._documents[document_id].metadata
         entries = [
@@ -278,10 +278,10 @@ class MetadataChange:
             for name, field in self._fields.items()
             if (value := plain(wanted[name]) if name in wanted else native(field.type, present.get(name))) is not None
         ]
-        # The whole set is right on every server; where one knows partial updates, what somebody else sets at the same
-        # moment stays as well. It takes no value away, so it is not for that.
-        takes_away = any(value is None and present.get(name) is not None for name, value in wanted.items())
-        return {"document_id": document_id, "metadata_list": entries, "partial_update": not takes_away}
+        # Sending all values is right on every server. If a server supports partial updates, these also keep what
+        # somebody else sets at the same moment. But they cannot remove a value.
+        removes = any(value is None and present.get(name) is not None for name, value in wanted.items())
+        return {"document_id": document_id, "metadata_list": entries, "partial_update": not removes}
 
     def _read_fields(self) -> Flow[None]:
         self._fields = {field.name: field for field in (yield from list_fields(self.dataset_id))}
@@ -290,7 +290,7 @@ class MetadataChange:
                 check_fit(name, kind, self._fields[name])
 
     def _look(self, ids: Iterable[str] | None = None) -> Flow[None]:
-        """See which documents have their values."""
+        """Check which documents have their values."""
         asked = [*self._open] if ids is None else [document_id for document_id in ids if document_id in self._open]
         found = yield from read_documents(self.dataset_id, asked, with_metadata=True)
         self._read_last = frozenset(asked)
@@ -307,7 +307,7 @@ class MetadataChange:
                 self._settle(document_id, MetadataOutcome.CHANGED if sent else MetadataOutcome.UNCHANGED)
 
     def _look_again(self) -> Flow[None]:
-        """At the end, see whether those that had their values at an earlier look still have them."""
+        """At the end, check again that documents which had their values earlier still have them."""
         asked = [i for i, outcome in self._settled.items() if outcome.good and i not in self._read_last]
         found = yield from read_documents(self.dataset_id, asked, with_metadata=True)
         for document_id in asked:
@@ -321,7 +321,7 @@ class MetadataChange:
                 self._errors[document_id] = f"It had its values, but somebody changed {_shown(fields)} in the meantime."
 
     def _differences(self, document_id: str) -> list[str]:
-        """Return the fields in which a document has another value than it should."""
+        """Return the fields in which a document has a wrong value."""
         present = self._documents[document_id].metadata
         return [
             name
@@ -343,7 +343,7 @@ class MetadataChange:
             self._sent[document_id] -= 1
 
     def _give_up(self, *, tries: int) -> None:
-        """Give an outcome to the open documents that were sent so often."""
+        """Give an outcome to open documents whose values were sent this often."""
         for document_id in [*self._open]:
             times = self._sent.get(document_id, 0)
             if times < tries:
@@ -362,7 +362,7 @@ class MetadataChange:
         return MetadataOutcome.FAILED if tried else MetadataOutcome.NOT_ATTEMPTED
 
     def _plan(self) -> str:
-        """Say what is going to be done."""
+        """Describe what will be done."""
         outcomes = list(self._settled.values())
         parts = [f"{len(self._open)} to change ({self.describe()})" if self._open else "0 to change"]
         parts += [f"{outcomes.count(outcome)} {outcome.value}" for outcome in MetadataOutcome if outcome in outcomes]
@@ -385,7 +385,7 @@ def _shown(names: Iterable[str]) -> str:
 
 
 def _stopped_at_one(error: BaseException) -> bool:
-    """Whether Dify refused one document, after it had changed those before it."""
+    """Whether Dify refused one document after changing those before it."""
     if isinstance(error, DifyDocumentBusyError):
         return True
     return isinstance(error, DifyRequestError) and error.status == 400 and "document not found" in error.detail.lower()

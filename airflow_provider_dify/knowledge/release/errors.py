@@ -1,4 +1,4 @@
-"""What is said where a release does not come about."""
+"""The errors of a release."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from airflow_provider_dify.knowledge.report import some_of
 def not_released(cause: DifyError, manifest: Manifest) -> DifyReleaseError:
     """Return the error of a release of which a step failed.
 
-    :param cause: What went wrong.
-    :param manifest: Where it stands now.
+    :param cause: The step's error.
+    :param manifest: The current state.
     """
     failed = f"Release {manifest.release} failed at step '{manifest.step}'. {cause.message}"
     if manifest.state is ReleaseState.UNDONE:
@@ -43,7 +43,7 @@ def not_released(cause: DifyError, manifest: Manifest) -> DifyReleaseError:
 
 
 def missing_documents(ids: tuple[str, ...], dataset_id: str, manifest: Manifest) -> DifyReleaseFailed:
-    """Return the error for documents that are not there."""
+    """Return the error for documents that do not exist."""
     return DifyReleaseFailed(
         f"{len(ids)} documents of release {manifest.release} are not in knowledge base {dataset_id} ({some_of(ids)}). "
         "Check the ids and the dataset id. If old documents may be gone, tolerate 'missing'.",
@@ -52,7 +52,7 @@ def missing_documents(ids: tuple[str, ...], dataset_id: str, manifest: Manifest)
 
 
 def changed_meanwhile(ids: tuple[str, ...], manifest: Manifest) -> DifyReleaseError:
-    """Return the error for documents that are not as they were a moment ago."""
+    """Return the error for documents that somebody has changed a moment ago."""
     return DifyReleaseError(
         f"{len(ids)} documents of knowledge base {manifest.dataset_id} are not as the release left them "
         f"({some_of(ids)}). Dify's worker or somebody else changed them in the meantime.",

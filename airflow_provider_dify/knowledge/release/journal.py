@@ -1,8 +1,8 @@
-"""What a release leaves in the metadata of its documents, so that it can be taken up again by anybody.
+"""What a release writes into the metadata of its documents, so that any process can continue it.
 
-Before a release changes a flag, it writes into each document which release it belongs to, on which side, and what its
-flags were. A task that was killed, and tried again, finds that beside the documents themselves: whatever Airflow keeps
-or wipes, and whoever else changes them meanwhile, the flags to go back to are known.
+Before a release changes a flag, it writes into each document which release it belongs to, on which side, and its flags.
+So a killed task finds the previous flags in the documents themselves when it is retried, whatever Airflow keeps or
+deletes, and whoever else changes the documents meanwhile.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.text.hints import why
 from airflow_provider_dify.knowledge.text.packing import pack_ids, unpack_ids
 
-#: Metadata of a new document: the release that brought it, such as ``handbook | 2026-11-25``.
+#: Metadata of a new document: its release, such as ``handbook | 2026-11-25``.
 RELEASE_FIELD = "airflow_release"
 #: Metadata of each document of a release: the release, the document's side, and its flags before.
 JOURNAL_FIELD = "airflow_release_journal"
 #: Metadata of a document of a release in which a person had disabled chunks: their ids, packed.
 CHUNKS_FIELD = "airflow_release_chunks"
-#: So many ids of chunks are kept there; more are only in the report of the task.
+#: Maximum number of chunk ids that are stored there. If there are more, they are only in the task's report.
 MOST_CHUNKS = 40
 
 _SEPARATOR = " | "
@@ -37,7 +37,7 @@ _LONGEST = 250
 
 
 class Side(str, Enum):
-    """On which side of a release a document is."""
+    """The side of a release that a document is on."""
 
     NEW = "new"
     OLD = "old"
@@ -45,10 +45,10 @@ class Side(str, Enum):
 
 @dataclass(frozen=True)
 class Version:
-    """What names a release.
+    """Identifies a release.
 
     :param channel: What it is a release of: releases of one channel replace each other.
-    :param name: Which one; the same in each try of the same release.
+    :param name: Its name; the same in each try of the same release.
     """
 
     channel: str
@@ -56,13 +56,13 @@ class Version:
 
     @classmethod
     def of(cls, channel: object, name: object, document_ids: Iterable[str]) -> Version:
-        """Check what a user gave; a release without a name is called by its documents."""
+        """Check what a user gave. A release without a name is named by its documents."""
         hashed = hashlib.sha256("".join(sorted(document_ids)).encode()).hexdigest()[:12]
         return cls(_text(channel, "channel"), _text(hashed if name is None else name, "release"))
 
     @classmethod
     def read(cls, text: str) -> Version:
-        """Return the version that :meth:`__str__` was made of."""
+        """Parse the result of :meth:`__str__`."""
         channel, _, name = text.partition(_SEPARATOR)
         return cls(channel, name)
 
@@ -80,7 +80,7 @@ class Version:
         return unpack_ids(packed) if self.journal_of(document) and isinstance(packed, str) and packed else ()
 
     def journal_of(self, document: Document) -> tuple[Side, Flags] | None:
-        """Return what this release has written into a document; ``None`` where it has not."""
+        """Return what this release has written into a document; ``None`` if nothing."""
         entry = document.metadata.get(JOURNAL_FIELD)
         if not isinstance(entry, str) or not entry.startswith(f"{self}{_SEPARATOR}"):
             return None
@@ -89,7 +89,7 @@ class Version:
         return (Side(side), found[0]) if found and side in ("new", "old") else None
 
     def replaces(self, document: Document) -> bool:
-        """Whether a document is of the release before this one, or this one has begun to replace it."""
+        """Whether a document belongs to the release before this one, or this one has begun to replace it."""
         journal = self.journal_of(document)
         if journal:
             return journal[0] is Side.OLD
@@ -107,9 +107,9 @@ def missing_entries(
     previous: Mapping[str, Flags],
     chunks: Mapping[str, tuple[str, ...]],
 ) -> dict[str, dict[str, Value]]:
-    """Return the metadata to write into those documents that have no entry of a release yet.
+    """Return the metadata for those documents that have no entry of a release yet.
 
-    :param chunks: Ids of disabled chunks, by the id of their document.
+    :param chunks: Ids of disabled chunks, by document id.
     """
     return {
         i: {**version.entries(side, previous[i]), **_chunk_entry(documents[i], chunks.get(i, ()))}
@@ -121,13 +121,13 @@ def missing_entries(
 def clear_journal(
     dataset_id: str, version: Version, documents: Mapping[str, Document], deadline: Deadline, retries: Retries
 ) -> Flow[None]:
-    """Forget what the flags of documents were before a release: they are so again. Where that fails, it is no harm.
+    """Remove the previous flags from the metadata: they are the current ones again. A failure does no harm.
 
     :param documents: The documents by id, with their metadata.
     """
     marked = [document_id for document_id, document in documents.items() if version.journal_of(document)]
     if marked:
-        yield Note(f"Everything is as before release {version}: taking what was kept out of the metadata again.")
+        yield Note(f"Everything is as before release {version}: removing its entries from the metadata.")
         with suppress(DifyError):
             fields = (JOURNAL_FIELD, *((CHUNKS_FIELD,) if _have_chunks(documents.values()) else ()))
             clear = MetadataChange.same_for_all(dataset_id, marked, clear=fields)

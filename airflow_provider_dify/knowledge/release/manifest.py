@@ -1,4 +1,4 @@
-"""What a release did, what was before, and where it stands: enough to take it back."""
+"""What a release did, the state before, and the current state: enough to roll it back."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from airflow_provider_dify.knowledge.text.packing import pack_ids, pack_members,
 
 
 class ReleaseState(str, Enum):
-    """Where a release stands."""
+    """The state of a release."""
 
-    #: Nothing was changed: a dry run, or something stood in the way.
+    #: Nothing was changed: it was a dry run, or a check failed.
     NOT_BEGUN = "not_begun"
-    #: It was broken off: killed, or seen while it goes on.
+    #: It is running, or was killed.
     RELEASING = "releasing"
-    #: The new documents are in search beside the old ones, as was asked for.
+    #: The new documents are in search next to the old ones, as requested.
     ENABLED = "enabled"
     #: The new documents are in search and the old ones are not.
     RELEASED = "released"
@@ -31,7 +31,7 @@ class ReleaseState(str, Enum):
     PARTLY_DELETED = "partly_deleted"
     #: A step failed, and everything is as it was before.
     UNDONE = "undone"
-    #: A step failed, and not everything could be brought back.
+    #: A step failed, and not everything could be restored.
     PARTLY_UNDONE = "partly_undone"
 
 
@@ -43,22 +43,22 @@ class Manifest:
     """What a release did.
 
     :param dataset_id: The knowledge base.
-    :param release: Its channel and its name.
-    :param state: Where it stands.
-    :param step: What it did last, or what failed: ``check``, ``index``, ``enable``, ``search``,
-        ``answers``, ``retire``, ``delete`` or ``prove``.
-    :param retire: What becomes of old documents: ``archive``, ``disable`` or ``delete``.
+    :param release: Its channel and name.
+    :param state: Its state.
+    :param step: The last step, or the one that failed: ``check``, ``index``, ``enable``, ``search``, ``answers``,
+        ``retire``, ``delete`` or ``prove``.
+    :param retire: What happens to old documents: ``archive``, ``disable`` or ``delete``.
     :param new: Documents of the new version.
     :param old: Documents that they replace.
     :param enabled: New documents that were not in search before.
     :param retired: Old documents whose flags it changed, or which it deleted.
     :param deleted: Old documents that are deleted.
     :param missing: Documents that are not in the knowledge base, and were not when it began.
-    :param not_undone: Documents that are not as they were before, although they should.
+    :param not_undone: Documents that should be as before but are not.
     :param previous: The flags of each document before.
-    :param errors: What there is to say of single documents, by id.
-    :param dry_run: Whether nothing was to be changed.
-    :param disabled_chunks: Ids of the chunks that were disabled in documents in use, by the id of their document.
+    :param errors: Messages about single documents, by id.
+    :param dry_run: Whether nothing should be changed.
+    :param disabled_chunks: Ids of the chunks that were disabled in documents in use, by document id.
     """
 
     dataset_id: str
@@ -80,7 +80,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Manifest:
-        """Return the manifest that :meth:`to_json` was made of."""
+        """Return the manifest that :meth:`to_json` was called on."""
         return cls(**{**read_fields(cls, data), "state": ReleaseState(data["state"])})
 
     def to_json(self) -> dict[str, JSON]:
@@ -88,7 +88,7 @@ class Manifest:
         return plain(self, self.counts)
 
     def pack(self) -> dict[str, JSON]:
-        """Return it as plain JSON of few bytes for each document, for a trigger."""
+        """Return it as plain JSON with few bytes for each document, for a trigger."""
         ids = tuple(dict.fromkeys((*self.new, *self.old, *self.previous)))
         return {
             **self.to_json(),
@@ -100,14 +100,14 @@ class Manifest:
 
     @classmethod
     def unpack(cls, data: Mapping[str, JSON]) -> Manifest:
-        """Return the manifest that :meth:`pack` was made of."""
+        """Return the manifest that :meth:`pack` was called on."""
         ids = unpack_ids(data["ids"])
         lists = {name: unpack_members(data[name], ids) for name in _LISTS}
         return cls.from_json({**data, **lists, "previous": flags_to_json(unpack_flags(data["previous"]))})
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many documents each list holds."""
+        """The length of each list."""
         return {name: len(getattr(self, name)) for name in _LISTS}
 
     def measures(self) -> list[Measure]:
@@ -115,12 +115,12 @@ class Manifest:
         return [] if self.dry_run else [Measure(f"releases.{self.state.value}")]
 
     def describe(self) -> str:
-        """Say how it ended, for the log."""
+        """Describe how it ended, for the log."""
         return f"{self.state.value}{' (a dry run)' if self.dry_run else ''}: {counted(self.counts)}"
 
 
 def read_fields(kind: type, data: Mapping[str, JSON]) -> dict[str, Any]:
-    """Return the fields of a manifest or of a report of a rollback from its JSON."""
+    """Return the fields of a manifest or of a rollback report from its JSON."""
     chunks = chunks_from(data.get("disabled_chunks", {}), "disabled_chunks")
     return known_fields(kind, data) | {"previous": flags_from(data["previous"]), "disabled_chunks": chunks}
 
@@ -131,7 +131,7 @@ def flags_to_json(flags: Mapping[str, Flags]) -> dict[str, JSON]:
 
 
 def pack_flags(flags: Mapping[str, Flags]) -> dict[str, JSON]:
-    """Return the flags of documents as plain JSON of few bytes for each document."""
+    """Return the flags of documents as plain JSON with few bytes for each document."""
     codes = "".join(str(2 * one.enabled + one.archived) for one in flags.values())
     return {"ids": pack_ids(flags), "flags": codes}
 
@@ -145,7 +145,7 @@ def unpack_flags(data: Mapping[str, JSON]) -> dict[str, Flags]:
 def flags_from(data: object, parameter: str = "previous") -> dict[str, Flags]:
     """Return the flags of documents that :func:`flags_to_json` wrote.
 
-    :raises DifyInputError: They are something else.
+    :raises DifyInputError: The value is something else.
     """
     if not isinstance(data, Mapping):
         raise DifyInputError(f"{parameter} must map ids of documents to their flags, not {inputs.show(data)}.")
@@ -163,9 +163,9 @@ def flags_from(data: object, parameter: str = "previous") -> dict[str, Flags]:
 
 
 def attention(errors: Mapping[str, str], names: Mapping[str, str], limit: int = 20) -> list[str]:
-    """Return a line for each document that needs a look, at most so many.
+    """Return a line for each document that needs attention, limited in number.
 
-    :param errors: What is the matter with them, by id.
-    :param names: The names of documents, by id, where they are known.
+    :param errors: What is wrong with them, by id.
+    :param names: The names of documents, by id, as far as known.
     """
     return lines_of(list(errors), names, errors, limit)

@@ -1,4 +1,4 @@
-"""How a release is done."""
+"""The options of a release."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT, ProofO
 
 
 class Retire(str, Enum):
-    """What becomes of old documents."""
+    """What happens to old documents."""
 
     ARCHIVE = "archive"
     DISABLE = "disable"
@@ -21,14 +21,14 @@ class Retire(str, Enum):
 class Until(str, Enum):
     """How far a release goes."""
 
-    #: The new documents are in search, beside the old ones.
+    #: The new documents are in search, next to the old ones.
     ENABLE = "enable"
     #: The old ones are retired.
     RETIRE = "retire"
 
 
 class Tolerable(str, Enum):
-    """What need not fail a release or a rollback."""
+    """Outcomes that a release or rollback may tolerate."""
 
     #: Old documents that are not in the knowledge base.
     MISSING = "missing"
@@ -38,21 +38,22 @@ class Tolerable(str, Enum):
 class ReleaseOptions(ProofOptions):
     """How a release is done.
 
-    :param retire: What becomes of the old documents: ``archive``, ``disable`` or ``delete``.
-    :param until: ``retire``: all of it. ``enable``: only bring the new ones in; another task with the same channel and
-        release continues from there.
-    :param queries: What search has to return before old documents leave, as for ``DifyRetrievalCheckOperator``. The old
-        documents are still found then.
-    :param tolerate: ``("missing",)``: old documents that are not there fail nothing. Those that filters select do not.
-    :param dry_run: Whether to check and to plan only.
+    :param retire: What happens to the old documents: ``archive``, ``disable`` or ``delete``.
+    :param until: ``retire``: the whole release. ``enable``: only bring the new documents into search; another task with
+        the same channel and release continues from there.
+    :param queries: What search has to return before old documents leave, as for ``DifyRetrievalCheckOperator``. Search
+        still returns the old documents then.
+    :param tolerate: ``("missing",)``: old documents that do not exist do not fail the task. For documents that filters
+        select, that is always so.
+    :param dry_run: Whether to only check and plan.
     :param stall_timeout: Seconds without any progress of the indexing after which it fails; ``None``: never.
-    :param batch_size: How many documents one request names at most.
+    :param batch_size: Maximum number of documents in one request.
     :param poll_interval: Seconds between two checks while waiting; the first checks come sooner.
-    :param repair: Whether to queue again, by the opposite action and back, the jobs that Dify seems to have lost when
-        half of the time is gone.
-    :param timeout: Seconds for all of it, waiting for the indexing included; there is as much again to undo it. Dify's
+    :param repair: Whether to queue jobs again that Dify seems to have lost after half of the time, by sending the
+        opposite action and back.
+    :param timeout: Seconds for the whole release, including waiting for indexing, and the same again to undo it. Dify's
         lock on a document can last 600 s. An ``execution_timeout`` of the task should leave room for both.
-    :raises DifyInputError: Something of this makes no sense.
+    :raises DifyInputError: A value is invalid.
     """
 
     retire: str = Retire.ARCHIVE.value

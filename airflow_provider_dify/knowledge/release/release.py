@@ -1,8 +1,8 @@
-"""How a new version of documents takes the place of an old one, or everything stays as it was.
+"""Replaces old documents with a new version, or leaves everything as it was.
 
-The new documents are in search, which is proven, before the first old one leaves. What was done is undone where a step
-fails. What the flags were before is kept with the documents themselves (see :mod:`journal`), so that a task that was
-killed goes on or goes back from there, in whatever process.
+The new documents are in search, which is proven, before the first old one leaves. If a step fails, all changes are
+undone. The previous flags are stored in the documents themselves (see :mod:`journal`), so that any process can continue
+or undo the release of a killed task.
 """
 
 from __future__ import annotations
@@ -34,34 +34,33 @@ from airflow_provider_dify.knowledge.selection.choice import Choice, Chosen
 from airflow_provider_dify.knowledge.selection.guards import Guard
 from airflow_provider_dify.knowledge.status.chunks import DisabledChunks
 
-#: Is given until when it may take, and raises if the release must not go on.
+#: Gets its deadline, and raises if the release must not continue.
 Gate: TypeAlias = Callable[[Deadline], None]
 _LIVE = Flags(enabled=True, archived=False)
 _OFF = Flags(enabled=False, archived=False)
-#: Where these are what an earlier try left, it knows what was before.
+#: If an earlier try left the release in one of these states, its manifest has the previous flags.
 _UNFINISHED = frozenset(ReleaseState) - {ReleaseState.NOT_BEGUN, ReleaseState.UNDONE}
-#: Seconds in which queries may fail before they do: search was proven to have the documents.
+#: Seconds in which queries may fail at first: search was proven to have the documents.
 _SECONDS_FOR_QUERIES = 60.0
-#: After a wait of so many seconds, the documents are looked at again before anything is changed.
+#: After a wait of this many seconds, the documents are read again before anything is changed.
 _LONG_AGO = 1.0
 
 
 class Release:
-    """A release, from the first look to the proof, or back.
+    """A release, from the first read to the proof, or back.
 
-    All that it knows is in here and not in the generator, so that :meth:`report` is right at any moment, also when
-    the task is killed halfway.
+    Its whole state is in this object, not in the generator, so :meth:`report` is correct at any moment, even if the
+    task is killed halfway.
 
     :param dataset_id: UUID of the knowledge base.
     :param replacement: The new documents, and what they replace.
-    :param version: What names it. The same name in each try is what lets a retry know what was before.
+    :param version: Its identity. A retry needs the same name to find the previous flags.
     :param options: How it is done.
-    :param before: The manifest of an earlier try, where one was kept.
-    :param keep: Called before anything is changed, and before anything is deleted, to keep :meth:`report` where it
-        outlives the process.
+    :param before: The manifest of an earlier try, if there is one.
+    :param keep: Called before anything is changed or deleted, to store :meth:`report` outside of the process.
     :param gate: Called when the new version is in search, before the old one leaves. If it raises a ``DifyError``, the
-        release is undone. It needs a worker: in the triggerer, a release stops in front of it.
-    :raises DifyInputError: Something of this makes no sense.
+        release is undone. It needs a worker: in the triggerer, a release stops before it.
+    :raises DifyInputError: An argument is invalid.
     """
 
     kind: ClassVar[str] = "release"
@@ -109,12 +108,12 @@ class Release:
 
     @property
     def names(self) -> Mapping[str, str]:
-        """The name of each document that was seen, by id."""
+        """The names of the documents read so far, by id."""
         return {document_id: document.name for document_id, document in self._documents.items()}
 
     def to_json(self) -> dict[str, JSON]:
-        """Return all that is needed to continue in another process."""
-        # What was selected once is not missed when it is gone.
+        """Return everything needed to continue in another process."""
+        # Documents that filters selected may be deleted afterwards.
         tolerate = ("missing",) if self.replacement.selects else self.options.tolerate
         options = replace(self.options, tolerate=tolerate)
         return {"manifest": self.report().pack(), "options": options.to_json(), "gate": self._gate is not None}
@@ -133,7 +132,7 @@ class Release:
 
     @property
     def goes_back(self) -> bool:
-        """Whether a step failed, and what was done is being undone."""
+        """Whether a step failed and changes are being undone."""
         return self._state in (ReleaseState.PARTLY_UNDONE, ReleaseState.UNDONE)
 
     def leaves_at(self, pause: Pause) -> bool:
@@ -141,7 +140,7 @@ class Release:
         return is_long(pause) and not self.goes_back
 
     def report(self) -> Manifest:
-        """Return what was done so far; at any moment, whole and consistent."""
+        """Return what was done so far; complete and consistent at any moment."""
         now = self._now()
         deleted = self._deleted_by_now()
         changed = [i for i, flags in self._previous.items() if i in deleted or now.get(i, flags) != flags]
@@ -166,15 +165,15 @@ class Release:
         )
 
     def flow(self, deadline: Deadline, retries: Retries) -> Flow[Manifest]:
-        """Carry it out.
+        """Release the documents.
 
-        :param deadline: Until when to wait for what is busy, being indexed, or not yet in search. There is as
-            much time again to undo what was done.
-        :param retries: How often to try again where Dify fails.
+        :param deadline: How long to wait for documents that are busy, being indexed, or not yet in search. Undoing may
+            take the same time again.
+        :param retries: How failed requests are retried.
         :return: The manifest.
         :raises DifyReleaseUndone: A step failed, and everything is as it was before.
-        :raises DifyReleaseIncomplete: A step failed, and not everything could be undone; or not all is deleted.
-        :raises DifyError: Something stood in the way, and nothing was changed; the manifest is its ``report``.
+        :raises DifyReleaseIncomplete: A step failed, and not everything could be undone; or not everything is deleted.
+        :raises DifyError: Something failed before anything was changed; the manifest is its ``report``.
         """
         try:
             yield from self._go_forward(deadline, retries)
@@ -216,13 +215,13 @@ class Release:
         self._state = ReleaseState.RELEASED
 
     def _find(self, progress: Progress) -> Flow[None]:
-        """Find what is replaced: once, as what comes later is not meant."""
+        """Find the documents to replace. This happens once: documents that are added later are not selected."""
         chosen: Chosen = yield from self.replacement.find(self.dataset_id, self.version, progress)
         self._old = tuple(dict.fromkeys((*chosen.ids, *self._old)))
         self._total = chosen.total
 
     def _look(self) -> Flow[None]:
-        """See what the flags of all documents are, and what they were before an earlier try."""
+        """Read the flags of all documents, and what they were before an earlier try."""
         yield from self._read((*self.replacement.new, *self._old))
         kept = self._before.previous if self._before else {}
         for document_id in (*self.replacement.new, *self._old):
@@ -240,7 +239,7 @@ class Release:
         self.replacement.guard.check(len(self._old), self._total)
         gone = [i for i in (*self.replacement.new, *self._old) if i not in self._documents]
         if self.options.retire == Retire.DELETE.value and self._only_deleting_is_left():
-            # It was there when the release began: it was deleted by that, or somebody else deleted it.
+            # It existed when the release began: the release or somebody else has deleted it.
             self._deleted.update(i for i in gone if i in self._old and i not in self._missing)
             if self._deleted:
                 self._state = ReleaseState.PARTLY_DELETED
@@ -250,7 +249,7 @@ class Release:
             raise missing_documents(fatal, self.dataset_id, self.report())
 
     def _only_deleting_is_left(self) -> bool:
-        """Whether an earlier try has done all but delete."""
+        """Whether an earlier try has done everything except deleting."""
         new, old = self._documents_of(self.replacement.new), self._documents_of(self._old)
         begun = any(self.version.journal_of(document) for document in new)
         return begun and all(d.belongs_in_search for d in new) and not any(d.belongs_in_search for d in old)
@@ -272,7 +271,7 @@ class Release:
             self._check_what_is_there()
 
     def _note_chunks(self, deadline: Deadline) -> Flow[None]:
-        """Note the chunks that a person disabled: Dify enables them if it brings an old document back."""
+        """Remember the chunks that a person disabled: Dify enables them if it brings an old document back."""
         if self.options.until == Until.ENABLE.value:
             return
         for document in self._documents_of(self._old):
@@ -287,7 +286,9 @@ class Release:
         sides = {**dict.fromkeys(self._old, Side.OLD), **dict.fromkeys(self.replacement.new, Side.NEW)}
         entries = missing_entries(self.version, self._documents, sides, self._previous, self._chunks.noted)
         if entries:
-            yield Note(f"Keeping the flags of {len(entries)} documents in their metadata: any retry knows them.")
+            yield Note(
+                f"Storing the flags of {len(entries)} documents in their metadata, so that any retry knows them."
+            )
             change = MetadataChange(self.dataset_id, entries)
             yield from change.flow(deadline, retries)
 
@@ -320,7 +321,7 @@ class Release:
             yield from self._delete(deadline, retries)
 
     def _prove(self, targets: Mapping[str, Flags]) -> Flow[None]:
-        """Read all of it back: a worker that fails undoes a change long after Dify's answer."""
+        """Read everything back: a worker that fails undoes a change long after Dify's response."""
         step, self._step = self._step, "prove"
         yield from self._read(targets)
         now = flags_of(self._documents)
@@ -337,7 +338,7 @@ class Release:
         left = [i for i in self._old if i in self._documents]
         if not left:
             return
-        # From here on there is no way back. Search is on the new version already.
+        # This cannot be undone. Search has the new version already.
         self._state = ReleaseState.PARTLY_DELETED
         self._deletion = Deletion(self.dataset_id, left, poll_interval=self.options.poll_interval)
         try:
@@ -346,15 +347,15 @@ class Release:
             self._errors.update(self._deletion.report().errors)
 
     def _go_back(self, cause: DifyError, deadline: Deadline, retries: Retries) -> Flow[None]:
-        """Undo what was done: first what belongs in search, then the rest; see whether everything is as before."""
-        yield Note(f"The release failed at step '{self._step}': {cause.message} Undoing what was done.")
+        """Undo all changes: first what belongs in search, then the rest. Check whether everything is as before."""
+        yield Note(f"The release failed at step '{self._step}': {cause.message} Undoing its changes.")
         self._flags = self._now()
         self._state = ReleaseState.PARTLY_UNDONE
         deadline.restart()
         try:
             yield from self._read(self._previous)
             self._switch = self._switch_to(self._to_undo())
-            # Where this fails, the new version stays in search: better both than none.
+            # If this fails, the new version stays in search: both are better than none.
             yield from self._switch.bring_in(deadline, retries)
             yield from self._switch.take_out(deadline, retries)
             back = [i for i, flags in self._previous.items() if flags.in_search and i in self._documents]
@@ -376,7 +377,7 @@ class Release:
         }
 
     def _note_what_is_left(self, error: DifyError) -> Flow[None]:
-        yield Note(f"It could not be wholly undone: {error.message}")
+        yield Note(f"It could not be completely undone: {error.message}")
         switch = self._switch
         with suppress(DifyError):
             yield from self._read(self._previous)
@@ -387,7 +388,7 @@ class Release:
             if now.get(document_id, flags) != flags:
                 self._errors.setdefault(document_id, f"It could not be restored: {error.message}")
         if not self._errors:
-            # The flags are as before, as far as is known; that is no proof.
+            # The flags are as before, as far as known, but that is not proven.
             self._errors.update(dict.fromkeys(self._previous, f"It was not read back: {error.message}"))
 
     def _read(self, ids: Iterable[str]) -> Flow[None]:

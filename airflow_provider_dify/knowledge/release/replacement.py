@@ -15,7 +15,7 @@ from airflow_provider_dify.knowledge.selection.choice import Choice, Chosen
 from airflow_provider_dify.knowledge.selection.guards import Guard
 from airflow_provider_dify.knowledge.selection.select import Selection, select
 
-#: What to give as ``replaces`` for whatever the release before brought.
+#: The value of ``replaces`` for the documents of the previous release.
 PREVIOUS_RELEASE = "previous_release"
 
 _EVERYTHING = Selection()
@@ -23,14 +23,14 @@ _EVERYTHING = Selection()
 
 @dataclass(frozen=True)
 class Replacement:
-    """The two sides of a release, as they were asked for.
+    """The two sides of a release, as requested.
 
     :param new: The new documents.
-    :param old: What finds those that they replace; ``None``: the documents of the release before.
+    :param old: Finds the documents to replace; ``None``: those of the previous release.
     :param guard: How many those may be.
     :param none: Whether nothing is replaced.
-    :param fresh: New documents that an ingestion has made for this: Dify has switched them on by itself. They count as
-        switched off before, so that going back takes them out of search.
+    :param fresh: New documents that an ingestion created for this release: Dify has enabled them by itself. They count
+        as disabled before, so that undoing removes them from search.
     """
 
     new: tuple[str, ...]
@@ -49,16 +49,16 @@ class Replacement:
         max_documents: int | None = None,
         max_share: float | None = None,
     ) -> Replacement:
-        """Check what a user asked for.
+        """Check the arguments of a user.
 
         :param document_ids: The new documents: ids in any form (see :func:`inputs.canonical_ids`), or the report of an
             ingestion.
         :param replaces: Ids of the old ones, filters that select them, the report of an ingestion,
-            ``previous_release``, an empty list for none, or ``None`` where ``document_ids`` is that report.
-        :param now: What ages in the filters are counted from, in seconds since the epoch.
+            ``previous_release``, an empty list for none, or ``None`` if ``document_ids`` is a report.
+        :param now: Reference time for ages in the filters, in seconds since the epoch.
         :param max_documents: See :class:`Guard`.
         :param max_share: See :class:`Guard`.
-        :raises DifyInputError: Something of this makes no sense, or a new document is an old one, too.
+        :raises DifyInputError: An argument is invalid, or a document is both new and old.
         """
         guard = Guard(max_documents, max_share)
         given, meant = inputs.literal(document_ids), inputs.literal(replaces)
@@ -92,20 +92,20 @@ class Replacement:
 
     @property
     def selects(self) -> bool:
-        """Whether what is replaced is looked for."""
+        """Whether the documents to replace have to be selected."""
         return not self.none and (self.old is None or self.old.ids is None)
 
     def describe(self) -> str:
-        """Say what is replaced, for the log."""
+        """Describe what is replaced, for the log."""
         if self.none:
             return "nothing"
-        return self.old.describe() if self.old else "the documents of the release before"
+        return self.old.describe() if self.old else "the documents of the previous release"
 
     def find(self, dataset_id: str, version: Version, progress: Progress) -> Flow[Chosen]:
-        """Find what is replaced.
+        """Find the documents to replace.
 
-        A release that was begun before finds what it has retired already: that may fit the filters no more. A new
-        document is never selected.
+        If an earlier try of the release has retired some, they are known, even if they no longer match the filters. New
+        documents are never selected.
         """
         if self.none:
             return Chosen((), None)
@@ -124,10 +124,11 @@ class Replacement:
         ids = tuple(document.id for document in selected.documents if version.replaces(document))
         chosen = self._without_new(ids, selected.total)
         yield Note(
-            f"{len(chosen.ids):,} of {selected.total:,} documents are of the release of '{version.channel}' before."
+            f"{len(chosen.ids):,} of {selected.total:,} documents belong to the previous release of "
+            f"'{version.channel}'."
             if chosen.ids
-            else f"There is no release of '{version.channel}' before: nothing is replaced. What came otherwise is not "
-            "known to be an old version; name it once by ids or filters."
+            else f"There is no previous release of '{version.channel}', so nothing is replaced. To replace "
+            "documents that were not released, name them once by ids or filters."
         )
         return chosen
 
@@ -137,7 +138,7 @@ class Replacement:
 
 
 def _fresh(report: Mapping[object, object]) -> frozenset[str]:
-    """Return the documents that an ingestion has made: now, or in a run before, where old ones still wait for them."""
+    """Return the documents that an ingestion created: now, or in an earlier run if old ones still wait for them."""
     entries = report.get("documents")
     made = [
         entry.get("document_id")

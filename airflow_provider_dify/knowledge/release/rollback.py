@@ -1,4 +1,4 @@
-"""How documents get the flags again that they had before a release, or before a change of status."""
+"""Restores the flags that documents had before a release or a status change."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from airflow_provider_dify.knowledge.text.packing import pack_ids, unpack_ids
 
 @dataclass(frozen=True)
 class Former:
-    """What is to be brought back.
+    """What to restore.
 
     :param dataset_id: The knowledge base.
-    :param source: What is taken back: a release by its name, or an action.
-    :param flags: The flags that each document had, by id.
+    :param source: What is rolled back: a release by its name, or an action.
+    :param flags: The previous flags of each document, by id.
     :param action: Instead of both flags, the action that changed one of them in each of ``changed``.
     :param changed: The documents that it changed.
-    :param chunks: Ids of the chunks that were disabled in documents in use, by the id of their document.
+    :param chunks: Ids of the chunks that were disabled in documents in use, by document id.
     """
 
     dataset_id: str
@@ -47,9 +47,9 @@ class Former:
 
     @classmethod
     def of(cls, manifest: object) -> Former:
-        """Read a manifest, or the report of a rollback or of a change of status.
+        """Read a manifest, or the report of a rollback or status change.
 
-        :raises DifyInputError: It is none.
+        :raises DifyInputError: The value is something else.
         """
         data = inputs.literal(manifest)
         if not isinstance(data, Mapping) or "dataset_id" not in data:
@@ -73,7 +73,7 @@ class Former:
         )
 
     def to_json(self) -> dict[str, JSON]:
-        """Return it as plain JSON, of few bytes for each document."""
+        """Return it as plain JSON, with few bytes for each document."""
         return {
             "dataset_id": self.dataset_id,
             "source": self.source,
@@ -85,7 +85,7 @@ class Former:
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Former:
-        """Return what :meth:`to_json` was made of."""
+        """Return what :meth:`to_json` was called on."""
         return cls(
             data["dataset_id"],
             data["source"],
@@ -101,24 +101,24 @@ class Former:
         return (*self.flags, *self.changed)
 
     def flags_for(self, document: Document) -> Flags:
-        """Return the flags that a document had. An action changed one of them; the other stays."""
+        """Return the previous flags of a document. An action changed one of them; the other stays."""
         return document.flags.after(self.action.opposite) if self.action else self.flags[document.id]
 
     def kept_out_of_search(self, document_id: str) -> bool:
-        """Whether a document certainly was not in search, so that it is no loss where it is gone."""
+        """Whether a document certainly was not in search, so that it is not missed if it was deleted."""
         return document_id in self.flags and not self.flags[document_id].in_search
 
 
 class Rollback:
-    """A rollback, from the first look to the proof.
+    """A rollback, from the first read to the proof.
 
-    All that it knows is in here and not in the generator, so that :meth:`report` is right at any moment.
+    Its whole state is in this object, not in the generator, so :meth:`report` is correct at any moment.
 
-    :param manifest: What is to be taken back: see :meth:`Former.of`.
-    :param tolerate: ``("missing",)``: documents that are gone fail nothing.
+    :param manifest: What to roll back: see :meth:`Former.of`.
+    :param tolerate: ``("missing",)``: deleted documents do not fail the task.
     :param options: How changes are sent and awaited.
     :param found: The flags that documents had when an earlier part of this rollback began.
-    :raises DifyInputError: Something of this makes no sense.
+    :raises DifyInputError: An argument is invalid.
     """
 
     kind: ClassVar[str] = "rollback"
@@ -144,12 +144,12 @@ class Rollback:
         self._errors: dict[str, str] = {}
         self._proven = False
         self._switch: Switch | None = None
-        #: Of the documents that this rollback takes out of search.
+        #: Of the documents that this rollback removes from search.
         self._chunks = DisabledChunks(self.dataset_id)
 
     @property
     def names(self) -> Mapping[str, str]:
-        """The name of each document that was seen, by id."""
+        """The names of the documents read so far, by id."""
         return {document_id: document.name for document_id, document in self._documents.items()}
 
     def leaves_at(self, pause: Pause) -> bool:
@@ -157,7 +157,7 @@ class Rollback:
         return is_long(pause)
 
     def to_json(self) -> dict[str, JSON]:
-        """Return all that is needed to continue in another process."""
+        """Return everything needed to continue in another process."""
         return {
             "manifest": self.former.to_json(),
             "found": pack_flags(self._found),
@@ -179,7 +179,7 @@ class Rollback:
         return rollback
 
     def report(self) -> RollbackReport:
-        """Return what has become of each document so far; at any moment, whole and consistent."""
+        """Return the outcome of each document so far; complete and consistent at any moment."""
         now = {**self._flags, **(self._switch.flags() if self._switch else {})}
         outcomes = {document_id: self._outcome(document_id, now) for document_id in self.former.ids}
         return RollbackReport(
@@ -202,14 +202,14 @@ class Rollback:
         return RollbackOutcome.UNCHANGED if same else RollbackOutcome.RESTORED
 
     def flow(self, deadline: Deadline, retries: Retries) -> Flow[RollbackReport]:
-        """Carry it out: what was in search is brought back and proven, then the rest is taken out.
+        """Roll back: first documents return to search, which is proven, then the others leave it.
 
-        :param deadline: Until when to wait for what is busy or not yet in step with search.
-        :param retries: How often to try again where Dify fails.
+        :param deadline: How long to wait for documents that are busy or not yet reflected by search.
+        :param retries: How failed requests are retried.
         :return: The report.
-        :raises DifyRollbackFailed: Documents that may have been in search are gone; nothing was changed.
-        :raises DifyRollbackError: Documents are not as they were.
-        :raises DifyError: Dify could not be asked; the report so far is its ``report``.
+        :raises DifyRollbackFailed: Documents that may have been in search were deleted; nothing was changed.
+        :raises DifyRollbackError: Documents do not have their previous flags.
+        :raises DifyError: A request to Dify failed; the report so far is its ``report``.
         """
         try:
             yield from self._look_first()
@@ -241,19 +241,21 @@ class Rollback:
         changes = sum(self._targets[i] != document.flags for i, document in self._documents.items())
         yield Note(
             f"Rollback of {self.former.source}: of {len(self.former.ids)} documents, {changes} have other flags now, "
-            f"and {len(self._missing)} are gone."
+            f"and {len(self._missing)} were deleted."
         )
         if RollbackOutcome.MISSING not in self._harmless():
             self.report().raise_for_outcomes(frozenset(RollbackOutcome) - {RollbackOutcome.MISSING}, final=True)
 
     def _harmless(self) -> frozenset[RollbackOutcome]:
-        """The outcomes that fail nothing: what was not in search is no loss."""
+        """The outcomes that do not fail the task: documents that were not in search are not missed."""
         if all(map(self.former.kept_out_of_search, self._missing)):
             return self._tolerated | {RollbackOutcome.MISSING}
         return self._tolerated
 
     def _to_change(self) -> dict[str, Flags]:
-        """Return the flags for what Dify changes: what is not indexed and has its flags is left alone."""
+        """Return the flags of the documents to change: a document that is not indexed but has its
+        flags is left alone.
+        """
         return {i: self._targets[i] for i, d in self._documents.items() if d.indexed or d.flags != self._targets[i]}
 
     def _leaving(self, targets: Mapping[str, Flags]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What became of each document that was to have its former flags again."""
+"""The outcome of each document in a rollback."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
 
 
 class RollbackOutcome(ReportOutcome):
-    """How a document ended."""
+    """The outcome of a document."""
 
-    #: It has the flags again that it had.
+    #: It has its previous flags again.
     RESTORED = "restored"
     #: It had them all the time; nothing was sent for it.
     UNCHANGED = "unchanged"
     #: It is not in the knowledge base any more.
     MISSING = "missing", "deleted since, and cannot be restored; to restore the others, tolerate 'missing'"
-    #: It does not have them, or search does not follow them.
+    #: It does not have them, or search does not reflect them.
     FAILED = "failed", "the errors in the report say why"
-    #: It is as it was found, because the run ended before its turn, or to keep what search finds.
+    #: It is unchanged, because the run ended before its turn, or to keep documents in search.
     NOT_ATTEMPTED = "not_attempted", "left as they were found"
 
 
 @dataclass(frozen=True)
 class RollbackReport(DocumentReport[RollbackOutcome]):
-    """What became of each document of a rollback. It is a manifest, too: it can be rolled back itself.
+    """The outcome of each document in a rollback. It is a manifest, too: it can be rolled back itself.
 
     :param dataset_id: The knowledge base.
     :param source: What was rolled back: a release by its name, or an action.
     :param previous: The flags of each document before the rollback.
-    :param errors: What there is to say of single documents, by id.
-    :param disabled_chunks: Ids of the chunks that were disabled in documents that the rollback takes out of search, by
-        the id of their document.
+    :param errors: Messages about single documents, by id.
+    :param disabled_chunks: Ids of the chunks that were disabled in documents that the rollback removes from search, by
+        document id.
     """
 
     kind = RollbackOutcome
@@ -60,7 +60,7 @@ class RollbackReport(DocumentReport[RollbackOutcome]):
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Self:
-        """Return the report that :meth:`to_json` was made of."""
+        """Return the report that :meth:`to_json` was called on."""
         return cls(**read_fields(cls, data))
 
     def _problem(self, count: int) -> str:

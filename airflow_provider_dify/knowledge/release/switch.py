@@ -1,7 +1,7 @@
-"""Bringing documents to given flags so that search never loses what it should find.
+"""Changes documents to given flags so that search never loses what it should return.
 
-What belongs in search is brought in and proven first; only after that does the rest leave. On the way to its flags
-no document shows up in search that should not, with one exception that Dify leaves no way around (see
+Documents that belong in search enter it first, which is proven; only then do the others leave. On the way to its flags,
+no document appears in search that should not, with one exception that Dify makes unavoidable (see
 :meth:`Switch.take_out`).
 """
 
@@ -21,11 +21,11 @@ from airflow_provider_dify.knowledge.status.options import StatusOptions
 class Switch:
     """Documents on their way to given flags.
 
-    All that it knows is in here and not in the generators, so that :meth:`flags` is right at any moment.
+    Its whole state is in this object, not in the generators, so :meth:`flags` is correct at any moment.
 
     :param dataset_id: The knowledge base.
-    :param targets: The flags that each document shall have, by id.
-    :param now: The flags that it has.
+    :param targets: The requested flags of each document, by id.
+    :param now: Their current flags.
     :param options: How changes are sent and awaited.
     """
 
@@ -33,7 +33,7 @@ class Switch:
         self, dataset_id: str, targets: Mapping[str, Flags], now: Mapping[str, Flags], options: StatusOptions
     ) -> None:
         self.targets = dict(targets)
-        #: What is the matter with documents that did not get there, by id.
+        #: What is wrong with documents that did not get their flags, by id.
         self.errors: dict[str, str] = {}
         self._dataset_id = dataset_id
         self._options = options
@@ -41,34 +41,34 @@ class Switch:
         self._change: StatusChange | None = None
 
     def flags(self) -> dict[str, Flags]:
-        """Return the flags that each document has by now, as far as is known."""
+        """Return the current flags of each document, as far as known."""
         return {**self._flags, **self._changed()}
 
     def bring_in(self, deadline: Deadline, retries: Retries) -> Flow[None]:
-        """Bring in what belongs in search, and prove that search finds it.
+        """Bring documents that belong in search into it, and prove that search returns them.
 
-        :raises DifyDocumentStatusError: Documents did not get there.
-        :raises DifyError: Dify could not be asked.
+        :raises DifyDocumentStatusError: Some did not get there.
+        :raises DifyError: A request to Dify failed.
         """
         ids = [i for i, target in self.targets.items() if target.in_search]
-        # What is switched off and archived is not in search before the second of these; so it does not flash up.
+        # A disabled and archived document enters search only with the second action, so it does not appear in between.
         archived = [i for i in ids if self._flags[i].archived]
         yield from self._apply(Action.UN_ARCHIVE, archived, deadline, retries, prove=False)
         yield from self._apply(Action.ENABLE, ids, deadline, retries)
 
     def take_out(self, deadline: Deadline, retries: Retries) -> Flow[None]:
-        """Take out what does not belong in search, and prove that search does not find it.
+        """Remove documents that do not belong in search, and prove that search does not return them.
 
-        A document that is switched off now and shall be on and archived is in search for a moment: Dify takes only
-        out of search what is archived while it is there.
+        A disabled document that should be enabled and archived is in search for a moment: Dify only removes documents
+        from search that are archived while they are in it.
 
-        :raises DifyDocumentStatusError: Documents did not get there.
-        :raises DifyError: Dify could not be asked.
+        :raises DifyDocumentStatusError: Some did not get there.
+        :raises DifyError: A request to Dify failed.
         """
         targets = {i: target for i, target in self.targets.items() if not target.in_search}
         now = dict(self._flags)
         flashing = [i for i, target in targets.items() if target.enabled and not now[i].enabled]
-        # Of what shall be off and not archived, switching off is the proof; of the rest, archiving.
+        # For documents that should be disabled and not archived, disabling is the proof; for the others, archiving.
         off = [i for i, t in targets.items() if not t.enabled and (now[i].enabled or not t.archived)]
         back = [i for i, t in targets.items() if now[i].archived and (not t.archived or i in set(flashing))]
         yield from self._apply(Action.DISABLE, off, deadline, retries)

@@ -1,4 +1,4 @@
-"""Checking that searches bring what they should, although search may lag behind a change."""
+"""Checks that searches return the expected documents, allowing for search that lags behind a change."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from airflow_provider_dify.knowledge.retrieval.search import SearchSettings, che
 
 
 class RetrievalCheck:
-    """A check of what searches bring, from the first query to the last look.
+    """A check of search results, from the first query to the last.
 
-    All that it knows is in here and not in the generator, so that :meth:`report` is right at any moment.
+    Its whole state is in this object, not in the generator, so :meth:`report` is correct at any moment.
 
     :param dataset_id: UUID of the knowledge base.
-    :param queries: What to ask (see :func:`expectations.questions`).
-    :param expect: What queries without an expectation of their own should return.
-    :param top_k: How many segments each query asks for.
-    :param min_score: What has a lower score counts as not found.
+    :param queries: What to search for (see :func:`expectations.questions`).
+    :param expect: What queries without their own expectation should return.
+    :param top_k: How many segments each query returns.
+    :param min_score: Results with a lower score do not count.
     :param search_method: ``keyword_search``, ``semantic_search``, ``full_text_search`` or ``hybrid_search``; ``None``:
-        the knowledge base's own.
-    :param poll_interval: Seconds between two looks at what has failed; the first looks come sooner.
-    :raises DifyInputError: Something of this makes no sense.
+        as set in the knowledge base.
+    :param poll_interval: Seconds between two tries of failed queries; the first ones come sooner.
+    :raises DifyInputError: An argument is invalid.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class RetrievalCheck:
         self._answers = [Answer(one) for one in questions(queries, expect=expect, top_k=top_k, min_score=min_score)]
 
     def __len__(self) -> int:
-        """How many queries there are."""
+        """The number of queries."""
         return len(self._answers)
 
     def report(self) -> RetrievalReport:
-        """Return what the queries have brought so far."""
+        """Return the results so far."""
         return RetrievalReport(self.dataset_id, tuple(self._answers))
 
     @property
@@ -60,17 +60,17 @@ class RetrievalCheck:
         return {}
 
     def flow(self, deadline: Deadline, retries: Retries | None = None) -> Flow[RetrievalReport]:  # noqa: ARG002 - as called
-        """Ask all queries, and those that fail again until the deadline; at the end, all of them once more.
+        """Run all queries; repeat those that fail until the deadline; at the end, repeat all of them once.
 
-        :param deadline: Until when search may follow a change.
-        :param retries: Not needed: it only reads, and reads are repeated for it.
-        :return: The report, whether the queries brought what they should or not.
-        :raises DifyInputError: The knowledge base cannot be searched so.
-        :raises DifyError: Dify could not be asked; the report so far is its ``report``.
+        :param deadline: How long search may lag behind.
+        :param retries: Not needed: it only reads, and reads are retried anyway.
+        :return: The report, whether the queries passed or not.
+        :raises DifyInputError: The knowledge base cannot be searched in this way.
+        :raises DifyError: A request to Dify failed; the report so far is its ``report``.
         """
         try:
             settings = yield from search_settings(self.dataset_id)
-            # A knowledge base that cannot be searched so shall say it before the first query.
+            # If the knowledge base cannot be searched in this way, fail before the first query.
             for answer in self._answers:
                 settings.request(answer.question.top_k, self._method, answer.question.min_score)
             yield from self._ask(settings, deadline)
@@ -86,22 +86,24 @@ class RetrievalCheck:
             yield from self._ask_once(again, settings, progress)
             left = len(self.report().failing)
             if not left and len(again) < len(self):
-                # Those that passed in an earlier round may not pass any more.
+                # Queries that passed in an earlier round may fail now.
                 again = range(len(self))
                 continue
             if not left:
                 return
             if deadline.passed:
-                yield Note(f"{left} of {len(self)} queries do not bring what they should.")
+                yield Note(f"{left} of {len(self)} queries did not return the expected documents.")
                 return
-            reason = progress.reason(f"Waiting: {left} of {len(self)} queries do not bring what they should yet.")
+            reason = progress.reason(
+                f"Waiting: {left} of {len(self)} queries do not return the expected documents yet."
+            )
             yield Pause(min(self._waits.next(), deadline.remaining), reason)
             again = [number for number, answer in enumerate(self._answers) if not answer.passed]
 
     def _ask_once(self, numbers: Sequence[int], settings: SearchSettings, progress: Progress) -> Flow[None]:
         for number in numbers:
             question = self._answers[number].question
-            # Lower scores are asked for too, so that the report shows how far off they are.
+            # Lower scores are requested, too, so that the report shows how far off they are.
             hits = yield from search(
                 self.dataset_id, question.query, settings.request(question.top_k, self._method, None)
             )

@@ -1,4 +1,4 @@
-"""What a search is expected to find, and what it must not find."""
+"""What a search should return, and what it must not return."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _EXPECTATION_KEYS = ("id", "name", "metadata", "first")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A document among the finds of a search.
+    """A document in the results of a search.
 
-    :param rank: Its place among the documents, from 1, by the best of its segments.
+    :param rank: Its rank among the documents, from 1, by its best segment.
     :param hit: That segment.
     """
 
@@ -41,7 +41,7 @@ class Found:
 
 
 def ranked(hits: Iterable[Hit]) -> tuple[Found, ...]:
-    """Return the documents of segments, each once, in the order of their first segment."""
+    """Return the documents of segments, each once, in the order of their best segment."""
     first: dict[str, Hit] = {}
     for hit in hits:
         first.setdefault(hit.document_id, hit)
@@ -50,12 +50,12 @@ def ranked(hits: Iterable[Hit]) -> tuple[Found, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """A document that a search shall find, or shall not: all of it has to fit.
+    """A document that a search should or should not return. All conditions have to match.
 
     :param id: Its id.
     :param name: A pattern for its name: ``*`` is any text, ``?`` any character, ``[ab]`` one of them.
     :param metadata: Values of its metadata by name.
-    :param first: It has to be among so many first documents.
+    :param first: It has to be among this many first documents.
     """
 
     id: str | None = None
@@ -67,7 +67,7 @@ class Expectation:
     def parse(cls, value: object, parameter: str) -> Expectation:
         """Read what a user wrote: an id, or a mapping.
 
-        :raises DifyInputError: It names no document.
+        :raises DifyInputError: It describes no document.
         """
         if not isinstance(value, Mapping):
             return cls(id=_id(value, parameter))
@@ -82,7 +82,7 @@ class Expectation:
         )
 
     def fits(self, found: Found) -> bool:
-        """Whether a document is the one that is meant."""
+        """Whether a document matches."""
         hit = found.hit
         return (
             self.id in (None, hit.document_id)
@@ -91,11 +91,11 @@ class Expectation:
         )
 
     def in_place(self, found: Found) -> bool:
-        """Whether a document is far enough to the front."""
+        """Whether a document is ranked high enough."""
         return self.first is None or found.rank <= self.first
 
     def describe(self) -> str:
-        """Say which document is meant."""
+        """Describe the document."""
         parts = [
             *([self.id] if self.id else []),
             *([f"name like '{self.name}'"] if self.name else []),
@@ -107,13 +107,13 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A query, and what it shall bring.
+    """A query, and what it should return.
 
-    :param query: What is searched for.
-    :param expect: Each of these shall be found.
-    :param expect_not: None of these shall be found.
-    :param top_k: How many segments are asked for.
-    :param min_score: What has a lower score counts as not found; ``None``: whatever Dify finds.
+    :param query: What to search for.
+    :param expect: All of these have to be found.
+    :param expect_not: None of these may be found.
+    :param top_k: How many segments to return.
+    :param min_score: Results with a lower score do not count; ``None``: all of them count.
     """
 
     query: str
@@ -126,12 +126,12 @@ class Question:
 def questions(
     value: object, *, expect: object = None, top_k: object = 5, min_score: object = None
 ) -> tuple[Question, ...]:
-    """Read queries: a text or a mapping each, a list of them, or a text that holds such a list.
+    """Read queries: each a text or a mapping, a list of them, or a text that contains such a list.
 
-    :param expect: What queries without an expectation of their own should return.
-    :param top_k: How many segments are asked for, where a query does not say it itself.
-    :param min_score: The least score, where a query does not say it itself.
-    :raises DifyInputError: There is none, or one that makes no sense.
+    :param expect: What queries without their own expectation should return.
+    :param top_k: How many segments to return, unless a query says it itself.
+    :param min_score: The minimum score, unless a query says it itself.
+    :raises DifyInputError: There are no queries, or one is invalid.
     """
     found = inputs.literal(value)
     if isinstance(found, str) and found.strip().startswith(("[", "{")):
@@ -229,5 +229,5 @@ def _refuse_unknown(value: Mapping[object, object], known: tuple[str, ...], para
 
 
 def _equal(wanted: JSON, present: JSON) -> bool:
-    # Somebody may have stored a number as a text: 7 and "7" are told apart nowhere in Dify's own filters.
+    # Somebody may have stored a number as text: Dify's own filters do not distinguish 7 and "7".
     return present is not None and (present == wanted or str(present) == str(wanted))

@@ -1,4 +1,4 @@
-"""What became of each query whose finds were checked."""
+"""The results of a retrieval check."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _WIDEST = 60
 
 @dataclass(frozen=True)
 class Answer:
-    """What a query brought, and what that means.
+    """The result of a query, and what it means.
 
-    :param question: What was asked.
-    :param finds: The documents that were found, the best first; ``None``: it was not asked.
+    :param question: The query.
+    :param finds: The documents that were found, best first; ``None``: the query was not run.
     """
 
     question: Question
@@ -26,12 +26,12 @@ class Answer:
 
     @property
     def passed(self) -> bool:
-        """Whether it brought what it should."""
+        """Whether it returned the expected documents."""
         return self.finds is not None and not self.missing and not self.unwanted
 
     @property
     def verdict(self) -> str:
-        """What it comes to, in one word or two."""
+        """The result in one or two words."""
         if self.finds is None:
             return "not asked"
         missing, unwanted = ("missing" if self.missing else ""), ("unwanted" if self.unwanted else "")
@@ -39,24 +39,24 @@ class Answer:
 
     @property
     def found(self) -> dict[Expectation, Found]:
-        """The first document that fits each expectation."""
+        """The first document that matches each expectation."""
         fitting = {expectation: self._fitting(expectation) for expectation in self.question.expect}
         return {expectation: finds[0] for expectation, finds in fitting.items() if finds}
 
     @property
     def missing(self) -> tuple[Expectation, ...]:
-        """What should have been found and was not."""
+        """What should have been found but was not."""
         found = self.found
         return tuple(expectation for expectation in self.question.expect if expectation not in found)
 
     @property
     def unwanted(self) -> tuple[Found, ...]:
-        """What was found and should not have been."""
+        """What should not have been found but was."""
         bad = {find.rank: find for unwanted in self.question.expect_not for find in self._fitting(unwanted)}
         return tuple(bad[rank] for rank in sorted(bad))
 
     def why(self, expectation: Expectation) -> str:
-        """Say why something counts as missing."""
+        """Say why an expectation failed."""
         for find in self.finds or ():
             if not expectation.fits(find):
                 continue
@@ -88,7 +88,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class RetrievalReport:
-    """What became of each query.
+    """The result of each query.
 
     :param dataset_id: The knowledge base.
     :param answers: One for each query, in order.
@@ -99,12 +99,12 @@ class RetrievalReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every query brought what it should."""
+        """Whether every query returned the expected documents."""
         return all(answer.passed for answer in self.answers)
 
     @property
     def failing(self) -> tuple[Answer, ...]:
-        """The queries that did not, or that were not asked."""
+        """The queries that failed or were not run."""
         return tuple(answer for answer in self.answers if not answer.passed)
 
     def measures(self) -> list[Measure]:
@@ -115,19 +115,19 @@ class RetrievalReport:
 
     @property
     def missing_documents(self) -> tuple[str, ...]:
-        """Documents that should have been found and were not, as far as they were named by their ids."""
+        """Documents that should have been found but were not, as far as they were named by id."""
         asked = (answer for answer in self.answers if answer.finds is not None)
         return tuple(dict.fromkeys(e.id for answer in asked for e in answer.missing if e.id))
 
     @property
     def unwanted_documents(self) -> tuple[str, ...]:
-        """Documents that were found and should not have been."""
+        """Documents that should not have been found but were."""
         return tuple(dict.fromkeys(find.hit.document_id for answer in self.answers for find in answer.unwanted))
 
     def raise_for_failures(self) -> None:
-        """Raise where a query did not bring what it should.
+        """Raise an error if a query failed.
 
-        :raises DifyRetrievalCheckFailed: One did not.
+        :raises DifyRetrievalCheckFailed: A query failed.
         """
         if not self.passed:
             raise DifyRetrievalCheckFailed(self._describe(), self)
@@ -145,7 +145,7 @@ class RetrievalReport:
         }
 
     def table(self, limit: int = 50) -> list[str]:
-        """Return the lines of a table for the log, those that failed first, and at most so many queries."""
+        """Return the lines of a table for the log, failed queries first, limited in number."""
         answers = sorted(self.answers, key=lambda answer: answer.passed)
         rows = [("verdict", "query", "expected", "found")]
         for answer in answers[:limit]:
@@ -162,8 +162,8 @@ class RetrievalReport:
         shown = "; ".join(f"{_short(repr(a.question.query))} ({a.verdict}: {_reason(a)})" for a in failing[:3])
         more = f"; and {len(failing) - 3} more" if len(failing) > 3 else ""
         return (
-            f"{len(failing)} of {len(self.answers)} queries to knowledge base {self.dataset_id} do not return what "
-            f"they should: {shown}{more}. The table in the log and the report show what was found."
+            f"{len(failing)} of {len(self.answers)} queries to knowledge base {self.dataset_id} did not return the "
+            f"expected documents: {shown}{more}. The table in the log and the report show what was found."
         )
 
 
@@ -174,7 +174,7 @@ def _rows(answer: Answer) -> list[tuple[str, str, str, str]]:
     if answer.question.expect_not:
         bad = answer.unwanted
         names = "; ".join(e.describe() for e in answer.question.expect_not)
-        cells.append((f"not {names}", "; ".join(map(_place, bad)) or "as it should be"))
+        cells.append((f"not {names}", "; ".join(map(_place, bad)) or "as expected"))
     if answer.finds is None:
         cells = [(expected, "") for expected, _ in cells]
     heads = [(answer.verdict, answer.question.query), *[("", "")] * (len(cells) - 1)]
@@ -185,14 +185,14 @@ def _rows(answer: Answer) -> list[tuple[str, str, str, str]]:
 
 
 def _place(find: Found) -> str:
-    score = f", score {find.hit.score:g}" if find.hit.score else ""  # an economy knowledge base gives none
+    score = f", score {find.hit.score:g}" if find.hit.score else ""  # an economy knowledge base has no scores
     return f"number {find.rank}{score}: '{find.hit.document_name}'"
 
 
 def _reason(answer: Answer) -> str:
     if answer.missing:
         return _short(f"{answer.missing[0].describe()}, {answer.why(answer.missing[0])}")
-    return _short(", ".join(map(_place, answer.unwanted))) if answer.unwanted else "the run ended before"
+    return _short(", ".join(map(_place, answer.unwanted))) if answer.unwanted else "the run ended first"
 
 
 def _line(row: tuple[str, ...], widths: Iterable[int]) -> str:

@@ -1,4 +1,4 @@
-"""Asking a knowledge base what it finds."""
+"""Searches a knowledge base."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
 from airflow_provider_dify.knowledge.text.names import canonical
 
-#: Dify refuses longer queries.
+#: Dify rejects longer queries.
 LONGEST_QUERY = 250
-#: More segments for one query are a way to list a knowledge base, not to search it.
+#: More segments for one query would be a way to list a knowledge base, not to search it.
 MOST_HITS = 100
 _EXCERPT = 200
 
 
 class SearchMethod(str, Enum):
-    """How Dify searches, by the names of its API."""
+    """How Dify searches, as named in its API."""
 
     KEYWORD = "keyword_search"
     SEMANTIC = "semantic_search"
@@ -30,11 +30,11 @@ class SearchMethod(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A segment that a search found. Several can be of one document.
+    """A segment that a search returned. Several can belong to one document.
 
     :param document_id: Its document.
-    :param document_name: The name of that.
-    :param score: How well it fits, by Dify; 0 in an economy knowledge base, which gives no scores.
+    :param document_name: The document's name.
+    :param score: Dify's score; 0 in an economy knowledge base, which has no scores.
     :param segment_id: Its id.
     :param content: The beginning of its text.
     :param metadata: The metadata of its document: values by name.
@@ -49,7 +49,7 @@ class Hit:
 
     @classmethod
     def read(cls, record: dict[str, JSON]) -> Hit:
-        """Read one record of an answer."""
+        """Read one record of a response."""
         answers.check(record, {"score": answers.a_number_or_nothing})
         segment = record["segment"]
         answers.check(segment, _SEGMENT)
@@ -79,8 +79,8 @@ _DOCUMENT: Mapping[str, answers.Kind] = {
 class SearchSettings:
     """How a knowledge base is searched.
 
-    :param economy: Whether it has keywords instead of vectors.
-    :param model: Its own settings, as Dify keeps them.
+    :param economy: Whether it uses keywords instead of vectors.
+    :param model: Its own settings, as Dify stores them.
     """
 
     economy: bool
@@ -88,16 +88,16 @@ class SearchSettings:
 
     @classmethod
     def read(cls, item: dict[str, JSON]) -> SearchSettings:
-        """Read them from an answer about a knowledge base."""
+        """Read the settings from a response about a knowledge base."""
         answers.check(item, _SETTINGS)
         own = item.get("retrieval_model_dict")
-        # One without documents has no technique yet, and finds nothing by any method.
+        # A knowledge base without documents has no technique yet, and finds nothing by any method.
         return cls(item["indexing_technique"] != "high_quality", own or {})
 
     def request(self, top_k: int, method: SearchMethod | None, score_threshold: float | None) -> dict[str, JSON]:
-        """Return the settings to search with: its own, but for what is given.
+        """Return the settings for a search: its own, except those given here.
 
-        :raises DifyInputError: It cannot be searched so.
+        :raises DifyInputError: The knowledge base cannot be searched in this way.
         """
         if self.economy and method not in (None, SearchMethod.KEYWORD):
             raise DifyInputError(
@@ -135,7 +135,7 @@ def search_settings(dataset_id: str) -> Flow[SearchSettings]:
 
 
 def search(dataset_id: str, query: str, settings: Mapping[str, JSON]) -> Flow[tuple[Hit, ...]]:
-    """Ask for the segments that fit a query, the best first.
+    """Return the segments that match a query, best first.
 
     https://docs.dify.ai/api-reference/knowledge-bases/retrieve-chunks-from-a-knowledge-base-test-retrieval
     """
@@ -153,16 +153,16 @@ def retrieve(
     search_method: object = None,
     score_threshold: float | None = None,
 ) -> Flow[tuple[Hit, ...]]:
-    """Search a knowledge base as its own settings say, but for what is given.
+    """Search a knowledge base with its own settings, except those given here.
 
     :param dataset_id: UUID of the knowledge base.
     :param query: What to search for, at most 250 characters.
-    :param top_k: How many segments to ask for, at most 100.
+    :param top_k: How many segments to return, at most 100.
     :param search_method: ``keyword_search``, ``semantic_search``, ``full_text_search`` or ``hybrid_search``; ``None``:
-        the knowledge base's own.
-    :param score_threshold: Only segments with at least this score, from 0 to 1; ``None``: as the knowledge base has it.
-    :return: The segments, the best first.
-    :raises DifyInputError: Something of this makes no sense.
+        as set in the knowledge base.
+    :param score_threshold: Only segments with at least this score, from 0 to 1; ``None``: as set in the knowledge base.
+    :return: The segments, best first.
+    :raises DifyInputError: An argument is invalid.
     """
     checked_id = inputs.canonical_id(dataset_id, "dataset_id")
     text = check_query(query, "query")
@@ -174,9 +174,9 @@ def retrieve(
 
 
 def check_query(value: object, parameter: str) -> str:
-    """Return what is searched for; a template may have rendered it as a number or a date.
+    """Return a query. A template may have rendered it as a number or date.
 
-    :raises DifyInputError: Dify would refuse it.
+    :raises DifyInputError: Dify would reject it.
     """
     text = inputs.text(value, parameter, "text to search for")
     if len(text) > LONGEST_QUERY:
@@ -189,7 +189,7 @@ def check_query(value: object, parameter: str) -> str:
 def check_top_k(value: object, parameter: str) -> int:
     """Return how many segments to ask for.
 
-    :raises DifyInputError: It is no such number.
+    :raises DifyInputError: The number is invalid.
     """
     number = inputs.whole_number(value, parameter)
     if number > MOST_HITS:
@@ -200,7 +200,7 @@ def check_top_k(value: object, parameter: str) -> int:
 def check_score(value: object, parameter: str) -> float:
     """Return a score.
 
-    :raises DifyInputError: It is none.
+    :raises DifyInputError: It is invalid.
     """
     try:
         score = inputs.number_or_zero(value, parameter)
@@ -212,8 +212,8 @@ def check_score(value: object, parameter: str) -> float:
 
 
 def check_method(value: object) -> SearchMethod | None:
-    """Return how to search; ``None``: as the knowledge base has it.
+    """Return how to search; ``None``: as set in the knowledge base.
 
-    :raises DifyInputError: There is no such way.
+    :raises DifyInputError: There is no such method.
     """
     return None if value is None else inputs.choice(value, SearchMethod, "search_method")

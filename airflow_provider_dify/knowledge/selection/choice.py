@@ -1,4 +1,4 @@
-"""Which documents a task is about: those of a list of ids, or those that filters select."""
+"""Which documents a task works on: those of a list of ids, or those that filters select."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from airflow_provider_dify.knowledge.selection.select import EVERYTHING, Selecti
 
 @dataclass(frozen=True)
 class Chosen:
-    """The documents that are meant, from now on.
+    """The documents that are selected from now on.
 
     :param ids: Their ids.
-    :param total: How many documents the knowledge base has; ``None`` where that was not asked for.
+    :param total: Number of documents in the knowledge base; ``None`` if it was not read.
     """
 
     ids: tuple[str, ...]
@@ -28,11 +28,11 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which documents are meant, and how many that may be.
+    """Which documents are selected, and how many there may be.
 
-    :param ids: Their ids; ``None`` if they are selected.
-    :param selection: What selects them otherwise.
-    :param guard: How many they may be.
+    :param ids: Their ids; ``None`` if filters select them.
+    :param selection: The filters otherwise.
+    :param guard: The limits.
     """
 
     ids: tuple[str, ...] | None
@@ -49,15 +49,15 @@ class Choice:
         max_documents: int | None = None,
         max_share: float | str | None = None,
     ) -> Choice:
-        """Check what a user asked for.
+        """Check the arguments of a user.
 
-        :param document_ids: Ids: a list, one id, or a text that holds a list; ``None`` where there are filters.
+        :param document_ids: Ids: a list, one id, or a text that contains a list; ``None`` if there are filters.
         :param filters: See :meth:`Selection.parse`.
-        :param now: What ages in the filters are counted from, in seconds since the epoch.
+        :param now: Reference time for ages in the filters, in seconds since the epoch.
         :param max_documents: See :class:`Guard`.
         :param max_share: See :class:`Guard`; ``auto``: see :func:`usual_share`.
-        :raises DifyInputError: Something of this makes no sense, there are both ids and filters, or the filters have no
-            condition: they would select the whole knowledge base.
+        :raises DifyInputError: An argument is invalid, there are both ids and filters, or the filters have no condition
+            and would select the whole knowledge base.
         """
         share: Any = usual_share(max_share, selected=filters is not None)
         guard = Guard(max_documents, share)
@@ -77,17 +77,19 @@ class Choice:
 
     @property
     def tolerates_missing(self) -> bool:
-        """Whether a missing document is no failure: what is deleted after it was selected is no longer meant."""
+        """Whether a missing document is not a failure: a document that was deleted after it was selected is no longer
+        selected.
+        """
         return self.ids is None
 
     def describe(self) -> str:
-        """Say which documents are meant, for the log."""
+        """Describe the selected documents, for the log."""
         if self.ids is None:
             return f"the documents selected by {self.selection.describe()}"
         return f"{len(self.ids)} documents"
 
     def flow(self, dataset_id: str, progress: Progress) -> Flow[Chosen]:
-        """Find them; :meth:`Guard.check` is left to the caller, who may want to note the ids first."""
+        """Find them. The caller calls :meth:`Guard.check`, since it may want to keep the ids first."""
         if self.ids is None:
             selected = yield from select(dataset_id, self.selection, progress)
             yield Note(selected.describe(self.selection))

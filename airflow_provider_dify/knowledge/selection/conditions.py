@@ -1,4 +1,4 @@
-"""The values of filters: what a user wrote, or a template rendered, becomes something to compare documents with."""
+"""The values of filters: converts what a user wrote or a template rendered into something to compare documents with."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from airflow_provider_dify.knowledge.text.hints import why
 
 #: A point in time: an ISO text, an age such as ``90d``, an object, or seconds since the epoch.
 Moment: TypeAlias = str | float | date | datetime | timedelta
-#: A value of metadata; ``None``: there is none.
+#: A metadata value; ``None``: there is none.
 MetadataValue: TypeAlias = str | float | None
 
 _AGE = re.compile(r"(\d{1,5})\s*([wdhms])")
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].+)?")
-#: Seconds since the epoch for 2000 and 2100: other numbers are milliseconds, or a date without its dashes.
+#: Seconds since the epoch for 2000 and 2100. Other numbers are milliseconds, or a date without its dashes.
 _EARLIEST, _LATEST = 946_684_800, 4_102_444_800
-#: The last second that a date can tell.
+#: The last second that a date can represent.
 _END_OF_TIME = 253_402_300_799
 
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of time, in seconds since the epoch.
+    """A time range, in seconds since the epoch.
 
-    :param after: Its beginning, which is part of it; ``None``: it has none.
-    :param before: Its end, which is not, so that two spans can follow each other; ``None``: it has none.
+    :param after: Its beginning, inclusive; ``None``: it has none.
+    :param before: Its end, exclusive, so that ranges can follow each other; ``None``: it has none.
     """
 
     after: float | None = None
@@ -48,19 +48,19 @@ class Span:
         return self.after is not None or self.before is not None
 
     def describe(self, what: str) -> list[str]:
-        """Say what it asks for, with its times in UTC."""
+        """Describe the condition, with its times in UTC."""
         ends = (("since", self.after), ("before", self.before))
         return [f"{what} {word} {_utc(at).isoformat(sep=' ')}" for word, at in ends if at is not None]
 
 
-#: A span without ends.
+#: A range without ends.
 ALWAYS = Span()
 
 
 def mapping(value: object, parameter: str) -> dict[str, object]:
-    """Return the mapping that a value is, or that a text holds as JSON or as Python prints one.
+    """Return a mapping, or the one that a text contains as JSON or Python.
 
-    :raises DifyInputError: It is none, or a key of it is no text.
+    :raises DifyInputError: It is not a mapping, or one of its keys is not text.
     """
     found = _parsed(value) if isinstance(value, str) else value
     if not isinstance(found, Mapping) or not all(isinstance(key, str) for key in found):
@@ -72,10 +72,10 @@ def mapping(value: object, parameter: str) -> dict[str, object]:
 
 
 def moment(value: object, now: float, parameter: str) -> float:
-    """Return the point in time that a value stands for, in seconds since the epoch.
+    """Return the point in time of a value, in seconds since the epoch.
 
-    :param now: What ages are counted from, in seconds since the epoch.
-    :raises DifyInputError: It stands for none.
+    :param now: Reference time for ages, in seconds since the epoch.
+    :raises DifyInputError: It is not a point in time.
     """
     try:
         at = _moment(value.strip() if isinstance(value, str) else value, now)
@@ -90,10 +90,10 @@ def moment(value: object, now: float, parameter: str) -> float:
 
 
 def span(after: object, before: object, now: float, parameter: str) -> Span:
-    """Return the stretch of time between two values, each ``None`` where there is no such end.
+    """Return the time range between two values; each may be ``None`` for no limit.
 
     :param parameter: Their name, without ``_after`` and ``_before``.
-    :raises DifyInputError: One of them is no point in time, or nothing is between them.
+    :raises DifyInputError: One of them is not a point in time, or nothing is between them.
     """
     found = Span(
         None if after is None else moment(after, now, f"{parameter}_after"),
@@ -108,9 +108,9 @@ def span(after: object, before: object, now: float, parameter: str) -> Span:
 
 
 def texts(value: object, parameter: str) -> tuple[str, ...]:
-    """Return the texts that a list, or one text, holds; a template may have rendered them as numbers or dates.
+    """Return the texts in a list, or a single text. A template may have rendered them as numbers or dates.
 
-    :raises DifyInputError: There is none, or one of them is empty or no text that Dify can store.
+    :raises DifyInputError: There is none, or one of them is empty or not a text that Dify can store.
     """
     items = [as_text(item) for item in _several(value)]
     found = tuple(item for item in items if isinstance(item, str) and item.strip() and is_storable(item))
@@ -122,9 +122,9 @@ def texts(value: object, parameter: str) -> tuple[str, ...]:
 
 
 def count(value: object, parameter: str) -> int:
-    """Return a whole number of at least 0, which a template may have rendered as a text.
+    """Return a whole number of at least 0. A template may have rendered it as text.
 
-    :raises DifyInputError: It is none.
+    :raises DifyInputError: The value is something else.
     """
     found = int(value) if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,18}\s*", value) else value
     if isinstance(found, bool) or not isinstance(found, int) or found < 0:
@@ -133,9 +133,9 @@ def count(value: object, parameter: str) -> int:
 
 
 def metadata(value: object, parameter: str) -> dict[str, tuple[MetadataValue, ...]]:
-    """Return the values that each field of metadata may have.
+    """Return the values that each metadata field may have.
 
-    :raises DifyInputError: There is no field, or a value of another type.
+    :raises DifyInputError: There is no field, or a value has another type.
     """
     found = mapping(value, parameter)
     if not found or "" in found:
@@ -144,9 +144,9 @@ def metadata(value: object, parameter: str) -> dict[str, tuple[MetadataValue, ..
 
 
 def is_one_of(found: object, wanted: tuple[MetadataValue, ...]) -> bool:
-    """Whether the value of a document's metadata is one of those that are wanted.
+    """Whether a metadata value of a document is one of the wanted values.
 
-    Dify's list has every value as a text, so a number is looked for by its value.
+    Dify's list shows all values as text, so numbers are compared by value.
     """
     return any(_is_same(found, one) for one in wanted)
 
@@ -211,7 +211,7 @@ def _moment_of_text(text: str, now: float) -> float | None:
     if age := _AGE.fullmatch(text):
         return now - int(age[1]) * _UNITS[age[2]]
     if _DATE.fullmatch(text):
-        # Python 3.10 does not know the Z.
+        # Python 3.10 does not support the Z.
         return _moment(datetime.fromisoformat(re.sub("Z$", "+00:00", text)), now)
     return _moment(float(text), now)
 

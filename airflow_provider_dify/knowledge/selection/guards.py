@@ -1,4 +1,4 @@
-"""Limits to how many documents one task may touch, checked before anything is changed."""
+"""Limits how many documents one task may touch, checked before anything is changed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from airflow_provider_dify.exceptions import DifyGuardError, DifyInputError
 from airflow_provider_dify.knowledge import inputs
 
-#: Stands for the usual share. A text, as Airflow can store no value of a type of our own with a DAG.
+#: Stands for the usual share. It is text because Airflow cannot store a custom type with a DAG.
 AUTO = "auto"
-#: Filters that select more than this part of a knowledge base are taken for a mistake unless somebody says otherwise.
+#: Filters that select more than this share of a knowledge base are considered a mistake by default.
 _SHARE_OF_SELECTED = 0.5
 
 
 def usual_share(max_share: object, *, selected: bool) -> object:
-    """Return the share that is meant: ``auto`` limits what filters select, and not what is named one by one."""
+    """Return the share to use: ``auto`` limits what filters select, but not documents that are listed one by one."""
     if isinstance(max_share, str) and max_share.strip().lower() == AUTO:
         return _SHARE_OF_SELECTED if selected else None
     return max_share
@@ -24,9 +24,9 @@ def usual_share(max_share: object, *, selected: bool) -> object:
 class Guard:
     """How many documents of a knowledge base may be touched.
 
-    :param max_documents: At most so many; ``None``: any number.
-    :param max_share: At most this part of all documents of the knowledge base, above 0 and up to 1; ``None``: all.
-    :raises DifyInputError: A limit makes no sense.
+    :param max_documents: Maximum number; ``None``: no limit.
+    :param max_share: Maximum share of all documents of the knowledge base, above 0 and up to 1; ``None``: no limit.
+    :raises DifyInputError: A limit is invalid.
     """
 
     max_documents: int | None = None
@@ -41,11 +41,11 @@ class Guard:
             raise DifyInputError(f"max_share must be a share of all documents, at most 1, not {self.max_share:g}.")
 
     def check(self, number: int, total: int | None = None, *, what: str = "selected") -> None:
-        """Raise where too many documents are meant.
+        """Raise an error if there are too many documents.
 
-        :param number: How many are meant.
-        :param total: How many there are; ``None`` where that was not asked for.
-        :param what: What they are, for people.
+        :param number: How many are selected.
+        :param total: How many there are; ``None`` if that was not read.
+        :param what: The participle that describes them in the error.
         :raises DifyGuardError: They are more than a limit allows.
         """
         of_all = f"{number:,}" if total is None else f"{number:,} of {total:,}"

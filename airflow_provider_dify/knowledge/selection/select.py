@@ -1,4 +1,4 @@
-"""Choosing documents by what they are, and not by their ids."""
+"""Selects documents by their properties instead of their ids."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _KEYS = (
 
 @dataclass(frozen=True)
 class Selection:
-    """What documents have to be to be selected: all of it. Without any condition, every document is.
+    """Conditions for documents, all of which have to hold. Without any condition, every document matches.
 
-    :param statuses: One of these is its status as Dify shows it.
-    :param names: One of these patterns fits its name: ``*`` is any text, ``?`` any character, ``[ab]`` one of them.
-    :param keyword: This is part of its name: ``%`` is any text, ``_`` any character.
+    :param statuses: Its status as Dify shows it is one of these.
+    :param names: Its name matches one of these patterns: ``*`` is any text, ``?`` any character, ``[ab]`` one of them.
+    :param keyword: Its name contains this: ``%`` is any text, ``_`` any character.
     :param created: When it was created.
-    :param updated: When it was last changed in Dify, by whatever: a change of its status counts too.
-    :param metadata: For each of these fields, the values of which it has one; ``None`` stands for no value.
-    :param enabled: Whether it is switched on.
+    :param updated: When it was last changed in Dify, in any way: a status change counts, too.
+    :param metadata: For each of these fields, it has one of the values; ``None`` stands for no value.
+    :param enabled: Whether it is enabled.
     :param archived: Whether it is archived.
-    :param max_hits: At most so often has search found it. Dify counts that, and does not list when it was.
+    :param max_hits: Search has returned it at most this often. Dify counts that, and does not show when it was.
     """
 
     statuses: tuple[api.DocumentFilter, ...] = ()
@@ -55,14 +55,14 @@ class Selection:
 
     @classmethod
     def parse(cls, filters: object, now: float, parameter: str = "filters") -> Selection:
-        """Read filters: a mapping, or a text that holds one.
+        """Read filters: a mapping, or a text that contains one.
 
         :param filters: With any of the keys ``status``, ``name``, ``keyword``, ``created_after``, ``created_before``,
             ``updated_after``, ``updated_before``, ``metadata``, ``enabled``, ``archived``, ``max_hits`` and
             ``never_retrieved``.
-        :param now: What ages are counted from, in seconds since the epoch.
-        :param parameter: How errors call them; empty where each key is a parameter of its own.
-        :raises DifyInputError: There is no such key, or its value makes no sense.
+        :param now: Reference time for ages, in seconds since the epoch.
+        :param parameter: Their name in errors; empty if each key is a separate parameter.
+        :raises DifyInputError: A key is unknown, or its value is invalid.
         """
         given = conditions.mapping(filters, parameter)
         prefix = f"{parameter}." if parameter else ""
@@ -87,26 +87,26 @@ class Selection:
 
     @property
     def is_everything(self) -> bool:
-        """Whether there is no condition, so that every document is selected."""
+        """Whether there are no conditions, so that every document matches."""
         return self == EVERYTHING
 
     @property
     def sent_status(self) -> str | None:
-        """The status that Dify is asked to list; it can list one or all."""
+        """The status to filter by in Dify, which supports one or all."""
         return self.statuses[0].value if len(self.statuses) == 1 else None
 
     @property
     def sent_keyword(self) -> str | None:
-        """The part of a name that Dify is asked to list: it tells the forms of a name apart."""
+        """The part of a name to filter by in Dify, which distinguishes the forms of a name."""
         return same_in_all_forms(self.keyword) if self.keyword else None
 
     @property
     def is_sent(self) -> bool:
-        """Whether Dify is asked for less than everything, so that its count is not that of the knowledge base."""
+        """Whether Dify's list is filtered, so that its count is not that of the knowledge base."""
         return self.sent_status is not None or self.sent_keyword is not None
 
     def may_match(self, document: Document) -> bool:
-        """Whether a document fits, as far as a list shows; for :attr:`updated` it has to be read by itself."""
+        """Whether a document matches, as far as a list shows. For :attr:`updated`, it has to be read by itself."""
         return (
             (not self.statuses or document.display_status in self.statuses)
             and (not self.names or any(fnmatchcase(document.name, pattern) for pattern in self.names))
@@ -120,11 +120,11 @@ class Selection:
         )
 
     def matches(self, document: Document) -> bool:
-        """Whether a document fits that was read by itself, or where its last change does not matter."""
+        """Whether a document matches that was read by itself, or whose last change does not matter."""
         return document.updated_at in self.updated and self.may_match(document)
 
     def describe(self) -> str:
-        """Say what is selected, for the log."""
+        """Describe the selection, for the log."""
         parts = [
             *self._described("status", [status.value for status in self.statuses]),
             *self._described("name", [f"'{name}'" for name in self.names]),
@@ -138,7 +138,7 @@ class Selection:
             ),
             *([] if self.enabled is None else ["enabled" if self.enabled else "not enabled"]),
             *([] if self.archived is None else ["archived" if self.archived else "not archived"]),
-            *([] if self.max_hits is None else [f"found by search at most {self.max_hits} times"]),
+            *([] if self.max_hits is None else [f"returned by search at most {self.max_hits} times"]),
         ]
         return inputs.without_keys(", ".join(parts)) or "everything"
 
@@ -200,7 +200,7 @@ class Selected:
     total: int
 
     def describe(self, selection: Selection) -> str:
-        """Say how many were selected, and name a few."""
+        """Describe how many were selected, and name a few."""
         number = len(self.documents)
         names = ", ".join(f"'{document.name}'" for document in self.documents[:3])
         more = f" and {number - 3:,} more" if number > 3 else ""
@@ -209,12 +209,12 @@ class Selected:
 
 
 def select(dataset_id: str, selection: Selection, progress: Progress) -> Flow[Selected]:
-    """Select documents of a knowledge base, robustly while others create and delete some.
+    """Select documents of a knowledge base, reliably even while others create and delete some.
 
-    What Dify can filter, it is asked to; what it answers is checked all the same, as older versions filter nothing.
+    Dify filters as far as it can. Its results are checked again, because older versions do not filter.
 
-    :param progress: Says how far it is.
-    :raises DifyListChangedError: The list kept changing while it was read, and may lack documents.
+    :param progress: Reports the progress.
+    :raises DifyListChangedError: The list kept changing while it was read, so documents may be missing.
     """
     total = (yield from api.get_dataset(dataset_id)).document_count if selection.is_sent else 0
     pager: Pager[Document] = Pager()
@@ -226,13 +226,13 @@ def select(dataset_id: str, selection: Selection, progress: Progress) -> Flow[Se
         read += len(new)
         yield from progress.note(lambda: f"Listed {read:,} of {pager.total:,} documents.")  # noqa: B023 - called at once
     documents = yield from passing(dataset_id, listed, selection, progress)
-    # What came while it was listed was found on another reading of the list.
+    # Documents that were added meanwhile came from another read of the list.
     documents.sort(key=lambda document: -document.created_at)
     return Selected(tuple(documents), max(total, pager.total, len(documents)))
 
 
 def page_of(dataset_id: str, pager: Pager[Document], selection: Selection) -> Flow[api.Page[Document]]:
-    """Read the next page of the documents among which those are that fit."""
+    """Read the next page of the documents that may match."""
     status, keyword = selection.sent_status, selection.sent_keyword
     return api.document_page(dataset_id, pager.page, status=status, keyword=keyword, limit=pager.limit)
 
@@ -240,7 +240,7 @@ def page_of(dataset_id: str, pager: Pager[Document], selection: Selection) -> Fl
 def passing(
     dataset_id: str, listed: Iterable[Document], selection: Selection, progress: Progress | None = None
 ) -> Flow[list[Document]]:
-    """Return those of some listed documents that fit; where their last change matters, each is read by itself."""
+    """Return those listed documents that match. If the time of the last change matters, each is read by itself."""
     candidates = [document for document in listed if selection.may_match(document)]
     if not selection.updated:
         return candidates
@@ -266,9 +266,9 @@ def _known(parameter: str) -> str:
 
 
 def _is_like(keyword: str, name: str) -> bool:
-    """Whether a keyword fits as Dify's database takes it: ``%`` for any text, ``_`` for any character.
+    """Whether a keyword matches as in Dify's database: ``%`` for any text, ``_`` for any character.
 
-    Part by part: one regular expression with many ``%`` could take for ever.
+    This compares part by part: one regular expression with many ``%`` could take forever.
     """
     at = 0
     for part in keyword.split("%"):

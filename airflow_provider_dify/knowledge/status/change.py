@@ -1,7 +1,7 @@
-"""How a change of status is planned, applied, waited for and proven.
+"""Plans, applies, awaits and proves a status change.
 
-Dify's "success" says little: ids that it does not know are passed over, one busy document refuses a whole batch, and
-search follows when a worker gets to it, if the job was not lost. So each document is looked at before and after.
+Dify's "success" says little: unknown ids are ignored, one busy document refuses a whole batch, and search follows when
+a worker gets to it, if the job was not lost. So each document is read before and after.
 """
 
 from __future__ import annotations
@@ -28,28 +28,29 @@ from airflow_provider_dify.knowledge.status.repair import HALFWAY, Repair, why_l
 from airflow_provider_dify.knowledge.status.report import Outcome, StatusReport
 from airflow_provider_dify.knowledge.status.sender import Pass, Sender
 
-#: So many documents that search has not followed are read, to see whether the worker failed with them.
+#: How many documents that search does not reflect are read to see whether the worker failed with them.
 _PROBE = 3
-#: Up to so many documents, the last look before the deadline leaves none out.
-_LAST_LOOK = 500
-#: So often what was changed is read back before the end, until no try of it failed and it went as fast as Dify can.
-_MOST_LAST_LOOKS = 5
-#: So often search is asked again at the end for what was proven a while before, until it returns all of it.
+#: Up to this many documents, the last check before the deadline covers all of them.
+_LAST_CHECK = 500
+#: How often changed documents are read back before the end, until no read failed and it was as fast as Dify can be.
+_MOST_LAST_READS = 5
+#: How often search is queried again at the end for documents that were proven a while ago, until it returns all of
+#: them.
 _MOST_ROUNDS = 3
-#: Seconds that reading back may take, and more seconds for each document.
-_LONG_LOOK, _LONG_LOOK_AT_EACH = 2.0, 0.05
+#: Seconds that reading back may take, and additional seconds for each document.
+_LONG_READ, _LONG_READ_OF_EACH = 2.0, 0.05
 
 
 class StatusChange:
     """A change of the status of documents, from the first read to the proof.
 
     :param dataset_id: UUID of the knowledge base.
-    :param document_ids: UUIDs: a list, one id, or a string that holds a list (see :func:`inputs.canonical_ids`); or
+    :param document_ids: UUIDs: a list, one id, or a string that contains a list (see :func:`inputs.canonical_ids`); or
         the choice that finds them.
     :param action: ``enable``, ``disable``, ``archive`` or ``un_archive``.
     :param options: How it is done.
-    :param before: Where it stood when it continued in this process.
-    :raises DifyInputError: Something of this makes no sense.
+    :param before: Its state when it continued in this process.
+    :raises DifyInputError: An argument is invalid.
     """
 
     kind: ClassVar[str] = "status"
@@ -65,7 +66,7 @@ class StatusChange:
     ) -> None:
         self.action = inputs.choice(action, Action, "action")
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
-        #: What finds the documents.
+        #: Finds the documents.
         self.choice = document_ids if isinstance(document_ids, Choice) else Choice.of(document_ids)
         self.options = options or StatusOptions()
         missing = {Outcome.MISSING} if self.choice.tolerates_missing else set()
@@ -82,9 +83,9 @@ class StatusChange:
         self._lost: Repair | None = None
         #: How many checks of search have proven something.
         self._proving_looks = 0
-        #: Whether time has passed since what was changed was read back, so that a worker may have undone it.
-        self._looks_old = self._wait_for_search or self._continued
-        #: Whether it got beyond the plan; before that, nobody expects that anything is proven.
+        #: Whether time has passed since changed documents were read back, so that a worker may have undone the change.
+        self._reads_are_old = self._wait_for_search or self._continued
+        #: Whether it is past the planning; before that, nobody expects a proof.
         self._carrying_out = False
         #: When Dify accepted the last change, in seconds since the start; ``None`` if there is nothing to measure.
         self._accepted_at: float | None = None
@@ -93,7 +94,7 @@ class StatusChange:
         self._driven_back: set[str] = set()
 
     def _begin_with(self, document_ids: tuple[str, ...], before: Handover | None = None) -> None:
-        #: The documents, in order; none until they are selected.
+        #: The documents, in order; empty until they are selected.
         self.document_ids = document_ids
         self._ledger = Ledger(self.action, document_ids, until_search_follows=self._wait_for_search, before=before)
 
@@ -102,7 +103,7 @@ class StatusChange:
         return is_long(pause) and not (self._lost and self._lost.under_way)
 
     def to_json(self) -> dict[str, JSON]:
-        """Return all that is needed to continue in another process."""
+        """Return everything needed to continue in another process."""
         return {
             "dataset_id": self.dataset_id,
             "action": self.action.value,
@@ -123,7 +124,7 @@ class StatusChange:
         return change
 
     def report(self) -> StatusReport:
-        """Return what has become of each document so far; at any moment, whole and consistent."""
+        """Return the outcome of each document so far; complete and consistent at any moment."""
         outcomes = self._ledger.outcomes()
         notes = self._ledger.notes(in_doubt=self._carrying_out and not self._left)
         if self._lost:
@@ -142,18 +143,18 @@ class StatusChange:
 
     @property
     def names(self) -> Mapping[str, str]:
-        """The name of each document that was seen, by id."""
+        """The names of the documents read so far, by id."""
         return self._ledger.names
 
     def flow(self, deadline: Deadline, retries: Retries) -> Flow[StatusReport]:
-        """Carry it out.
+        """Change the status of the documents.
 
-        :param deadline: Until when to wait for what is busy, being indexed, or not yet in search.
-        :param retries: How often to try again where Dify fails.
-        :return: The report. Every id that was asked for is in exactly one of its lists.
-        :raises DifyGuardError: The documents are more than the guard of the choice allows; nothing was changed.
-        :raises DifyDocumentStatusError: Documents ended in an outcome that is not tolerated.
-        :raises DifyError: Dify could not be asked; the report so far is its ``report``.
+        :param deadline: How long to wait for documents that are busy, being indexed, or not yet in search.
+        :param retries: How failed requests are retried.
+        :return: The report. Each requested id is in exactly one of its lists.
+        :raises DifyGuardError: There are more documents than the guard of the choice allows; nothing was changed.
+        :raises DifyDocumentStatusError: Documents have an outcome that is not tolerated.
+        :raises DifyError: A request to Dify failed; the report so far is its ``report``.
         """
         try:
             yield from self._choose(deadline)
@@ -166,7 +167,7 @@ class StatusChange:
             self._left = True
             raise
         except DifyError as error:
-            if self._looks_old and not self._wait_for_search:
+            if self._reads_are_old and not self._wait_for_search:
                 self._ledger.doubt_changed()
             error.report = self.report()
             raise
@@ -194,7 +195,7 @@ class StatusChange:
             yield Note(f"This is a dry run: nothing was changed. {self._preview()}")
 
     def _note_chunks(self, deadline: Deadline) -> Flow[None]:
-        """Note the disabled chunks of documents before they leave search."""
+        """Remember the disabled chunks of documents before they leave search."""
         if self.options.keep_chunks and not self.action.adds:
             leaving = [i for i in self._ledger.ready() if self._ledger.documents[i].belongs_in_search]
             yield from self._chunks.note(leaving, Progress(deadline))
@@ -210,10 +211,10 @@ class StatusChange:
         return f"It would {self.action.verb} {names}{more}." if would else f"There is nothing to {self.action.verb}."
 
     def _carry_out_and_check(self, deadline: Deadline, retries: Retries) -> Flow[None]:
-        """Carry it out, and check at the end that all that is good still is."""
+        """Change the documents, and check at the end that good outcomes are still true."""
         for last in (*[False] * (_MOST_ROUNDS - 1), True):
             yield from self._carry_out(deadline, retries)
-            yield from self._last_look_at_flags(deadline)
+            yield from self._last_read_of_flags(deadline)
             if not (yield from self._is_lost_since(deadline)):
                 return
             if last:
@@ -237,14 +238,14 @@ class StatusChange:
                 self._ledger.time_is_up()
                 return
             yield self._pause(deadline, progress)
-            self._looks_old = True
+            self._reads_are_old = True
             yield from self._read(self._ledger.open)
 
     def _push_on(self, deadline: Deadline, progress: Progress) -> Flow[tuple[DifyError | None, Sequence[str]]]:
-        """Send what can be sent, and see what has come of what was.
+        """Send what can be sent, and check what happened to what was sent.
 
         :return: A failure that is worth another try; and documents that search does not return although the worker is
-            through with them.
+            done with them.
         """
         result = yield from self._apply(progress)
         if result.error:
@@ -252,13 +253,13 @@ class StatusChange:
         if result.taken:
             self._accepted_at = deadline.elapsed
         if result.taken and not self._wait_for_search:
-            self._looks_old |= yield from self._read_back(result.taken, deadline)
+            self._reads_are_old |= yield from self._read_back(result.taken, deadline)
         if not result.taken or deadline.passed:  # the worker needs a moment for what was just sent
             return None, (yield from self._prove(deadline, progress))
         return None, ()
 
     def _apply(self, progress: Progress) -> Flow[Pass]:
-        """Send the change for all that is ready for it."""
+        """Send the change for all documents that are ready for it."""
         result = Pass()
         try:
             yield from self._sender.send(self.action, self._ledger.ready(), self.names, result, progress)
@@ -281,21 +282,21 @@ class StatusChange:
         try:
             wait = retries.wait_after(self._failures, error, deadline)
         except DifyError:
-            yield from self._read(self._ledger.open)  # so that the report is exact
+            yield from self._read(self._ledger.open)  # to make the report exact
             if self._ledger.open:
                 raise
-            return  # what failed was carried out all the same, and search may follow it yet
-        yield Pause(wait, f"{error.message} Looking at the documents before trying again.")
-        self._looks_old = True
+            return  # the failed request was carried out after all, and search may still follow
+        yield Pause(wait, f"{error.message} Checking the documents before trying again.")
+        self._reads_are_old = True
         yield from self._read(self._ledger.open)
 
     def _prove(self, deadline: Deadline, progress: Progress) -> Flow[Sequence[str]]:
-        """See which documents search has followed, and whether those that it has not were undone.
+        """Check which documents search reflects, and whether changes of the others were undone.
 
-        :return: Documents that search does not return although the worker is through with them.
+        :return: Documents that search does not return although the worker is done with them.
         """
         awaited = list(self._ledger.awaited)
-        thorough = deadline.passed and len(awaited) <= _LAST_LOOK
+        thorough = deadline.passed and len(awaited) <= _LAST_CHECK
         look: Look = yield from self._proof.look(awaited, self._ledger.documents, thorough=thorough, progress=progress)
         self._ledger.proven(look)
         self._proving_looks += bool(look.followed)
@@ -307,7 +308,7 @@ class StatusChange:
         return [i for i in look.lost if not self._ledger.is_settled(i)]
 
     def _bring_back(self, lost: Sequence[str], deadline: Deadline, retries: Retries) -> Flow[None]:
-        """Repair the documents that search has lost, or only those of them that this run has brought in."""
+        """Repair the documents that search has lost, or only those that this run has brought in."""
         if not lost:
             return
         self._lost = self._lost or Repair(self.dataset_id, self.action, self._proof)
@@ -315,7 +316,7 @@ class StatusChange:
         to_repair = [i for i in (lost if self.options.repair else self._ledger.sent_by_us(lost)) if i not in tried]
         if to_repair and not deadline.passed:
             yield from self._lost.flow(to_repair, deadline, retries)
-            self._looks_old = True
+            self._reads_are_old = True
         repaired = [i for i in self._lost.repaired if i in set(to_repair)]
         self._ledger.proven(Look(followed=repaired))
         self._proving_looks += bool(repaired)
@@ -324,7 +325,7 @@ class StatusChange:
         self._ledger.not_returned({i: self._lost.failed.get(i, why) for i in lost if i not in back})
 
     def _is_lost_since(self, deadline: Deadline) -> Flow[bool]:
-        """Ask search once more for what it returned a while ago: the jobs of other documents may have lost it."""
+        """Query search once more for what it returned a while ago: the jobs of other documents may have lost it."""
         entered = [i for i in self._ledger.good if self._ledger.documents[i].belongs_in_search]
         if not self._wait_for_search or self._proving_looks <= 1 or not self.action.adds:
             return False
@@ -337,7 +338,7 @@ class StatusChange:
         return not self._ledger.done
 
     def _queue_again(self, progress: Progress) -> Flow[None]:
-        """Queue the jobs again that Dify seems to have lost: first of one document, and of the rest if that helps."""
+        """Queue jobs again that Dify seems to have lost: first for one document, then for the rest if that helps."""
         behind = [document_id for document_id in self._ledger.awaited if document_id not in self._driven_back]
         if not behind or not all(map(self._ledger.is_settled, self._driven_back)):
             return
@@ -345,30 +346,30 @@ class StatusChange:
             behind = behind[:1]
         back = self.action.opposite
         yield Note(
-            f"Search has not followed {len(behind)} documents: queueing the job again, by {back.value} and back."
+            f"Search does not reflect {len(behind)} documents yet: queueing the job again with {back.value} and back."
         )
         result = Pass()
         try:
             yield from self._sender.send(back, behind, self.names, result, progress)
         finally:
-            # What was sent is on its way back, whatever else happens: it has to be changed again.
+            # Whatever else happens, these documents are on their way back and have to be changed again.
             driven = result.taken + result.unsure
             self._driven_back.update(driven)
             self._ledger.driven_back(driven)
         if driven:
             self._waits.restart()
 
-    def _last_look_at_flags(self, deadline: Deadline) -> Flow[None]:
-        """Read back all that is good: a worker that fails undoes a change long after Dify's answer."""
-        for _ in range(_MOST_LAST_LOOKS):
-            if self._looks_old:
-                self._looks_old = yield from self._read_back(self._ledger.good, deadline)
+    def _last_read_of_flags(self, deadline: Deadline) -> Flow[None]:
+        """Read back all good documents: a worker that fails undoes a change long after Dify's response."""
+        for _ in range(_MOST_LAST_READS):
+            if self._reads_are_old:
+                self._reads_are_old = yield from self._read_back(self._ledger.good, deadline)
 
     def _read_back(self, ids: list[str], deadline: Deadline) -> Flow[bool]:
-        """Read documents; return whether that took long, so that what was read first may be undone by now."""
+        """Read documents; return whether that took so long that the first ones may have changed by now."""
         began, retries = deadline.elapsed, deadline.retries
         yield from self._read(ids)
-        took_long = deadline.elapsed - began > _LONG_LOOK + _LONG_LOOK_AT_EACH * len(ids)
+        took_long = deadline.elapsed - began > _LONG_READ + _LONG_READ_OF_EACH * len(ids)
         return took_long or deadline.retries > retries
 
     def _read(self, ids: Iterable[str]) -> Flow[None]:
@@ -381,5 +382,5 @@ class StatusChange:
         return Pause(min(self._waits.next(), deadline.remaining), reason)
 
     def _clears_lock(self, action: Action) -> bool:
-        # A vector store may refuse a second insert; only in an economy knowledge base is adding twice harmless.
+        # A vector store may refuse a second insert; adding twice is harmless only in an economy knowledge base.
         return not action.adds or self._proof.economy

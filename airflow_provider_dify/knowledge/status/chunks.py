@@ -1,7 +1,7 @@
 """Chunks (segments) that a person disabled in a document that is in use.
 
 Dify enables them again with every change that brings their document into search (recording 1.16.0/28), and does not
-know afterwards which ones they were. Whoever promises the former state has to note them first.
+know afterwards which ones they were. To restore them, they have to be remembered first.
 """
 
 from __future__ import annotations
@@ -14,44 +14,44 @@ from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause, Re
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.status.segments import Segment, segment_page
 
-#: So often, and with such pauses in seconds, a chunk is tried again that Dify is still working on.
+#: How often a chunk is retried that Dify is still working on, and the pause in seconds.
 _TRIES, _PAUSE = 5, 2.0
 
 
 class DisabledChunks:
-    """The chunks that were disabled in documents in use, and how they are disabled again.
+    """The chunks that were disabled in documents in use, and how to disable them again.
 
     :param dataset_id: The knowledge base.
-    :param noted: Ids of disabled chunks, by the id of their document, where they are known already.
+    :param noted: Ids of disabled chunks by document id, if already known.
     """
 
     def __init__(self, dataset_id: str, noted: Mapping[str, Sequence[str]] | None = None) -> None:
-        #: Ids of the chunks by the id of their document; only documents that have some.
+        #: Ids of the chunks by document id; only documents that have some.
         self.noted: dict[str, tuple[str, ...]] = {i: tuple(ids) for i, ids in (noted or {}).items()}
         self._dataset_id = dataset_id
 
     def to_json(self) -> dict[str, list[str]]:
-        """Return what is noted as plain JSON."""
+        """Return the remembered chunks as plain JSON."""
         return {document_id: list(ids) for document_id, ids in self.noted.items()}
 
     def note(self, document_ids: Sequence[str], progress: Progress) -> Flow[None]:
-        """Note the disabled chunks of documents that are in search: one read for each 100 chunks of a document."""
+        """Remember the disabled chunks of documents in search: one read for each 100 chunks of a document."""
         for number, document_id in enumerate(document_ids):
             segments = yield from _read_all(self._dataset_id, document_id)
             disabled = tuple(one.id for one in segments if not one.enabled)
-            # Where all are disabled, the worker has not brought the document into search yet.
+            # If all are disabled, the worker has not brought the document into search yet.
             if disabled and len(disabled) < len(segments):
                 self.noted[document_id] = disabled
             done = number + 1
             yield from progress.note(lambda: f"Read the chunks of {done} of {len(document_ids)} documents.")  # noqa: B023 - called at once
         if self.noted:
             count = sum(map(len, self.noted.values()))
-            yield Note(f"{count} chunks of {len(self.noted)} documents are disabled, and will be again at the end.")
+            yield Note(f"{count} chunks of {len(self.noted)} documents are disabled; they will be disabled again.")
 
     def restore(self, document_ids: Iterable[str], deadline: Deadline) -> Flow[dict[str, str]]:
-        """Disable the noted chunks of documents that are back in search, and verify it.
+        """Disable the remembered chunks of documents that are back in search, and verify it.
 
-        :return: What could not be restored, by the id of the document.
+        :return: What could not be restored, by document id.
         """
         errors: dict[str, str] = {}
         for document_id in document_ids:
@@ -76,7 +76,7 @@ class DisabledChunks:
             try:
                 yield from disable_segment(self._dataset_id, document_id, segment)
             except DifyNotFoundError:
-                return  # it is named as not restored
+                return  # it is reported as not restored
             except DifyError as error:
                 if error.status != 400:
                     raise
@@ -96,9 +96,9 @@ def disable_segment(dataset_id: str, document_id: str, segment: Segment) -> Flow
 
 
 def chunks_from(data: object, parameter: str) -> dict[str, tuple[str, ...]]:
-    """Return the noted chunks that a report holds.
+    """Return the remembered chunks of a report.
 
-    :raises DifyInputError: It holds something else.
+    :raises DifyInputError: The value is something else.
     """
     if not isinstance(data, Mapping):
         raise DifyInputError(f"{parameter} must map ids of documents to ids of chunks, not {inputs.show(data)}.")

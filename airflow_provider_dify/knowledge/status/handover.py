@@ -1,4 +1,4 @@
-"""What a change of status remembers when it continues in another process."""
+"""What a status change keeps when it continues in another process."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ _OUTCOMES = {code: outcome for outcome, code in _CODES.items()}
 class Sent:
     """What was sent for which documents."""
 
-    #: Changed by us, or perhaps: for these the outcome is ``changed`` and not ``unchanged``.
+    #: Changed by this run, perhaps: the outcome of these is ``changed``, not ``unchanged``.
     by_us: set[str] = field(default_factory=set)
-    #: Dify said "success" to the last change.
+    #: Dify answered "success" to the last change.
     taken: set[str] = field(default_factory=set)
-    #: The answer to the last change was lost, and the document was not read since.
+    #: The response to the last change was lost, and the document was not read since.
     unsure: set[str] = field(default_factory=set)
-    #: Dify refused the last change, as it holds its lock.
+    #: Dify refused the last change because it holds its lock.
     busy: set[str] = field(default_factory=set)
-    #: Driven through the opposite action to repair them.
+    #: Repaired by sending the opposite action in between.
     driven: set[str] = field(default_factory=set)
-    #: Disabled when they were first seen.
+    #: Disabled when they were first read.
     first_seen_disabled: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
 class Handover:
-    """Where each document of a change stands. Nothing in it is secret.
+    """The state of each document of a change. It contains no secrets.
 
     :param document_ids: The documents, in order, by their canonical ids.
     :param sent: What was sent for them.
     :param settled: The outcomes of those that have one.
-    :param errors: What there is to say of single documents.
+    :param errors: Messages about single documents.
     """
 
     document_ids: tuple[str, ...]
@@ -48,7 +48,7 @@ class Handover:
     errors: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, JSON]:
-        """Return it as plain JSON, of less than 28 bytes for each document."""
+        """Return it as plain JSON, with less than 28 bytes for each document."""
         ids = self.document_ids
         sent = {name: pack_members(members, ids) for name, members in vars(self.sent).items() if members}
         by_text: dict[str, list[int]] = {}
@@ -64,7 +64,7 @@ class Handover:
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Handover:
-        """Return what :meth:`to_json` was made of."""
+        """Return the handover that :meth:`to_json` was called on."""
         ids = unpack_ids(data["ids"])
         settled = {i: _OUTCOMES[code] for i, code in zip(ids, data["settled"], strict=False) if code != _OPEN}
         errors = {ids[number]: text for text, numbers in data["errors"].items() for number in numbers}

@@ -1,4 +1,4 @@
-"""The books of a change of status: where each document stands, and what that means for its outcome."""
+"""The state of each document of a status change, and the outcome that follows from it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _UNSEEN = "The run ended before search was checked."
 
 
 class Ledger:
-    """Where each document of a change stands.
+    """The state of each document of a change.
 
-    A document is *open* until its flags are as asked, then *awaited* until search follows, then *settled*.
+    A document is *open* until it has the requested flags, then *awaited* until search reflects them, then *settled*.
 
-    :param action: What is to be done.
+    :param action: What is done.
     :param ids: The documents, in order.
-    :param until_search_follows: Whether flags that are as asked are not enough.
-    :param before: Where they stood when the change continued in this process.
+    :param until_search_follows: Whether the requested flags alone are not enough.
+    :param before: The state when the change continued in this process.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Ledger:
 
     @property
     def names(self) -> Mapping[str, str]:
-        """The name of each document that was seen."""
+        """The names of the documents read so far."""
         return _Names(self.documents)
 
     @property
@@ -78,12 +78,12 @@ class Ledger:
         return document_id in self.settled
 
     def ready(self) -> list[str]:
-        """Return the documents for which the change can be sent now, those that were busy before last."""
+        """Return the documents for which the change can be sent now, busy ones last."""
         ready = [document_id for document_id in self.open if self._can_be_sent(document_id)]
         return sorted(ready, key=self._sent.busy.__contains__)
 
     def seen(self, asked: Iterable[str], found: Mapping[str, Document]) -> None:
-        """Write down what Dify shows of documents."""
+        """Record what Dify shows of documents."""
         for document_id in asked:
             document = found.get(document_id)
             if document is None:
@@ -97,7 +97,7 @@ class Ledger:
             self._sent.unsure.discard(document_id)
 
     def write_down(self, result: Pass) -> None:
-        """Write down what one pass of changes brought."""
+        """Record the result of one pass of changes."""
         sent = self._sent
         sent.busy.update(result.busy)
         sent.unsure.update(result.unsure)
@@ -110,7 +110,7 @@ class Ledger:
                 self._await(document_id)
 
     def driven_back(self, ids: Iterable[str]) -> None:
-        """Write down that documents were sent through the opposite action: they have to be changed again."""
+        """Record that documents were sent through the opposite action: they have to be changed again."""
         for document_id in ids:
             self._sent.driven.add(document_id)
             self._sent.taken.discard(document_id)
@@ -118,7 +118,7 @@ class Ledger:
             self.open[document_id] = None
 
     def proven(self, look: Look) -> None:
-        """Write down what a look at search showed."""
+        """Record the result of a check of search."""
         for document_id in look.followed:
             self._settle_good(document_id)
         for document_id in look.gone:
@@ -127,12 +127,12 @@ class Ledger:
             self._settle(document_id, Outcome.NOT_SEARCHABLE, why)
 
     def not_returned(self, why: Mapping[str, str]) -> None:
-        """Write down that search does not return documents although the worker is through with them."""
+        """Record that search does not return documents although the worker is done with them."""
         for document_id, text in why.items():
             self._settle(document_id, Outcome.LAGGING, text)
 
     def await_again(self, ids: Iterable[str]) -> None:
-        """Write down that search does not reflect documents any more."""
+        """Record that search does not reflect documents any more."""
         for document_id in ids:
             self.settled.pop(document_id, None)
             self._await(document_id)
@@ -142,11 +142,11 @@ class Ledger:
         return [document_id for document_id in ids if document_id in self._sent.by_us]
 
     def doubt_changed(self) -> None:
-        """Write down that what is settled as changed may have been undone since, as nobody can look."""
+        """Record that changed documents may have been changed back since, as nobody can read them."""
         self.errors.update(dict.fromkeys(self.changed, _UNPROVEN))
 
     def time_is_up(self) -> None:
-        """Give an outcome to all that has none."""
+        """Give an outcome to all documents without one."""
         for document_id in [*self.awaited]:
             self._settle(document_id, Outcome.LAGGING)
         for document_id in [*self.open]:
@@ -159,17 +159,17 @@ class Ledger:
                 self._settle(document_id, Outcome.NOT_READY, f"It is still {document.indexing_status}.")
 
     def handover(self) -> Handover:
-        """Return where each document stands, to continue in another process."""
+        """Return the state of each document, to continue in another process."""
         return Handover(self._ids, self._sent, dict(self.settled), dict(self.errors))
 
     def outcomes(self) -> dict[str, Outcome]:
-        """Return the outcome of each document, or what it would be if the run ended now."""
+        """Return the outcome of each document; for open ones, what it would be if the run ended now."""
         return {document_id: self.settled.get(document_id) or self._so_far(document_id) for document_id in self._ids}
 
     def notes(self, *, in_doubt: bool) -> dict[str, str]:
-        """Return what there is to say of single documents, for a report made now.
+        """Return the messages about single documents, for a report made now.
 
-        :param in_doubt: Whether that is the end, so that what is not proven yet stays so.
+        :param in_doubt: Whether the run has ended, so that what is not proven yet remains unproven.
         """
         unseen = dict.fromkeys(self.awaited, _UNSEEN) if in_doubt else {}
         unproven = dict.fromkeys(self._sent.by_us.difference(self.settled), _UNPROVEN) if in_doubt else {}
@@ -189,7 +189,7 @@ class Ledger:
         return document.indexed and not self._action.reached(document)
 
     def _sort(self, document_id: str, document: Document) -> None:
-        """Find out where a document stands, from what Dify shows of it now."""
+        """Determine the state of a document from what Dify shows now."""
         if document_id in self._sent.taken and self._is_undone(document_id, document):
             self._settle(document_id, Outcome.REVERTED, document.error or _UNDONE)
         elif document_id in self.settled:
@@ -203,10 +203,10 @@ class Ledger:
         elif document.failed or document.paused:
             self._settle_not_ready(document_id, document)
         elif document_id in self._sent.unsure and document_id not in self._sent.driven:
-            self._sent.by_us.discard(document_id)  # the lost answer was to a change that did not happen
+            self._sent.by_us.discard(document_id)  # the lost response was to a change that did not happen
 
     def _sort_settled(self, document_id: str, document: Document) -> None:
-        """Find out whether a document is still in the requested state."""
+        """Determine whether a document is still in the requested state."""
         if not self.settled[document_id].good:
             return
         if not self._action.reached(document):
@@ -221,10 +221,10 @@ class Ledger:
             self._settle_good(document_id)
         elif document.indexed:
             self._await(document_id)
-        # What is still being indexed goes into search at its end, whatever its flags say: it stays open.
+        # A document that is still being indexed enters search at the end, whatever its flags: it stays open.
 
     def _is_undone(self, document_id: str, document: Document) -> bool:
-        # A worker that fails while adding switches the document off, also where only archived was to change.
+        # A worker that fails to add a document disables it, even if only archived should change.
         archiving = self._action in (Action.ARCHIVE, Action.UN_ARCHIVE)
         switched = archiving and document.enabled is (document_id in self._sent.first_seen_disabled)
         return not self._action.reached(document) or document.failed or switched
@@ -248,7 +248,7 @@ class Ledger:
             self.errors[document_id] = error
 
     def plan(self) -> str:
-        """Say what is going to be done."""
+        """Describe what will be done."""
         there = len(self.awaited) + sum(outcome.good for outcome in self.settled.values())
         ready = len(self.ready())
         parts = [f"{ready} to {self._action.verb}", f"{there} there already"]
@@ -258,7 +258,7 @@ class Ledger:
         return f"Of {len(self._ids)} documents: {', '.join(parts)}."
 
     def awaits(self) -> str:
-        """Say what is being waited for."""
+        """Describe what the change waits for."""
         busy = [document_id for document_id in self.open if document_id in self._sent.busy]
         blamed = ", ".join(f"'{self.names[document_id]}'" for document_id in busy[:3])
         parts = {

@@ -1,4 +1,4 @@
-"""How the status of documents is changed. It loads next to nothing, as every DAG file loads it."""
+"""The options of a status change. This module imports almost nothing, because every DAG file loads it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_dify.knowledge.flow import JSON
 
-#: Seconds without any progress of the indexing after which a wait fails unless told otherwise.
+#: Default number of seconds without any progress of the indexing after which a wait fails.
 STALL_TIMEOUT = 1800.0
 
 
@@ -19,11 +19,11 @@ STALL_TIMEOUT = 1800.0
 class ProofOptions:
     """What proves that documents have entered search.
 
-    :param prove_by: What proves that documents have entered search. ``search``: search returned them; documents that
-        Dify calls available and that it does not return are taken out and brought back once, one at a time. A search
-        shows up among Dify's recent queries, costs an embedding in a high-quality knowledge base, and counts against
-        the request limit of Dify Cloud. ``segments``: only that their segments are enabled, which Dify also shows for
-        documents whose keywords it has lost.
+    :param prove_by: What proves that documents have entered search. ``search``: search returned them. Documents that
+        Dify calls available but search does not return are disabled and enabled once, one at a time. A search appears
+        among Dify's recent queries, costs an embedding in a high-quality knowledge base, and counts against the request
+        limit of Dify Cloud. ``segments``: their segments are enabled, which Dify also shows for documents whose
+        keywords it has lost.
     """
 
     prove_by: str = "search"
@@ -34,7 +34,7 @@ class ProofOptions:
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Self:
-        """Return what :meth:`to_json` was made of."""
+        """Return the options that :meth:`to_json` was called on."""
         return cls(**data)
 
 
@@ -42,22 +42,22 @@ class ProofOptions:
 class StatusOptions(ProofOptions):
     """How the status of documents is changed.
 
-    :param batch_size: How many documents one request names at most.
-    :param wait_for_completion: Whether to wait until search reflects the change, and not only for the flags.
-    :param repair: Whether to queue a job again that Dify seems to have lost: documents that search does not reflect
-        when half of the time is gone are sent through the opposite action and back. Documents that this run brought in
-        and that search has lost are repaired in any case.
-    :param keep_chunks: Whether to note the chunks that a person disabled in documents which leave search. Dify enables
-        them when it brings the document back; ``DifyRollbackOperator`` disables them again by the report. It takes one
-        read for each of these documents.
+    :param batch_size: Maximum number of documents in one request.
+    :param wait_for_completion: Whether to wait until search reflects the change, not only for the flags.
+    :param repair: Whether to queue jobs again that Dify seems to have lost: documents that search does not reflect
+        after half of the time are sent through the opposite action and back. Documents that this run brought in and
+        that search has lost are repaired in any case.
+    :param keep_chunks: Whether to remember the chunks that a person disabled in documents which leave search. Dify
+        enables them when it brings the document back; ``DifyRollbackOperator`` disables them again by the report. This
+        takes one read for each of these documents.
     :param poll_interval: Seconds between two checks while waiting; the first checks come sooner.
     :param tolerate: Outcomes that should not fail the task, such as ``("missing",)``. If filters select the documents,
-        one that is deleted after that is ``missing`` and fails nothing.
-    :param dry_run: Whether to check and to plan only: nothing is changed, and what would be is ``not_attempted`` in the
-        report, which then has ``"dry_run": true``.
-    :param timeout: Seconds to wait for documents that are busy, being indexed, or not yet in step with search. Dify's
+        a document that is deleted afterwards is ``missing`` but does not fail the task.
+    :param dry_run: Whether to only check and plan: nothing is changed, and documents that would be are
+        ``not_attempted`` in the report, which then has ``"dry_run": true``.
+    :param timeout: Seconds to wait for documents that are busy, being indexed, or not yet reflected by search. Dify's
         lock on a document can last 600 s.
-    :raises DifyInputError: A value makes no sense.
+    :raises DifyInputError: A value is invalid.
     """
 
     batch_size: int = 100

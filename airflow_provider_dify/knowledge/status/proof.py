@@ -2,10 +2,10 @@
 
 *Leaving search* is proven by segments: Dify never returns a disabled one.
 
-*Entering search* is proven by search: since 1.16.0, jobs that run side by side lose each other's keywords, and Dify
-still shows such documents as available (recording 1.16.0/21). What search returned is proven; that it did not return a
-document proves nothing yet, as every result is cut to ``top_k``. So it is asked in bulk first, then for ten documents
-at a time, then with the text of a single one, and only what is not returned even then counts as lost.
+*Entering search* is proven by search: since 1.16.0, jobs that run in parallel lose each other's keywords, and Dify
+still shows such documents as available (recording 1.16.0/21). If search returned a document, that is proof. If it did
+not, that proves nothing yet, because every result is cut to ``top_k``. So search is queried in bulk first, then for ten
+documents at a time, then with the text of a single one. Only a document that is not returned even then counts as lost.
 """
 
 from __future__ import annotations
@@ -27,22 +27,23 @@ from airflow_provider_dify.knowledge.status.segments import all_disabled, until_
 NO_TEXT = "Dify found no text in it, so search can never return it."
 NO_WORDS = "Dify found no words in it that search could go by, so search can never return it."
 
-#: Up to so many documents it is not worth to find out first whether the worker is through with them.
+#: Up to this many documents, it is not worth finding out first whether the worker is done with them.
 _FEW = 3
-#: From so many documents on, asking in bulk is cheaper than asking for each.
+#: From this many documents on, a bulk query is cheaper than a query for each.
 _MANY = 10
 #: A bulk query that proves fewer documents than this is the last one.
 _WORTHWHILE = 8
-#: Up to so many segments (5,000, and some more as they are estimated) a knowledge base is returned whole, if enough
-#: documents are to be proven: 5,000 take about 2 s and 5 MB (measured on 1.16.0), as much as 40 documents one by one.
+#: Up to this many segments (5,000, plus a margin because the number is estimated), search returns a knowledge base
+#: completely if enough documents have to be proven: 5,000 take about 2 s and 5 MB (measured on 1.16.0), as long as 40
+#: documents one by one.
 _SMALL, _SEGMENTS_WORTH_A_DOCUMENT = 6_000, 250
-#: ``top_k`` of queries for one document, for many, and of the last try, which nothing in the way fills up.
+#: ``top_k`` of queries for one document, for many, and of the last try, in which nothing can fill up the places.
 _TOP_ALONE, _TOP_BULK, _TOP_LAST = 100, 1_000, 20_000
-#: So many documents are read before the first of them are asked for.
+#: How many documents are read before the first queries.
 _SLICE = 500
-#: Asking for ten documents at a time ends if, after so many of them, fewer than one in so many were proven.
+#: Queries for ten documents at a time end if, after this many documents, fewer than one in that many were proven.
 _ENOUGH_ASKED, _SHARE_WORTHWHILE = 30, 4
-#: After so many misses in a row, documents are skipped: the worker takes its jobs in order and is not that far yet.
+#: After this many misses in a row, skip documents: the worker takes its jobs in order and is not that far yet.
 _MISSES_BEFORE_SKIPPING = 4
 
 
@@ -51,18 +52,18 @@ class ProvenBy(str, Enum):
 
     #: Search itself returned them.
     SEARCH = "search"
-    #: Their segments are enabled, which Dify also shows when it has lost their keywords.
+    #: Their segments are enabled. Dify also shows that after it has lost their keywords.
     SEGMENTS = "segments"
 
 
 @dataclass
 class Look:
-    """What one look at search showed.
+    """The result of one check of search.
 
     :param followed: Search reflects the flags of these documents.
-    :param behind: The worker is not through with these.
-    :param lost: The worker is through, and search does not return them.
-    :param empty: Search can never return these; why, by id.
+    :param behind: The worker is not done with these.
+    :param lost: The worker is done, but search does not return them.
+    :param empty: Search can never return these; reasons by id.
     :param gone: These were deleted meanwhile.
     """
 
@@ -75,10 +76,10 @@ class Look:
 
 @dataclass(frozen=True)
 class Answer:
-    """What search returned.
+    """The result of a search.
 
-    :param documents: Each once.
-    :param beyond: Whether it goes on with what fits less well than a document's own text would. So it was not cut
+    :param documents: Its documents, each once.
+    :param beyond: Whether it also contains results that match worse than a document's own text would. So it was not cut
         before that, and a document that is not in it is not in search.
     """
 
@@ -87,7 +88,7 @@ class Answer:
 
     @classmethod
     def read(cls, payload: dict[str, JSON], query: str, *, economy: bool) -> Answer:
-        """Read an answer."""
+        """Read a response."""
         records = answers.items(payload, "records")
         found = [record["segment"] for record in records]
         for record, segment in zip(records, found, strict=True):
@@ -95,7 +96,7 @@ class Answer:
             answers.check(segment, {"document_id": answers.an_id, "keywords": answers.a_list_or_nothing})
         words = set(query.split())
         if economy:
-            # Search ranks by the number of keywords, and a document has all those of its own query.
+            # Search ranks by the number of keywords, and a document has all keywords of its own query.
             beyond = any(one.get("keywords") and not words.issubset(one["keywords"]) for one in found)
         else:
             scores = [record.get("score") or 0.0 for record in records]
@@ -104,33 +105,33 @@ class Answer:
 
 
 class SearchProof:
-    """Looks whether search reflects the flags of documents, with few requests.
+    """Checks whether search reflects the flags of documents, with few requests.
 
     :param dataset_id: Their knowledge base.
-    :param dataset: What Dify says of it; ``None`` if documents only leave search.
+    :param dataset: What Dify says about it; ``None`` if documents only leave search.
     :param by: What proves that documents have entered search.
     """
 
     def __init__(self, dataset_id: str, dataset: Dataset | None, by: ProvenBy = ProvenBy.SEARCH) -> None:
         self._dataset_id = dataset_id
         self._dataset = dataset
-        #: Whether keywords find its documents, and not vectors.
+        #: Whether its documents are found by keywords instead of vectors.
         self.economy = dataset is None or dataset.indexing_technique != "high_quality"
         self._by = by
         self._samples: dict[str, Sample] = {}
-        #: The documents whose samples were taken in this look: the text of the others may be another one by now.
+        #: The documents whose samples were taken in this check: the text of the others may have changed.
         self._fresh: set[str] = set()
-        #: The last document that the worker was through with when it was looked at before.
+        #: The last document that the worker was done with at the previous check.
         self._frontier: str | None = None
 
     def look(
         self, ids: Sequence[str], documents: Mapping[str, Document], *, thorough: bool, progress: Progress
     ) -> Flow[Look]:
-        """Look at documents in the order in which they were sent.
+        """Check documents in the order in which they were sent.
 
-        :param documents: Their states; the flags tell whether search should return them.
-        :param thorough: Whether to look at each of them, also if the worker does not seem to be that far.
-        :param progress: Says how far it is.
+        :param documents: Their states; the flags decide whether search should return them.
+        :param thorough: Whether to check each of them, even if the worker does not seem to be that far.
+        :param progress: Reports the progress.
         """
         look = Look()
         self._fresh.clear()
@@ -141,14 +142,14 @@ class SearchProof:
         return look
 
     def is_cheap(self, ids: Collection[str]) -> Flow[bool]:
-        """Whether it takes only a few requests to look at documents that are in search already."""
+        """Whether checking documents that are in search already takes only a few requests."""
         if self._by is ProvenBy.SEGMENTS or len(ids) < _MANY:
             return len(ids) < _MANY
         taken = yield from self._sample(ids)
         return not taken or self._entries(taken) <= _SMALL
 
     def returns(self, document_id: str, progress: Progress) -> Flow[bool]:
-        """Whether search returns a document that the worker is through with."""
+        """Whether search returns a document that the worker is done with."""
         self._fresh.clear()
         found = yield from self._slice([document_id], Look(), thorough=True)
         yield from progress.note(lambda: "Checking a document that was brought back into search.")
@@ -183,7 +184,7 @@ class SearchProof:
         look.behind += [i for i in ids if i not in settled]
 
     def _ready(self, ids: Sequence[str]) -> Flow[Sequence[str]]:
-        """Return the documents that the worker is through with, if it is through with all, or stands still."""
+        """Return the documents that the worker is done with, if it is done with all or makes no progress."""
         if (yield from self._is_through(ids[-1])):
             return ids
         low, high = 0, len(ids) - 1
@@ -201,7 +202,7 @@ class SearchProof:
         return bool((yield from self._read(document_id, look)) or look.gone or look.empty)
 
     def _in_bulk(self, ids: Iterable[str]) -> Flow[set[str]]:
-        """Ask for many documents at once; return what search returned."""
+        """Query search for many documents at once; return what it returned."""
         left, found = dict.fromkeys(ids), set[str]()
         number = len(left)
         while len(left) >= _MANY:
@@ -210,7 +211,7 @@ class SearchProof:
             small = entries <= min(_SMALL, number * _SEGMENTS_WORTH_A_DOCUMENT)
             if not taken or (self.economy and not small):
                 break
-            # Twice as much as there is, as what was removed may still take up places.
+            # Twice the number of entries, since removed documents may still take up places.
             top_k = max(_TOP_BULK, 2 * entries) if small else _TOP_BULK
             query = samples.shared_words(taken.values()) if self.economy else next(iter(taken.values())).queries[0]
             new = (yield from self._ask(query, top_k)).documents & left.keys()
@@ -263,7 +264,7 @@ class SearchProof:
         return found
 
     def _in_tens(self, known: Mapping[str, Sample], top_k: int) -> Flow[set[str]]:
-        """Ask for ten documents at a time, by what tells them from the others; return what search returned."""
+        """Query search for ten documents at a time, by words that distinguish them; return what it returned."""
         found: set[str] = set()
         asked: list[str] = []
         marks = samples.marks(known, economy=self.economy)
@@ -276,9 +277,9 @@ class SearchProof:
         return found
 
     def _alone(self, known: Mapping[str, Sample], number: int) -> Flow[set[str]]:
-        """Ask for each document by its own text; return what search returned.
+        """Query search for each document by its own text; return what it returned.
 
-        :param number: How many were asked for before, ten at a time if there were several.
+        :param number: How many documents were queried before, ten at a time if there were several.
         """
         found: set[str] = set()
         doubtful: dict[str, Sample] = {}
@@ -294,7 +295,7 @@ class SearchProof:
         return found | (yield from self._in_doubt(doubtful, top_k))
 
     def _in_doubt(self, known: Mapping[str, Sample], before: int) -> Flow[set[str]]:
-        """Ask for documents once more that other ones with the same text, or what was removed, may have hidden."""
+        """Query search again for documents that others with the same text, or removed ones, may have hidden."""
         if self.economy:
             return (yield from self._in_tens(known, _TOP_LAST))
         found: set[str] = set()
@@ -310,7 +311,9 @@ class SearchProof:
         return self._samples.get(document_id) or (yield from self._read(document_id, look))
 
     def _read(self, document_id: str, look: Look) -> Flow[Sample | None]:
-        """Take a sample of a document; ``None`` if no segment of it is enabled, or if it can never be returned."""
+        """Take a sample of a document; ``None`` if none of its segments is enabled, or if search can
+        never return it.
+        """
         try:
             segments, total = yield from until_enabled(
                 self._dataset_id, document_id, lambda one: bool(samples.query_for(one, economy=self.economy))
@@ -331,7 +334,7 @@ class SearchProof:
         return sample
 
     def _ask(self, query: str, top_k: int) -> Flow[Answer]:
-        """Ask search.
+        """Query search.
 
         https://docs.dify.ai/api-reference/knowledge-bases/retrieve-chunks-from-a-knowledge-base-test-retrieval
         """
@@ -347,7 +350,7 @@ class SearchProof:
 
 
 def _by_query(known: Mapping[str, Sample]) -> Iterable[tuple[str, list[str]]]:
-    """Group documents by the query that finds them: those of the same text have the same one."""
+    """Group documents by the query that finds them: documents with the same text share one."""
     groups: dict[str, list[str]] = {}
     for document_id, sample in known.items():
         groups.setdefault(sample.queries[0], []).append(document_id)

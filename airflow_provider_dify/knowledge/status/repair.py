@@ -1,8 +1,8 @@
-"""Bringing documents back that Dify calls available and search does not return.
+"""Brings documents back that Dify calls available but search does not return.
 
-Dify 1.16.0 loses the keywords of a document if the jobs of several run side by side (recording 1.16.0/21). Taking the
-document out of search and bringing it back writes them again, unless another job runs at the same time. So documents
-are repaired one at a time, each job is waited for before the next one is sent, and no id is named twice in a call.
+Dify 1.16.0 loses the keywords of a document if the jobs of several run in parallel (recording 1.16.0/21). Disabling and
+enabling the document writes them again, unless another job runs at the same time. So documents are repaired one at a
+time, each job is finished before the next one is sent, and no id is repeated in a call.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from airflow_provider_dify.knowledge.status.chunks import DisabledChunks
 from airflow_provider_dify.knowledge.status.proof import SearchProof
 from airflow_provider_dify.knowledge.status.segments import until_enabled
 
-#: What it means that search does not return a document, in an economy and in a high-quality knowledge base.
+#: Why search does not return a document, in an economy and in a high-quality knowledge base.
 _LOST = "Dify calls it available, but search does not return it: Dify's worker lost its keywords."
 _LOST_VECTORS = "Dify calls it available, but search does not return it for its own text: its vectors are missing."
 HALFWAY = "A repair took it out of search and could not bring it back: {} it."
-#: After so many repairs without effect, the others are left alone.
+#: After this many repairs without effect, the others are not repaired.
 _MOST_FAILURES = 5
-#: A job is waited for with pauses that grow to so many seconds, and up to so many seconds in all.
+#: Maximum seconds of a pause while waiting for a job, and of the whole wait.
 _LONGEST_PAUSE, _PATIENCE = 5.0, 120.0
-#: Seconds before the first repair: of an id that was named twice, the second job may still be at work.
+#: Seconds before the first repair: for a repeated id, the second job may still be running.
 _SETTLING = 1.5
 
 
 class Repair:
     """The repair of documents that search has lost.
 
-    All that it knows is in here and not in the generator, so that it is right at any moment.
+    Its whole state is in this object, not in the generator, so it is correct at any moment.
 
     :param dataset_id: The knowledge base.
     :param adding: What brings them into search: ``enable`` or ``un_archive``.
-    :param proof: Tells whether search returns them.
+    :param proof: Checks whether search returns them.
     """
 
     def __init__(self, dataset_id: str, adding: Action, proof: SearchProof) -> None:
@@ -46,26 +46,26 @@ class Repair:
         self.repaired: list[str] = []
         #: Why search does not return the others, by id.
         self.failed: dict[str, str] = {}
-        #: The documents that were taken out of search, and are not back yet.
+        #: The documents that were taken out of search and are not back yet.
         self.halfway: dict[str, None] = {}
         self._dataset_id = dataset_id
         self._adding = adding
         self._proof = proof
         self._why = why_lost(proof)
         self._chunks = DisabledChunks(dataset_id)
-        #: Whether documents may be out of search, so that this process has to finish it.
+        #: Whether documents may be out of search, so that this process has to finish the repair.
         self.under_way = False
 
     @property
     def tried(self) -> set[str]:
-        """The documents that are not to be repaired again."""
+        """The documents that should not be repaired again."""
         return {*self.repaired, *self.failed, *self.halfway}
 
     def flow(self, lost: Sequence[str], deadline: Deadline, retries: Retries) -> Flow[None]:
         """Repair documents.
 
         :param lost: Documents that this run has brought into search, and that search does not return.
-        :raises DifyError: Dify could not be asked.
+        :raises DifyError: A request to Dify failed.
         """
         progress, waits = Progress(deadline), Waits(longest=10.0)
         left = dict.fromkeys(lost)
@@ -97,7 +97,7 @@ class Repair:
             yield Measure("repairs.failed", len(left))
 
     def _one(self, document_id: str, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[bool]:
-        """Go on with one document; return whether it is through, for better or worse."""
+        """Continue with one document; return whether it is done, successfully or not."""
         try:
             if document_id not in self.halfway:
                 yield from self._chunks.note([document_id], progress)
@@ -163,5 +163,5 @@ class Repair:
 
 
 def why_lost(proof: SearchProof) -> str:
-    """Say what it means that search does not return a document."""
+    """Say why search does not return a document."""
     return _LOST if proof.economy else _LOST_VECTORS

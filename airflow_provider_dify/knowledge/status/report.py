@@ -1,4 +1,4 @@
-"""What became of each document that was asked for."""
+"""The outcome of each document in a status change."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _LOST = (
 
 
 class Outcome(ReportOutcome):
-    """How a document ended."""
+    """The outcome of a document."""
 
-    #: It was not in the wanted state, Dify took the change, and it is.
+    #: It was not in the requested state, Dify accepted the change, and a final read confirmed it.
     CHANGED = "changed"
-    #: It was already there; nothing was sent for it.
+    #: It already was in the requested state; nothing was sent for it.
     UNCHANGED = "unchanged"
     #: It is not in this knowledge base.
     MISSING = "missing", "not in this knowledge base; check the ids and the dataset_id, or tolerate 'missing'", FINAL
-    #: The change would do harm, or cannot bring what was asked.
+    #: The change would do harm, or cannot work.
     REFUSED = "refused", "archived: un_archive them first", FINAL
-    #: Its indexing failed, is paused, or had not completed by the deadline.
+    #: Its indexing failed, is paused, or did not finish by the deadline.
     NOT_READY = "not_ready", "their indexing failed, is paused, or takes longer; check them in Dify"
     #: Dify still held its lock at the deadline.
     BUSY = "busy", "Dify holds their lock, for at most 600 s after its job; raise the timeout or retry later"
-    #: Dify took the change, and its worker undid it or marked the document as failed.
+    #: Dify accepted the change, but its worker undid it or marked the document as failed.
     REVERTED = "reverted", "Dify's worker or somebody else undid the change; the errors in the report say more"
-    #: The flags are as asked, but search had not followed by the deadline.
+    #: It has the requested flags, but search did not reflect them by the deadline.
     LAGGING = "lagging", _LOST
     #: Dify found no text in it, so search can never return it.
     NOT_SEARCHABLE = "not_searchable", "Dify found no text in them; send the content again, or leave them out", FINAL
@@ -41,18 +41,19 @@ class Outcome(ReportOutcome):
 
 @dataclass(frozen=True)
 class StatusReport(DocumentReport[Outcome]):
-    """What became of each document of a change of status.
+    """The outcome of each document in a status change.
 
-    Every id that was asked for is in exactly one list, in the order it was asked for, spelled as Dify spells it.
-    ``changed`` is the rollback list: give it to the opposite action.
+    Each requested id is in exactly one list, in the order requested, as Dify writes it. ``changed`` is the rollback
+    list: pass it to the opposite action.
 
     :param dataset_id: The knowledge base.
-    :param action: What was asked for.
-    :param errors: What Dify or the check said of single documents, by id.
-    :param dry_run: Whether nothing was to be changed: what would have been is ``not_attempted``, which is no failure.
-    :param disabled_chunks: Ids of the chunks that were disabled in documents before they were taken out of search, by
-        the id of their document, if they were noted: a rollback disables them again.
-    :param repaired: How many documents search had lost, and returns again after they were taken out and brought back.
+    :param action: The requested action.
+    :param errors: Messages from Dify or the checks about single documents, by id.
+    :param dry_run: Whether nothing should be changed: what would have been is ``not_attempted``, which is not a
+        failure.
+    :param disabled_chunks: Ids of the chunks that were disabled in documents before they left search, by document id,
+        if they were remembered: a rollback disables them again.
+    :param repaired: How many documents search had lost and returns again after they were disabled and enabled.
     """
 
     kind = Outcome
@@ -77,13 +78,13 @@ class StatusReport(DocumentReport[Outcome]):
     dry_run: bool = False
 
     def outcomes(self) -> dict[str, Outcome]:
-        """Return how each document ended, by id."""
+        """Return the outcome of each document, by id."""
         return {document_id: outcome for outcome in Outcome for document_id in self.ids(outcome)}
 
     def attention(
         self, names: Mapping[str, str] = NO_NAMES, tolerate: Collection[Outcome] = (), limit: int = 20
     ) -> list[str]:
-        """Return a line for everything that needs attention; good outcomes are named if they are not certain."""
+        """Return a line for everything that needs attention, including good outcomes that are not certain."""
         lines = super().attention(names, tolerate, limit)
         for outcome in (outcome for outcome in Outcome if outcome.good):
             if doubtful := [document_id for document_id in self.ids(outcome) if document_id in self.errors]:

@@ -1,4 +1,4 @@
-"""Queries that should find documents: made of the documents' own text, as Dify shows it in their segments."""
+"""Queries that should find documents, made from the documents' own text as shown in their segments."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from airflow_provider_dify.knowledge.retrieval.search import LONGEST_QUERY
 from airflow_provider_dify.knowledge.status.segments import Segment
 
-#: So many keywords of a query count in an economy knowledge base (measured on 1.16.0).
+#: How many keywords of a query count in an economy knowledge base (measured on 1.16.0).
 WORDS_THAT_COUNT = 10
-#: So long are the words that stand for a document in a query for ten of them, if vectors find it.
+#: Maximum length of the words that stand for a document in a query for ten of them, if vectors find it.
 _LONGEST_MARK = LONGEST_QUERY // WORDS_THAT_COUNT - 1
 
 
@@ -20,8 +20,8 @@ class Sample:
     """The part of a document's text by which it can be found.
 
     :param queries: What finds its segments, one query for each of a few of them: its keywords in an economy knowledge
-        base, else the beginning of its text.
-    :param entries: How many entries it has in the index: its segments, or their child chunks.
+        base, otherwise the beginning of its text.
+    :param entries: Number of its entries in the index: its segments, or their child chunks.
     :param characters: Their length.
     """
 
@@ -31,11 +31,11 @@ class Sample:
 
     @classmethod
     def of(cls, segments: Sequence[Segment], total: int, *, economy: bool) -> Sample:
-        """Take a sample of a document: of its first, its last, and a segment between, of those that search can find.
+        """Take a sample of a document: its first, its last, and a segment in between, of those that search can find.
 
         :param segments: Segments of it, of which at least one is enabled.
         :param total: How many it has.
-        :param economy: Whether keywords find it, and not vectors.
+        :param economy: Whether keywords find it instead of vectors.
         """
         usable = [one for one in segments if one.enabled and query_for(one, economy=economy)]
         places = sorted({0, len(usable) // 2, len(usable) - 1}) if usable else []
@@ -54,9 +54,9 @@ class Sample:
 
 
 def query_for(segment: Segment, *, economy: bool) -> str:
-    """Return what finds a segment; nothing, if search cannot find it."""
+    """Return what finds a segment; empty if search cannot find it."""
     if economy and segment.keywords is not None:
-        # Search cuts a query into words: what is longer than a query, or more than one word, finds nothing.
+        # Search splits a query into words: anything longer than a query, or with several words, finds nothing.
         return _joined(word for word in segment.keywords if len(word) <= LONGEST_QUERY and len(word.split()) == 1)
     return " ".join(segment.entries[0].split())[:LONGEST_QUERY].strip()
 
@@ -68,16 +68,16 @@ def shared_words(samples: Iterable[Sample]) -> str:
 
 
 def marks(samples: Mapping[str, Sample], *, economy: bool) -> dict[str, list[str]]:
-    """Return what tells documents from each other: short texts, and the documents that each stands for.
+    """Return short texts that distinguish documents, and the documents that each stands for.
 
-    In an economy knowledge base, that is the word of a document that the fewest of the others have; else a few such
+    In an economy knowledge base, that is the word of a document that is rarest among the others, otherwise a few such
     words.
     """
     words = {document_id: sample.words for document_id, sample in samples.items()}
     counts = Counter(word for some in words.values() for word in some)
     found: dict[str, list[str]] = {}
     for document_id, some in words.items():
-        # Of words that are equally rare here, numbers and long words are rarer elsewhere.
+        # If words are equally rare here, numbers and long words are rarer elsewhere.
         rarest = sorted(some, key=lambda word: (counts[word], not _has_digit(word), -len(word)))
         mark = rarest[0] if economy else _fitting(rarest, _LONGEST_MARK)
         found.setdefault(mark, []).append(document_id)
@@ -85,7 +85,7 @@ def marks(samples: Mapping[str, Sample], *, economy: bool) -> dict[str, list[str
 
 
 def in_queries(words: Iterable[str]) -> Iterable[tuple[str, ...]]:
-    """Group words so that each group fits into one query, and all of it counts."""
+    """Group words so that each group fits into one query and all of its words count."""
     group: list[str] = []
     for word in words:
         if group and (len(group) >= WORDS_THAT_COUNT or len(" ".join([*group, word])) > LONGEST_QUERY):

@@ -1,8 +1,8 @@
 """The segments of a document: Dify's own record of which of them search may return.
 
-Dify's worker changes all segments of a document at once, at the end of a job. What they say is proof for a document
-that leaves search: Dify never returns a disabled segment. It is no proof for one that enters search: Dify 1.16.0 shows
-``enabled: true`` for documents whose keywords it has lost (recording 1.16.0/21).
+Dify's worker changes all segments of a document at once, at the end of a job. For a document that leaves search, they
+are proof: Dify never returns a disabled segment. For one that enters search they are not: Dify 1.16.0 shows ``enabled:
+true`` for documents whose keywords it has lost (recording 1.16.0/21).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment (Dify's page calls it a chunk) of a document.
+    """A segment of a document (a chunk on Dify's pages).
 
     :param id: Its id.
     :param content: Its text; in a question-and-answer document, the question.
     :param keywords: The words that find it in an economy knowledge base; ``None`` if Dify does not show them, as in a
         high-quality one.
     :param enabled: Whether search may return it.
-    :param children: The texts of its child chunks, which search goes by in a parent-child knowledge base.
+    :param children: The texts of its child chunks, by which search finds it in a parent-child knowledge base.
     """
 
     id: str
@@ -35,7 +35,7 @@ class Segment:
 
     @classmethod
     def read(cls, item: dict[str, JSON]) -> Segment:
-        """Read one segment of an answer."""
+        """Read one segment of a response."""
         answers.check(item, _SEGMENT)
         words = item.get("keywords")
         return cls(
@@ -48,7 +48,7 @@ class Segment:
 
     @property
     def entries(self) -> tuple[str, ...]:
-        """The texts that search goes by."""
+        """The texts by which search finds it."""
         return self.children or (self.content,)
 
 
@@ -74,7 +74,7 @@ _SEGMENT: Mapping[str, answers.Kind] = {
 def segment_page(dataset_id: str, document_id: str, page: int = 1) -> Flow[Page[Segment]]:
     """Read one page of the segments of a document, in the order of its text.
 
-    :raises DifyNotFoundError: The document is not in the knowledge base, or there is no such knowledge base.
+    :raises DifyNotFoundError: The document is not in the knowledge base, or the knowledge base does not exist.
 
     https://docs.dify.ai/api-reference/chunks/list-chunks
     """
@@ -95,11 +95,11 @@ def segment_page(dataset_id: str, document_id: str, page: int = 1) -> Flow[Page[
 def until_enabled(
     dataset_id: str, document_id: str, wanted: Callable[[Segment], bool] = lambda _: True
 ) -> Flow[tuple[Sequence[Segment], int]]:
-    """Read the segments of a document up to the first page that has an enabled one.
+    """Read the segments of a document up to the first page with an enabled one.
 
     :param wanted: What else such a segment must have.
-    :return: The segments of the last page that was read, or of the first that has an enabled one, and how many segments
-        the document has.
+    :return: The segments of the last page that was read, or of the first with an enabled one, and how many segments the
+        document has.
     """
     number, enabled = 1, None
     while True:
@@ -114,6 +114,6 @@ def until_enabled(
 
 
 def all_disabled(dataset_id: str, document_id: str) -> Flow[bool]:
-    """Whether search can return no segment of a document. It reads them all, or up to the first that is enabled."""
+    """Whether search can return no segment of a document. Reads all of them, or up to the first enabled one."""
     segments, _ = yield from until_enabled(dataset_id, document_id)
     return not any(segment.enabled for segment in segments)

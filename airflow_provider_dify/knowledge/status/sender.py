@@ -1,4 +1,4 @@
-"""Sending a change of status in batches, although one busy document refuses a whole batch."""
+"""Sends a status change in batches, although one busy document refuses a whole batch."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from airflow_provider_dify.knowledge.errors import busy_name, may_be_carried_out
 from airflow_provider_dify.knowledge.flow import Flow
 from airflow_provider_dify.knowledge.progress import Progress
 
-#: After so many refusals the rest of a batch waits for the next pass: the worker is probably at work on all of it.
+#: After this many refusals, the rest of a batch waits for the next pass: the worker is probably working on all of it.
 _MOST_REFUSALS = 20
 
 
 @dataclass
 class Pass:
-    """What one pass over documents brought.
+    """The result of one pass over documents.
 
-    :param taken: Dify took the change for these.
+    :param taken: Dify accepted the change for these.
     :param busy: Dify holds its lock on these.
-    :param put_off: Not tried in this pass, as so many others of their batch were busy.
-    :param unsure: Sent, but the answer was lost or was a failure: they may be changed or not.
+    :param put_off: Not tried in this pass because too many others of their batch were busy.
+    :param unsure: Sent, but the response was lost or an error: they may or may not be changed.
     :param error: What ended the pass early; worth another try.
     """
 
@@ -40,9 +40,9 @@ class Sender:
     """Sends the changes of one action to one knowledge base.
 
     :param dataset_id: The knowledge base.
-    :param batch_size: How many documents a request names at most.
-    :param clears_lock: Whether the first document of a request is named twice, which takes away the lock that
-        Dify may leave on it.
+    :param batch_size: Maximum number of documents in a request.
+    :param clears_lock: Whether to repeat the first document of a request, which removes the lock that Dify may leave on
+        it.
     """
 
     dataset_id: str
@@ -52,18 +52,18 @@ class Sender:
     def send(
         self, action: Action, ids: Sequence[str], names: Mapping[str, str], result: Pass, progress: Progress
     ) -> Flow[None]:
-        """Send the change for documents, and write down what came of it batch by batch.
+        """Send the change for documents, and record the result batch by batch.
 
-        :param names: Dify blames a document by its name, so the names settle which one is busy.
-        :param result: Filled while it goes on, so that it is right whenever the flow is broken off.
-        :raises DifyError: A failure that no other try can mend.
+        :param names: Dify names the busy document, so the names identify it.
+        :param result: Filled on the way, so that it is correct whenever the flow is interrupted.
+        :raises DifyError: A failure that a retry cannot fix.
         """
         for start in range(0, len(ids), self.batch_size):
             yield from self._send_batch(action, ids[start : start + self.batch_size], names, result)
             if result.error:
                 return
             if start + self.batch_size < len(ids):
-                yield from progress.note(lambda: f"Dify took {len(result.taken)} of {len(ids)} changes.")
+                yield from progress.note(lambda: f"Dify accepted {len(result.taken)} of {len(ids)} changes.")
 
     def _send_batch(self, action: Action, ids: Sequence[str], names: Mapping[str, str], result: Pass) -> Flow[None]:
         parts = deque([list(ids)])
@@ -98,7 +98,7 @@ class Sender:
 
 
 def _take_out_busy(ids: list[str], name: str | None, names: Mapping[str, str]) -> tuple[list[str], list[list[str]]]:
-    """Return which documents are busy for certain, and the parts to try next."""
+    """Return which documents are certainly busy, and the parts to try next."""
     if len(ids) == 1:
         return ids, []
     blamed = [document_id for document_id in ids if names.get(document_id) == name]
@@ -107,6 +107,6 @@ def _take_out_busy(ids: list[str], name: str | None, names: Mapping[str, str]) -
         return blamed, [others]
     if blamed and others:
         return [], [others, blamed]
-    # Namesakes, or a name that has changed since it was read.
+    # Several documents with the same name, or a name that has changed since it was read.
     half = len(ids) // 2
     return [], [ids[:half], ids[half:]]

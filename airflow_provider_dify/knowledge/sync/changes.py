@@ -1,4 +1,4 @@
-"""Bringing documents back, and taking them out of use: the last steps of a sync, each proven."""
+"""Restores documents and retires others: the last steps of a sync, each of them proven."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.knowledge.status.proof import ProvenBy
 from airflow_provider_dify.knowledge.status.report import Outcome, StatusReport
 
-#: The outcomes that shall not keep the other documents of a step from theirs.
-_BEARABLE = ("missing", "refused")
+#: Outcomes that should not stop the other documents of a step.
+_TOLERATED = ("missing", "refused")
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is done to some documents.
+    """What to do with some documents.
 
-    :param action: A change of their status; ``None``: they are deleted.
-    :param document_ids: Which.
+    :param action: A status change; ``None``: they are deleted.
+    :param document_ids: The documents.
     """
 
     action: Action | None
@@ -33,16 +33,16 @@ class Change:
 
     @property
     def removes(self) -> bool:
-        """Whether it takes them out of search, so that one that is gone is as good."""
+        """Whether it removes them from search, so that deleted documents are fine."""
         return self.action is None or not self.action.adds
 
 
 class Changes:
-    """Changes that are made one after the other. A document that one of them fails with is left out of the later ones.
+    """Changes that are made one after the other. If one fails for a document, the later ones leave it out.
 
     :param dataset_id: The knowledge base.
     :param changes: The changes, in order.
-    :param poll_interval: Seconds between two looks while waiting; the first looks come sooner.
+    :param poll_interval: Seconds between two checks while waiting; the first checks come sooner.
     :param prove_by: What proves that documents have entered search.
     """
 
@@ -51,19 +51,19 @@ class Changes:
         self._left = list(changes)
         self._poll_interval = poll_interval
         self._prove_by = prove_by
-        #: How many documents search had lost, and returns again.
+        #: How many documents search had lost and returns again.
         self.repaired = 0
-        #: What became of documents: what went wrong, or nothing where they are as was asked for.
+        #: The result for each document: what went wrong, or ``None`` if it is in the requested state.
         self.results: dict[str, str | None] = {}
-        #: The change of status that is under way; it can continue elsewhere.
+        #: The current status change; it can continue elsewhere.
         self.under_way: StatusChange | None = None
 
     def flow(self, deadline: Deadline, retries: Retries) -> Flow[None]:
-        """Make them.
+        """Make the changes.
 
-        :param deadline: Until when to wait for what is busy or not yet followed by search.
-        :param retries: How often to try again where Dify fails.
-        :raises DifyError: Dify could not be asked.
+        :param deadline: How long to wait for documents that are busy or not yet reflected by search.
+        :param retries: How failed requests are retried.
+        :raises DifyError: A request to Dify failed.
         """
         while self._left:
             change = self._left[0]
@@ -75,12 +75,12 @@ class Changes:
             del self._left[0]
 
     def waited(self, report: StatusReport) -> None:
-        """Take what became of documents that were waited for elsewhere."""
+        """Take the result of a wait elsewhere."""
         self._take_status(report)
         del self._left[0]
 
     def to_json(self) -> JSON:
-        """Return what has to be known where they go on, as plain JSON."""
+        """Return what is needed to continue, as plain JSON."""
         left = [[change.action and change.action.value, list(change.document_ids)] for change in self._left]
         return {"left": left, "results": dict(self.results)}
 
@@ -88,19 +88,19 @@ class Changes:
     def from_json(
         cls, data: Mapping[str, JSON], dataset_id: str, *, poll_interval: float, prove_by: ProvenBy
     ) -> Changes:
-        """Return changes that go on where :meth:`to_json` was made."""
+        """Return changes that continue where :meth:`to_json` was called."""
         left = [Change(Action(action) if action else None, tuple(ids)) for action, ids in data["left"]]
         changes = cls(dataset_id, left, poll_interval=poll_interval, prove_by=prove_by)
         changes.results.update(data["results"])
         return changes
 
     def _change_status(self, action: Action, ids: tuple[str, ...], deadline: Deadline, retries: Retries) -> Flow[None]:
-        options = StatusOptions(poll_interval=self._poll_interval, prove_by=self._prove_by.value, tolerate=_BEARABLE)
+        options = StatusOptions(poll_interval=self._poll_interval, prove_by=self._prove_by.value, tolerate=_TOLERATED)
         change = self.under_way = StatusChange(self._dataset_id, ids, action, options)
         try:
             yield from change.flow(deadline, retries)
         except DifyDocumentStatusError:
-            pass  # what went wrong is told document by document
+            pass  # errors are reported per document
         finally:
             self._take_status(change.report())
         self.under_way = None

@@ -1,9 +1,9 @@
-"""What a run leaves in the knowledge base while it is under way, so that the next one can go on where it broke off.
+"""What a running sync stores in the knowledge base, so that the next run can continue after a kill.
 
-A document can be marked as made by a sync only after Dify has made it. One whose creator was killed in between looks
-like one that somebody made by hand. So before a run changes anything, it notes in the knowledge base which position
-its last document has: Dify gives each new document a higher one. The note is a metadata field without values, whose
-name says it all; it goes when the run has proven what it did.
+A document can be marked as created by a sync only after Dify has created it. If the run is killed in between, the
+document looks as if somebody had created it by hand. So before a run changes anything, it stores the position of the
+last document: Dify gives each new document a higher one. The note is a metadata field without values, and its name has
+all the information. It is removed when the run has proven its result.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Journal:
     """The notes that runs of one sync have left.
 
     :param field_ids: The metadata fields that they are.
-    :param position: Documents above it were created since the first of them; ``None`` where there is none.
-    :param restores: Whether one of them was to bring documents back into search.
+    :param position: Documents above it were created after the first note; ``None`` if there are no notes.
+    :param restores: Whether one of the runs was about to bring documents back into search.
     """
 
     field_ids: tuple[str, ...] = ()
@@ -47,15 +47,15 @@ class Journal:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a run of the sync broke off."""
+        """Whether a run of the sync was killed."""
         return bool(self.field_ids)
 
 
 def begin(dataset: Dataset, sync_source: str, position: int, *, restores: bool) -> Flow[str]:
-    """Leave a note that a run begins to change something; return the id of its field.
+    """Store a note that a run begins to change something; return the id of its field.
 
-    :param position: The highest that a document of the knowledge base has.
-    :param restores: Whether documents are to be brought back into search.
+    :param position: The highest position of a document in the knowledge base.
+    :param restores: Whether documents will be brought back into search.
     """
     name = f"{_prefix(sync_source)} {position}{_RESTORES if restores else ''}"
     there = {name: field_id for field_id, name in dataset.fields}
@@ -65,11 +65,11 @@ def begin(dataset: Dataset, sync_source: str, position: int, *, restores: bool) 
 
 
 def end(dataset_id: str, field_ids: Sequence[str]) -> Flow[None]:
-    """Take notes away."""
+    """Remove notes."""
     for field_id in field_ids:
         yield from delete_field(dataset_id, field_id)
 
 
 def _prefix(sync_source: str) -> str:
-    # A sync can be called by a long path, and the name of a field is limited.
+    # The name of a sync may be a long path, and the length of a field name is limited.
     return f"{_PREFIX} {hashlib.sha256(sync_source.encode()).hexdigest()[:16]}"

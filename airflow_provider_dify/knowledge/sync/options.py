@@ -1,4 +1,4 @@
-"""How a knowledge base is kept in step with a source. It loads next to nothing, as every DAG file loads it."""
+"""The options of a sync. This module imports almost nothing, because every DAG file loads it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_dify.knowledge.ingest.options import DeliveryOptions
 if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.selection.guards import Guard
 
-#: So large a part of a sync's documents in use may be retired, unless told otherwise.
+#: Default for the share of a sync's documents in use that may be retired.
 MAX_SHARE = 0.5
 
 
@@ -19,14 +19,14 @@ MAX_SHARE = 0.5
 class SyncOptions(DeliveryOptions):
     """How a sync is done.
 
-    :param retire: What becomes of documents whose files are gone: ``archive``, ``disable``, ``delete``, or ``keep`` for
+    :param retire: What happens to documents whose files are gone: ``archive``, ``disable``, ``delete``, or ``keep`` for
         nothing.
-    :param adopt: Whether documents in use that no sync has made are taken over if they have the name of a file: once,
-        if the folder was brought in by other means before.
+    :param adopt: Whether documents in use that no sync has created are taken over if they have the name of a file. Use
+        it once if the folder was uploaded by other means before.
     :param max_documents: Fail, and change nothing, if more documents than this would be retired.
-    :param max_share: Fail, and change nothing, if more than this part of the sync's documents in use would be retired;
-        ``None``: any. Contents that change are not counted: they are in the source, and can be brought back.
-    :param dry_run: Whether to check and to plan only: nothing is changed, and what would be is ``not_attempted`` in the
+    :param max_share: Fail, and change nothing, if more than this share of the sync's documents in use would be retired;
+        ``None``: no limit. Changed contents do not count: they are in the source and can be restored.
+    :param dry_run: Whether to only check and plan: nothing is changed, and what would be is ``not_attempted`` in the
         report, which then has ``"dry_run": true``.
     :param tolerate: Outcomes that should not fail the task, such as ``("invalid",)``.
     """
@@ -51,7 +51,7 @@ class SyncOptions(DeliveryOptions):
             dry_run=inputs.flag,
             tolerate=inputs.some_of(SyncOutcome),
         )
-        _ = self.guard  # which checks its limits
+        _ = self.guard  # this checks its limits
 
     @property
     def guard(self) -> Guard:

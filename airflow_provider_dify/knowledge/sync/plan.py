@@ -1,7 +1,7 @@
-"""What has to be done so that a knowledge base holds what a source holds: decided before anything is sent.
+"""Plans a sync: what to do so that a knowledge base has the contents of a source, before anything is sent.
 
-A plain function of what is wanted and of what is there. What a sync may touch are the documents that it made, and no
-others; see :mod:`airflow_provider_dify.knowledge.sync.sync`.
+It is a plain function of files and documents. A sync may only touch documents that it created; see
+:mod:`airflow_provider_dify.knowledge.sync.sync`.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from airflow_provider_dify.knowledge.ingest.options import HASH_FIELD
 
 
 class Retire(str, Enum):
-    """What becomes of a document whose file is gone."""
+    """What happens to a document whose file is gone."""
 
     ARCHIVE = "archive"
     DISABLE = "disable"
     DELETE = "delete"
-    #: It stays as it is.
+    #: It stays unchanged.
     KEEP = "keep"
 
     @property
     def action(self) -> Action | None:
-        """The change of status that it is, if it is one."""
+        """The status change, if it is one."""
         return Action(self.value) if self in (Retire.ARCHIVE, Retire.DISABLE) else None
 
 
 class Move(str, Enum):
-    """What is done about a file or a document. The order is that of the table in the log."""
+    """What to do about a file or document, in the order of the table in the log."""
 
     CREATE = "create"
     UPDATE = "update"
     RENAME = "rename"
     RESTORE = "restore"
     RETIRE = "retire"
-    #: It cannot be done: a document that the sync did not make has the name.
+    #: Impossible: a document that the sync did not create has the name.
     REFUSE = "refuse"
-    #: The file is there, and cannot be read or cannot become a document: its document stays.
+    #: The file exists, but cannot be read or become a document: its document stays.
     HOLD = "hold"
-    #: Its file is gone, and it stays all the same.
+    #: Its file is gone, but it stays.
     LEAVE = "leave"
     KEEP = "keep"
 
@@ -56,9 +56,9 @@ class Wanted:
     """A file of the source.
 
     :param name: Name of its document.
-    :param digest: SHA-256 of its content; ``None`` where there is a problem.
+    :param digest: SHA-256 of its content; ``None`` if there is a problem.
     :param problem: Why it cannot become a document.
-    :param readable: Whether it can be read. Where it cannot, its problem may pass.
+    :param readable: Whether it can be read. If not, its problem may be temporary.
     """
 
     name: str
@@ -69,14 +69,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What is done about one file or document, and why.
+    """What to do about one file or document, and why.
 
-    :param move: What.
-    :param name: Name that the document has, or gets.
+    :param move: What to do.
+    :param name: Name that the document has or gets.
     :param why: Why, for people.
-    :param document: The document that it is about; ``None`` where there is none yet.
+    :param document: The document; ``None`` if there is none yet.
     :param namesakes: All documents that have the name now.
-    :param clear: Ids of archived documents that have to be switched off first: Dify would overwrite them.
+    :param clear: Ids of archived documents that have to be disabled first: Dify would overwrite them.
     """
 
     move: Move
@@ -88,12 +88,12 @@ class Planned:
 
     @property
     def replaces(self) -> bool:
-        """Whether a document gets another content or name in place. Dify updates none that has failed."""
+        """Whether a document gets another content or name in place. Dify does not update a failed document."""
         return self.move.sends and self.document is not None and not self.document.failed
 
 
 def digest_of(document: Document) -> str | None:
-    """Return the digest of a document's content, where it is known."""
+    """Return the digest of a document's content, if known."""
     stored = document.metadata.get(HASH_FIELD)
     return None if stored is None else str(stored)
 
@@ -106,31 +106,31 @@ def make_plan(
     retire: Retire,
     unproven: bool = False,
 ) -> tuple[Planned, ...]:
-    """Decide about each file, and about each document that the sync made and that is in use.
+    """Decide about each file, and about each document in use that the sync created.
 
-    :param wanted: The files; no two have the same name.
-    :param documents: The documents that the sync made, and all that have the name of a file.
-    :param ours: Ids of those that it made.
-    :param retire: What becomes of documents whose files are gone.
-    :param unproven: Whether an earlier run may have retired documents and not seen search follow: they are named again.
+    :param wanted: The files, with unique names.
+    :param documents: The documents that the sync created, and all with the name of a file.
+    :param ours: Ids of those that it created.
+    :param retire: What happens to documents whose files are gone.
+    :param unproven: Whether an earlier run may have retired documents without checking search: they are retired again.
     :return: Files in their order, then documents.
     """
-    there = _There(documents, ours)
+    existing = _Existing(documents, ours)
     names = {one.name for one in wanted}
-    spare = _Spare(d for d in there.ours if _in_use(d) and d.name not in names)
-    found = {one.name: _about_namesake(one, there) for one in wanted}
-    about_files = [found[one.name] or _about_new(one, there, spare) for one in wanted]
+    spare = _Spare(d for d in existing.ours if _in_use(d) and d.name not in names)
+    found = {one.name: _about_namesake(one, existing) for one in wanted}
+    about_files = [found[one.name] or _about_new(one, existing, spare) for one in wanted]
     taken = {planned.document.id for planned in about_files if planned.document}
     held = {planned.name for planned in about_files if planned.move is Move.HOLD}
-    left = [d for d in there.ours if d.id not in taken and d.name not in held]
+    left = [d for d in existing.ours if d.id not in taken and d.name not in held]
     rest = [_about_left(d, retire, gone=d.name not in names) for d in left if d.belongs_in_search]
     if unproven and retire.action:
         rest += [_again(d) for d in left if d.name not in names and d.indexed and _is_retired(d, retire.action)]
     return (*about_files, *sorted(rest, key=lambda planned: planned.name))
 
 
-class _There:
-    """The documents that are there, by name."""
+class _Existing:
+    """The existing documents, by name."""
 
     def __init__(self, documents: Iterable[Document], ours: Collection[str]) -> None:
         self.ours: list[Document] = []
@@ -142,21 +142,21 @@ class _There:
                 self.ours.append(document)
 
     def named(self, name: str) -> tuple[Document, ...]:
-        """All that have a name."""
+        """All documents with a name."""
         return tuple(self._by_name.get(name, ()))
 
     def ours_named(self, name: str) -> list[Document]:
-        """Those that the sync made."""
+        """Those that the sync created."""
         return [document for document in self.named(name) if document.id in self._ids]
 
     def in_the_way(self, name: str) -> list[Document]:
-        """Those that the sync did not make and that Dify would overwrite, were one of that name created."""
+        """Those that the sync did not create and that Dify would overwrite if one with that name were created."""
         return [document for document in self.named(name) if document.id not in self._ids and document.enabled]
 
 
 @dataclass
 class _Spare:
-    """Documents in use whose files are gone: one of the same content only needs another name."""
+    """Documents in use whose files are gone. One with the same content only needs another name."""
 
     documents: Iterable[Document]
     _by_digest: dict[str, list[Document]] = field(default_factory=dict)
@@ -167,14 +167,16 @@ class _Spare:
                 self._by_digest.setdefault(digest, []).append(document)
 
     def take(self, digest: str | None) -> Document | None:
-        """Return one of that content, which is not spare any more."""
+        """Return one with that content, and use it up."""
         documents = self._by_digest.get(digest or "")
         return documents.pop() if documents else None
 
 
-def _about_namesake(one: Wanted, there: _There) -> Planned | None:
-    """Decide about a file by the documents of its name that the sync made; ``None`` where none of them can be used."""
-    ours, all_of_them = there.ours_named(one.name), there.named(one.name)
+def _about_namesake(one: Wanted, existing: _Existing) -> Planned | None:
+    """Decide about a file by the documents with its name that the sync created; ``None`` if none of
+    them can be used.
+    """
+    ours, all_of_them = existing.ours_named(one.name), existing.named(one.name)
     live = [document for document in ours if document.belongs_in_search]
     if one.problem:
         return Planned(Move.HOLD, one.name, one.problem, next(iter(live or ours), None), all_of_them)
@@ -182,40 +184,40 @@ def _about_namesake(one: Wanted, there: _There) -> Planned | None:
     if good := [document for document in same if _in_use(document)]:
         return Planned(Move.KEEP, one.name, "", good[0], all_of_them)
     if live:
-        return _update(one, next(filter(_in_use, live), live[0]), there)
+        return _update(one, next(filter(_in_use, live), live[0]), existing)
     if off := [document for document in same if document.indexed]:
         return Planned(Move.RESTORE, one.name, f"it is {_state(off[0])}, and its content is the same", off[0])
     return None
 
 
-def _update(one: Wanted, document: Document, there: _There) -> Planned:
-    namesakes = there.named(one.name)
+def _update(one: Wanted, document: Document, existing: _Existing) -> Planned:
+    namesakes = existing.named(one.name)
     if not document.failed:
         return Planned(Move.UPDATE, one.name, "its content differs", document, namesakes)
-    # Dify updates no document that has failed: it replaces it as it creates, or another one of that name.
-    if in_the_way := there.in_the_way(one.name):
+    # Dify does not update a failed document: creating one with that name replaces it, or another one of that name.
+    if in_the_way := existing.in_the_way(one.name):
         return Planned(Move.REFUSE, one.name, _taken(in_the_way[0]), document, namesakes)
-    return Planned(Move.UPDATE, one.name, "its indexing failed", document, namesakes, _to_clear(one.name, there))
+    return Planned(Move.UPDATE, one.name, "its indexing failed", document, namesakes, _to_clear(one.name, existing))
 
 
-def _about_new(one: Wanted, there: _There, spare: _Spare) -> Planned:
-    """Decide about a file of whose name the sync has no document that it could use."""
-    namesakes = there.named(one.name)
+def _about_new(one: Wanted, existing: _Existing, spare: _Spare) -> Planned:
+    """Decide about a file for whose name the sync has no usable document."""
+    namesakes = existing.named(one.name)
     if document := spare.take(one.digest):
         return Planned(Move.RENAME, one.name, f"it was '{document.name}'", document, namesakes)
-    if in_the_way := there.in_the_way(one.name):
+    if in_the_way := existing.in_the_way(one.name):
         return Planned(Move.REFUSE, one.name, _taken(in_the_way[0]), None, namesakes)
-    old = there.ours_named(one.name)
+    old = existing.ours_named(one.name)
     why = f"document {old[0].id} is {_state(old[0])}, and its content differs" if old else "it is new"
-    return Planned(Move.CREATE, one.name, why, None, namesakes, _to_clear(one.name, there))
+    return Planned(Move.CREATE, one.name, why, None, namesakes, _to_clear(one.name, existing))
 
 
-def _to_clear(name: str, there: _There) -> tuple[str, ...]:
-    return tuple(document.id for document in there.ours_named(name) if document.enabled and document.archived)
+def _to_clear(name: str, existing: _Existing) -> tuple[str, ...]:
+    return tuple(document.id for document in existing.ours_named(name) if document.enabled and document.archived)
 
 
 def _about_left(document: Document, retire: Retire, *, gone: bool) -> Planned:
-    """Decide about a document in use for which there is no file."""
+    """Decide about a document in use without a file."""
     why = "its file is gone" if gone else "another document stands for its file"
     if retire is Retire.KEEP:
         return Planned(Move.LEAVE, document.name, why, document)
@@ -226,7 +228,7 @@ def _about_left(document: Document, retire: Retire, *, gone: bool) -> Planned:
 
 
 def _again(document: Document) -> Planned:
-    return Planned(Move.RETIRE, document.name, "it is out of use; whether search follows was not seen", document)
+    return Planned(Move.RETIRE, document.name, "it is out of use; an earlier run did not check search", document)
 
 
 def _is_retired(document: Document, action: Action) -> bool:
@@ -234,7 +236,7 @@ def _is_retired(document: Document, action: Action) -> bool:
 
 
 def _in_use(document: Document) -> bool:
-    """Whether search finds a document, or will when its indexing is through."""
+    """Whether search returns a document, or will when its indexing is complete."""
     return document.belongs_in_search and not document.failed and not document.paused
 
 
@@ -254,7 +256,7 @@ def _taken(document: Document) -> str:
 
 
 def table(plan: Sequence[Planned], limit: int = 20) -> str:
-    """Return a plan for people: what is kept as a number, of everything else a line for each, up to a limit."""
+    """Return a plan for people: the number of kept documents, and a line for everything else, up to a limit."""
     rows = [("", "document", "why")]
     for move in Move:
         of_it = [planned for planned in plan if planned.move is move]

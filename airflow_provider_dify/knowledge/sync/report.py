@@ -1,4 +1,4 @@
-"""What became of each file and each document of a sync."""
+"""The outcome of each file and document of a sync."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ _NOT_OURS = "a document that the sync did not make is in the way; the report say
 
 
 class SyncOutcome(ReportOutcome):
-    """How a file, or a document whose file is gone, ended."""
+    """The outcome of a file, or of a document whose file is gone."""
 
-    #: A document was made of it, and is indexed.
+    #: A document was created for it, and is indexed.
     CREATED = "created"
     #: The content of its document was replaced, and is indexed.
     UPDATED = "updated"
     #: Its document has its new name, and is indexed.
     RENAMED = "renamed"
-    #: Its document was archived or switched off; it is back, and search finds it.
+    #: Its document was archived or disabled; it is back, and search returns it.
     RESTORED = "restored"
-    #: Its file is gone; it is archived, disabled or deleted, as was asked for, and search no longer finds it.
+    #: Its file is gone; it was archived, disabled or deleted as requested, and search no longer returns it.
     RETIRED = "retired"
-    #: It is there as it should be; nothing was sent for it.
+    #: It is in the expected state; nothing was sent for it.
     KEPT = "kept"
-    #: Its file is gone, and it stays as it is.
+    #: Its file is gone, but it stays unchanged.
     LEFT = "left"
-    #: A document that the sync did not make stands in the way.
+    #: A document that the sync did not create is in the way.
     REFUSED = "refused", _NOT_OURS, FINAL
-    #: The file cannot become a document: empty, too large, or of a type that Dify does not take. What was made of it
-    #: before stays as it is.
+    #: The file cannot become a document: it is empty or too large, or Dify does not accept its type. Its earlier
+    #: document stays unchanged.
     INVALID = "invalid", "they cannot become documents; their earlier documents stay; the report says why", FINAL
-    #: The file cannot be read, which may pass. What was made of it before stays as it is.
+    #: The file cannot be read, which may be temporary. Its earlier document stays unchanged.
     UNREADABLE = "unreadable", "they cannot be read; their earlier documents stay; check the permissions"
-    #: It is not as it should be, and the error says why.
+    #: It is not in the expected state; the error says why.
     FAILED = "failed", "not as they should be; the report says why; run it again, or check what is wrong in Dify"
-    #: Dify has it, and its indexing had not completed by the deadline, or stood still for too long.
+    #: Dify has it, but its indexing did not finish by the deadline, or made no progress for too long.
     NOT_INDEXED = "not_indexed", IngestOutcome.NOT_INDEXED.advice
-    #: Dify has indexed it, and search does not return it.
+    #: Dify has indexed it, but search does not return it.
     LAGGING = "lagging", IngestOutcome.LAGGING.advice
     #: Dify found no text in it, so search can never return it.
     NOT_SEARCHABLE = "not_searchable", "Dify found no text in them: exclude them, or give them text", FINAL
@@ -51,7 +51,7 @@ class SyncOutcome(ReportOutcome):
 
 
 _UNCHANGED = (SyncOutcome.KEPT, SyncOutcome.LEFT)
-#: How it ends where all goes well.
+#: The outcome of a successful move.
 DONE = {
     Move.CREATE: SyncOutcome.CREATED,
     Move.UPDATE: SyncOutcome.UPDATED,
@@ -67,14 +67,14 @@ DONE = {
 
 @dataclass
 class SyncEntry:
-    """What became of one file, or of one document whose file is gone.
+    """The outcome of one file, or of one document whose file is gone.
 
-    :param move: What was to be done.
-    :param name: Name that the document has, or was to get.
-    :param outcome: How it ended.
-    :param document_id: Id of the document, where there is one.
-    :param old_name: The name that it had before, where it was to be renamed.
-    :param error: Why it is not as it should be.
+    :param move: What was planned.
+    :param name: Name that the document has or was to get.
+    :param outcome: The outcome.
+    :param document_id: Id of the document, if there is one.
+    :param old_name: Its previous name, if it was to be renamed.
+    :param error: Why it is not in the expected state.
     """
 
     move: Move
@@ -86,13 +86,13 @@ class SyncEntry:
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON], outcome: str) -> SyncEntry:
-        """Return what :meth:`to_json` was made of, under its outcome."""
+        """Return the entry that :meth:`to_json` was called on, with its outcome."""
         found = SyncOutcome(outcome)
         move = Move(data["move"]) if "move" in data else _MOVES[found]
         return cls(move, data["name"], found, data["id"], data.get("old_name"), data.get("error"))
 
     def to_json(self) -> dict[str, JSON]:
-        """Return it as plain JSON; there may be many, so what is known otherwise is left out."""
+        """Return it as plain JSON. There may be many entries, so anything redundant is left out."""
         move = {} if DONE[self.move] is self.outcome else {"move": self.move.value}
         more = {"old_name": self.old_name, "error": self.error}
         told = {name: value for name, value in more.items() if value}
@@ -104,13 +104,14 @@ _MOVES = {outcome: move for move, outcome in DONE.items()}
 
 @dataclass(frozen=True)
 class SyncReport(EntryReport[SyncOutcome, SyncEntry]):
-    """What became of each file of a source, and of each document in use that an earlier sync made of it.
+    """The outcome of each file of a source, and of each document in use that an earlier sync created from it.
 
     :param dataset_id: The knowledge base.
-    :param sync_source: The name of the sync, which its documents bear.
+    :param sync_source: The name of the sync, stored in its documents.
     :param entries: One for each file, then one for each document whose file is gone.
-    :param dry_run: Whether nothing was to be changed: what would have been is ``not_attempted``, which is no failure.
-    :param repaired: How many documents search had lost, and returns again after they were taken out and brought back.
+    :param dry_run: Whether nothing should be changed: what would have been is ``not_attempted``, which is not a
+        failure.
+    :param repaired: How many documents search had lost and returns again after they were disabled and enabled.
     """
 
     kind = SyncOutcome
@@ -125,19 +126,19 @@ class SyncReport(EntryReport[SyncOutcome, SyncEntry]):
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> SyncReport:
-        """Return a report that :meth:`to_json` was made of; its entries are in the order of their outcomes."""
+        """Return the report that :meth:`to_json` was called on; its entries are ordered by outcome."""
         found = (SyncEntry.from_json(one, outcome.value) for outcome in SyncOutcome for one in data[outcome.value])
         dry_run, repaired = bool(data.get("dry_run")), int(data.get("repaired", 0))
         return cls(data["dataset_id"], data["sync_source"], tuple(found), dry_run, repaired)
 
     @property
     def changed_ids(self) -> tuple[str, ...]:
-        """The documents that are others than before, or are new or gone."""
+        """The documents that were created, changed or removed."""
         return self.ids(*(outcome for outcome in SyncOutcome if outcome.good and outcome not in _UNCHANGED))
 
     @property
     def changed(self) -> bool:
-        """Whether the knowledge base is another one than before."""
+        """Whether the knowledge base was changed."""
         return bool(self.changed_ids)
 
     def to_json(self) -> dict[str, JSON]:

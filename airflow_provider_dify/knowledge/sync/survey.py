@@ -1,4 +1,4 @@
-"""What a sync sees before it plans: the files of its source, and the documents that it may touch."""
+"""What a sync reads before it plans: the files of its source, and the documents that it may touch."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.sync.journal import Journal
 from airflow_provider_dify.knowledge.sync.plan import Planned, Retire, Wanted, digest_of, make_plan
 
-#: Name of the metadata that tells which sync a document belongs to.
+#: Name of the metadata field with the sync that a document belongs to.
 SOURCE_FIELD = "sync_source"
 
 
 def read_files(sources: Collection[Source], progress: Progress) -> Flow[tuple[Wanted, ...]]:
     """Read files, for the digests of their contents.
 
-    :raises DifySourceError: Not one of them can become a document.
+    :raises DifySourceError: None of them can become a document.
     """
     wanted: list[Wanted] = []
     for source in sources:
@@ -46,23 +46,25 @@ def _wanted(source: Source) -> Wanted:
 
 
 class SyncLook:
-    """The first look of a sync at a knowledge base.
+    """The first read of a knowledge base by a sync.
 
     :param dataset: The knowledge base.
     :param sync_source: Name of the sync.
     :param wanted: The files of its source.
-    :param adopt: Whether documents in use that no sync has made are taken over where they have the name of a file.
+    :param adopt: Whether documents in use that no sync has created are taken over if they have the name of a file.
     """
 
     def __init__(self, dataset: Dataset, sync_source: str, wanted: Sequence[Wanted], *, adopt: bool) -> None:
         self.dataset = dataset
-        #: What an earlier run left, if it broke off.
+        #: The notes of an earlier run, if it was killed.
         self.journal = Journal.read(dataset, sync_source)
-        #: The highest position that a document has.
+        #: The highest position of a document.
         self.position = 0
-        #: Ids of documents that the sync takes over: a run made them and could not mark them, or it is told to.
+        #: Ids of documents that the sync takes over: an earlier run created but did not mark them, or the user
+        #: requested it.
         self.adopted: frozenset[str] = frozenset()
-        #: Documents that came since a run broke off, and that nobody has marked: they may be its own, or not.
+        #: Documents that were created since a run was killed and that nobody has marked: they may or may not be its
+        #: own.
         self.strays: list[Document] = []
         self._sync_source = sync_source
         self._wanted = wanted
@@ -72,9 +74,9 @@ class SyncLook:
         self._ours: set[str] = set()
 
     def flow(self, progress: Progress) -> Flow[None]:
-        """Look: list the knowledge base once, and keep what is of interest.
+        """List the knowledge base once, and keep the relevant documents.
 
-        :raises DifyListChangedError: The list kept changing while it was read, and may lack documents.
+        :raises DifyListChangedError: The list kept changing while it was read, so documents may be missing.
         """
         pager: Pager[Document] = Pager()
         listed = 0
@@ -88,7 +90,7 @@ class SyncLook:
         for document in self._documents:
             if document.name in self._names and document.belongs_in_search:
                 candidates.setdefault(document.name, []).append(document)
-        # Of several of one name, nobody can say which one is meant.
+        # If several have the same name, it is unclear which one is meant.
         single = (documents[0] for documents in candidates.values() if len(documents) == 1)
         self.adopted = frozenset(document.id for document in single if self._may_adopt(document))
         self._ours |= self.adopted
@@ -119,6 +121,6 @@ class SyncLook:
         return document.id not in self._ours and ((self._adopt and is_free) or self._may_be_ours(document))
 
     def _may_be_ours(self, document: Document) -> bool:
-        """Whether a run that broke off may have made a document: it came since, and nobody has marked it."""
+        """Whether a killed run may have created a document: it is newer than the run, and nobody has marked it."""
         unmarked = document.metadata.get(SOURCE_FIELD) is None and digest_of(document) is None
         return self.journal.position is not None and document.position > self.journal.position and unmarked

@@ -1,15 +1,16 @@
-"""How a knowledge base is brought in step with a source, however often it is tried.
+"""Syncs a knowledge base with a source, however often it is tried.
 
-**Which documents a sync may touch.** Those that bear its name in their metadata (:data:`SOURCE_FIELD`), and no others.
-So several syncs can share a knowledge base, and documents that people made by hand survive. Where a file has the name
-of such a document, the file is refused, as Dify would overwrite the document.
+**Which documents a sync may touch.** Only those with its name in their metadata (:data:`SOURCE_FIELD`). So several
+syncs can share a knowledge base, and documents that people created by hand survive. If a file has the name of such a
+document, the file is refused, because Dify would overwrite the document.
 
-**What is in step.** Each file has one document in use of its name, with its content, which is known by the SHA-256 in
-the document's metadata. Files are read for it in each run: a time of change or an ETag would save that, but neither
-says that a content is the same (a copy keeps times, a store makes ETags by parts), and a wrong guess is never noticed.
+**What in sync means.** Each file has one document in use with its name and its content, which is identified by the
+SHA-256 in the document's metadata. Each run reads the files for it. A modification time or an ETag would save that, but
+neither proves that a content is the same (a copy keeps times, a storage computes ETags by parts), and nobody would
+notice a wrong guess.
 
-**Order.** What is new is brought and indexed first, what is out of date is retired last, so that no content is out of
-search in between but the one that is replaced while Dify indexes it again. Dify cannot change a name alone (400, "Data
+**Order.** New contents are sent and indexed first, outdated documents are retired last, so that no content is out of
+search in between, except one that is replaced while Dify indexes it again. Dify cannot change a name alone (400, "Data
 source or Process rule is required"), so a document is renamed by sending the same content under the new name: it keeps
 its id, and is indexed again.
 """
@@ -55,23 +56,23 @@ from airflow_provider_dify.knowledge.sync.report import DONE, SyncEntry, SyncOut
 from airflow_provider_dify.knowledge.sync.survey import SOURCE_FIELD, SyncLook, read_files
 
 #: What to do instead of replacing contents.
-_NEW_INSTEAD = "disable these documents first: the sync then creates new ones beside them."
-#: So many characters of a digest are kept to tell in another process that it is the same.
+_NEW_INSTEAD = "disable these documents first: the sync then creates new ones next to them."
+#: How many characters of a digest are kept to recognize it in another process.
 _DIGEST_KEPT = 8
 
 
 class Sync:
-    """A sync of a knowledge base with a source, from the first look to the proof.
+    """A sync of a knowledge base with a source, from the first read to the proof.
 
-    All that it knows is in here and not in the generator, so that :meth:`report` is right at any moment, also when the
+    Its whole state is in this object, not in the generator, so :meth:`report` is correct at any moment, even if the
     task is killed halfway.
 
     :param dataset_id: UUID of the knowledge base.
     :param sources: The files; their names are those of the documents.
-    :param sync_source: Name of the sync, which its documents bear.
+    :param sync_source: Name of the sync, stored in its documents.
     :param options: How it is done.
-    :param before: Where it goes on from another process: what :meth:`state` gave there.
-    :raises DifyInputError: Something of this makes no sense, or two files would become one document.
+    :param before: The state to continue from, if it started in another process: the result of :meth:`state`.
+    :raises DifyInputError: An argument is invalid, or two files would become one document.
     """
 
     def __init__(
@@ -102,14 +103,14 @@ class Sync:
         )
         self._prove_by = ProvenBy(self._options.prove_by)
         self._arrival = Arrival(self.dataset_id, self._prove_by, poll_interval=self._options.poll_interval)
-        #: Documents that were seen in search by an earlier part of this run.
+        #: Whether an earlier part of this run has checked that search returns the documents.
         self._arrived = False
         self._changes = self._changes_of(())
         self._journal: tuple[str, ...] = ()
-        #: Why documents that were indexed are not as they should be, by id.
+        #: Why indexed documents are not in the expected state, by id.
         self._wrong: dict[str, tuple[IngestOutcome, str]] = {}
         self._goes_on = before is not None
-        #: Whether each document that was made bears the name of the sync.
+        #: Whether each created document has the name of the sync.
         self._marked = True
         self._no_more_waiting: str | None = None
         self._repaired_before = 0
@@ -118,7 +119,7 @@ class Sync:
             self._restore(before)
 
     def report(self) -> SyncReport:
-        """Return what has become of each file and document so far; at any moment, whole and consistent."""
+        """Return the outcome of each file and document so far; complete and consistent at any moment."""
         bad = {**self._delivery.errors, **self._arrival.ended, **self._delivery.watch.ended, **self._wrong}
         entries = tuple(self._so_far(entry, self._items.get(number), bad) for number, entry in enumerate(self._entries))
         return SyncReport(self.dataset_id, self.sync_source, entries, self._options.dry_run, self._repaired())
@@ -134,7 +135,9 @@ class Sync:
         return self._awaits_indexing or (change is not None and change.leaves_at(pause))
 
     def waits_for(self) -> StatusChange | IndexingWait:
-        """Return what to wait for elsewhere, after :meth:`flow` left; :meth:`take` its end before it continues."""
+        """Return what to wait for elsewhere after :meth:`flow` left. Pass its result to :meth:`take`
+        before continuing.
+        """
         if self._changes.under_way:
             return self._changes.under_way
         return IndexingWait(
@@ -145,11 +148,11 @@ class Sync:
         )
 
     def take(self, report: Mapping[str, JSON], error: DifyError | None) -> None:
-        """Take the end of what was waited for elsewhere.
+        """Take the result of the wait elsewhere.
 
         :param report: Its report, as plain JSON.
         :param error: How it failed.
-        :raises DifyError: Nothing is known of the documents: Dify could not be asked.
+        :raises DifyError: Nothing is known about the documents: requests to Dify failed.
         """
         if not self._active:
             self._changes.waited(StatusReport.from_json(report))
@@ -170,14 +173,14 @@ class Sync:
         return list(self._delivery.watch.active)
 
     def flow(self, deadline: Deadline, retries: Retries) -> Flow[SyncReport]:
-        """Carry it out.
+        """Sync the knowledge base.
 
-        :param deadline: Until when to wait for what is being indexed, busy, or not yet followed by search.
-        :param retries: How often to try again where Dify fails.
+        :param deadline: How long to wait for documents that are being indexed, busy, or not yet reflected by search.
+        :param retries: How failed requests are retried.
         :return: The report; see :meth:`SyncReport.raise_for_outcomes`.
-        :raises DifySourceError: Not one file can become a document; nothing was changed.
+        :raises DifySourceError: No file can become a document; nothing was changed.
         :raises DifyGuardError: More documents would be retired than the guard allows; nothing was changed.
-        :raises DifyError: Dify could not be asked; the report so far is its ``report``.
+        :raises DifyError: A request to Dify failed; the report so far is its ``report``.
         """
         progress = Progress(deadline)
         try:
@@ -195,7 +198,7 @@ class Sync:
         return self.report()
 
     def state(self) -> dict[str, JSON]:
-        """Return what has to be known where it goes on, as ``before`` of another sync: plain JSON, nothing secret."""
+        """Return what is needed to continue, as ``before`` of another sync: plain JSON, without secrets."""
         entries, expected = self.report().entries, self._delivery.expected
         digests = [expected.get(entry.document_id or "") for entry in entries]
         return {
@@ -225,7 +228,7 @@ class Sync:
         self._marked = before["marked"]
 
     def _begin(self, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[None]:
-        """Look, plan, and send."""
+        """Read, plan, and send."""
         wanted = yield from read_files(self._sources.values(), progress)
         dataset, options = yield from read_target(self.dataset_id, self._options)
         look = SyncLook(dataset, self.sync_source, wanted, adopt=self._options.adopt)
@@ -249,24 +252,24 @@ class Sync:
         self._marked = not self._delivery.errors
 
     def _check_target(self, plan: Sequence[Planned], dataset: Dataset, options: DocumentOptions) -> Flow[None]:
-        """See that the knowledge base can do what was planned."""
+        """Check that the knowledge base supports the plan."""
         replaced = [one.document.name for one in plan if one.document and one.replaces]
         check_replacing(dataset, replaced, _NEW_INSTEAD)
         if any(one.move.sends for one in plan):
             yield from check_latest_rule(dataset, options)
 
     def _tell(self, plan: Sequence[Planned], look: SyncLook) -> Flow[None]:
-        yield Note(f"Plan of sync '{self.sync_source}' for dataset {self.dataset_id}:\n{table(plan)}")
+        yield Note(f"Plan of sync '{self.sync_source}' for knowledge base {self.dataset_id}:\n{table(plan)}")
         if strays := look.strays:
             names = ", ".join(f"'{document.name}' ({document.id})" for document in strays[:5])
             text = (
-                f"{len(strays)} documents were created since a run of this sync broke off, and nothing says by whom. "
-                f"They stay: {names}{' and others' if len(strays) > 5 else ''}."
+                f"{len(strays)} documents were created since a run of this sync was interrupted. It is unknown who "
+                f"created them. They stay: {names}{' and others' if len(strays) > 5 else ''}."
             )
             yield Note(text, logging.WARNING)
 
     def _prepare(self, plan: Sequence[Planned], look: SyncLook, putting: Putting) -> Flow[None]:
-        """Make sure that a run that breaks off can be taken up, and that Dify overwrites nothing."""
+        """Make sure that a later run can continue after a kill, and that Dify overwrites nothing."""
         for planned in plan:
             if planned.document and (planned.move is Move.KEEP or planned.document.id in look.adopted):
                 self._delivery.there(planned.document)
@@ -292,7 +295,7 @@ class Sync:
         self._journal = (field_id,)
 
     def _clear(self, plan: Sequence[Planned], putting: Putting) -> Flow[dict[str, str]]:
-        """Switch off archived documents whose names are needed; return what went wrong, by id."""
+        """Disable archived documents whose names are needed; return errors by id."""
         ids = tuple(i for planned in plan for i in planned.clear)
         clearing = self._changes_of([Change(Action.DISABLE, ids)])
         yield from clearing.flow(putting.deadline, putting.retries)
@@ -300,7 +303,7 @@ class Sync:
         return {i: why.format(i, error) for i, error in clearing.results.items() if error}
 
     def _index(self, deadline: Deadline, progress: Progress) -> Flow[None]:
-        """Wait until what was sent is indexed, and check whether it is as it should be."""
+        """Wait until everything that was sent is indexed, and check the result."""
         watch = self._delivery.watch
         if self._no_more_waiting:
             yield from watch.look(deadline)
@@ -323,7 +326,7 @@ class Sync:
         self._arrived = True
 
     def _check_kept(self, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[None]:
-        """Check at the end that what was good before is still there, in use, and returned by search."""
+        """Check at the end that good documents still exist, are in use, and are returned by search."""
         report = self.report()
         ids = report.ids(SyncOutcome.KEPT)
         yield from self._arrival.flow((), deadline, retries, progress, kept=ids, in_use=ids)
@@ -335,13 +338,13 @@ class Sync:
         return Changes(self.dataset_id, changes, poll_interval=self._options.poll_interval, prove_by=self._prove_by)
 
     def _change(self, deadline: Deadline, retries: Retries) -> Flow[None]:
-        """Bring back and retire; not before all that is new is with Dify."""
+        """Restore and retire documents, but only after all new contents are in Dify."""
         if any(e.move.sends and e.outcome is SyncOutcome.NOT_ATTEMPTED for e in self.report().entries):
             return
         yield from self._changes.flow(deadline, retries)
 
     def _end(self) -> Flow[None]:
-        """Check the metadata, and take the journal away, unless the next run has something to take up."""
+        """Check the metadata, and remove the journal unless the next run has something to continue."""
         if self._delivery.acted or self._goes_on or self._changes.results:
             yield from self._delivery.prove()
         self._marked = self._marked and not self._delivery.errors
@@ -405,16 +408,16 @@ def _entry(planned: Planned, *, readable: bool) -> SyncEntry:
 
 def _item(planned: Planned, source: Source) -> Item:
     document = planned.document
-    # What has failed is replaced as it is created: Dify updates it no more.
+    # A failed document is replaced by creating it again: Dify does not update it.
     verb = Verb.UPDATE if planned.replaces else Verb.CREATE
     known = {one.id: one for one in (*planned.namesakes, *([document] if document else []))}
     return Item(source, list(known.values()), Decision(verb, planned.name, document))
 
 
 def _changes(plan: Sequence[Planned], retire: Retire, look: SyncLook) -> Iterator[Change]:
-    """What is done when all contents are there: documents are brought back, then others are retired."""
+    """Yield the changes to make when all contents are in Dify: documents are restored, then others are retired."""
     back = [one.document for one in plan if one.move is Move.RESTORE and one.document]
-    # Where a run that brought documents back broke off, search may not have followed it.
+    # If a run was killed while it restored documents, search may not reflect that.
     unproven = [one.document for one in plan if one.move is Move.KEEP and one.document and look.journal.restores]
     off = [one.document for one in plan if one.move is Move.RETIRE and one.document]
     enable = [d for d in back if not d.enabled] + [d for d in unproven if d.indexed]
@@ -427,12 +430,12 @@ def _changes(plan: Sequence[Planned], retire: Retire, look: SyncLook) -> Iterato
 def _outcome(move: Move, outcome: IngestOutcome) -> SyncOutcome:
     if outcome is IngestOutcome.UPDATED and move is Move.RENAME:
         return SyncOutcome.RENAMED
-    # What is in the way was seen before: this one came meanwhile, and the next run may deal with it.
+    # Such a document was not there when the sync planned. The next run may deal with it.
     return SyncOutcome.FAILED if outcome is IngestOutcome.REFUSED else SyncOutcome(outcome.value)
 
 
 def _wrong(document: Document, name: str) -> str | None:
-    """What is wrong with a document that has been indexed, by its name and flags."""
+    """Return what is wrong with an indexed document, by its name and flags."""
     if document.name != name:
         return f"Read back from Dify, its name is {inputs.show(document.name)}."
     if not document.belongs_in_search:

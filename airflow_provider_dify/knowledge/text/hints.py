@@ -1,4 +1,4 @@
-"""What has probably gone wrong where a value makes no sense: a sentence for the end of an error."""
+"""Guesses why a value is invalid: a sentence for the end of an error."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-#: So much of a text is compared with what there is.
+#: Maximum length of a text that is compared with known names.
 _LONGEST = 60
 _NOTHING = frozenset({"none", "null"})
 _SPECIAL = re.compile(r"[/\\:{}*?\[\]]|\*\*\*")
-#: What looks like an id that lost, or got, some characters.
+#: Looks like an id with missing or additional characters.
 _NEARLY_AN_ID = re.compile(r"[0-9a-f{}-]{20,}|.*[0-9a-f]{8}-[0-9a-f]{4}-.*", re.IGNORECASE | re.DOTALL)
 
 
 def why(value: object) -> str:
-    """Say what has happened to a value on its way, as a sentence after a blank; empty if nothing shows."""
+    """Guess what happened to a value, as a sentence after a blank; empty if there is no sign."""
     text = value.strip() if isinstance(value, str) else value
     if text is None or (isinstance(text, str) and text.lower() in _NOTHING):
         return " It is missing, or an upstream task returned nothing."
@@ -27,7 +27,7 @@ def why(value: object) -> str:
 
 
 def did_you_mean(value: object, names: Iterable[str]) -> str:
-    """Ask for the name that a value nearly is, as a sentence after a blank; empty if it is near none."""
+    """Suggest a similar name, as a sentence after a blank; empty if there is none."""
     if not isinstance(value, str) or not 1 < len(value) <= _LONGEST:
         return ""
     by_form = {name.casefold(): name for name in names}
@@ -36,5 +36,5 @@ def did_you_mean(value: object, names: Iterable[str]) -> str:
 
 
 def is_a_name(text: str) -> bool:
-    """Whether a text that is no id is probably the name of something."""
+    """Whether a text that is not an id is probably the name of something."""
     return 0 < len(text) <= _LONGEST and not _SPECIAL.search(text) and not _NEARLY_AN_ID.fullmatch(text)

@@ -9,9 +9,9 @@ USUAL_PORTS = {"http": 80, "https": 443}
 
 
 def bracketed(host: str) -> str:
-    """Put an IPv6 address into brackets, as a URL has it: users leave them out, and Airflow's URI form takes them off.
+    """Put an IPv6 address into brackets, as in a URL: users leave them out, and Airflow's URI form removes them.
 
-    :param host: A host, with its scheme where it has one; it is returned as it is where it is no bare IPv6 address.
+    :param host: A host, maybe with a scheme. It is returned unchanged unless it is a bare IPv6 address.
     """
     scheme, separator, name = host.rpartition("://")
     with suppress(ValueError):

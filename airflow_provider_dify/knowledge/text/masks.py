@@ -1,6 +1,7 @@
-"""Passwords and signatures in URLs, kept out of what people read.
+"""Keeps passwords and signatures in URLs out of what people read.
 
-The name before a password stays: ``ObjectStoragePath`` takes it for the id of a connection (``s3://aws_default@bucket``).
+The name before a password stays: ``ObjectStoragePath`` interprets it as the id of a connection
+(``s3://aws_default@bucket``).
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 
 MASK = "***"
-#: A path object leaves one slash of two. A password may hold a slash or an @ where nobody has quoted them: up to the
-#: last @ of the host, or else of what cannot be a port.
+#: A path object leaves one slash of two. An unquoted password may contain a slash or an @: it ends at the last @ of the
+#: host, or at the last @ after something that cannot be a port.
 _PASSWORD = re.compile(
     r"(?P<before>\b[a-z][a-z0-9+.-]*:/{1,3}[^\s/?#@:\[]*:)"
     r"(?P<secret>[^\s/?#]*(?=@)|(?!\d*(?:[/?#\s]|$))[^\s'\"]*?(?=@[^@/\s]*(?:[/\s]|$)))",
@@ -23,7 +24,7 @@ _SIGNATURE = re.compile(
     r"[\w.%-]*|(?:[\w.%-]*[-_.])?(?:sig|sas|pass|pw|key|code))=)(?P<secret>[^&;#\s'\"<>]+)",
     re.IGNORECASE,
 )
-#: So short ones would be found in anything.
+#: Shorter ones could be found anywhere.
 _SHORTEST = 3
 
 
@@ -35,12 +36,12 @@ def without_url_secrets(text: str) -> str:
 
 
 def url_secrets(text: str) -> tuple[str, ...]:
-    """Return the passwords and signatures of the URLs in a text, as they are and without quoting."""
+    """Return the passwords and signatures of the URLs in a text, quoted and unquoted."""
     return tuple(dict.fromkeys(secret for secret in _secrets(text) if secret != MASK))
 
 
 def without_secrets_of(url: str, text: str) -> str:
-    """Return a text without the secrets of an URL: errors of libraries may quote them alone."""
+    """Return a text without the secrets of a URL: errors of libraries may quote them alone."""
     for secret in sorted(url_secrets(url), key=len, reverse=True):
         if len(secret) >= _SHORTEST:
             text = text.replace(secret, MASK)

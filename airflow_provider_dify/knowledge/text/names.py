@@ -1,7 +1,7 @@
-"""When two names are the same: Unicode writes "ü" in two ways, and nobody sees which one a name has.
+"""When two names are the same: Unicode writes "ü" in two ways that look equal.
 
-Linux, S3 and keyboards write one character (NFC), macOS stores two (NFD). Dify takes them for different names. Here
-each name is in NFC from where it comes in, be it a file, a parameter or an answer of Dify.
+Linux, S3 and keyboards write one character (NFC), macOS stores two (NFD). To Dify, these are different names. Here each
+name is converted to NFC when it comes in: from a file, a parameter or a response of Dify.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import unicodedata
 
 
 def canonical(name: str) -> str:
-    """Return the one form of a name in which names are sent, compared and shown."""
+    """Return the canonical form of a name, in which names are sent, compared and shown."""
     return unicodedata.normalize("NFC", name)
 
 
 def forms(name: str) -> tuple[str, ...]:
-    """Return the forms in which Dify may have a name, the canonical one first: its filters tell them apart."""
+    """Return the forms in which Dify may have stored a name, the canonical one first: its filters distinguish them."""
     return tuple(dict.fromkeys((canonical(name), unicodedata.normalize("NFD", name))))
 
 
 def same_in_all_forms(text: str) -> str | None:
-    """Return the longest part of a text that is written in only one way, by which Dify finds all of its forms.
+    """Return the longest part of a text that is written in only one way, so that Dify finds all forms of it.
 
     :return: ``None`` if there is no such part.
     """

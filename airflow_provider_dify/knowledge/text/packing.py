@@ -1,4 +1,4 @@
-"""Ids in few bytes: MySQL keeps at most 64 kB for a trigger, and Airflow makes a third more of it by encrypting it."""
+"""Stores ids in few bytes: MySQL keeps at most 64 kB for a trigger, and encryption by Airflow adds a third."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ _UUID_DIGITS = 32
 
 
 def pack_ids(ids: Iterable[str]) -> str:
-    """Return UUIDs as one text, of 22 bytes each."""
+    """Return UUIDs as one text, 22 bytes each."""
     return b64encode(bytes.fromhex("".join(ids).replace("-", ""))).decode()
 
 
 def unpack_ids(text: str) -> tuple[str, ...]:
-    """Return the UUIDs that :func:`pack_ids` was given, as Dify spells them."""
+    """Return the UUIDs that :func:`pack_ids` was given, as Dify writes them."""
     digits = b64decode(text).hex()
     return tuple(_dashed(digits[start : start + _UUID_DIGITS]) for start in range(0, len(digits), _UUID_DIGITS))
 
 
 def pack_members(members: Collection[str], ids: Collection[str]) -> str:
-    """Return a bit for each id that tells whether it is a member."""
+    """Return one bit for each id: whether it is a member."""
     bits = "".join("1" if document_id in members else "0" for document_id in ids)
     return b64encode(int(bits[::-1] or "0", 2).to_bytes(-(-len(bits) // 8), "little")).decode()
 
@@ -32,5 +32,5 @@ def unpack_members(text: str, ids: Iterable[str]) -> tuple[str, ...]:
 
 
 def _dashed(digits: str) -> str:
-    """Return a UUID as Dify spells it. Python's own type takes ten times as long, in an event loop."""
+    """Return a UUID as Dify writes it. Python's own type takes ten times as long, in an event loop."""
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dify.knowledge.apps.options import CheckOptions, RunOptions
+from airflow_provider_dify.knowledge.apps.options import ChatOptions, CheckOptions
 from airflow_provider_dify.operators.asking.task import AppTask
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class ChatTask(AppTask):
         return ChatMessage(
             tries,
             ChatRequest(inputs.text(self.query, "query"), named(self.inputs, "inputs"), conversation_id),
-            options=self.options(RunOptions),
+            options=self.options(ChatOptions),
             known=memory.recall(),
             keep=lambda note: self.keep(context, memory, note),
         )

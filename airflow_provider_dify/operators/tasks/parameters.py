@@ -1,4 +1,4 @@
-"""The parameters of operators, each declared and described in one place: the options that take it."""
+"""Declares and describes each parameter of an operator in one place: the options that contain it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 O = TypeVar("O")  # noqa: E741 - options
 
 _FIELD = re.compile(r"^:(\w+)(?: (\w+))?:", re.MULTILINE)
-#: An attribute of every operator has the name of this parameter.
+#: Every operator already has an attribute with the name of this parameter.
 _RENAMED = {"dry_run": "_dry_run"}
 _NOT_PARAMETERS = ("self", "kwargs", "__class__")
 _WIDTH = 116
@@ -21,7 +21,7 @@ _WIDTH = 116
 class Parameters:
     """A mixin for operators: parameters become attributes, attributes become options, and options describe both."""
 
-    #: What takes the parameters that the operator does not describe itself.
+    #: The options with the parameters that the operator does not describe itself.
     described_by: tuple[type, ...] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -39,9 +39,9 @@ class Parameters:
                 setattr(self, _RENAMED.get(name, name), value)
 
     def options(self, kind: type[O]) -> O:
-        """Return options made of the attributes of the same names.
+        """Return options with the attributes of the same names.
 
-        :raises DifyInputError: One of them makes no sense.
+        :raises DifyInputError: A value is invalid.
         """
         given = vars(self)
         names = {field.name: _RENAMED.get(field.name, field.name) for field in fields(kind)}  # type: ignore[arg-type]
@@ -63,7 +63,7 @@ def _completed(text: str, cls: type[Parameters]) -> str:
 
 
 def _of(kind: type) -> dict[str, str]:
-    """Return what a class and those that it builds on say of parameters."""
+    """Return how a class and its bases describe parameters."""
     return {name: about for one in reversed(kind.__mro__) for name, about in _described(one.__doc__ or "").items()}
 
 
@@ -72,7 +72,7 @@ def _described(text: str) -> dict[str, str]:
 
 
 def _parts(text: str) -> Iterator[tuple[str, str, str]]:
-    """Take the fields of a docstring apart: what it is, its name, and its text in one line."""
+    """Split the fields of a docstring: kind, name, and text in one line."""
     plain = inspect.cleandoc(text)
     marks = list(_FIELD.finditer(plain))
     for mark, end in zip(marks, [*(one.start() for one in marks[1:]), len(plain)], strict=False):
@@ -80,7 +80,7 @@ def _parts(text: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _around(text: str) -> tuple[str, str]:
-    """Return what comes before the parameters of a docstring, and what comes after them."""
+    """Return the parts before and after the parameters of a docstring."""
     plain = inspect.cleandoc(text)
     marks = list(_FIELD.finditer(plain))
     first = marks[0].start() if marks else len(plain)

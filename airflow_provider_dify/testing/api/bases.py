@@ -1,4 +1,4 @@
-"""The endpoints of knowledge bases themselves: make, change and delete them; tags and embedding models."""
+"""The endpoints of knowledge bases: create, change and delete them; tags and embedding models."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def create_tag(call: Call) -> Reply:
 
 
 def embedding_models(call: Call) -> Reply:
-    """``GET /workspaces/current/models/model-types/text-embedding``: one, that of the high-quality knowledge bases."""
+    """``GET /workspaces/current/models/model-types/text-embedding``: one model, that of the high-quality knowledge
+    bases.
+    """
     label = {"zh_Hans": "OpenAI", "en_US": "OpenAI"}
     model: Json = {
         "model": "text-embedding-3-small",

@@ -1,4 +1,4 @@
-"""The Knowledge API: which request goes where, who may make it, and what it answers.
+"""The Knowledge API: routing, authorization, and responses.
 
 Endpoints: https://docs.dify.ai/api-reference
 """
@@ -32,9 +32,9 @@ UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 @dataclass
 class Call:
-    """One request, as far as it has been understood.
+    """One request, as far as it has been parsed.
 
-    :param form: What a form brings; its body is empty then.
+    :param form: The contents of a form; its body is empty then.
     :param new_connection: Whether it is the first one on its TCP connection, as Dify's own server sees it.
     """
 
@@ -50,18 +50,18 @@ class Call:
     #: The parts of the path.
     parts: dict[str, str] = field(default_factory=dict)
     found: Dataset | None = None
-    #: Its API key, once that was read.
+    #: Its API key, once it was read.
     key: str = ""
 
     @property
     def dataset(self) -> Dataset:
-        """The knowledge base in the path, which exists and may be used."""
+        """The knowledge base in the path. It exists and may be used."""
         if self.found is None:
             raise NotFoundError("Dataset not found.")
         return self.found
 
     def query(self) -> dict[str, str]:
-        """The query; of a parameter that is there twice Dify takes the first."""
+        """The query; if a parameter is repeated, Dify takes the first."""
         pairs = parse_qsl(self.query_string, keep_blank_values=True)
         return dict(reversed(pairs))
 
@@ -77,7 +77,7 @@ class Call:
             raise bad_request() from None
 
     def json_object(self) -> Json:
-        """The JSON of the body, where Dify takes for granted that it is an object."""
+        """The JSON of the body if Dify assumes that it is an object."""
         body = self.json()
         if not isinstance(body, dict):
             raise InternalError
@@ -91,7 +91,7 @@ Authorise = Callable[[Call, str], None]
 
 @dataclass(frozen=True)
 class Route:
-    """A path, and what answers each method."""
+    """A path and its handler for each method."""
 
     pattern: re.Pattern[str]
     handlers: Mapping[str, Handler]
@@ -106,7 +106,7 @@ def authorise_knowledge(call: Call, key: str) -> None:
     name = call.parts.get("dataset")
     if name is None:
         if bound_to is not None:
-            # Read in Dify's source, not recorded; so is the text.
+            # Read in Dify's source, not recorded, like the text.
             raise ApiError(403, "forbidden", "The API key is bound to one knowledge base.")
         return
     dataset = call.world.datasets.get(name.lower())
@@ -120,7 +120,7 @@ def authorise_knowledge(call: Call, key: str) -> None:
 
 
 def _suggestion(call: Call) -> str:
-    """What Dify's framework appends to a 404 where other routes look much like the path."""
+    """What Dify's framework appends to a 404 if the path is similar to other routes."""
     if not call.path.endswith("/document/create-by-text"):
         return ""
     similar = "/v1/datasets/<uuid:dataset_id>/document/"
@@ -141,7 +141,7 @@ def route(path: str, authorise: Authorise = authorise_knowledge, **handlers: Han
 
 
 def answer(call: Call, routes: list[Route]) -> Outcome:
-    """Answer a request as Dify does, errors included."""
+    """Answer a request like Dify, including errors."""
     call.world.tick()
     try:
         return _dispatch(call, routes)
@@ -171,7 +171,7 @@ def _dispatch(call: Call, routes: list[Route]) -> Outcome:
 
 
 def _key(call: Call) -> str:
-    """The API key of a request, which must come as ``Authorization: Bearer …``."""
+    """The API key of a request, sent as ``Authorization: Bearer …``."""
     header = call.headers.get("authorization", "").strip()
     scheme, space, key = header.partition(" ")
     if not space:

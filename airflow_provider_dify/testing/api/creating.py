@@ -1,4 +1,4 @@
-"""The endpoints that give a document its content: a text or a file, new or in the place of what it was."""
+"""The endpoints that create a document or replace its content, from a text or a file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def create_by_text(call: Call) -> Reply:
     if not (body.get("indexing_technique") or dataset.indexing_technique):
         raise InvalidParamError("indexing_technique is required.")
     if call.world.is_recent:
-        # Since 1.16.0 what the knowledge base has is enough, for the rule too (file 27).
+        # Since 1.16.0, the settings of the knowledge base are enough, including its rule (file 27).
         body = {**body, "indexing_technique": body.get("indexing_technique") or dataset.indexing_technique}
     rules.check_config(call.world.version, dataset, body)
     if not (call.world.is_recent or len(dataset) or dataset.rule or body.get("process_rule")):
@@ -56,7 +56,7 @@ def create_by_file(call: Call) -> Reply:
         raise ApiError(400, "no_file_uploaded", "Please upload your file.")
     file = _file(call)
     if not file.supported or file.too_large:
-        # The errors of the file's own kind get lost here, and with them their texts.
+        # Dify loses the specific errors of files here, including their texts.
         raise InvalidParamError("")
     rules.check_config(call.world.version, dataset, body | {"indexing_technique": technique})
     if not (len(dataset) or dataset.rule or body.get("process_rule")):
@@ -83,17 +83,17 @@ def update_by_file(call: Call) -> Reply:
     if not file.supported:
         raise ApiError(415, "unsupported_file_type", "File type not allowed.")
     if file.too_large:
-        # Dify's own slip: the text was never filled in.
+        # Dify's own mistake: the placeholder is not filled in.
         raise ApiError(413, "file_too_large", "File size exceeded. {message}")
     return _update(call, body, str(body.get("name") or _stored_name(file)), file.text, file)
 
 
 def _data(call: Call) -> Json:
-    """The field ``data`` of a form: JSON in a text, which may be left out."""
+    """The field ``data`` of a form: JSON as text; may be missing."""
     try:
         data: Any = json.loads(call.form.fields.get("data", "{}"))
     except ValueError as error:
-        # Dify takes it for a wrong parameter, in the words of Python's parser.
+        # Dify treats it as a wrong parameter, with the message of Python's parser.
         raise InvalidParamError(str(error)) from None
     if not isinstance(data, dict):
         raise InternalError
@@ -101,7 +101,7 @@ def _data(call: Call) -> Json:
 
 
 def _file(call: Call) -> Upload:
-    """The one file of a form, whose name can be one."""
+    """The single file of a form, with a valid name."""
     if len(call.form.file_fields) > 1:
         raise ApiError(400, "too_many_files", "Only one file is allowed.")
     file = next(one for one in call.form.files if one.field == "file")
@@ -113,7 +113,7 @@ def _file(call: Call) -> Upload:
 
 
 def _stored_name(file: Upload) -> str:
-    """Name of a file as Dify keeps it; of a very long one only the beginning."""
+    """The name of a file as Dify stores it; very long names are cut off."""
     if len(file.name) <= LONGEST_NAME:
         return file.name
     return f"{file.name.split('.')[0][:LONGEST_NAME]}.{file.extension}"
@@ -123,7 +123,7 @@ def _create(call: Call, body: Json, name: str, text: str, file: Upload | None) -
     dataset, at = call.dataset, call.world.clock.time()
     if body.get("original_document_id"):
         return _update(call, body, name, text, file)
-    # For a text Dify does not look at ``duplicate``.
+    # Dify ignores ``duplicate`` for texts.
     replace = file is None or body.get("duplicate", True)
     document = _namesake(dataset, name) if replace else None
     if document is None:
@@ -133,7 +133,7 @@ def _create(call: Call, body: Json, name: str, text: str, file: Upload | None) -
         document.uploads = 0
         dataset.insert(document)
     document.created_from = "api"
-    # An enabled namesake is replaced in place, even an archived one, which then is found although archived.
+    # An enabled document with the same name is replaced in place, even an archived one, which search then returns.
     document.take(text, file, at)
     document.rule = _rule(call, body)
     document.flaw = document.flaw or rules.flaw(body)
@@ -141,7 +141,7 @@ def _create(call: Call, body: Json, name: str, text: str, file: Upload | None) -
 
 
 def _rule(call: Call, body: Json) -> Rule:
-    """The rule that holds for a content: the given one, which becomes the latest, or the latest (1.16.0, file 27)."""
+    """The rule for a content: the given one, which becomes the latest, or the latest (1.16.0, file 27)."""
     dataset = call.dataset
     if body.get("process_rule"):
         dataset.rule = call.world.new_rule(body["process_rule"])
@@ -154,7 +154,7 @@ def _namesake(dataset: Dataset, name: str) -> Row | None:
 
 
 def _update(call: Call, body: Json, name: str, text: str | None, file: Upload | None) -> Reply:
-    """Index a document again, with another content or by another rule.
+    """Index a document again, with another content or another rule.
 
     :param text: The new content; ``None``: it stays.
     """
@@ -177,7 +177,7 @@ def _update(call: Call, body: Json, name: str, text: str | None, file: Upload | 
 
 
 def _updated(call: Call, body: Json) -> Row:
-    """The document of the path, or the one that a creation should replace."""
+    """The document of the path, or the one that a creation replaces."""
     rules.check_provider(call.dataset)
     wanted = call.parts.get("document") or body["original_document_id"]
     try:
@@ -190,7 +190,7 @@ def _updated(call: Call, body: Json) -> Row:
 
 
 def _start_indexing(call: Call, document: Row, batch: str, *, hangs: bool = False) -> Reply:
-    """Put the document back to the start of indexing, and queue it.
+    """Set the document back to the start of indexing, and queue it.
 
     :param hangs: On 1.12.1 every update blocks itself in the database, just before its end.
     """

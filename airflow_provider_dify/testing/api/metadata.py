@@ -45,14 +45,14 @@ def create_field(call: Call) -> Reply:
 
 
 def rename_field(call: Call) -> Reply:
-    """``PATCH /datasets/{dataset_id}/metadata/{metadata_id}``; the values in the documents go along."""
+    """``PATCH /datasets/{dataset_id}/metadata/{metadata_id}``; the values in the documents follow."""
     dataset, body = call.dataset, call.json_object()
     if "name" not in body:
         raise invalid(call.world.version, "MetadataUpdatePayload", missing("name", body))
     name = _free_name(dataset, str(body["name"]))
     one = dataset.fields.get(call.parts["field"].lower())
     if one is None:
-        # Dify writes the error into its log, and answers with nothing in the fields.
+        # Dify logs the error, and responds with empty fields.
         return Reply(200, dict.fromkeys(("id", "type", "name")), cost="metadata")
     for row in _documents(dataset, one):
         if row.metadata is not None:
@@ -62,7 +62,7 @@ def rename_field(call: Call) -> Reply:
 
 
 def delete_field(call: Call) -> Reply:
-    """``DELETE /datasets/{dataset_id}/metadata/{metadata_id}``; of an unknown one it is no error."""
+    """``DELETE /datasets/{dataset_id}/metadata/{metadata_id}``; an unknown one is not an error."""
     one = call.dataset.fields.pop(call.parts["field"].lower())
     if one is not None:
         for row in _documents(call.dataset, one):
@@ -73,7 +73,7 @@ def delete_field(call: Call) -> Reply:
 
 
 def built_in_fields(call: Call) -> Reply:
-    """``GET /datasets/{dataset_id}/metadata/built-in``: the same ones everywhere."""
+    """``GET /datasets/{dataset_id}/metadata/built-in``: the same everywhere."""
     del call
     return Reply(200, {"fields": [{"name": name, "type": kind} for name, kind in BUILT_IN.items()]})
 
@@ -93,7 +93,7 @@ def switch_built_in(call: Call) -> Reply:
 def assign(call: Call) -> Reply:
     """``POST /datasets/{dataset_id}/documents/metadata``: document by document, until there is an error.
 
-    On 1.12.1 the error is dropped, and the next document follows.
+    On 1.12.1 the error is ignored, and the next document follows.
     """
     body, version = call.json_object(), call.world.version
     if "operation_data" not in body:

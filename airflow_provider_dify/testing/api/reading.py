@@ -1,4 +1,4 @@
-"""The endpoints that read: knowledge bases, documents, segments, the state of indexing."""
+"""The endpoints that read knowledge bases, documents, segments, and the state of indexing."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _STATES = {"available", "disabled", "archived", "queuing", "indexing", "paused",
 
 
 def paging(call: Call, model: str) -> tuple[int, int]:
-    """``page`` and ``limit`` as they were asked for.
+    """``page`` and ``limit`` of a request.
 
-    :raises InvalidParamError: where one is no integer.
+    :raises InvalidParamError: if one is not an integer.
     """
     query = call.query()
     text = "Input should be a valid integer, unable to parse string as an integer"
@@ -47,10 +47,10 @@ def paging(call: Call, model: str) -> tuple[int, int]:
 
 
 def page_of(rows: Sequence[T], page: int, limit: int) -> tuple[list[T], Json]:
-    """One page of ``rows``, and what the answer says about it.
+    """One page of ``rows``, and its description in the response.
 
-    At most 100 whatever is asked; ``has_more`` compares with what was asked: wrong where that was more than 100, and
-    on an exactly full last page.
+    At most 100 whatever the limit; ``has_more`` compares with the requested limit, so it is wrong for limits over 100,
+    and for a last page that is exactly full.
     """
     size = min(limit, LARGEST_PAGE) if limit >= 1 else PAGE_SIZE
     start = (max(page, 1) - 1) * size
@@ -61,7 +61,7 @@ def page_of(rows: Sequence[T], page: int, limit: int) -> tuple[list[T], Json]:
 
 
 def list_datasets(call: Call) -> Reply:
-    """``GET /datasets``, the newest first."""
+    """``GET /datasets``, newest first."""
     page, limit = paging(call, "DatasetListQuery")
     keyword = call.query().get("keyword", "").lower()
     datasets = [one for one in call.world.datasets.values() if keyword in one.name.lower()]
@@ -85,12 +85,12 @@ def list_documents(call: Call) -> Reply:
 
 
 def _matching(dataset: Dataset, status: str, keyword: str) -> list[Row]:
-    """Documents by state and name. A state that Dify does not know is ignored: everything comes back."""
+    """Documents by state and name. Dify ignores an unknown state and returns everything."""
     wanted = _FILTERS.get(status.lower(), status.lower())
     state = wanted if wanted in _STATES else None
     if state is None and not keyword:
         return dataset.in_order()
-    # A look into the name is faster than a pattern, and most keywords have no wildcards.
+    # Searching in the name is faster than a pattern, and most keywords have no wildcards.
     pattern = like(keyword) if re.search(r"[%_\\]", keyword) else None
 
     def keep(document: Row) -> bool:
@@ -101,12 +101,12 @@ def _matching(dataset: Dataset, status: str, keyword: str) -> list[Row]:
 
 
 def like(keyword: str) -> re.Pattern[str]:
-    r"""SQL's LIKE for a part of a name: ``%`` stands for any text, ``_`` for any character; case matters.
+    r"""SQL's LIKE for a part of a name: ``%`` stands for any text, ``_`` for any character; case-sensitive.
 
-    A character behind ``\`` stands for itself. That is PostgreSQL's rule, and was not recorded.
+    A character after ``\`` stands for itself. That is PostgreSQL's rule, and was not recorded.
     """
     wildcards = {"%": ".*", "_": "."}
-    # Dify puts the % behind it, which so may be the character that stands for itself.
+    # Dify appends the %, which may then become a character that stands for itself.
     parts = re.findall(r"\\.|.", f"{keyword}%", re.DOTALL)
     return re.compile("".join(wildcards.get(part) or re.escape(part[-1]) for part in parts) + r"\Z", re.DOTALL)
 

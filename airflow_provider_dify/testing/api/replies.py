@@ -1,4 +1,4 @@
-"""Answers in the shapes of a real Dify: errors, pages, and what they look like on the wire."""
+"""Responses in the form of a real Dify: errors, pages, and their encoding."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _NOT_FOUND = (
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer, and what it costs the server.
+    """One response, and what it costs the server.
 
-    :param body: A mapping or list becomes JSON, a text goes out as it is.
+    :param body: A mapping or list becomes JSON; a text is sent unchanged.
     :param cost: Name of a field of :class:`~airflow_provider_dify.testing.web.costs.Costs`.
-    :param size: Ids or rows, which the cost depends on.
-    :param refused_jobs: Jobs that a broker which is down refused, each after a while.
+    :param size: Number of ids or rows, on which the cost depends.
+    :param refused_jobs: Number of jobs that a broker which is down refused, each after a while.
     :param proxied: It comes from something in front of Dify, and so lacks Dify's own headers.
-    :param cut: Only the first half of the body goes out.
+    :param cut: Only the first half of the body is sent.
     """
 
     status: int
@@ -42,7 +42,7 @@ class Reply:
     cut: bool = False
 
     def encoded(self) -> bytes:
-        """The body on the wire: compact JSON with a line break at its end, as Dify writes it."""
+        """The encoded body: compact JSON with a line break at its end, as in Dify."""
         if isinstance(self.body, str):
             whole = self.body.encode()
         else:
@@ -51,44 +51,44 @@ class Reply:
 
 
 class Later(ABC):
-    """An answer that takes time, because it depends on a run of an app."""
+    """A response that takes time, because it depends on a run of an app."""
 
-    #: Whether its process died, so that there will be no answer.
+    #: Whether its process died, so that there will be no response.
     lost = False
 
     @abstractmethod
     def listen(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call ``wake``, from any thread, after each change. :return: what ends that."""
+        """Call ``wake``, from any thread, after each change. :return: a function that ends that."""
 
     @abstractmethod
     def due(self, *, moving: bool) -> float | None:
-        """When the next change is due, by the monotonic clock; ``None``: not by itself.
+        """When the next change is due, by the monotonic clock; ``None``: never by itself.
 
         :param moving: Whether the caller would move the clock to that moment.
         """
 
     @abstractmethod
     def postpone(self, seconds: float) -> None:
-        """Keep the run in the queue for so long."""
+        """Keep the run in the queue for this many seconds."""
 
     @abstractmethod
     def orphan_after(self, seconds: float) -> None:
-        """Let the worker or process of the run die in so many seconds."""
+        """Let the worker or process of the run die in this many seconds."""
 
 
 class LaterReply(Later):
-    """One reply, once it is there."""
+    """A single response that comes later."""
 
     @abstractmethod
     def take(self) -> Reply | None:
-        """The reply; ``None``: not yet."""
+        """The response; ``None``: not yet."""
 
 
 class Stream(Later):
     """Events that are sent as they come (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
     headers: Mapping[str, str] = {}
-    #: Whether nothing further comes, and how it ends then.
+    #: Whether it has ended, and how.
     ended = False
     ending: Literal["clean", "cut", "mute"] = "clean"
 
@@ -98,7 +98,7 @@ class Stream(Later):
 
     @abstractmethod
     def end_after(self, events: int, ending: Literal["clean", "cut", "mute"]) -> None:
-        """Let it end after so many events; pings do not count."""
+        """End it after this many events; pings do not count."""
 
     @abstractmethod
     def left(self) -> None:
@@ -110,7 +110,7 @@ Outcome = Reply | LaterReply | Stream
 
 
 class ApiError(Exception):
-    """An error that Dify answers with.
+    """An error response of Dify.
 
     :param status: HTTP status.
     :param code: Dify's code.
@@ -126,7 +126,7 @@ class ApiError(Exception):
         self.size = size
 
     def reply(self) -> Reply:
-        """The answer."""
+        """The response."""
         headers = {"WWW-Authenticate": 'Bearer realm="api"'} if self.status == 401 else {}
         body = error_body(self.status, self.code, self.message)
         return Reply(self.status, body, headers=headers, cost=self.cost, size=self.size)
@@ -140,14 +140,14 @@ class InvalidParamError(ApiError):
 
 
 class NotFoundError(ApiError):
-    """404 as JSON: what was asked for is not there."""
+    """404 as JSON: the requested thing does not exist."""
 
     def __init__(self, message: str) -> None:
         super().__init__(404, "not_found", message)
 
 
 class InternalError(ApiError):
-    """500: something that Dify did not think of."""
+    """500: a case that Dify does not handle."""
 
     def __init__(self, *, cost: str = "other", size: int = 0) -> None:
         super().__init__(500, "unknown", "Internal Server Error", cost=cost, size=size)
@@ -159,13 +159,13 @@ def error_body(status: int, code: str, message: str) -> Json:
 
 
 def bad_request() -> ApiError:
-    """400: the body is no JSON."""
+    """400: the body is not JSON."""
     text = "The browser (or proxy) sent a request that this server could not understand."
     return ApiError(400, "bad_request", text)
 
 
 def page_not_found() -> Reply:
-    """404 as a page: no such route."""
+    """404 as a page: there is no such route."""
     body = _PAGE.format(title="404 Not Found", heading="Not Found", text=_NOT_FOUND)
     return Reply(404, body, content_type=HTML)
 
@@ -198,7 +198,7 @@ def proxy_page(status: int) -> str:
 
 @dataclass(frozen=True)
 class Complaint:
-    """One thing that pydantic has against a request: where, what, and the value it saw."""
+    """One error of pydantic about a request: where, what, and the value."""
 
     where: str
     text: str
@@ -217,7 +217,7 @@ class Complaint:
 
 
 def invalid(version: str, model: str, *complaints: Complaint) -> InvalidParamError:
-    """400 in the words of pydantic, which Dify of that ``version`` hands through."""
+    """400 with the message of pydantic, which Dify of that ``version`` passes on."""
     pydantic = "2.11" if version.startswith("1.12.") else "2.12"
     many = "error" if len(complaints) == 1 else "errors"
     texts = "\n".join(complaint.written(pydantic) for complaint in complaints)
@@ -225,10 +225,10 @@ def invalid(version: str, model: str, *complaints: Complaint) -> InvalidParamErr
 
 
 def missing(where: str, body: object) -> Complaint:
-    """A field that is required and not there."""
+    """A required field is missing."""
     return Complaint(where, "Field required", "missing", body)
 
 
 def http_date(at: float) -> str:
-    """Seconds since 1970 as HTTP writes a date."""
+    """Seconds since 1970 as a date in HTTP."""
     return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(at))

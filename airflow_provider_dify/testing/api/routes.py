@@ -1,4 +1,4 @@
-"""Every endpoint, and what answers it."""
+"""All endpoints and their handlers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Dify has against the way in which a document is to be processed."""
+"""Dify's checks of how a document should be processed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONGEST_SEGMENT = 4000
 
 
 def check_text(version: str, body: Json) -> None:
-    """The model of a request that brings a text: all that is wrong in it is told at once."""
+    """The model of a request with a text: all its errors are reported at once."""
     complaints = []
     for name in ("name", "text"):
         if name not in body:
@@ -31,7 +31,7 @@ def check_text(version: str, body: Json) -> None:
 
 
 def check_config(version: str, dataset: Dataset, body: Json) -> None:
-    """What is checked for a text and a file alike."""
+    """The checks for both texts and files."""
     technique = body.get("indexing_technique")
     complaints = []
     if technique not in TECHNIQUES:
@@ -45,13 +45,13 @@ def check_config(version: str, dataset: Dataset, body: Json) -> None:
 
 
 def check_form(dataset: Dataset, body: Json) -> None:
-    """Leaving the form out counts as ``text_model`` (1.16.0, file 27)."""
+    """A missing form counts as ``text_model`` (1.16.0, file 27)."""
     if dataset.doc_form not in (None, body.get("doc_form") or "text_model"):
         raise InvalidParamError("doc_form is different from the dataset doc_form.")
 
 
 def check_provider(dataset: Dataset) -> None:
-    """Read in Dify's source for files, not recorded; taken to be the same for texts."""
+    """Read in Dify's source for files, not recorded; assumed to be the same for texts."""
     if dataset.provider == "external":
         raise InvalidParamError("External datasets are not supported.")
 
@@ -66,14 +66,14 @@ def _mode_complaints(body: Json) -> list[Complaint]:
 
 
 def check_rule(body: Json) -> None:
-    """A rule of one's own has to say what it is."""
+    """A custom rule has to contain its rules."""
     rule = _rule(body)
     if rule.get("mode", "automatic") != "automatic" and not rule.get("rules"):
         raise InvalidParamError("Process rule rules is required")
 
 
 def flaw(body: Json) -> str | None:
-    """Why the worker will not be able to cut a text by this rule."""
+    """Why the worker cannot split a text by this rule."""
     rule = _rule(body)
     segmentation = _mapping(_mapping(rule.get("rules")).get("segmentation"))
     length = int(segmentation.get("max_tokens", SHORTEST_SEGMENT))

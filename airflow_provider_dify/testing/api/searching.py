@@ -1,4 +1,4 @@
-"""Search: by keywords in an economy knowledge base, by vectors in one of high quality."""
+"""Search: by keywords in an economy knowledge base, by vectors in a high-quality one."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from airflow_provider_dify.testing.model.rows import Row, Segment
 from airflow_provider_dify.testing.text.keywords import keywords
 
 LONGEST_QUERY = 250
-#: From this ``top_k`` on pgvector looks at everything: 100 got 40 segments, 1,000 got all 400. What is between was not
-#: measured, so the smaller results are taken to go on.
+#: From this ``top_k`` on, pgvector examines everything: 100 returned 40 segments, 1,000 returned all 400. Values in
+#: between were not measured and are assumed to behave like 100.
 EVERYTHING_FROM = 1000
-#: Methods that go by the words of a text in a high-quality knowledge base.
+#: A search method that uses the words of a text in a high-quality knowledge base.
 _FULL_TEXT = "full_text_search"
-#: Parts of a retrieval model that have to have a value: its kind in pydantic's words, and their code.
+#: Parts of a retrieval model that must not be null: their type in pydantic's words, and their code.
 _NOT_NULL = {
     "reranking_enable": ("boolean", "bool_type"),
     "top_k": ("integer", "int_type"),
@@ -33,7 +33,7 @@ _NOT_NULL = {
     "keyword_weight": ("number", "float_type"),
 }
 
-#: Comparisons of a value with that of a condition. Only ``is`` was recorded, the others are Dify's documentation.
+#: Compares a value with that of a condition. Only ``is`` was recorded; the others follow Dify's documentation.
 _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "is": lambda value, wanted: value == wanted,
     "is not": lambda value, wanted: value != wanted,
@@ -73,15 +73,15 @@ def retrieve(call: Call) -> Reply:
     method, top_k = model["search_method"], max(int(model["top_k"]), 0)
     conditions = model.get("metadata_filtering_conditions") or {}
     if not dataset.has_vectors and method != "keyword_search":
-        # An economy knowledge base has no vectors; which text comes depends on the server's settings.
+        # An economy knowledge base has no vectors; the text depends on the server's settings.
         raise InvalidParamError("Default model not found for text-embedding")
     if dataset.has_vectors and not any(one.indexed and one.visible for one in dataset.in_order()):
-        # The table of its vectors is made with the first segment.
+        # The table of its vectors is created with the first segment.
         name = f"embedding_vector_index_{dataset.id.replace('-', '_')}_node"[:63]
         raise InvalidParamError(f'relation "{name}" does not exist')
     hits = search(dataset, query, lambda document: fits(document, conditions), method=method, top_k=top_k)
     records = [shapes.record_json(hit.document, hit.segment, hit.score, hit.children) for hit in hits]
-    # 1.14.1 gave the bare text; the versions before and after it do not.
+    # 1.14.1 returned the bare text; the versions before and after it do not.
     echo: Any = query if version.startswith(("1.13.", "1.14.")) else {"content": query}
     return Reply(200, {"query": echo, "records": records}, cost="retrieve", size=len(records))
 
@@ -107,7 +107,8 @@ def _checked_query(version: str, body: Json) -> str:
 
 
 def _null_complaints(model: Json) -> list[Complaint]:
-    """What may not be null, although the retrieval model of a knowledge base may have it so (read in Dify's source).
+    """Errors about null values in a request, even if the knowledge base's own retrieval model may have them (read in
+    Dify's source).
 
     ``weights`` as a whole may be null (1.16.0, file 25).
     """
@@ -133,16 +134,16 @@ def search(
     top_k: int | None = None,
     any_case: bool = False,
 ) -> list[Hit]:
-    """Segments that a query finds, the best first.
+    """Return the segments that a query finds, best first.
 
-    What is found depends on the segments alone, never on the flags of their documents. Nobody counts the hits: the
-    ``hit_count`` of a document grows where an app searches, not here.
+    The result depends on the segments alone, never on the flags of their documents. Hits are not counted: the
+    ``hit_count`` of a document grows when an app searches, not here.
 
-    :param keep: Whether a document may be found. It is asked last, as in Dify's source, so what it keeps out uses up a
-        place.
-    :param method: ``None``: the usual one of the knowledge base.
-    :param top_k: How many; ``None``: all.
-    :param any_case: Whether keywords match in upper and lower case alike, which they do not in Dify.
+    :param keep: Whether a document may be found. It is checked last, as in Dify's source, so a document that it
+        excludes uses up a place.
+    :param method: ``None``: the default of the knowledge base.
+    :param top_k: Maximum number; ``None``: all.
+    :param any_case: Whether keywords match case-insensitively, unlike in Dify.
     """
     if not dataset.has_vectors:
         ranked = _by_keywords(dataset, query, top_k, any_case=any_case)
@@ -157,23 +158,24 @@ def search(
 
 
 def _by_keywords(dataset: Dataset, query: str, number: int | None, *, any_case: bool) -> list[Hit]:
-    """Everything in the keyword table that shares a keyword, those that share most first: disabled segments too.
+    """Everything in the keyword table that shares a keyword, including disabled segments, most matches first.
 
-    Equals come in the order of a set of ids in Dify, so in none; here in that of the ids.
+    In Dify, equal segments come in the order of a set, so in no particular order; here they are ordered by id.
 
-    :param number: How many; ``None``: all.
+    :param number: Maximum number; ``None``: all.
     """
     ranked = dataset.index.ranked(keywords(query), any_case=any_case)
     return [Hit(entry.document, entry.segment, 0.0) for entry in islice(ranked, number)]
 
 
 def _by_similarity(dataset: Dataset, query: str, number: int | None, *, with_others: bool) -> list[Hit]:
-    """What is in the vector store, the most similar first.
+    """Entries of the vector store, most similar first.
 
-    In a parent-child knowledge base it holds the child chunks: each is a hit of its own here, and counts for ``top_k``.
+    In a parent-child knowledge base it contains the child chunks: each is a separate hit here, and counts for
+    ``top_k``.
 
-    :param number: How many; ``None``: all.
-    :param with_others: Whether also what has nothing in common with the query, as Dify does.
+    :param number: Maximum number; ``None``: all.
+    :param with_others: Whether to include entries that have nothing in common with the query, as Dify does.
     """
     wanted, index = vector_of(query), dataset.index
     length = math.sqrt(sum(count * count for count in wanted.values()))
@@ -196,7 +198,7 @@ def _hit(entry: Entry, score: float) -> Hit:
 
 
 def _parents(hits: list[Hit]) -> list[Hit]:
-    """Each segment once, where it comes first, with all its child chunks that were found."""
+    """Each segment once, at its first position, with all its child chunks that were found."""
     found: dict[int, Hit] = {}
     for hit in hits:
         first = found.setdefault(id(hit.segment), hit)
@@ -206,7 +208,7 @@ def _parents(hits: list[Hit]) -> list[Hit]:
 
 
 def fits(document: Row, conditions: Json) -> bool:
-    """Whether the metadata of a document meet the conditions; without any it does."""
+    """Whether the metadata of a document meets the conditions; without conditions it does."""
     met = [_meets(document.metadata or {}, one) for one in conditions.get("conditions") or []]
     return any(met) if met and conditions.get("logical_operator") == "or" else all(met)
 
@@ -220,5 +222,5 @@ def _meets(metadata: Json, condition: Json) -> bool:
     try:
         return value is not None and bool(_COMPARISONS[kind](value, condition.get("value")))
     except TypeError:
-        # A text is neither more nor less than a number.
+        # A text is neither greater nor less than a number.
         return False

@@ -26,7 +26,7 @@ def list_segments(call: Call) -> Reply:
 
 
 def add_segments(call: Call) -> Reply:
-    """``POST /datasets/{dataset_id}/documents/{document_id}/segments``: they can be found at once."""
+    """``POST /datasets/{dataset_id}/documents/{document_id}/segments``: search returns them at once."""
     body, document = call.json_object(), _document(call)
     # The refusals were read in Dify's source, not recorded.
     if document.indexing_status != "completed":
@@ -54,10 +54,10 @@ def get_segment(call: Call) -> Reply:
 
 
 def update_segment(call: Call) -> Reply:
-    """``POST …/segments/{segment_id}``: another text or other keywords, or disable it, alone.
+    """``POST …/segments/{segment_id}``: change the text or the keywords, or disable it alone.
 
-    Dify takes a disabled one out of the index by a job; here that is done at once. Only disabling was recorded
-    (1.16.0, file 28); the rest was read in Dify's source.
+    Dify removes a disabled one from the index in a job; here that happens at once. Only disabling was recorded (1.16.0,
+    file 28); the rest was read in Dify's source.
     """
     document = _document(call)
     segment, body = _segment(call, document), call.json_object()

@@ -10,7 +10,7 @@ from airflow_provider_dify.testing.model.documents import Dataset
 from airflow_provider_dify.testing.model.fields import BUILT_IN
 from airflow_provider_dify.testing.model.rows import RUNNING, Row, Segment, derived_id
 
-#: What only a knowledge base whose documents are elsewhere has, filled in.
+#: Settings of a knowledge base whose documents are elsewhere; empty for others.
 _EXTERNAL: Json = {
     "external_knowledge_info": dict.fromkeys(
         f"external_knowledge_{field}" for field in ("id", "api_id", "api_name", "api_endpoint")
@@ -25,10 +25,10 @@ def whole(at: float | None) -> int | None:
 
 
 def dataset_json(dataset: Dataset, *, created: bool = False, single: bool = False) -> Json:
-    """A knowledge base, as https://docs.dify.ai/api-reference has it.
+    """A knowledge base, as in https://docs.dify.ai/api-reference.
 
-    :param created: As in the answer to its creation, where some fields are empty yet.
-    :param single: As answered for one, where ``search_method`` is what economy datasets really do.
+    :param created: As in the response to its creation, in which some fields are still empty.
+    :param single: As returned for a single one, with the ``search_method`` that economy knowledge bases really use.
     """
     world, number = dataset.world, len(dataset)
     economy = not dataset.has_vectors
@@ -70,7 +70,7 @@ def dataset_json(dataset: Dataset, *, created: bool = False, single: bool = Fals
 
 
 def _origin(dataset: Dataset) -> Json:
-    """Who made it, and when."""
+    """Who created it, and when."""
     user, at = dataset.world.user_id, whole(dataset.created_at)
     return {"created_by": user, "author_name": "admin", "created_at": at, "updated_by": user, "updated_at": at}
 
@@ -108,7 +108,7 @@ def _upload_file(document: Row) -> Json:
 
 
 def _common(document: Row) -> Json:
-    """What the list and the single document have in common."""
+    """The common fields of a document in a list and a single document."""
     world = document.dataset.world
     return {
         "id": document.id,
@@ -135,7 +135,7 @@ def _common(document: Row) -> Json:
 
 
 def listed_document(document: Row) -> Json:
-    """A document as the list has it, and the answer to a creation."""
+    """A document as in a list, and in the response to a creation."""
     file = _upload_file(document)
     return _common(document) | {
         "data_source_info": {"upload_file_id": file["id"]},
@@ -146,7 +146,7 @@ def listed_document(document: Row) -> Json:
 
 
 def _texts(details: list[Json] | None) -> list[Json] | None:
-    """Metadata as the list has them: every value is a text there."""
+    """Metadata as in a list: all values are text."""
     if details is None:
         return None
     return [{**one, "value": None if one["value"] is None else str(one["value"])} for one in details]
@@ -181,7 +181,7 @@ def single_document(document: Row, metadata: str) -> Json:
 
 
 def indexing_state(document: Row) -> Json:
-    """How far the indexing of a document has come; completed segments are counted at the end only."""
+    """The progress of a document's indexing; completed segments are only counted at the end."""
     total, completed = len(document.visible), document.indexing_status == "completed"
     marks = document.marks
     started = marks.get(RUNNING[0], document.completed_at)
@@ -204,7 +204,7 @@ def indexing_state(document: Row) -> Json:
 def segment_json(document: Row, segment: Segment, *, found: bool = False) -> Json:
     """One segment. Its ``enabled`` does not prove that search finds it; before indexing ends it means nothing.
 
-    :param found: As a search shows it.
+    :param found: As in a search result.
     """
     indexed, text = document.indexed, segment.content
     segments = document.visible
@@ -243,7 +243,7 @@ def segment_json(document: Row, segment: Segment, *, found: bool = False) -> Jso
 
 
 def _keywords(document: Row, segment: Segment, *, found: bool) -> list[str] | None:
-    """Vectors need none, but those that somebody gave are shown."""
+    """Vectors need no keywords, but given ones are shown."""
     if document.dataset.has_vectors and segment.given is None:
         return [] if found else None
     return list(segment.keywords)
@@ -267,7 +267,7 @@ def _children(document: Row, segment: Segment) -> list[Json]:
 
 
 def record_json(document: Row, one: Segment, score: float, found: tuple[tuple[int, float], ...]) -> Json:
-    """One find of a search.
+    """One search result.
 
     :param found: Numbers and scores of the child chunks.
     """

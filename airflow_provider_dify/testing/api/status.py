@@ -19,9 +19,9 @@ SUCCESS = {"result": "success"}
 class Action:
     """What an action does to one document.
 
-    :param applies: Whether there is anything to do.
+    :param applies: Whether it changes anything.
     :param apply: Sets the flags; the time is in seconds since 1970.
-    :param job: What the search index has to do about it; ``None``: nothing.
+    :param job: What to do in the search index; ``None``: nothing.
     """
 
     applies: Callable[[Row], bool]
@@ -71,7 +71,7 @@ def change_status(call: Call) -> Reply:
         raise InternalError(cost="refused", size=1)
     ids = body.get("document_ids")
     if not ids:
-        # Before the action is looked at.
+        # Before the action is checked.
         return Reply(200, SUCCESS, cost="nothing", size=1)
     action = ACTIONS.get(call.parts["action"])
     if action is None:
@@ -88,7 +88,7 @@ def change_status(call: Call) -> Reply:
 
 
 def _checked(dataset: Dataset, action: str, ids: list[Any]) -> list[Row]:
-    """The documents that were named, one by one; the first that must not be touched refuses them all."""
+    """The requested documents, one by one; the first that must not be changed causes an error for all."""
     size, found = len(ids), []
     now = dataset.world.clock.monotonic()
     for value in ids:
@@ -100,7 +100,7 @@ def _checked(dataset: Dataset, action: str, ids: list[Any]) -> list[Row]:
             raise InternalError(cost="refused", size=size) from None
         if document is None:
             continue
-        # The lock comes before the question whether there is anything to do.
+        # The lock is checked before the question whether anything changes.
         if document.lock_until > now:
             text = f"Document:{document.name} is being indexed, please try again later"
             raise ApiError(400, "invalid_action", text, cost="refused", size=size)
@@ -112,7 +112,7 @@ def _checked(dataset: Dataset, action: str, ids: list[Any]) -> list[Row]:
 
 
 def _apply(call: Call, action: Action, documents: list[Row], size: int) -> Reply:
-    """Change the flags, then hand out the jobs: an id that was named twice gets two of them."""
+    """Change the flags, then queue the jobs: a repeated id gets two of them."""
     world = call.world
     at = world.clock.time()
     jobs = [(document, action.job(document)) for document in documents]
@@ -123,7 +123,7 @@ def _apply(call: Call, action: Action, documents: list[Row], size: int) -> Reply
         jobs, new_connection=call.new_connection, alone=len(queued) == 1, among=len(call.dataset)
     )
     if error is not None:
-        # The flags are in the database all the same, and search will never follow.
+        # The flags are in the database anyway, and search will never follow.
         refused = 0 if world.broker.full else len(queued)
         return replace(InternalError(cost="changed", size=size).reply(), refused_jobs=refused)
     return Reply(200, SUCCESS, cost="changed", size=size)

@@ -7,7 +7,7 @@ from airflow_provider_dify.testing.api.replies import ApiError, InternalError, N
 
 
 def delete_document(call: Call) -> Reply:
-    """``DELETE /datasets/{dataset_id}/documents/{document_id}``; a lock does not stand in its way."""
+    """``DELETE /datasets/{dataset_id}/documents/{document_id}``; a lock does not prevent it."""
     dataset = call.dataset
     document = dataset.get(call.parts["document"].lower())
     if document is None:

@@ -16,20 +16,21 @@ from airflow_provider_dify.testing.model.site import Site
 
 
 class App:
-    """An app. Its settings may be changed at any time; what runs already goes on as it was.
+    """An app. Its settings may be changed at any time; current runs continue with the old ones.
 
-    :param function: Of a workflow or of a chat app; see :meth:`.Apps.add_workflow` and :meth:`.Apps.add_chat_app`.
+    :param function: The function of a workflow or of a chat app; see :meth:`.Apps.add_workflow` and
+        :meth:`.Apps.add_chat_app`.
     """
 
     description = ""
-    #: ``False``: it exists in the editor only, and every run is refused.
+    #: ``False``: it only exists in the editor, and every run is refused.
     published = True
     #: ``False``: its API service is disabled.
     api_enabled = True
-    #: Most requests that it takes at the same time; ``None``: any number.
+    #: Maximum number of simultaneous requests; ``None``: no limit.
     max_active_requests: int | None = None
     opening_statement = ""
-    #: Blocking requests that it works on.
+    #: Number of blocking requests in progress.
     active = 0
 
     def __init__(
@@ -54,10 +55,10 @@ class App:
         self.function = function
         self.form = Form(inputs)
         self.nodes = tuple(Node(one) if isinstance(one, str) else one for one in nodes)
-        #: How long a run takes if the app has no nodes but the first and the last one.
+        #: How long a run takes if the app has no nodes except the first and the last one.
         self.seconds = seconds
         self.suggested_questions: list[str] = []
-        #: Runs that were accepted and have not started yet: they wait in the queue of the worker.
+        #: Runs that were accepted but have not started: they wait in the queue of the worker.
         self.queued: list[Run] = []
         self._runs: list[Run] = []
         self.conversations: list[Conversation] = []
@@ -71,39 +72,39 @@ class App:
 
     @property
     def has_runs(self) -> bool:
-        """Whether it runs a workflow; a basic chat, an agent and a completion app do not."""
+        """Whether it runs a workflow; basic chats, agents and completion apps do not."""
         return self.mode in WITH_RUNS
 
     @property
     def runs(self) -> list[Run]:
-        """Its runs that have started, in that order. Only workflows and chatflows have any."""
+        """Its started runs, in order. Only workflows and chatflows have any."""
         with self.world.guard:
             self.world.tick()
             return list(self._runs) if self.has_runs else []
 
     def run_of(self, run_id: str) -> Run | None:
-        """The run of that id, if it has started."""
+        """The run with that id, if it has started."""
         return next((one for one in self.runs if one.id == run_id), None)
 
     def started(self, run: Run) -> None:
-        """Note that a run has left the queue."""
+        """Record that a run has left the queue."""
         self.queued.remove(run)
         self._runs.append(run)
 
     def end_user(self, user: str) -> str:
-        """Id of the end user of that name, who is another one in every app."""
+        """Id of the end user with that name; each app has its own end users."""
         if user not in self._users:
             self._users[user] = self.world.new_id()
         return self._users[user]
 
     def steps_of(self, inputs: Mapping[str, Any]) -> list[tuple[Node | None, float]]:
-        """Its nodes and how long each takes; ``None`` in place of a node: there is only the first and the last one."""
+        """Its nodes and how long each takes; ``None`` instead of a node: there are only the first and the last one."""
         if self.nodes:
             return [(node, node.takes(inputs)) for node in self.nodes]
         return [(None, Node("", seconds=self.seconds).takes(inputs))]
 
     def answer(self, message: Message) -> Answer:
-        """What the function of a chat app answers to a message."""
+        """The answer of a chat app's function to a message."""
         conversation = message.conversation
         before = [] if conversation is None else [one for one in conversation.messages if one is not message]
         run = message.run
@@ -120,7 +121,7 @@ class App:
         return given if isinstance(given, Answer) else Answer(str(given))
 
     def parameters(self) -> Json:
-        """The answer to ``GET /parameters``."""
+        """The response to ``GET /parameters``."""
         off = {"enabled": False}
         avoidance: Json = dict(off) if self.has_runs else {"configs": [], "enabled": False, "type": ""}
         return {

@@ -9,12 +9,12 @@ from airflow_provider_dify.testing.api.replies import Json
 from airflow_provider_dify.testing.model.documents import Document
 from airflow_provider_dify.testing.model.site import Site
 
-#: What Dify names as the message before one that came by the API.
+#: The id that Dify shows as the message before one that came through the API.
 _NO_PARENT = "00000000-0000-0000-0000-000000000000"
 
 
 class ChatApp(Protocol):
-    """What conversations and messages need of their app."""
+    """What conversations and messages need from their app."""
 
     opening_statement: str
 
@@ -33,7 +33,7 @@ class ChatApp(Protocol):
 
 
 class MessageRun(Protocol):
-    """What a message shows of the run that answers it."""
+    """What a message shows about its run."""
 
     @property
     def id(self) -> str: ...
@@ -45,7 +45,7 @@ class MessageRun(Protocol):
         """Stop it."""
 
     def finish(self) -> None:
-        """End the node at hand now."""
+        """End the current node now."""
 
     def orphan(self) -> None:
         """Let its worker or process die."""
@@ -67,7 +67,7 @@ class Conversation:
         return f"<Conversation {self.id} {self.name!r} of {self.user!r}>"
 
     def described(self) -> Json:
-        """It as the list has it."""
+        """The conversation as in the list."""
         return {
             "id": self.id,
             "name": self.name,
@@ -95,7 +95,7 @@ class Message:
         self.inputs = dict(inputs)
         self.conversation = conversation
         self.position = 1 if conversation is None else len(conversation.messages) + 1
-        #: Empty until it is complete, or was stopped.
+        #: Empty until it is complete or stopped.
         self.answer = ""
         self.sources: list[Document] = []
         self.tokens = (0, 0)
@@ -116,12 +116,12 @@ class Message:
         return "" if self.conversation is None else self.conversation.id
 
     def ids(self) -> Json:
-        """What every event of its stream says; completion apps have no conversations."""
+        """The ids in every event of its stream; completion apps have no conversations."""
         about: Json = {"message_id": self.id, "created_at": int(self.created_at)}
         return about if self.conversation is None else {"conversation_id": self.conversation.id, **about}
 
     def described(self) -> Json:
-        """It as the list has it."""
+        """The message as in the list."""
         prompt, answer = self.tokens
         return {
             "id": self.id,
@@ -147,7 +147,7 @@ class Message:
         }
 
     def metadata(self, *, streamed: bool) -> Json:
-        """The ``metadata`` of an answer, with its usage and the documents that it cites."""
+        """The ``metadata`` of an answer, with its usage and cited documents."""
         zero = "0.0" if self.app.has_runs else "0"
         prompt, answer = self.tokens
         usage: Json = {
@@ -165,7 +165,7 @@ class Message:
             "latency": self.latency,
         }
         about: Json = {"retriever_resources": self.resources()}
-        # A stream of an app without a workflow says less.
+        # The stream of an app without a workflow contains less.
         if self.app.has_runs or not streamed:
             timed = {"time_to_first_token": 0.1, "time_to_generate": 0.0}
             usage |= timed if self.app.has_runs else dict.fromkeys(timed)
@@ -173,7 +173,7 @@ class Message:
         return {**about, "usage": usage, "reasoning": {}}
 
     def resources(self) -> list[Json]:
-        """The documents that it cites, in the shape of https://docs.dify.ai/api-reference (none was recorded)."""
+        """The cited documents, as in https://docs.dify.ai/api-reference (not recorded)."""
         return [_resource(document, number) for number, document in enumerate(self.sources, start=1)]
 
 

@@ -13,13 +13,13 @@ from airflow_provider_dify.testing.apps.run import Inputs, Run
 
 
 class CourseEngine(Protocol):
-    """What the course of a run needs of the engine that carries it out."""
+    """What the course of a run needs from the engine."""
 
     @property
     def workflow_max_execution_time(self) -> float: ...
 
     def next_step(self, run: Run, seconds: float, act: Callable[[float], None], at: float) -> None:
-        """Let something be the next step of a run."""
+        """Schedule the next step of a run."""
 
     def pause(self, run: Run) -> None:
         """Pause a run until its form is filled in."""
@@ -29,13 +29,13 @@ class CourseEngine(Protocol):
 
 
 class Course:
-    """The course of one run. What happens at a time gets it by the wall clock."""
+    """The course of one run. Times are passed as wall clock."""
 
     def __init__(self, engine: CourseEngine, run: Run) -> None:
         self._engine = engine
         self._run = run
         self._left: list[tuple[Node | None, float]] = []
-        #: The node at hand; ``None``: none that the stream shows.
+        #: The current node; ``None``: none that the stream shows.
         self._node: Node | None = None
         self._since = 0.0
         self._answer: Answer | Exception = Answer("")
@@ -61,7 +61,7 @@ class Course:
         run.emit(events.node_finished(run, node, at, since=at, inputs=inputs, outputs=outputs), at)
 
     def _start_node(self, at: float) -> None:
-        """The next node; the function of a chat app is asked when the last one begins."""
+        """Start the next node. When the last one starts, the function of a chat app is called."""
         run = self._run
         self._node, seconds = self._left.pop(0)
         self._since = at
@@ -93,7 +93,7 @@ class Course:
         )
 
     def _call_function(self, at: float) -> None:
-        """The last node of a workflow is through."""
+        """The last node of a workflow is done."""
         run = self._run
         try:
             result = run.app.function(Inputs(run.inputs, run))
@@ -153,7 +153,7 @@ class Course:
         self._engine.pause(run)
 
     def resume(self, at: float) -> None:
-        """A paused run is taken up again."""
+        """Continue a paused run."""
         run = self._run
         node = run.form.node if run.form else Node("ask")
         run.executing = True
@@ -161,7 +161,7 @@ class Course:
         run.emit(events.node_started(run, node, at), at)
 
     def _write_answer(self, seconds: float, at: float) -> None:
-        """The answer of a chat app comes in pieces, spread over the seconds of its last node."""
+        """The answer of a chat app comes in pieces, spread over the duration of its last node."""
         message = self._run.message
         if message is None:
             return
@@ -177,7 +177,7 @@ class Course:
         self._write(parts, seconds / max(1, len(parts)), at)
 
     def _write(self, parts: list[str], pause: float, at: float) -> None:
-        """Write the first of these pieces, and the others later."""
+        """Write the first of these pieces now, and the others later."""
         run, message = self._run, self._run.message
         if parts and message is not None:
             self._written += parts[0]
@@ -225,6 +225,6 @@ class Course:
                 message.conversation.updated_at = at
 
     def cut_off(self, at: float) -> None:
-        """The run is stopped: what was written of an answer stays."""
+        """The run was stopped: the written part of an answer stays."""
         if self._run.message is not None:
             self._keep_answer(at, self._written)

@@ -1,4 +1,4 @@
-"""What carries runs out: the worker those that are streamed, the API process all others (1.16.0, file 41)."""
+"""Runs apps: the worker runs streamed ones, the API process all others (1.16.0, file 41)."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from airflow_provider_dify.testing.work.worker import Worker
 
 #: Seconds between taking a run from the queue and its start.
 STARTING = 0.05
-#: Seconds until a stop has its effect.
+#: Seconds until a stop takes effect.
 STOPPING = 0.15
-#: The same if the queue of events notices it before the engine does, and how much later the row says so.
+#: The same if the event queue notices it before the engine, and how much later the row shows it.
 STOPPING_AT_ONCE, ROW_LATER = 0.02, 0.27
 
 BY_WORKER = "Aborted: Workflow stopped because the worker is shutting down."
-#: What a stream says that was stopped by the queue of events, whatever the row says later.
+#: What a stream says if the event queue stopped it, whatever the row says later.
 BY_USER = "Stopped by user."
 
 
 class RunJob(Job):
-    """A run at work."""
+    """A run in progress."""
 
     def __init__(self, engine: Engine, run: Run, course: Course) -> None:
         super().__init__()
@@ -48,21 +48,21 @@ class RunJob(Job):
 class Engine:
     """Carries out runs.
 
-    :param worker: Its pool takes the runs that are streamed, beside the jobs of knowledge bases.
+    :param worker: Its pool takes the streamed runs, together with the jobs of knowledge bases.
     """
 
     def __init__(self, world: Site, worker: Worker) -> None:
         self.world = world
         self.worker = worker
-        #: What the API process works on. Nothing waits for it.
+        #: The runs of the API process. Nothing waits for it.
         self.api = Pool(sys.maxsize)
         world.run(self.api)
-        #: Dify's ``APP_MAX_EXECUTION_TIME``; a node that takes ``math.inf`` seconds is not held to it.
+        #: Dify's ``APP_MAX_EXECUTION_TIME``; it does not apply to a node that takes ``math.inf`` seconds.
         self.app_max_execution_time = 1200.0
-        #: Dify's ``WORKFLOW_MAX_EXECUTION_TIME``, which is only checked when a run is through.
+        #: Dify's ``WORKFLOW_MAX_EXECUTION_TIME``, which is only checked when a run ends.
         self.workflow_max_execution_time = 1200.0
-        #: Who notices a stop first, which is chance in Dify. The ``engine``: stream and row say the same. The ``queue``
-        #: of events: the stream ends at once, and the row says so later, in other words.
+        #: Who notices a stop first, which is random in Dify. ``engine``: stream and row say the same. ``queue`` (of
+        #: events): the stream ends at once, and the row follows later, with another text.
         self.stops_by: Literal["engine", "queue"] = "engine"
         self._jobs: dict[Run, RunJob] = {}
 
@@ -93,7 +93,7 @@ class Engine:
         job.course.begin(at)
 
     def next_step(self, run: Run, seconds: float, act: Callable[[float], None], at: float) -> None:
-        """Let something be the next step of a run, unless its time is over before."""
+        """Schedule the next step of a run, unless its time is over before."""
         left = run.created_at + self.app_max_execution_time - at
         if left < seconds < math.inf:
             limit = f"Aborted: App execution exceeded {self.app_max_execution_time:g} seconds"
@@ -113,7 +113,7 @@ class Engine:
         run.changed()
 
     def _leave(self, run: Run) -> None:
-        """Take a run out of the pool, and close its stream."""
+        """Remove a run from the pool, and close its stream."""
         run.executing = False
         job = self._jobs.pop(run, None)
         if job is not None:
@@ -148,7 +148,7 @@ class Engine:
                 self.abandon(run)
 
     def stop(self, task_id: str, user: str | None) -> None:
-        """Stop the run with this task id. An unknown id has no effect, and is no error.
+        """Stop the run with this task id. An unknown id has no effect, and is not an error.
 
         :param user: Who asks. Only apps without a workflow check it. ``None``: anybody.
         """
@@ -168,13 +168,13 @@ class Engine:
             self.world.schedule(STOPPING, lambda at: self.end_stopped(run, at, "Aborted: User requested stop"))
 
     def end_stopped(self, run: Run, at: float, error: str) -> None:
-        """End a run as ``stopped``, if it is still at work."""
+        """End a run as ``stopped``, if it is still in progress."""
         if run in self._jobs and run.executing:
             self._jobs[run].course.cut_off(at)
             self.end(run, at, "stopped", {}, error)
 
     def _stop_in_queue(self, run: Run, at: float, error: str) -> None:
-        """The queue of events ends the stream; the engine follows, and says something else."""
+        """The event queue ends the stream; the engine follows, with another text."""
         if run not in self._jobs or not run.executing:
             return
         self._jobs[run].course.cut_off(at)
@@ -184,7 +184,7 @@ class Engine:
         self.world.schedule(ROW_LATER, lambda due: self._record(run, due, "stopped", {}, error))
 
     def finish(self, run: Run) -> None:
-        """End the step at hand of a run at once."""
+        """End the current step of a run at once."""
         with self.world.guard:
             self.world.tick()
             job = self._jobs.get(run)
@@ -193,13 +193,13 @@ class Engine:
                 self.world.tick()
 
     def postpone(self, run: Run, seconds: float) -> None:
-        """Keep a run that was just accepted in the queue for so long."""
+        """Keep a run that was just accepted in the queue for this many seconds."""
         job, pool = self._jobs[run], self._pool(run)
         pool.remove(job)
         self.world.schedule(seconds, lambda _: pool.put(job, self.world.now))
 
     def resume(self, run: Run, fields: Json) -> None:
-        """Go on with a paused run."""
+        """Continue a paused run."""
         form = run.form
         if form is None or run.status != "paused":
             raise ValueError(f"{run!r} does not wait for a form")
@@ -212,7 +212,7 @@ class Engine:
         self.worker.pool.put(job, self.world.now)
 
     def _end_resumed(self, run: Run, at: float, fields: Json) -> None:
-        """A run that was continued has its outputs, and is marked as stopped all the same (4 of 4)."""
+        """A continued run has its outputs, but is marked as stopped anyway (4 of 4)."""
         outputs = dict(run.form.plan.then(fields)) if run.form else {}
         run.steps += 1
         run.emit(events.finished(run, at, status="stopped", outputs={}, error=BY_USER), at)
@@ -224,7 +224,7 @@ class Engine:
         run.close()
 
     def kill_api(self) -> None:
-        """Kill the API process, and with it the runs that it carries out."""
+        """Kill the API process, and with it its runs."""
         with self.world.guard:
             self.world.tick()
             self.api.kill()

@@ -1,4 +1,4 @@
-"""The events of streams, in the shapes of Dify 1.16.0 (files 40, 41 and 43)."""
+"""The events of streams, as in Dify 1.16.0 (files 40, 41 and 43)."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def finished(run: Run, at: float, *, status: str, outputs: Mapping[str, Any], er
 
 
 def refused(run: Run, at: float, error: str) -> list[Json]:
-    """The stream of a run whose inputs Dify refuses: it names an id that never existed."""
+    """The stream of a run whose inputs Dify rejects: its id never exists."""
     ids = {"task_id": run.task_id, "workflow_run_id": run.task_id}
     about = {"id": run.task_id, "workflow_id": run.app.workflow_id}
     start = {**about, "inputs": {}, "created_at": int(at), "reason": "initial"}
@@ -137,7 +137,7 @@ def refused(run: Run, at: float, error: str) -> list[Json]:
 
 
 def text_chunks(run: Run, outputs: Mapping[str, Any]) -> Iterator[Json]:
-    """The outputs as text: each in a chunk of its own, with line breaks in between."""
+    """The outputs as text: each in a separate chunk, with line breaks in between."""
     for index, (name, value) in enumerate(outputs.items()):
         if index:
             yield event(run, "text_chunk", {"text": "\n", "from_variable_selector": ["end", "answer"]})
@@ -193,7 +193,7 @@ def snapshot(run: Run) -> list[Json]:
 
 
 def _in_short(run: Run, body: Json) -> Json:
-    """An event as a snapshot has it: nodes say less, and the start says when it was."""
+    """An event as in a snapshot: nodes say less, and the start has its time."""
     left_out = ("inputs_truncated", "outputs_truncated", "process_data_truncated", "agent_strategy")
     data = {name: value for name, value in body["data"].items() if name not in left_out}
     if body["event"] == "workflow_started":
@@ -202,7 +202,7 @@ def _in_short(run: Run, body: Json) -> Json:
 
 
 def with_timestamp(run: Run) -> Json:
-    """The inputs as the row of a workflow's run has them: with the time, which the events do not say."""
+    """The inputs as in the row of a workflow run: with the time, which the events lack."""
     found: Json = {}
     for name, value in run.sent_inputs.items():
         if name == "sys.workflow_id" and run.message is None:

@@ -24,17 +24,17 @@ _KINDS = {
         *("csv", "eml", "msg", "pptx", "ppt", "xml", "epub"),
     ),
 }
-#: The largest file of each kind, in MiB.
+#: Maximum size of each kind of file, in MiB.
 LIMITS = {"image": 10, "video": 100, "audio": 50, "document": 15}
 
 
 def kind_of(extension: str) -> str:
-    """What Dify takes a file for, by its extension without the dot."""
+    """The kind of a file in Dify, by its extension without the dot."""
     return next((kind for kind, known in _KINDS.items() if extension in known), "custom")
 
 
 def is_too_large(upload: Upload) -> bool:
-    """Whether a file is over Dify's limit for its kind."""
+    """Whether a file is above Dify's limit for its kind."""
     return len(upload.content) > LIMITS.get(kind_of(upload.extension), LIMITS["document"]) * _MEGABYTE
 
 
@@ -54,11 +54,11 @@ class StoredFile:
 
     @property
     def extension(self) -> str:
-        """What stands behind the last dot of its name."""
+        """The part after the last dot of its name."""
         return PurePosixPath(self.name).suffix.removeprefix(".").lower()
 
     def described(self, world: Site) -> Json:
-        """The answer to its upload."""
+        """The response to its upload."""
         nothing = ("reference", "preview_url", "original_url", "user_id", "conversation_id", "file_key")
         return dict.fromkeys(nothing) | {
             "id": self.id,
@@ -74,7 +74,7 @@ class StoredFile:
 
 
 def preview_url(file_id: str, at: int) -> str:
-    """A signed link to a file; nothing answers it here."""
+    """A signed link to a file, which does not work here."""
     return f"http://127.0.0.1:5001/files/{file_id}/file-preview?timestamp={at}&nonce=0&sign=0"
 
 
@@ -86,7 +86,7 @@ class Files:
         self._stored: dict[str, StoredFile] = {}
 
     def store(self, upload: Upload, owner: str) -> StoredFile:
-        """Keep a file for this end user."""
+        """Store a file for this end user."""
         mime = upload.mime_type or "application/octet-stream"
         at = int(self._world.clock.time())
         stored = StoredFile(self._world.new_id(), upload.name, upload.content, mime, owner, at)
@@ -94,10 +94,10 @@ class Files:
         return stored
 
     def read(self, value: Json, allowed: Sequence[str], owner: str) -> Json:
-        """A file that a run is given, as its inputs hold it.
+        """A file in the inputs of a run, as stored.
 
-        :param allowed: Kinds of files that fit.
-        :raises InvalidParamError: if Dify refuses it.
+        :param allowed: Kinds of files that are allowed.
+        :raises InvalidParamError: if Dify rejects it.
         """
         if value.get("transfer_method") == "remote_url":
             name = PurePosixPath(urlsplit(str(value.get("url", ""))).path).name

@@ -54,13 +54,13 @@ class HumanForm:
         }
 
     def shown(self) -> Json:
-        """The answer to ``GET /form/human_input/{form_token}``."""
+        """The response to ``GET /form/human_input/{form_token}``."""
         return {**self._fields(), "user_actions": self._buttons(), "expiration_time": self.expires_at}
 
     def check(self, action: str, fields: Mapping[str, Any]) -> None:
-        """Refuse what does not fit.
+        """Raise an error if the values do not fit.
 
-        :raises ApiError: in the words of Dify.
+        :raises ApiError: with the message of Dify.
         """
         if self.submitted:
             text = f"This form has already been submitted by another user, form_id={self.id}"

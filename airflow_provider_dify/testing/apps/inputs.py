@@ -1,4 +1,4 @@
-"""The input form of an app: which inputs it has, and what Dify says about values that do not fit (1.16.0, file 42)."""
+"""The input form of an app: its inputs, and Dify's errors about invalid values (1.16.0, file 42)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 from airflow_provider_dify.testing.api.replies import InternalError, InvalidParamError, Json
 
 InputType = Literal["text-input", "paragraph", "select", "number", "checkbox", "file", "file-list"]
-#: Finds the file that an input names, or refuses it. It gets the value, and the kinds of files that are allowed.
+#: Finds the file of an input, or raises an error. It gets the value, and the allowed kinds of files.
 FileReader = Callable[[Json, Sequence[str]], Json]
 
 _TEXTS = ("text-input", "paragraph", "select")
@@ -35,7 +35,7 @@ class Input:
     default: Any = field(default=None, kw_only=True)
 
     def described(self, *, with_workflow: bool) -> Json:
-        """It as ``GET /parameters`` has it.
+        """The input as in ``GET /parameters``.
 
         :param with_workflow: Whether it belongs to an app with a workflow; others say less.
         """
@@ -52,7 +52,7 @@ class Input:
     def checked(self, value: Any, read_file: FileReader) -> Any:
         """The value as the run gets it.
 
-        :raises InvalidParamError: if Dify refuses it.
+        :raises InvalidParamError: if Dify rejects it.
         """
         if value is None:
             if self.required:
@@ -115,8 +115,8 @@ class Form:
         self.inputs = tuple(Input(one) if isinstance(one, str) else one for one in inputs)
 
     def checked(self, given: Mapping[str, Any], read_file: FileReader) -> Json:
-        """The inputs of a run: those that the form has, and no others.
+        """The inputs of a run: those of the form, and no others.
 
-        :raises InvalidParamError: if Dify refuses one.
+        :raises InvalidParamError: if Dify rejects one.
         """
         return {one.name: one.checked(given.get(one.name), read_file) for one in self.inputs}

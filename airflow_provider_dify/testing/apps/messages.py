@@ -1,4 +1,4 @@
-"""The events of a chat's stream, and the answer of a blocking one (1.16.0, file 43)."""
+"""The events of a chat's stream, and the response of a blocking one (1.16.0, file 43)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_dify.testing.apps.run import Run
 
 
 def pieces(text: str) -> list[str]:
-    """A text as a model writes it: word by word, in 20 pieces at most."""
+    """A text as a model writes it: word by word, in at most 20 pieces."""
     words = re.findall(r"\s*\S+\s*", text) or ([text] if text else [])
     size = max(1, -(-len(words) // 20))
     return ["".join(words[at : at + size]) for at in range(0, len(words), size)]
@@ -26,7 +26,7 @@ def message_piece(run: Run, message: Message, text: str) -> Json:
 
 
 def agent_thought(run: Run, message: Message) -> Json:
-    """What an agent thought, in the shape of https://docs.dify.ai/api-reference (not recorded)."""
+    """The thoughts of an agent, as in https://docs.dify.ai/api-reference (not recorded)."""
     thought = {"position": 1, "thought": message.answer, "observation": "", "tool": "", "tool_input": ""}
     more: Json = {"tool_labels": {}, "message_files": []}
     return {"event": "agent_thought", **message.ids(), "task_id": run.task_id, "id": run.id, **thought, **more}
@@ -39,13 +39,13 @@ def message_end(run: Run, message: Message) -> Json:
 
 
 def stream_error(run: Run, message: Message, text: str) -> Json:
-    """``error``: how the stream of an app without a workflow ends in one (https://docs.dify.ai/api-reference)."""
+    """``error``: how the stream of an app without a workflow ends (https://docs.dify.ai/api-reference)."""
     about = {"status": 400, "code": "completion_request_error", "message": text}
     return {"event": "error", **message.ids(), "task_id": run.task_id, **about}
 
 
 def blocking_answer(run: Run, message: Message) -> Json:
-    """The answer to a blocking request."""
+    """The response to a blocking request."""
     conversation = {} if message.conversation is None else {"conversation_id": message.conversation.id}
     return {
         "event": "message",

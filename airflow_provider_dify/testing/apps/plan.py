@@ -1,4 +1,4 @@
-"""What somebody who makes an app says about it: its nodes, and what its function may give back."""
+"""What the author of an app declares: its nodes, and what its function may return."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, Literal
 from airflow_provider_dify.testing.model.documents import Document
 
 Mode = Literal["workflow", "advanced-chat", "chat", "agent-chat", "completion"]
-#: Modes of apps that run a workflow, which has runs with ids.
+#: Modes of apps that run a workflow, and so have runs with ids.
 WITH_RUNS = ("workflow", "advanced-chat")
 
-#: Seconds, or what computes them from the inputs of a run.
+#: Seconds, or a function that computes them from the inputs of a run.
 Seconds = float | Callable[[Mapping[str, Any]], float]
 
 
@@ -22,9 +22,9 @@ class Node:
 
     :param name: Its id and title.
     :param seconds: How long it takes; ``math.inf``: until :meth:`~.run.Run.finish` or a stop.
-    :param kind: Its type in Dify's words.
-    :param outputs: What the stream says that it gave.
-    :param retries: How often Dify tries it again, if it is the last node and the function of the app fails.
+    :param kind: Its type in Dify.
+    :param outputs: Its outputs in the stream.
+    :param retries: How often Dify retries it, if it is the last node and the function of the app fails.
     """
 
     name: str
@@ -34,13 +34,13 @@ class Node:
     retries: int = 0
 
     def takes(self, inputs: Mapping[str, Any]) -> float:
-        """Seconds that it takes with these inputs."""
+        """How many seconds it takes with these inputs."""
         return float(self.seconds(inputs) if callable(self.seconds) else self.seconds)
 
 
 @dataclass(frozen=True)
 class Partial:
-    """What a function returns for a run in which a node failed and Dify went on with a default value.
+    """Returned by a function if a node failed and Dify continued with a default value.
 
     The run ends as ``partial-succeeded``.
     """
@@ -51,13 +51,13 @@ class Partial:
 
 @dataclass(frozen=True)
 class Paused:
-    """What a function returns for a run that waits for a human.
+    """Returned by a function if the run waits for a human.
 
     :param content: Text of the form.
-    :param inputs: Names of the fields that have to be filled in.
+    :param inputs: Names of the fields to fill in.
     :param actions: Ids of its buttons.
-    :param then: Makes the outputs, from the fields of the form.
-    :param expires_after: Seconds that the form is open.
+    :param then: Makes the outputs from the fields of the form.
+    :param expires_after: Seconds until the form expires.
     """
 
     content: str = "Is it all right?"
@@ -69,7 +69,7 @@ class Paused:
 
 @dataclass(frozen=True)
 class Question:
-    """What the function of a chat app is asked.
+    """The question to the function of a chat app.
 
     :param history: Questions and answers of the conversation so far.
     """
@@ -87,7 +87,7 @@ class Answer:
     """What the function of a chat app returns, if it is more than a text.
 
     :param sources: Documents that it cites.
-    :param tokens: How many the prompt and the answer took.
+    :param tokens: Number of tokens in the prompt and the answer.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""One run of an app: what its row in the database says, and the events that its stream brings."""
+"""One run of an app: its row in the database, and the events of its stream."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_dify.testing.apps.plan import Answer, Mode, Node, Partial,
 from airflow_provider_dify.testing.model.site import Site
 
 Status = Literal["queued", "running", "paused", "succeeded", "failed", "stopped", "partial-succeeded"]
-#: How much later than the last event of the stream the row has its end, which shows in its ``elapsed_time``.
+#: How much later than the last event of the stream the row ends, which shows in its ``elapsed_time``.
 ROW_LATER = 0.024
 
 
@@ -29,7 +29,7 @@ class Event(NamedTuple):
 class Inputs(dict[str, Any]):
     """The inputs of a run, as its function gets them.
 
-    :param run: The run, of which a function may want the user or the id.
+    :param run: The run, in case the function needs the user or the id.
     """
 
     def __init__(self, values: Mapping[str, Any], run: Run) -> None:
@@ -42,9 +42,9 @@ RunFunction = Callable[[Inputs], Mapping[str, Any] | Partial | Paused]
 
 
 class RunApp(Protocol):
-    """What a run, and whoever carries it out, needs of its app."""
+    """What a run and its engine need from its app."""
 
-    #: Blocking requests that it works on.
+    #: Number of blocking requests in progress.
     active: int
 
     @property
@@ -74,29 +74,29 @@ class RunApp(Protocol):
 
     @property
     def queued(self) -> list[Run]:
-        """Runs that were accepted and have not started yet."""
+        """Runs that were accepted but have not started."""
 
     def started(self, run: Run) -> None:
-        """Note that a run has left the queue."""
+        """Record that a run has left the queue."""
 
     def end_user(self, user: str) -> str:
-        """Id of the end user of that name."""
+        """Id of the end user with that name."""
 
     def steps_of(self, inputs: Mapping[str, Any]) -> list[tuple[Node | None, float]]:
         """Its nodes and how long each takes."""
 
     def answer(self, message: Message) -> Answer:
-        """What the function of a chat app answers to a message."""
+        """The answer of a chat app's function to a message."""
 
 
 class RunEngine(Protocol):
-    """What a run, and whoever waits for it, needs of the engine that carries it out."""
+    """What a run, and whoever waits for it, needs from its engine."""
 
     def postpone(self, run: Run, seconds: float) -> None:
-        """Keep a run that was just accepted in the queue for so long."""
+        """Keep a run that was just accepted in the queue for this many seconds."""
 
     def finish(self, run: Run) -> None:
-        """End the step at hand of a run at once."""
+        """End the current step of a run at once."""
 
     def stop(self, task_id: str, user: str | None) -> None:
         """Stop the run with this task id."""
@@ -105,40 +105,40 @@ class RunEngine(Protocol):
         """Let the worker or process of a run die."""
 
     def resume(self, run: Run, fields: Json) -> None:
-        """Go on with a paused run."""
+        """Continue a paused run."""
 
 
 class Reader(Protocol):
-    """What reads the events of a run."""
+    """A reader of the events of a run."""
 
     def disturb(self) -> None:
         """Another reader has closed its connection."""
 
 
 class Run:
-    """One run, from the moment that Dify accepted it.
+    """One run, from the moment Dify accepted it.
 
     :param inputs: As its function gets them.
-    :param blocking: Whether it is carried out by the API process that the client waits for, not by the worker.
-    :param message: In a chat app the message that it answers.
+    :param blocking: Whether the API process runs it while the client waits, instead of the worker.
+    :param message: In a chat app, the message that it answers.
     """
 
-    #: ``queued``: Dify has accepted it, and it has not started yet. It has no row and no log entry then.
+    #: ``queued``: Dify has accepted it, but it has not started. It has no row and no log entry then.
     status: Status = "queued"
     error: str | None = None
     steps = 0
     exceptions = 0
     tokens = 0
     finished_at: float | None = None
-    #: Whether it is at work.
+    #: Whether it is in progress.
     executing = False
     #: Whether its worker or process has died, so that it never ends.
     orphaned = False
-    #: Whether no further event comes.
+    #: Whether there will be no further event.
     closed = False
-    #: The form that it waits for, or waited for.
+    #: The form that it waits or waited for.
     form: HumanForm | None = None
-    #: Whether one of its readers has disconnected; Dify notices that at the next event.
+    #: Whether one of its readers has disconnected; Dify notices at the next event.
     departed = False
 
     def __init__(
@@ -160,7 +160,7 @@ class Run:
         self.inputs = dict(inputs)
         self.files = list(files)
         self.blocking = blocking
-        #: What is wrong with its inputs, which a stream says only when the worker has taken it.
+        #: The error about its inputs, which a stream only reports when the worker has taken it.
         self.refusal = refusal
         self.message = message
         self.outputs: Json = {}
@@ -168,9 +168,9 @@ class Run:
         self.created_at = self.accepted_at
         self.log_id = world.new_id()
         self.events: list[Event] = []
-        #: Ids of its nodes as the events have them.
+        #: Ids of its nodes in the events.
         self.node_ids: dict[str, str] = {}
-        #: Streams that are open.
+        #: Open streams.
         self.readers: list[Reader] = []
         self.engine = app.engine
         self._listeners: list[Callable[[], None]] = []
@@ -180,7 +180,7 @@ class Run:
 
     @property
     def sent_inputs(self) -> Json:
-        """Its inputs, and the ones that Dify adds."""
+        """Its inputs, plus those that Dify adds."""
         system: Json = {"sys.files": list(self.files), "sys.user_id": self.user}
         if self.message is not None:
             system = {"sys.query": self.message.query, **system, "sys.dialogue_count": self.message.position}
@@ -189,16 +189,16 @@ class Run:
 
     @property
     def ended(self) -> bool:
-        """Whether its status is a final one."""
+        """Whether its status is final."""
         return self.status not in ("queued", "running", "paused")
 
     @property
     def elapsed(self) -> float:
-        """Seconds that its row shows: 0 until it has ended."""
+        """Seconds in its row: 0 until it has ended."""
         return 0.0 if self.finished_at is None else round(self.finished_at - self.created_at + ROW_LATER, 6)
 
     def emit(self, body: Json, at: float) -> None:
-        """Write an event into its stream."""
+        """Write an event to its stream."""
         if self.departed:
             self.departed = False
             for reader in self.readers:
@@ -217,7 +217,7 @@ class Run:
             listener()
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call ``listener`` after each change. :return: what ends that."""
+        """Call ``listener`` after each change. :return: a function that ends that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
@@ -230,7 +230,7 @@ class Run:
         self.engine.stop(self.task_id, user=None)
 
     def finish(self) -> None:
-        """End the node at hand now, such as one that takes ``math.inf`` seconds."""
+        """End the current node now, such as one that takes ``math.inf`` seconds."""
         self.engine.finish(self)
 
     def resume(self, fields: Mapping[str, Any] | None = None) -> None:

@@ -19,14 +19,14 @@ from airflow_provider_dify.testing.work.world import World
 
 
 def _echo(inputs: Inputs) -> Mapping[str, Any]:
-    """The function of a workflow that was given none."""
+    """The default function of a workflow."""
     return dict(inputs)
 
 
 class Apps:
     """The apps of a Dify.
 
-    :param world: What is behind its API.
+    :param world: Everything behind its API.
     """
 
     def __init__(self, world: World) -> None:
@@ -38,7 +38,7 @@ class Apps:
 
     @property
     def all(self) -> list[App]:
-        """All apps, in the order in which they were made."""
+        """All apps, in the order of creation."""
         return list(self.by_key.values())
 
     def add_workflow(
@@ -52,16 +52,16 @@ class Apps:
         published: bool = True,
         max_active_requests: int | None = None,
     ) -> App:
-        """Make a workflow.
+        """Create a workflow.
 
-        :param run: Makes the outputs of the inputs when the last node is through; by default they are the same. It is
-            called by whoever moves the clock. An error in it is the error of the run; it may also return a
+        :param run: Computes the outputs from the inputs when the last node ends; by default they are the same. It is
+            called by whoever moves the clock. Its error becomes the error of the run; it may also return a
             :class:`~.plan.Partial` or a :class:`~.plan.Paused`. ``inputs.run`` is the run.
         :param inputs: Its input form; a bare name is an optional text.
         :param nodes: The nodes between the first and the last one; a bare name takes 0.1 s.
-        :param seconds: How long a run takes, if there are no such nodes; a number, or a function of the inputs.
-        :param published: ``False``: it exists in the editor only.
-        :param max_active_requests: Most requests at the same time; ``None``: any number.
+        :param seconds: How long a run takes if there are no such nodes; a number, or a function of the inputs.
+        :param published: ``False``: it only exists in the editor.
+        :param max_active_requests: Maximum number of simultaneous requests; ``None``: no limit.
         """
         app = self._add(name, "workflow", run, inputs, nodes, seconds)
         app.published = published
@@ -80,14 +80,15 @@ class Apps:
         opening_statement: str = "",
         suggested_questions: Sequence[str] = (),
     ) -> App:
-        """Make a chat app.
+        """Create a chat app.
 
         :param answer: Answers a :class:`~.plan.Question` with a text, or with an :class:`~.plan.Answer` that cites
-            documents. It is called when the last node begins; its answer comes in pieces over the seconds of that node.
+            documents. It is called when the last node starts; its answer comes in pieces over the duration of that
+            node.
         :param mode: ``advanced-chat`` (a chatflow), ``chat``, ``agent-chat`` or ``completion``.
         :param inputs: Its input form; a bare name is an optional text.
         :param nodes: The nodes of a chatflow between the first and the last one.
-        :param seconds: How long an answer takes, if there are no such nodes.
+        :param seconds: How long an answer takes if there are no such nodes.
         """
         app = self._add(name, mode, answer, inputs, nodes, seconds)
         app.opening_statement = opening_statement
@@ -118,9 +119,9 @@ class Apps:
             return app
 
     def run(self, run_id: str) -> Run:
-        """The run of that id.
+        """The run with that id.
 
-        :raises KeyError: if there is none.
+        :raises KeyError: if it does not exist.
         """
         for app in self.all:
             found = app.run_of(run_id)
@@ -129,7 +130,7 @@ class Apps:
         raise KeyError(run_id)
 
     def routes(self) -> list[Route]:
-        """Every endpoint that the key of an app opens."""
+        """All endpoints for app keys."""
         app = self._route
         return [
             app("/workflows/run", post=workflows.run_workflow),
@@ -165,7 +166,7 @@ class Apps:
         return lambda call: handler(Asked(call, self.by_key[call.key], self.files))
 
     def _authorise(self, call: Call, key: str) -> None:
-        """Check the key: that of a knowledge base is like one that does not exist."""
+        """Check the key: a Knowledge API key is treated like an unknown one."""
         del call
         app = self.by_key.get(key)
         if app is None:

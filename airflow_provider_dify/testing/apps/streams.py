@@ -1,4 +1,4 @@
-"""What a client waits for: the events of a run as they come, or its answer once it is through."""
+"""What a client waits for: the events of a run as they come, or its response at the end."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from airflow_provider_dify.testing.apps.events import snapshot
 from airflow_provider_dify.testing.apps.run import Run
 
 PING = "event: ping\n\n"
-#: Seconds between the pings that a worker writes.
+#: Seconds between the pings of a worker.
 PING_EVERY = 10.0
-#: Seconds of silence after which Dify ends a stream, in an orderly way and without a last event (1.16.0, file 41, W).
+#: Seconds of silence after which Dify ends a stream, cleanly and without a last event (1.16.0, file 41, W).
 IDLE = 300.0
 #: Events that a reader still gets after another reader of the same run has disconnected (1.16.0, file 41, F and T).
 LAST_EVENTS = 2
 
 
 def block(body: Json) -> str:
-    """One event as it is sent."""
+    """One event, encoded."""
     return f"data: {json.dumps(body, separators=(',', ':'), ensure_ascii=False)}\n\n"
 
 
 class _OfRun:
-    """What waits for a run."""
+    """Something that waits for a run."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -43,9 +43,9 @@ class _OfRun:
 
 
 class RunReply(_OfRun, LaterReply):
-    """The answer of a blocking request.
+    """The response to a blocking request.
 
-    :param answer: Makes it of a run that is through.
+    :param answer: Makes it from a run that has ended.
     """
 
     def __init__(self, run: Run, answer: Callable[[Run], Reply]) -> None:
@@ -64,8 +64,8 @@ class RunReply(_OfRun, LaterReply):
 class RunStream(_OfRun, Stream):
     """The events of a run.
 
-    :param live: Only those that come from now on; otherwise from the beginning.
-    :param with_snapshot: Whether the state so far comes first.
+    :param live: Whether to send only new events, instead of all from the beginning.
+    :param with_snapshot: Whether the state so far is sent first.
     """
 
     def __init__(self, run: Run, *, live: bool = False, with_snapshot: bool = False) -> None:
@@ -81,9 +81,9 @@ class RunStream(_OfRun, Stream):
         self._when_over: Literal["clean", "cut", "mute"] = "clean"
         if live:
             self.headers = {"Cache-Control": "no-cache"}
-        #: Whether it ends when another reader goes; one that began with a snapshot does not.
+        #: Whether it ends when another reader leaves; a stream that began with a snapshot does not.
         self._fragile = not with_snapshot
-        #: Whether it began while the run was paused, to see how it goes on.
+        #: Whether it began while the run was paused, to wait for its continuation.
         self._awaits_form = live and not with_snapshot and run.status == "paused"
         run.readers.append(self)
 
@@ -110,7 +110,7 @@ class RunStream(_OfRun, Stream):
         return found
 
     def _over(self) -> bool:
-        """Whether the run has nothing more to say to this reader."""
+        """Whether there is nothing more for this reader."""
         return self.run.closed and not (self._awaits_form and self.run.status == "paused")
 
     def _count(self) -> None:
@@ -120,11 +120,11 @@ class RunStream(_OfRun, Stream):
             self.ended, self.ending = True, self._when_over
 
     def _catch_up_pings(self) -> None:
-        """The first ping of a worker comes ten seconds after the run has started."""
+        """The first ping of a worker comes ten seconds after the start of the run."""
         self._pinged_at = max(self._pinged_at, self.run.created_at)
 
     def _pings(self, until: float) -> list[str]:
-        """The pings that the worker has written by then."""
+        """The pings of the worker until then."""
         if self.run.status == "queued" or not self.run.app.has_runs:
             return []
         number = max(0, int((until - self._pinged_at + 1e-6) / PING_EVERY))
@@ -150,7 +150,7 @@ class RunStream(_OfRun, Stream):
         self._left_over, self._when_over = events, ending
 
     def left(self) -> None:
-        """Dify notices at the next event, and then breaks off others, too."""
+        """Dify notices at the next event, and then cuts off others, too."""
         if self in self.run.readers:
             self.run.readers.remove(self)
             self.run.departed = True

@@ -6,7 +6,7 @@ from airflow_provider_dify.testing.model.rows import Row, Segment, derived_id
 
 
 class Chunk:
-    """One segment of a document. It shows the present, whatever happens to its document."""
+    """One segment of a document. It shows the current state, whatever happens to its document."""
 
     __slots__ = ("_document", "_segment")
 
@@ -39,17 +39,17 @@ class Chunk:
 
     @property
     def enabled(self) -> bool:
-        """What the API shows. A disabled one is never found; an enabled one may have lost its keywords."""
+        """As the API shows it. A disabled chunk is never found; an enabled one may have lost its keywords."""
         return self._now.enabled
 
     @property
     def disabled_by_hand(self) -> bool:
-        """Whether it was disabled alone, and not since then enabled with its document."""
+        """Whether it was disabled alone, and has not been enabled with its document since."""
         return self._now.by_hand
 
     @property
     def in_index(self) -> bool:
-        """Whether the keyword table or the vector store holds it; set it to force what an accident leaves behind."""
+        """Whether the keyword table or the vector store contains it; set it to simulate the result of an accident."""
         return self._now.in_index
 
     @in_index.setter

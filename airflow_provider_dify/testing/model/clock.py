@@ -1,4 +1,4 @@
-"""Two clocks with one face: time that passes by itself, and time that passes when somebody sleeps."""
+"""Two clocks with the same interface: real time, and time that passes when somebody sleeps."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-#: Where a :class:`VirtualClock` starts unless told otherwise: 2026-01-01 00:00:00 UTC.
+#: Default start of a :class:`VirtualClock`: 2026-01-01 00:00:00 UTC.
 EPOCH = 1_767_225_600.0
 
 
 class Clock(Protocol):
-    """What the simulator, and whoever is tested against it, need of a clock. All values are seconds."""
+    """What the simulator and the tested code need from a clock. All values are seconds."""
 
     def time(self) -> float:
         """Wall clock: seconds since 1970."""
 
     def monotonic(self) -> float:
-        """Clock for durations: its zero means nothing."""
+        """Clock for durations, with an arbitrary zero."""
 
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
 
     async def asleep(self, seconds: float) -> None:
-        """Let time pass without holding up the event loop."""
+        """Let time pass without blocking the event loop."""
 
     def advance(self, seconds: float) -> None:
         """Let time pass, without counting it as somebody's sleep."""
 
     @property
     def slept(self) -> list[float]:
-        """How long each sleep was asked to last, in order."""
+        """The requested length of each sleep, in order."""
 
 
 class VirtualClock:
@@ -64,7 +64,7 @@ class VirtualClock:
 
     async def asleep(self, seconds: float) -> None:
         self.sleep(seconds)
-        # Other tasks get their turn, as they would during a real sleep.
+        # Let other tasks run, as during a real sleep.
         await asyncio.sleep(0)
 
     def advance(self, seconds: float) -> None:
@@ -74,7 +74,7 @@ class VirtualClock:
             listener()
 
     def advance_to(self, moment: float) -> None:
-        """Jump to a moment of the monotonic clock, unless somebody has jumped there meanwhile."""
+        """Jump to a moment of the monotonic clock, unless it has passed already."""
         with self._lock:
             self._elapsed = max(self._elapsed, moment)
         for listener in list(self._listeners):

@@ -1,4 +1,4 @@
-"""Knowledge bases and documents as a test sees them: what is read has happened, what is due runs first."""
+"""Knowledge bases and documents as a test sees them: anything due happens before a value is read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_dify.testing.text.uploads import Upload
 
 
 class Document:
-    """One document of a knowledge base, made by :meth:`Dataset.add_document` or by a request that creates one."""
+    """One document of a knowledge base, created by :meth:`Dataset.add_document` or by a request."""
 
     __slots__ = ("_dataset", "_row")
 
@@ -44,7 +44,7 @@ class Document:
 
     @property
     def name(self) -> str:
-        """Its name, which need not be unique."""
+        """Its name, which may not be unique."""
         return self._row.name
 
     @property
@@ -54,17 +54,17 @@ class Document:
 
     @property
     def content(self) -> bytes:
-        """What it was made of: the bytes of the file, or of the text."""
+        """Its original content: the bytes of the file or text."""
         return self._row.content
 
     @property
     def dataset(self) -> Dataset:
-        """The knowledge base that holds it."""
+        """Its knowledge base."""
         return self._dataset
 
     @property
     def is_file(self) -> bool:
-        """Whether it was made of a file, not of a text."""
+        """Whether it was created from a file, not from a text."""
         return self._row.file is not None
 
     @property
@@ -74,12 +74,12 @@ class Document:
 
     @property
     def enabled(self) -> bool:
-        """The flag; not yet what search does."""
+        """The flag; search may not reflect it yet."""
         return self._now.enabled
 
     @property
     def archived(self) -> bool:
-        """The flag; not yet what search does."""
+        """The flag; search may not reflect it yet."""
         return self._now.archived
 
     @property
@@ -94,7 +94,7 @@ class Document:
 
     @property
     def display_status(self) -> str:
-        """The one word that Dify shows, made of the indexing status and the flags."""
+        """The state that Dify shows, derived from the indexing status and the flags."""
         return self._now.display_status
 
     @property
@@ -104,12 +104,12 @@ class Document:
 
     @property
     def in_search(self) -> bool:
-        """Whether search can return it: one of its segments at least is enabled, and its keywords are not lost."""
+        """Whether search can return it: at least one of its segments is enabled, and its keywords are not lost."""
         return self._now.searchable
 
     @property
     def chunks(self) -> list[Chunk]:
-        """Its segments, in their order; those that were added by hand come last."""
+        """Its segments, in order; those that were added by hand come last."""
         return [Chunk(self._row, one) for one in self._now.visible]
 
     def disable_chunk(self, index: int) -> None:
@@ -125,17 +125,17 @@ class Document:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """Its metadata as far as Dify shows them: values by name."""
+        """Its metadata as shown by Dify: values by name."""
         return self.dataset.fields.shown(self._now)
 
     @property
     def hit_count(self) -> int:
-        """How often it was found by an app; a search through the API does not count."""
+        """How often an app has found it; a search through the API does not count."""
         return self._now.hit_count
 
     @property
     def batch(self) -> str:
-        """Name of the batch it was created or replaced in; 20 digits."""
+        """Name of the batch in which it was created or replaced; 20 digits."""
         row = self._row
         if row.batch is None:
             row.batch = row.dataset.world.new_batch()
@@ -143,7 +143,7 @@ class Document:
 
     @property
     def locked(self) -> bool:
-        """Whether Dify's lock is on it, so that every action is refused."""
+        """Whether Dify has locked it, so that every action is refused."""
         return self.lock_seconds > 0
 
     @property
@@ -152,7 +152,7 @@ class Document:
         return max(0.0, self._now.lock_until - self.dataset.world.clock.monotonic())
 
     def lock(self, seconds: float = LOCK_SECONDS) -> None:
-        """Put Dify's lock on it, as a job that never ended leaves it behind."""
+        """Put Dify's lock on it, as a job that never ended would leave it."""
         world = self.dataset.world
         with world.guard:
             self._now.lock_until = world.clock.monotonic() + seconds
@@ -163,22 +163,22 @@ class Document:
             self._now.lock_until = 0.0
 
     def lock_metadata(self, seconds: float = METADATA_LOCK_SECONDS) -> None:
-        """Put Dify's lock on its metadata, as another operation on them does."""
+        """Put Dify's lock on its metadata, as another operation would do."""
         world = self.dataset.world
         with world.guard:
             self._row.metadata_lock_until = world.clock.monotonic() + seconds
 
     def set_metadata(self, **values: object) -> None:
-        """Give it these values, by name, and no others; fields that are not there are made."""
+        """Give it exactly these values, by name; missing fields are created."""
         with self.dataset.world.guard:
             self.dataset.set_metadata(self._row, values)
 
     def finish_indexing(self, after: float = 0.0) -> None:
-        """Let its indexing complete in ``after`` seconds: it goes into search, whatever its flags say by then."""
+        """Complete its indexing in ``after`` seconds: it enters search, whatever its flags are by then."""
         self.dataset.world.schedule(after, self._row.complete_indexing)
 
     def fail_indexing(self, text: str, after: float = 0.0) -> None:
-        """Let its indexing end in an error in ``after`` seconds."""
+        """Let its indexing fail in ``after`` seconds."""
         self.dataset.world.schedule(after, lambda at: self._row.fail_indexing(text, at))
 
     def set(
@@ -191,7 +191,7 @@ class Document:
         in_search: bool | None = None,
         hit_count: int | None = None,
     ) -> None:
-        """Force a state that Dify would come to by itself, or by an accident; nothing follows from it by itself."""
+        """Force a state that Dify would reach by itself or by an accident; nothing else follows from it."""
         world = self.dataset.world
         with world.guard:
             row, at = self._now, world.clock.time()
@@ -211,7 +211,7 @@ class Document:
 
 
 class Dataset(Shelf):
-    """A knowledge base. Made by :meth:`FakeDify.add_dataset` or by a request."""
+    """A knowledge base, created by :meth:`FakeDify.add_dataset` or by a request."""
 
     def __repr__(self) -> str:
         return f"<Dataset {self.name!r} with {len(self)} documents>"
@@ -242,20 +242,21 @@ class Dataset(Shelf):
         file_name: str | None = None,
         id: str | None = None,  # noqa: A002
     ) -> Document:
-        """Put a document there in any state, without a request.
+        """Add a document in any state, without a request.
 
-        :param text: Its text; search finds it by these words. Without any there are no segments, as of a file in which
-            Dify finds none.
-        :param segments: Number of segments the text is cut into; or their texts, which together are its text then.
-        :param indexing_status: As Dify has it. One that is not ``completed`` stays so until
-            :meth:`Document.finish_indexing` or :meth:`Document.fail_indexing` is called.
-        :param in_search: Whether search returns it; ``None``: as on a healthy Dify, where completed documents that
-            are enabled and not archived are found.
+        :param text: Its text, by whose words search finds it. If it is empty there are no segments, as for a file
+            without text.
+        :param segments: Number of segments to split the text into; or their texts, which then replace ``text``.
+        :param indexing_status: As in Dify. Unless it is ``completed``, it stays until :meth:`Document.finish_indexing`
+            or :meth:`Document.fail_indexing` is called.
+        :param in_search: Whether search returns it; ``None``: as in a healthy Dify, which finds completed documents
+            that are enabled and not archived.
         :param metadata: Values by name. Missing fields are created.
-        :param created_at: In seconds since 1970; ``None``: now. It decides the place in the list.
+        :param created_at: In seconds since 1970; ``None``: now. It determines the position in the list.
         :param updated_at: In seconds since 1970; ``None``: when it was created.
-        :param hit_count: How often it was found by an app. A search through the API does not count.
-        :param file_name: Name of the file that it was made of, which had ``text`` in it; ``None``: made of a text.
+        :param hit_count: How often an app has found it. A search through the API does not count.
+        :param file_name: Name of the file that it was created from, with the content ``text``; ``None``: created from a
+            text.
         :param id: Its id, a UUID; ``None``: a new one.
         """
         world = self.world
@@ -286,12 +287,12 @@ class Dataset(Shelf):
             return Document(self, row)
 
     def add_documents(self, number: int, prefix: str = "document-") -> list[Document]:
-        """Put ``number`` healthy documents there, named ``prefix`` and a number."""
+        """Add ``number`` healthy documents, named ``prefix`` and a number."""
         return [self.add_document(f"{prefix}{index}") for index in range(number)]
 
 
 def _pieces(text: str, number: int) -> list[str]:
-    """A text cut into so many segments: none, if there is nothing in it."""
+    """Split a text into this many segments: none if it is empty."""
     if not has_text(text):
         return []
     words = text.split()

@@ -1,11 +1,11 @@
-"""Metadata as Dify's database has them: fields of a knowledge base, and what its documents have for them."""
+"""Metadata as in Dify's database: fields of a knowledge base, and their values in its documents."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-#: Fields that Dify fills by itself where they are switched on.
+#: Fields that Dify fills by itself if they are enabled.
 BUILT_IN = {
     "document_name": "string",
     "uploader": "string",
@@ -16,9 +16,9 @@ BUILT_IN = {
 
 
 class Described(Protocol):
-    """A document, as far as metadata goes.
+    """A document, as far as metadata is concerned.
 
-    :param metadata: Values by name, those of fields that do not exist included.
+    :param metadata: Values by name, including those of fields that do not exist.
     """
 
     id: str
@@ -30,10 +30,10 @@ class Described(Protocol):
 
 @dataclass(eq=False)
 class MetadataField:
-    """A field of metadata.
+    """A metadata field.
 
     :param type: ``string``, ``number`` or ``time``.
-    :param documents: Ids of the documents that were given a value for it.
+    :param documents: Ids of the documents that have a value for it.
     """
 
     id: str
@@ -45,46 +45,47 @@ class MetadataField:
 class Fields:
     """The fields of one knowledge base.
 
-    A document's values are kept by name, and beside them which fields it was given: what does not match is not shown.
+    A document's values are stored by name, together with the fields that it was given: values without a matching field
+    are not shown.
     """
 
     def __init__(self) -> None:
         self._fields: dict[str, MetadataField] = {}
-        #: Whether Dify's own fields are switched on.
+        #: Whether Dify's own fields are enabled.
         self.built_in = False
 
     def all(self) -> list[MetadataField]:
-        """In the order of their creation."""
+        """All fields, in the order of creation."""
         return list(self._fields.values())
 
     def get(self, field_id: str) -> MetadataField | None:
-        """The field of that id."""
+        """The field with that id."""
         return self._fields.get(field_id)
 
     def named(self, name: str) -> MetadataField | None:
-        """The field of that name."""
+        """The field with that name."""
         return next((one for one in self._fields.values() if one.name == name), None)
 
     def add(self, field_id: str, name: str, kind: str) -> MetadataField:
-        """Make a field."""
+        """Create a field."""
         self._fields[field_id] = made = MetadataField(field_id, name, kind)
         return made
 
     def pop(self, field_id: str) -> MetadataField | None:
-        """Delete a field; the values of documents are not looked at here."""
+        """Delete a field; this does not change the values of documents."""
         return self._fields.pop(field_id, None)
 
     def of(self, row: Described) -> list[MetadataField]:
-        """The fields that a document was given a value for."""
+        """The fields for which a document has a value."""
         return [one for one in self._fields.values() if row.id in one.documents]
 
     def forget(self, row: Described) -> None:
-        """A document is given no field any more."""
+        """Remove all fields from a document."""
         for one in self._fields.values():
             one.documents.discard(row.id)
 
     def assign(self, row: Described, values: dict[str, Any], ids: list[str], *, partial: bool = False) -> None:
-        """Give a document values by name, and the fields of these ids; without ``partial`` it loses all others."""
+        """Give a document values by name, and the fields with these ids; without ``partial`` it loses all others."""
         if not partial:
             self.forget(row)
         row.metadata = {**((row.metadata if partial else None) or {}), **values}
@@ -95,11 +96,11 @@ class Fields:
                 self._fields[field_id].documents.add(row.id)
 
     def shown(self, row: Described) -> dict[str, Any]:
-        """The values of a document as far as Dify shows them, by name."""
+        """The values of a document as shown by Dify, by name."""
         return {one.name: (row.metadata or {}).get(one.name) for one in self.of(row)}
 
     def details(self, row: Described) -> list[dict[str, Any]] | None:
-        """The values of a document with their fields; Dify's own come with any other, switched on or not."""
+        """The values of a document with their fields. If there are any, Dify's own are included, enabled or not."""
         if not row.metadata:
             return None
         given = [(one.id, one.name, one.type, row.metadata.get(one.name)) for one in self.of(row)]
@@ -110,7 +111,7 @@ class Fields:
 
 
 def built_in_values(row: Described) -> dict[str, Any]:
-    """What Dify fills in by itself."""
+    """The values that Dify fills in by itself."""
     return {
         "document_name": row.name,
         "uploader": "admin",

@@ -1,4 +1,4 @@
-"""What search goes through, by its words: so that a large knowledge base is not read from end to end for each query."""
+"""The search index, by words: so that a query does not scan a large knowledge base."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from airflow_provider_dify.testing.model.rows import Row, Segment, derived_id
 class Entry(NamedTuple):
     """A segment, or one of its child chunks.
 
-    :param own: Whether the text of its document makes it, and nobody added it by hand.
-    :param child: Number of the child chunk; ``None``: it is the segment itself.
+    :param own: Whether it comes from the text of its document, instead of being added by hand.
+    :param child: Number of the child chunk; ``None``: the segment itself.
     :param node: Its id in the index.
-    :param vector: How often it has each word; empty in an economy knowledge base.
-    :param length: Of the vector.
+    :param vector: How often it contains each word; empty in an economy knowledge base.
+    :param length: Length of the vector.
     """
 
     document: Row
@@ -31,15 +31,15 @@ class Entry(NamedTuple):
 
     @property
     def held(self) -> bool:
-        """Whether the index holds it now. A segment that does not exist yet is not held either."""
+        """Whether the index contains it now. A segment that does not exist yet is not in it either."""
         return self.segment.in_index and (not self.own or self.document.is_split)
 
 
 class Index:
-    """Everything that may be found in a knowledge base, and where each word is.
+    """Everything that may be found in a knowledge base, by word.
 
     :param documents: In the order in which Dify lists them.
-    :param vectors: Whether search goes by vectors, not by keywords.
+    :param vectors: Whether search uses vectors instead of keywords.
     """
 
     def __init__(self, documents: Iterable[Row], *, vectors: bool) -> None:
@@ -56,12 +56,12 @@ class Index:
                         self._add(entry, set(segment.keywords))
 
     def having(self, words: Collection[str]) -> Iterator[Entry]:
-        """The entries that have one of these words, in the order of the documents."""
+        """The entries that contain one of these words, in the order of the documents."""
         places = {place for word in words for place in self._places.get(word, ())}
         return (self.entries[place] for place in sorted(places))
 
     def ranked(self, words: Collection[str], *, any_case: bool) -> Iterator[Entry]:
-        """The entries that the index holds, those that have most of these words first, and then by their ids.
+        """The entries in the index, most matching words first, then by id.
 
         :param any_case: Whether ``Word`` and ``word`` are the same.
         """
@@ -102,5 +102,5 @@ def _node(document: Row, segment: Segment) -> str:
 
 
 def vector_of(text: str) -> Counter[str]:
-    """A bag of words, as the embedding model of the recordings made it."""
+    """A bag of words, like that of the embedding model of the recordings."""
     return Counter(re.findall(r"\w+", text.lower()))

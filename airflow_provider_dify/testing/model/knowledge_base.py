@@ -1,4 +1,4 @@
-"""A knowledge base without its documents: how it is set up, and the fields of its metadata."""
+"""A knowledge base without its documents: its settings, and its metadata fields."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from airflow_provider_dify.testing.model.fields import Described, Fields
 from airflow_provider_dify.testing.model.site import Site
 from airflow_provider_dify.testing.text.cutting import Rule
 
-#: About what a text takes; only counted if there is an embedding model.
+#: Approximate size of a token; only counted if there is an embedding model.
 CHARACTERS_PER_TOKEN = 4
 
 
 class KnowledgeBase:
-    """What a document knows of the knowledge base that holds it."""
+    """What a document knows about its knowledge base."""
 
     def __init__(self, world: Site, name: str, *, indexing_technique: str | None, dataset_id: str) -> None:
         self.world = world
@@ -23,58 +23,58 @@ class KnowledgeBase:
         self.indexing_technique = indexing_technique
         self.created_at = world.clock.time()
         self.description = ""
-        #: How apps search it, if somebody set that up; parts may be null or missing, such as ``weights``.
+        #: How apps search it, if somebody configured that; parts may be null or missing, such as ``weights``.
         self.retrieval_model: dict[str, Any] | None = None
-        #: Whether the knowledge base may be used through the API.
+        #: Whether API access is enabled for the knowledge base.
         self.api_enabled = True
-        #: ``False``: the embedding model is gone, and every action is refused.
+        #: ``False``: the embedding model is missing, and every action is refused.
         self.embedding_available = True
-        #: ``rag_pipeline``: made by a knowledge pipeline.
+        #: ``rag_pipeline``: created by a knowledge pipeline.
         self.runtime_mode = "general"
-        #: ``external``: its documents are elsewhere, and it takes none.
+        #: ``external``: its documents are elsewhere, and it accepts none.
         self.provider = "vendor"
-        #: Whether the vector store refuses vectors that it has already, as pgvector does; only matters with
-        #: ``high_quality``, as do the next two.
+        #: Whether the vector store refuses vectors that it already has, like pgvector. Only matters with
+        #: ``high_quality``, like the next two.
         self.duplicate_insert_fails = True
-        #: Whether the vector store keeps what it should delete; nobody is told.
+        #: Whether the vector store silently ignores deletions.
         self.refuses_deletes = False
-        #: How many segments the vector store looks at for a search, unless its ``top_k`` is large.
+        #: How many segments the vector store examines for a search, unless its ``top_k`` is large.
         self.candidates = 40
-        #: The latest rule of processing, which holds for documents that come without one.
+        #: The latest process rule, used for documents without their own.
         self.rule: Rule | None = None
-        #: Fields of metadata, and which documents have values for them.
+        #: Metadata fields, and which documents have values for them.
         self.fields = Fields()
-        #: Form of its documents, which the first one decides.
+        #: Form of its documents, determined by the first one.
         self.doc_form: str | None = None
         #: How often its documents, and how often their texts, have changed so far.
         self.changes = self.text_changes = 0
 
     @property
     def has_vectors(self) -> bool:
-        """Whether search goes by vectors, not by keywords."""
+        """Whether search uses vectors instead of keywords."""
         return self.indexing_technique == "high_quality"
 
     def tokens(self, text: str) -> int:
-        """What Dify counts for a text: nothing, if no embedding model reads it."""
+        """The number of tokens that Dify counts for a text: 0 if no embedding model reads it."""
         return len(text) // CHARACTERS_PER_TOKEN if self.has_vectors else 0
 
     def changed(self) -> None:
-        """Note that a document changed: what was filtered before may be filtered otherwise now."""
+        """Record that a document changed: cached filter results are outdated."""
         self.changes += 1
 
     def text_changed(self) -> None:
-        """Note that search has to go by other texts than before."""
+        """Record that texts changed, so that search has to be updated."""
         self.text_changes += 1
 
     def add_field(self, name: str, kind: str) -> str:
-        """Make a field of metadata; return its id.
+        """Create a metadata field; return its id.
 
         :param kind: ``string``, ``number`` or ``time``.
         """
         return self.fields.add(self.world.new_id(), name, kind).id
 
     def set_metadata(self, document: Described, values: Mapping[str, Any]) -> None:
-        """Give a document these values, by name, and no others; missing fields are made."""
+        """Give a document exactly these values, by name; missing fields are created."""
         ids = []
         for name, value in values.items():
             known = self.fields.named(name)

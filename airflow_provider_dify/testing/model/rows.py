@@ -1,4 +1,4 @@
-"""Documents as Dify's database has them, and what happens to one."""
+"""Documents as in Dify's database, and what happens to them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from airflow_provider_dify.testing.text.cutting import Rule
 from airflow_provider_dify.testing.text.keywords import keywords
 from airflow_provider_dify.testing.text.uploads import Upload
 
-#: Seconds that Dify's lock on a document lives, unless the job deletes it.
+#: Seconds until Dify's lock on a document expires, unless the job deletes it.
 LOCK_SECONDS = 600.0
-#: The same for the lock of an operation on its metadata.
+#: The same for the lock of a metadata operation.
 METADATA_LOCK_SECONDS = 3600.0
 
-#: The states of an indexing that runs; ``waiting`` comes before, ``completed`` and ``error`` after.
+#: The states of a running indexing; ``waiting`` comes before, ``completed`` and ``error`` after.
 RUNNING = ("parsing", "cleaning", "splitting", "indexing")
 
 _UUID = re.compile(r"(?:[0-9a-fA-F]{4}-?){7}[0-9a-fA-F]{4}")
@@ -29,11 +29,11 @@ _UUID = re.compile(r"(?:[0-9a-fA-F]{4}-?){7}[0-9a-fA-F]{4}")
 class Segment:
     """One segment (chunk) of a document.
 
-    :param key: What its id is made of; it stays if others are deleted.
+    :param key: What its id is derived from; it stays if others are deleted.
     :param given: Keywords that came with it; ``None``: those of its text.
-    :param enabled: What the API shows; search never returns a disabled one.
-    :param in_index: Whether the keyword table, or the vector store, holds it. Without that search cannot find it;
-        with it, a disabled one uses up a place of ``top_k``.
+    :param enabled: As the API shows it; search never returns a disabled one.
+    :param in_index: Whether the keyword table or the vector store contains it. Otherwise search cannot find it; if a
+        disabled one is in it, it uses up a place of ``top_k``.
     :param by_hand: Whether somebody disabled it alone.
     """
 
@@ -55,7 +55,7 @@ class Segment:
         return self._words[1]
 
     def show(self, enabled: bool, *, in_index: bool) -> None:
-        """Enable or disable it as its whole document."""
+        """Enable or disable it with its whole document."""
         self.enabled = enabled
         self.in_index = in_index
         self.by_hand = self.by_hand and not enabled
@@ -68,21 +68,21 @@ class Segment:
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """One document. Times are seconds since 1970, but for the locks, which go by the monotonic clock.
+    """One document. Times are seconds since 1970, except those of locks, which use the monotonic clock.
 
-    :param own: Segments that its text makes.
-    :param indexed: Whether these have been made and indexed.
-    :param lock_until: When Dify's lock on it ends.
+    :param own: Segments of its text.
+    :param indexed: Whether these have been created and indexed.
+    :param lock_until: When Dify's lock on it expires.
     :param marks: When each stage of indexing was reached.
     :param uploads: How many contents it has had.
-    :param uploaded_at: When it got the present one.
-    :param file: The file that it was made of; ``None``: it was made of a text.
-    :param flaw: Why the worker cannot index the present content.
-    :param rule: How it is cut; ``None``: by Dify's automatic rule.
-    :param added: Segments that were added by hand, behind those of its text.
-    :param metadata: Values by name, those of fields that do not exist included.
-    :param metadata_lock_until: When Dify's lock on its metadata ends, by the monotonic clock.
-    :param deleted: Whether it is in its knowledge base no more.
+    :param uploaded_at: When it got the current one.
+    :param file: The file that it was created from; ``None``: it was created from a text.
+    :param flaw: Why the worker cannot index the current content.
+    :param rule: How it is split; ``None``: by Dify's automatic rule.
+    :param added: Segments that were added by hand, after those of its text.
+    :param metadata: Values by name, including those of fields that do not exist.
+    :param metadata_lock_until: When Dify's lock on its metadata expires, by the monotonic clock.
+    :param deleted: Whether it was deleted from its knowledge base.
     """
 
     dataset: KnowledgeBase
@@ -121,12 +121,12 @@ class Row:
 
     @property
     def searchable(self) -> bool:
-        """Whether search can return it, whatever its flags say."""
+        """Whether search can return it, whatever its flags."""
         return self.indexed and any(one.enabled and one.in_index for one in self.visible)
 
     @property
     def display_status(self) -> str:
-        """Dify's word for its state; the list can be filtered by it."""
+        """Its state as shown by Dify; the list can be filtered by it."""
         if self.indexing_status == "waiting":
             return "queuing"
         if self.indexing_status == "error":
@@ -139,12 +139,12 @@ class Row:
 
     @property
     def segments(self) -> int:
-        """How many segments its text makes."""
+        """Number of segments of its text."""
         return len(self.own)
 
     @property
     def visible(self) -> list[Segment]:
-        """Segments that exist: those of its text are none before it is split."""
+        """Segments that exist: those of its text only after it was split."""
         return [*self.own, *self.added] if self.is_split else list(self.added)
 
     @property
@@ -154,7 +154,7 @@ class Row:
 
     @property
     def cut_by(self) -> Rule:
-        """The rule by which it is cut."""
+        """The rule by which it is split."""
         return self.rule or Rule.of(derived_id(self, "rule"), {})
 
     def children(self, segment: Segment) -> list[str]:
@@ -164,25 +164,25 @@ class Row:
         return self.cut_by.children(segment.content)
 
     def show(self, enabled: bool, *, lost: bool = False) -> None:
-        """Put all its segments into search, or take them out.
+        """Add all its segments to search, or remove them.
 
-        :param lost: The write of the index gets lost: what it held before, it holds still.
+        :param lost: The write to the index is lost: the index keeps its old state.
         """
         for segment in [*self.own, *self.added]:
             segment.show(enabled, in_index=segment.in_index if lost else enabled)
 
     @property
     def content(self) -> bytes:
-        """What it was made of."""
+        """Its original content."""
         return self.text.encode() if self.file is None else self.file.content
 
     def cut(self, pieces: Sequence[str]) -> None:
-        """Have these segments, which are in no index yet."""
+        """Set its segments, which are in no index yet."""
         self.own = [Segment(text, f"{self.uploads}.{index}") for index, text in enumerate(pieces)]
         self.dataset.text_changed()
 
     def take(self, text: str, file: Upload | None, at: float) -> None:
-        """Get another content, which waits for its indexing."""
+        """Take another content, which has to be indexed."""
         self.text = text
         self.file = file
         self.flaw = None if file is None else file.flaw
@@ -190,25 +190,25 @@ class Row:
         self.uploaded_at = at
 
     def touch(self, at: float) -> None:
-        """Note that it changed."""
+        """Record that it changed."""
         self.updated_at = at
         self.dataset.changed()
 
     def reach(self, stage: str, at: float) -> None:
-        """Come to a stage of indexing."""
+        """Reach a stage of indexing."""
         self.indexing_status = stage
         self.mark(stage, at)
         self.touch(at)
 
     def mark(self, stage: str, at: float) -> None:
-        """Note when a stage was reached, and those before it where that is not known."""
+        """Record when a stage was reached, and earlier stages without a time."""
         for earlier in RUNNING[: RUNNING.index(stage) + 1]:
             self.marks.setdefault(earlier, at)
 
     def complete_indexing(self, at: float, *, lost: bool = False) -> None:
-        """Come to the end of indexing. The flags play no part in it: an archived document becomes searchable too.
+        """Complete its indexing. The flags do not matter: an archived document becomes searchable, too.
 
-        :param lost: Its keywords get lost: it looks complete, and search does not find it.
+        :param lost: Its keywords are lost: it looks complete, but search does not find it.
         """
         self.indexing_status = "completed"
         self.paused = False
@@ -222,14 +222,14 @@ class Row:
         self.touch(at)
 
     def fail_indexing(self, text: str, at: float) -> None:
-        """End in an error."""
+        """Fail its indexing."""
         self.indexing_status = "error"
         self.error = text
         self.completed_at = None
         self.touch(at)
 
     def restart_indexing(self, batch: str, at: float, *, pieces: Sequence[str] | None = None) -> None:
-        """Go back to the start: until indexing is through, search lacks it.
+        """Go back to the start: search does not return it until indexing is complete.
 
         :param pieces: The texts of its new segments; ``None``: as before.
         """
@@ -245,14 +245,14 @@ class Row:
 
 
 def derived_id(document: Row, what: str) -> str:
-    """The id of something that belongs to a document and that nobody changes."""
+    """The id of something that belongs to a document and never changes."""
     return f"{zlib.crc32(what.encode()) ^ int(document.id[:8], 16):08x}{document.id[8:]}"
 
 
 def parse_document_id(value: object) -> str:
-    """The canonical form of an id as PostgreSQL takes it: any case, with or without dashes, in braces.
+    """The canonical form of an id that PostgreSQL accepts: any case, with or without dashes, in braces.
 
-    :raises ValueError: where PostgreSQL would not take it, which Dify answers with a 500.
+    :raises ValueError: if PostgreSQL does not accept it; Dify responds with a 500.
     """
     text = value if isinstance(value, str) else ""
     bare = text[1:-1] if text.startswith("{") and text.endswith("}") else text

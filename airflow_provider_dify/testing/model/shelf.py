@@ -1,4 +1,4 @@
-"""The documents of a knowledge base, filed by id, by name and by age."""
+"""The documents of a knowledge base, by id, name and age."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from airflow_provider_dify.testing.model.site import Site
 
 
 class Shelf(KnowledgeBase):
-    """A knowledge base with its documents, as Dify's database has them."""
+    """A knowledge base with its documents, as in Dify's database."""
 
     def __init__(self, world: Site, name: str, *, indexing_technique: str | None, dataset_id: str) -> None:
         super().__init__(world, name, indexing_technique=indexing_technique, dataset_id=dataset_id)
-        #: By their ids, in the order of their creation.
+        #: By id, in the order of creation.
         self.rows: dict[str, Row] = {}
         self._ordered: list[Row] = []
         self._named: dict[str, dict[str, Row]] = {}
@@ -27,7 +27,7 @@ class Shelf(KnowledgeBase):
         return len(self.rows)
 
     def new_row(self, name: str, text: str, row_id: str | None = None, created_at: float | None = None) -> Row:
-        """Make a document that waits for its indexing; it is not filed yet."""
+        """Create a document that waits for its indexing; it is not listed yet."""
         at = self.world.clock.time() if created_at is None else created_at
         position = next(reversed(self.rows.values())).position + 1 if self.rows else 1
         made = Row(self, row_id or self.world.new_id(), name, text, position, at)
@@ -35,11 +35,11 @@ class Shelf(KnowledgeBase):
         return made
 
     def get(self, row_id: str) -> Row | None:
-        """The document of that (canonical) id, if it is in this knowledge base."""
+        """The document with that (canonical) id, if it is in this knowledge base."""
         return self.rows.get(row_id)
 
     def insert(self, row: Row) -> None:
-        """File a document; it is listed from now on."""
+        """Add a document to the list."""
         self.rows[row.id] = row
         self._named.setdefault(row.name, {})[row.id] = row
         bisect.insort(self._ordered, row, key=_newest_first)
@@ -58,35 +58,37 @@ class Shelf(KnowledgeBase):
         self.changed()
 
     def rename(self, row: Row, name: str) -> None:
-        """Give a document another name."""
+        """Change the name of a document."""
         _forget(self._named, row)
         row.name = name
         self._named.setdefault(name, {})[row.id] = row
         self.changed()
 
     def named(self, name: str) -> list[Row]:
-        """Its documents of exactly that name, the newest first."""
+        """The documents with exactly that name, newest first."""
         return sorted(self._named.get(name, {}).values(), key=_newest_first)
 
     def in_order(self) -> list[Row]:
-        """Its documents as Dify lists them: the newest first. The list is its own; do not change it."""
+        """Its documents as Dify lists them, newest first. Do not change this list."""
         return self._ordered
 
     def filtered(self, key: object, keep: Callable[[Row], bool]) -> list[Row]:
-        """Those of :meth:`in_order` that ``keep`` keeps; remembered under ``key`` until something changes."""
+        """The documents of :meth:`in_order` for which ``keep`` is true; cached under ``key`` until
+        something changes.
+        """
         if self._filtered is None or self._filtered[:2] != (key, self.changes):
             self._filtered = (key, self.changes, [row for row in self.in_order() if keep(row)])
         return self._filtered[2]
 
     @property
     def index(self) -> Index:
-        """What search goes through; it is made anew if a text has changed."""
+        """The search index; created again if a text has changed."""
         if self._index is None or self._index[:2] != (self.text_changes, self.has_vectors):
             self._index = self.text_changes, self.has_vectors, Index(self.in_order(), vectors=self.has_vectors)
         return self._index[2]
 
     def available(self) -> int:
-        """How many documents Dify calls available."""
+        """How many documents are available, as Dify calls it."""
         return sum(row.display_status == "available" for row in self.rows.values())
 
 
@@ -95,7 +97,7 @@ def _newest_first(row: Row) -> tuple[float, int]:
 
 
 def _forget(index: dict[str, dict[str, Row]], row: Row) -> None:
-    """Take a document out of an index of names."""
+    """Remove a document from an index of names."""
     rows = index[row.name]
     del rows[row.id]
     if not rows:

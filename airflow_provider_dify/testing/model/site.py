@@ -1,4 +1,4 @@
-"""One installation of Dify: its version, its time, its lock, its ids, and what is due."""
+"""One installation of Dify: its version, time, lock, ids, and scheduled events."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any, Protocol
 from airflow_provider_dify.testing.model.clock import Clock, VirtualClock
 from airflow_provider_dify.testing.text.cutting import Rule
 
-#: Called with the wall clock, in seconds since 1970, at which it was due.
+#: Called with the due time as wall clock, in seconds since 1970.
 Event = Callable[[float], None]
-#: Called with the same, the monotonic clock first.
+#: Called with the due time by the monotonic clock, then as wall clock.
 Act = Callable[[float, float], None]
 
 
@@ -24,17 +24,17 @@ class Machine(Protocol):
     """Something that works by itself, step by step."""
 
     def next_due(self) -> float | None:
-        """When its next step ends, by the monotonic clock; ``None``: nothing is at work."""
+        """When its next step ends, by the monotonic clock; ``None``: it is idle."""
 
     def step(self, due: float, at: float) -> None:
-        """End the step that is due at ``due``; ``at`` is the wall clock of it."""
+        """End the step that is due at ``due``; ``at`` is the same moment as wall clock."""
 
 
 class Site:
-    """What knowledge bases and workers have in common. Whoever touches them holds the ``guard``.
+    """What knowledge bases and workers share. Hold the ``guard`` to access them.
 
-    :param clock: Time; nothing happens in here but when somebody asks what has become due.
-    :param seed: For everything that is left to chance.
+    :param clock: The clock. Events happen when somebody asks what is due, never by themselves.
+    :param seed: For everything random.
     """
 
     def __init__(self, clock: Clock, *, version: str, seed: int) -> None:
@@ -53,19 +53,19 @@ class Site:
 
     @property
     def is_recent(self) -> bool:
-        """Whether this Dify has what 1.16.0 brought."""
+        """Whether this Dify has the features of 1.16.0."""
         return [int(part) for part in self.version.split(".")[:2]] >= [1, 16]
 
     def new_id(self) -> str:
-        """A UUID, the same ones in the same order for the same seed."""
+        """A UUID. The same seed gives the same ids in the same order."""
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
 
     def new_rule(self, given: Mapping[str, Any]) -> Rule:
-        """The rule that a request brings, as a row of its own."""
+        """The rule of a request, as a separate row."""
         return Rule.of(self.new_id(), given)
 
     def new_batch(self) -> str:
-        """Name of a batch: the time, and digits at random."""
+        """Name of a batch: the time, and random digits."""
         now = time.strftime("%Y%m%d%H%M%S", time.gmtime(self.clock.time()))
         return f"{now}{self.random.randrange(10**6):06}"
 
@@ -75,21 +75,21 @@ class Site:
 
     @property
     def now(self) -> float:
-        """The monotonic clock; for what happens during a jump of the clock, the moment at which it was due."""
+        """The monotonic clock; during a jump of the clock, the due time of the current event."""
         return self.clock.monotonic() if self._due_now is None else self._due_now
 
     def schedule(self, after: float, event: Event) -> None:
-        """Let something happen in ``after`` seconds."""
+        """Schedule an event in ``after`` seconds."""
         with self.guard:
             heapq.heappush(self._events, (self.now + after, next(self._count), event))
             self.tick()
 
     def next_due(self) -> float | None:
-        """When something happens next, by the monotonic clock; ``None``: nothing will by itself."""
+        """When the next event is due, by the monotonic clock; ``None``: there is none."""
         return min((due for due, _ in self._due()), default=None)
 
     def tick(self) -> None:
-        """Let happen what is due by now, in its order."""
+        """Run everything that is due by now, in order."""
         with self.guard:
             if self._ticking:
                 return
@@ -107,7 +107,9 @@ class Site:
             self.tick()
 
     def _due(self) -> list[tuple[float, Act]]:
-        """What happens next of each kind, and when; events come before what machines do at the same moment."""
+        """The next event of each kind, and when it is due; at the same moment, events come before the steps of
+        machines.
+        """
         found: list[tuple[float, Act]] = [(self._events[0][0], self._run_event)] if self._events else []
         steps = [(machine.next_due(), machine.step) for machine in self._machines]
         return found + [(due, step) for due, step in steps if due is not None]
@@ -118,7 +120,7 @@ class Site:
 
     def _run_due(self, now: float) -> None:
         offset = self.clock.time() - now
-        # Times are sums of many parts; a job that is due at the same moment must not miss it by a rounding.
+        # Times are sums of many parts; rounding must not make a job miss the moment at which it is due.
         while (found := self._due()) and (first := min(found, key=lambda one: one[0]))[0] <= now + 1e-9:
             self._due_now, act = first
             try:

@@ -1,4 +1,4 @@
-"""The pages of apps: what they ran and what they answered, and one run."""
+"""The pages of apps: their runs and answers, and a single run."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from airflow_provider_dify.testing.model.site import Site
 from airflow_provider_dify.testing.pages.html import Content, Html, join, table, tag
 from airflow_provider_dify.testing.pages.parts import badge, date, empty, page
 
-#: Where Dify's console has them.
+#: Their paths in Dify's console.
 APP_PATH = re.compile(rf"/app/(?P<app>{UUID})(?:/(?:logs|overview|workflow)|/runs/(?P<run>{UUID}))?/?")
-#: Rows on a page.
+#: Maximum number of rows on a page.
 _MOST = 100
 _STATES = {"succeeded": "good", "failed": "bad", "running": "odd", "queued": "odd", "paused": "odd"}
 _MODES = {
@@ -48,7 +48,7 @@ def listed_apps(apps: Sequence[App]) -> Iterator[Html]:
 
 
 def app_page(site: Site, apps: Sequence[App], app_id: str, run_id: str | None) -> tuple[int, Html] | None:
-    """The page of an app or of a run; ``None``: there is no such thing."""
+    """The page of an app or run; ``None`` if it does not exist."""
     app = next((one for one in apps if one.id == app_id.lower()), None)
     if app is None or run_id is None:
         return None if app is None else (200, _app(site, app))
@@ -87,7 +87,7 @@ def _run_link(run: Run) -> Html:
 
 
 def _state(run: Run) -> Html:
-    gone = tag("div", "nobody works on it any more", class_="quiet") if run.orphaned else None
+    gone = tag("div", "its worker has died", class_="quiet") if run.orphaned else None
     return join(badge(run.status, "bad" if run.orphaned else _STATES.get(run.status, "off")), gone)
 
 

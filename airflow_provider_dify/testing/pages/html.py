@@ -1,4 +1,4 @@
-"""HTML that cannot be broken: whatever is no markup is escaped."""
+"""HTML that is always valid: everything except markup is escaped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from html import escape
 
 
 class Html(str):
-    """A text that is markup already."""
+    """A text that already is markup."""
 
     __slots__ = ()
 
@@ -17,8 +17,8 @@ Content = Html | str | int | None
 def tag(element: str, /, *content: Content, **attributes: str | int | None) -> Html:
     """An element. Texts in it are escaped.
 
-    :param content: What is in it; ``None`` is left out.
-    :param attributes: An underscore at the end of a name is dropped; one that is ``None`` is left out.
+    :param content: Its content; ``None`` is left out.
+    :param attributes: A trailing underscore of a name is removed; ``None`` is left out.
     """
     given = "".join(
         f' {key.rstrip("_")}="{escape(str(value))}"' for key, value in attributes.items() if value is not None
@@ -27,18 +27,18 @@ def tag(element: str, /, *content: Content, **attributes: str | int | None) -> H
 
 
 def void(element: str, /, **attributes: str | int | None) -> Html:
-    """An element that has no content, and no end."""
+    """An element without content and end tag."""
     return Html(tag(element, **attributes).removesuffix(f"</{element}>"))
 
 
 def join(*content: Content) -> Html:
-    """Pieces one after the other; texts are escaped."""
+    """Join pieces; texts are escaped."""
     pieces = (one if isinstance(one, Html) else escape(str(one)) for one in content if one is not None)
     return Html("".join(pieces))
 
 
 def table(columns: list[str], rows: list[list[Content]]) -> Html:
-    """A table; columns whose heading begins with ``#`` hold numbers."""
+    """A table. Columns with a heading that begins with ``#`` contain numbers."""
     numbers = [name.startswith("#") for name in columns]
     kinds = ["number" if one else None for one in numbers]
     head = (tag("th", name.removeprefix("#"), class_=kind) for name, kind in zip(columns, kinds, strict=True))

@@ -1,4 +1,4 @@
-"""What the pages are made of."""
+"""Parts of the pages."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def page(site: Site, title: str, *content: Content) -> Html:
         "head",
         void("meta", charset="utf-8"),
         void("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        void("link", rel="icon", href="data:,"),  # else a browser asks for one
+        void("link", rel="icon", href="data:,"),  # otherwise a browser requests one
         tag("title", f"{title} - built-in Dify"),
         tag("style", Html(STYLE)),
     )
-    about = f"{site.version}, for tests. What it holds is gone when it stops."
+    about = f"{site.version}, for tests. Its data is lost when it stops."
     top = tag("header", tag("div", tag("a", "Built-in Dify", href="/"), tag("span", about)))
     return join(Html("<!doctype html>\n"), tag("html", head, tag("body", top, tag("main", *content)), lang="en"))
 
@@ -30,10 +30,10 @@ def badge(text: str, kind: str = "off") -> Html:
 
 
 def empty(text: Content) -> Html:
-    """What is shown where there is nothing."""
+    """A placeholder if there is nothing to show."""
     return tag("div", text, class_="empty")
 
 
 def date(at: float) -> str:
-    """A time as people read it."""
+    """A time for people."""
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))

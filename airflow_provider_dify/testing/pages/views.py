@@ -18,7 +18,7 @@ from airflow_provider_dify.testing.work.world import World
 
 #: Documents on a page.
 PAGE_SIZE = 100
-#: How many chunks a search shows unless somebody asks for more or fewer.
+#: Default number of chunks in a search result.
 TOP_K = 5
 MOST = 1000
 
@@ -27,7 +27,7 @@ _KINDS = {"economy": "economy", "high_quality": "high quality", None: "not decid
 
 
 def find_page(world: World, apps: Sequence[App], path: str, query_string: str) -> tuple[int, Html] | None:
-    """The HTTP status and the page at a path; ``None``: it is not the path of a page."""
+    """The HTTP status and the page at a path; ``None`` if the path does not belong to a page."""
     match, of_app = _PATH.fullmatch(path), APP_PATH.fullmatch(path)
     if match is None and of_app is None and path != "/":
         return None
@@ -62,7 +62,7 @@ def _all(world: World, apps: Sequence[App]) -> Html:
         for one in world.datasets.values()
     ]
     columns = ["Name", "Indexing", "#Documents", "#Available", "API"]
-    listed = table(columns, rows) if rows else empty("There are none yet: POST /v1/datasets makes one.")
+    listed = table(columns, rows) if rows else empty("There are none yet. Create one with POST /v1/datasets.")
     about = tag("p", _jobs(world), class_="quiet")
     return page(world, "Knowledge bases", tag("h1", "Knowledge bases"), about, listed, *listed_apps(apps))
 
@@ -98,7 +98,7 @@ def _one(dataset: Dataset, query: Mapping[str, str]) -> Html:
 
 def _search_form(asked: str, top_k: int) -> Html:
     box = void(
-        "input", name="query", value=asked, placeholder="Search as /retrieve does", maxlength=LONGEST_QUERY,
+        "input", name="query", value=asked, placeholder="Search like /retrieve", maxlength=LONGEST_QUERY,
         type="search",
     )  # fmt: skip
     how_many = void("input", name="top_k", value=top_k, type="number", min=1, max=MOST)
@@ -107,7 +107,7 @@ def _search_form(asked: str, top_k: int) -> Html:
 
 def _found(dataset: Dataset, asked: str, top_k: int) -> Html:
     hits = search(dataset, asked[:LONGEST_QUERY], top_k=top_k)
-    hint = None if dataset.has_vectors else "Keywords match in the case in which they are written."
+    hint = None if dataset.has_vectors else "Keywords are case-sensitive."
     heading = tag("h2", f"{len(hits)} chunk{'' if len(hits) == 1 else 's'} found")
     if not hits:
         return join(heading, empty(join("Search finds nothing. ", hint)))
@@ -146,7 +146,7 @@ def _states(document: Document) -> dict[str, Html]:
 
 
 def _disagreement(document: Document) -> str | None:
-    """Why search does not do what the flags say; ``None``: it does."""
+    """Why search does not match the flags; ``None`` if it does."""
     should = document.enabled and not document.archived and document.indexing_status == "completed"
     if document.in_search == should:
         return None

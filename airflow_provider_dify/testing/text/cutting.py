@@ -1,4 +1,4 @@
-"""The rule by which a content is cut into segments, and the cutting."""
+"""Splits a content into segments by a process rule."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ AUTOMATIC: Mapping[str, Any] = {
     ],
     "segmentation": {"delimiter": "\n", "max_tokens": 500, "chunk_overlap": 50},
 }
-#: Ends of sentences, at which a piece that is too long is cut.
+#: Ends of sentences, at which a piece that is too long is split.
 _SENTENCE_ENDS = ("\n", ". ", "! ", "? ", "。")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule of processing.
+    """A process rule.
 
-    :param id: Of its row in the database: documents that share a rule show the same one.
+    :param id: Id of its row in the database: documents that share a rule show the same one.
     :param mode: ``automatic``, ``custom`` or ``hierarchical``.
     :param rules: As Dify shows them.
     """
@@ -34,7 +34,7 @@ class Rule:
 
     @classmethod
     def of(cls, rule_id: str, given: Mapping[str, Any]) -> Rule:
-        """The rule that a request brings, with what Dify fills in."""
+        """The rule of a request, with Dify's defaults."""
         mode = str(given.get("mode", "automatic"))
         if mode == "automatic":
             return cls(rule_id, mode, AUTOMATIC)
@@ -46,13 +46,13 @@ class Rule:
 
     @property
     def makes_parents(self) -> bool:
-        """Whether it says what a parent is; without that a parent-child knowledge base gets no segments at all."""
+        """Whether it defines parents; otherwise a parent-child knowledge base gets no segments at all."""
         return bool(self.rules.get("parent_mode"))
 
     def cut(self, text: str, doc_form: str) -> list[str]:
-        """The segments of a text: none, if there is nothing in it.
+        """The segments of a text: none if it is empty.
 
-        A rule of one's own keeps what its separator parts; the automatic one puts short paragraphs together again.
+        A custom rule keeps the parts between its separators; the automatic one joins short paragraphs.
         """
         if not has_text(text) or (doc_form == "hierarchical_model" and not self.makes_parents):
             return []
@@ -63,7 +63,7 @@ class Rule:
         if self.mode == "automatic":
             return _together(_short(text.split("\n\n"), longest), "\n\n", longest)
         separator = str(segmentation.get("separator") or segmentation.get("delimiter") or "\n\n")
-        # In a JSON text people write the line break as two characters, which Dify puts right.
+        # In a JSON text people write the line break as two characters, which Dify corrects.
         parts = text.split(separator.replace("\\n", "\n"))
         return _short(parts, longest)
 
@@ -75,17 +75,17 @@ class Rule:
 
 
 def has_text(text: str) -> bool:
-    """Whether there is anything in a text that can be seen."""
+    """Whether a text contains anything visible."""
     return re.search(r"[^\s\u200b-\u200f\u2060\ufeff]", text) is not None
 
 
 def _short(parts: list[str], longest: int) -> list[str]:
-    """The parts that hold a text, each cut into pieces that are short enough."""
+    """The parts that contain text, each split into pieces that are short enough."""
     return [piece for part in parts for piece in _pieces(part.strip(), longest) if has_text(piece)]
 
 
 def _pieces(text: str, longest: int) -> Iterator[str]:
-    """A text cut behind the last sentence that fits, or else the last word, or else anywhere."""
+    """Split a text after the last sentence that fits, otherwise after the last word, otherwise anywhere."""
     at = 0
     while len(text) - at > longest:
         window = text[at : at + longest + 1]
@@ -100,7 +100,7 @@ def _pieces(text: str, longest: int) -> Iterator[str]:
 
 
 def _together(parts: list[str], between: str, longest: int) -> list[str]:
-    """Neighbours put together as long as they are short enough."""
+    """Join neighbours as long as the result is short enough."""
     found: list[list[str]] = []
     size = 0
     for part in parts:

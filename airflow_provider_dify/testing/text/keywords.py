@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from functools import lru_cache
 
-#: Keywords that a segment keeps, and that count of a query.
+#: Maximum number of keywords of a segment, and of a query.
 MOST_KEYWORDS = 10
 
 #: Words that are never keywords; the real list is longer.
@@ -52,12 +52,12 @@ _TOKEN = re.compile(rf"[{_CJK}]+|(?:(?![{_CJK}])\w)+")
 
 @lru_cache(maxsize=4096)
 def keywords(text: str) -> tuple[str, ...]:
-    """The words that find a text: its ten most frequent ones, the earlier one first among equals.
+    """The words that find a text: its ten most frequent ones; the earlier one comes first if they are equally frequent.
 
-    Dify asks jieba. What is the same: words of one character and stop words do not count, case matters, and so does the
-    limit of ten. What differs: jieba weighs Chinese words by how rare they are and cuts them by its dictionary, where
-    this takes every pair of neighbouring characters; it cuts words at letters such as ``ü`` (recorded: ``Gr``, ``ln``
-    of ``Grüße aus Köln``), where this keeps them whole.
+    Dify uses jieba. The same are: words of one character and stop words do not count, case matters, and the limit is
+    ten. Different are: jieba weighs Chinese words by how rare they are and splits them with its dictionary, while this
+    uses every pair of neighbouring characters; jieba splits words at letters such as ``ü`` (recorded: ``Gr``, ``ln`` of
+    ``Grüße aus Köln``), while this does not.
     """
     counts: Counter[str] = Counter()
     for token in _TOKEN.findall(text):

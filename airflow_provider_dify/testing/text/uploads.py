@@ -1,4 +1,4 @@
-"""Files that come with a request, which of them Dify takes, and what it makes of their content."""
+"""Uploaded files: which of them Dify accepts, and what it reads from their content."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 LARGEST_FILE = 15 * 1024 * 1024
-#: Of a longer name the beginning is kept.
+#: Longer names are cut off.
 LONGEST_NAME = 200
 
-#: What Dify reads unless it is set up with Unstructured.
+#: What Dify reads unless it is configured with Unstructured.
 EXTENSIONS = frozenset(
     ("txt", "markdown", "md", "mdx", "pdf", "html", "htm", "xlsx", "xls", "docx", "csv", "vtt", "properties")
 )
 _FORBIDDEN = frozenset('/\\:*?"<>|')
-#: Below so many bytes the encoding is guessed wrong.
+#: Below this number of bytes, the encoding is guessed wrong.
 _SHORT = 16
-#: How files begin that are more than a text, and what is said of one that does not. The paths are of Dify's server.
+#: How binary files begin, and the error about one that does not. The paths are those of Dify's server.
 _BEGINNINGS = {
     "pdf": (b"%PDF", "Failed to load document (PDFium: Data format error)."),
     "docx": (b"PK", "Package not found at '/tmp/tmp0a1b2c3d/upload.docx'"),
@@ -30,10 +30,10 @@ _BEGINNINGS = {
 
 @dataclass(frozen=True)
 class Upload:
-    """One file, as it came.
+    """One file, as uploaded.
 
     :param field: Name of its part of the form.
-    :param name: Its name, extension included; empty where the part gives none.
+    :param name: Its name, including the extension; empty if the part has none.
     """
 
     field: str
@@ -43,17 +43,17 @@ class Upload:
 
     @classmethod
     def of(cls, name: str, text: str) -> Upload:
-        """A file with this text in it."""
+        """A file with this text."""
         return cls("file", name, text.encode(), mimetypes.guess_type(name)[0] or "application/octet-stream")
 
     @property
     def extension(self) -> str:
-        """What stands behind the last dot of the name, in small letters."""
+        """The part after the last dot of the name, in lower case."""
         return PurePosixPath(self.name).suffix.removeprefix(".").lower()
 
     @property
     def text(self) -> str:
-        """What search will find it by; empty, where Dify finds no text in it (1.16.0, file 26)."""
+        """The text by which search will find it; empty if Dify finds no text in it (1.16.0, file 26)."""
         text = decoded(self.content)
         lines = [line for line in text.splitlines() if line.strip()]
         nothing = {
@@ -66,18 +66,18 @@ class Upload:
 
     @property
     def forbidden_name(self) -> bool:
-        """Whether there are characters in its name that Dify does not take."""
-        # A quotation mark gets through as %22, which is how a form writes it (1.16.0, file 26).
+        """Whether its name contains characters that Dify does not allow."""
+        # A quotation mark is accepted as %22, which is how a form writes it (1.16.0, file 26).
         return not _FORBIDDEN.isdisjoint(self.name.replace('"', ""))
 
     @property
     def supported(self) -> bool:
-        """Whether Dify takes files of this kind."""
+        """Whether Dify accepts files of this kind."""
         return self.extension in EXTENSIONS
 
     @property
     def too_large(self) -> bool:
-        """Whether it is over Dify's limit."""
+        """Whether it is above Dify's limit."""
         return len(self.content) > LARGEST_FILE
 
     @property
@@ -86,17 +86,17 @@ class Upload:
         if self.extension in _BEGINNINGS:
             beginning, error = _BEGINNINGS[self.extension]
             return None if self.content.startswith(beginning) else error
-        # Other encodings are guessed, and that fails where the file is no text at all.
+        # Other encodings are guessed, and that fails if the file is not text at all.
         if _unicode(self.content) is None and b"\0" in self.content:
             return f"Could not detect encoding for /tmp/tmp0a1b2c3d/upload.{self.extension}"
         return None
 
 
 def decoded(content: bytes) -> str:
-    """A file as Dify reads it: UTF-8 and UTF-16 correctly, and everything else by a guess that never fails.
+    """A file as Dify reads it: UTF-8 and UTF-16 correctly, everything else by a guess that never fails.
 
-    What was recorded of guesses (1.16.0, file 26): GBK was taken for Big5, and 14 bytes of Latin-1 for UTF-16. So here
-    a text that is mostly no ASCII counts as Big5, a very short one as UTF-16, and any other as Latin-1, which is right.
+    Recorded guesses (1.16.0, file 26): GBK was taken for Big5, and 14 bytes of Latin-1 for UTF-16. So here a text that
+    is mostly not ASCII counts as Big5, a very short one as UTF-16, and any other as Latin-1, which is right.
     """
     text = _unicode(content)
     if text is not None:
@@ -110,7 +110,7 @@ def decoded(content: bytes) -> str:
 
 
 def _unicode(content: bytes) -> str | None:
-    """A file in UTF-8, or in UTF-16 that says so at its beginning."""
+    """A file in UTF-8, or in UTF-16 with a mark."""
     marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return content.decode("utf-16" if marked else "utf-8-sig")
@@ -120,12 +120,12 @@ def _unicode(content: bytes) -> str | None:
 
 @dataclass(frozen=True)
 class Form:
-    """What a ``multipart/form-data`` request brings."""
+    """The contents of a ``multipart/form-data`` request."""
 
     fields: Mapping[str, str] = field(default_factory=dict)
     files: tuple[Upload, ...] = ()
 
     @property
     def file_fields(self) -> set[str]:
-        """Names of the parts that hold files; two of the same name count as one."""
+        """Names of the parts with files; two with the same name count as one."""
         return {one.field for one in self.files}

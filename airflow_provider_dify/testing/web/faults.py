@@ -39,7 +39,7 @@ class Fault:
     :param kind: What happens.
 
         ``latency``: the request is carried out ``seconds`` later.
-        ``hang``: no answer, ever; the client has to give up. Not carried out.
+        ``hang``: never a response; the client has to give up. Not carried out.
         ``hang_after``: the request is carried out, and the client waits for the answer until it gives up.
         ``reset_before``: the connection is reset, the request is not carried out.
         ``reset_after``: the request is carried out, then the connection is reset before the answer.
@@ -101,13 +101,13 @@ class Fault:
             raise ValueError(f"unknown kind of fault {self.kind!r}; it is one of {', '.join(get_args(Kind))}")
 
     def matches(self, method: str, path: str) -> bool:
-        """Whether the fault is for such a request."""
+        """Whether the fault applies to such a request."""
         if self.method is not None and self.method.upper() != method:
             return False
         return self.path is None or re.search(self.path, path) is not None
 
     def take(self) -> bool:
-        """Count one matching request; say whether it is hit."""
+        """Count one matching request; return whether it is hit."""
         self._seen += 1
         if self._seen <= self.after or self.spent:
             return False
@@ -128,18 +128,18 @@ class Faults:
         self._lock = threading.Lock()
 
     def add(self, *faults: Fault) -> None:
-        """Let these happen to the next requests that match."""
+        """Add faults for the next requests that match."""
         with self._lock:
             self._faults.extend(faults)
 
     def clear(self) -> None:
-        """Forget what has not happened yet."""
+        """Remove the faults that have not happened yet."""
         with self._lock:
             self._faults.clear()
 
     @property
     def pending(self) -> list[Fault]:
-        """Those that have not hit as often as they should."""
+        """The faults that have not hit as often as they should."""
         return [fault for fault in self._faults if not fault.spent]
 
     def take(self, method: str, path: str) -> tuple[float, Fault | None]:

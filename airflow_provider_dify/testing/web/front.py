@@ -1,4 +1,4 @@
-"""What stands between the socket and the API: the record of requests, faults, and the time that things take."""
+"""Between the socket and the API: the record of requests, faults, and the time that calls take."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from airflow_provider_dify.testing.web.faults import Fault, Faults
 from airflow_provider_dify.testing.web.waiting import Gone, Waiting
 from airflow_provider_dify.testing.work.world import World
 
-#: Said to a client for which time would stand still.
+#: The error for a client for which time would stand still.
 STANDS_STILL = (
     "This built-in Dify has a virtual clock, which only its own process can move. For a client in another process its "
     "worker would never get to work: give it real time (FakeDify without a clock, or dify_factory(clock=SystemClock()))"
@@ -43,16 +43,16 @@ _CODES = {
     503: ("service_unavailable", "The service is unavailable for now."),
     504: ("gateway_timeout", "The gateway timed out."),
 }
-#: Kinds of faults with which the request is carried out all the same.
+#: Kinds of faults for which the request is carried out.
 _CARRIED_OUT = ("hang_after", "reset_after", "status_after", "page_after", "truncated")
-#: Kinds that happen to a run of an app, and to a stream.
+#: Kinds that affect a run of an app, and a stream.
 _OF_RUNS = ("queued", "orphan", "restart")
 _OF_STREAMS: dict[str, Literal["cut", "clean", "mute"]] = {
     "drop_stream": "cut",
     "end_stream": "clean",
     "mute_stream": "mute",
 }
-#: What Dify says of a request over the limit of an app. A fault does not know the app, so its id is made up.
+#: Dify's text for a request above the limit of an app. A fault does not know the app, so its id is made up.
 TOO_MANY = (
     "Too many requests. Please try again later. The current maximum concurrent requests allowed for "
     "00000000-0000-4000-8000-000000000000 is 1."
@@ -63,12 +63,12 @@ TOO_MANY = (
 class RequestRecord:
     """One request as it arrived, and how it ended.
 
-    :param query: The parameters; of one that is there twice, the first.
-    :param json: The body, where it is JSON; of a form its field ``data``.
-    :param files: Names of the files that came with it.
+    :param query: The parameters; if one is repeated, the first.
+    :param json: The body if it is JSON; for a form, its field ``data``.
+    :param files: Names of the uploaded files.
     :param connection: Number of the TCP connection, from 1.
     :param at: When it arrived, by the clock's ``monotonic()``.
-    :param status: HTTP status of the answer; ``None``: it got none.
+    :param status: HTTP status of the response; ``None``: there was none.
     """
 
     method: str
@@ -83,25 +83,25 @@ class RequestRecord:
 
     @property
     def changes(self) -> bool:
-        """Whether it asks for a change; a search does not, although it is a ``POST``."""
+        """Whether it is meant to change something; a search is not, although it is a ``POST``."""
         return self.method != "GET" and not self.path.endswith("/retrieve")
 
 
 @dataclass(frozen=True)
 class Silence:
-    """No answer.
+    """No response.
 
-    :param reset: The connection is reset; otherwise it stays open, silent.
+    :param reset: Whether the connection is reset; otherwise it stays open, silent.
     """
 
     reset: bool
 
 
 class Front:
-    """Takes requests one at a time, as one API process does.
+    """Handles requests one at a time, like one API process.
 
-    :param costs: What the calls cost; ``None``: no time passes.
-    :param apps: The apps of this Dify, whose keys open further routes.
+    :param costs: How long calls take; ``None``: no time.
+    :param apps: The apps of this Dify, whose keys allow additional routes.
     """
 
     def __init__(self, world: World, faults: Faults, costs: Costs | None, apps: Apps) -> None:
@@ -114,17 +114,17 @@ class Front:
         self.faults = faults
         self.costs = costs
         self.requests: list[RequestRecord] = []
-        #: Whether it answers clients of other processes although its clock is virtual.
+        #: Whether clients in other processes are allowed although the clock is virtual.
         self.admits_other_processes = False
-        #: How many of them are kept.
+        #: How many requests are kept.
         self.remembered = sys.maxsize
-        #: Called with each of them once it is answered.
+        #: Called with each request when it has its response.
         self.told: Callable[[RequestRecord], None] = lambda _: None
-        #: What the headers of its answers say.
+        #: The version in the headers of its responses.
         self.version = world.version
-        #: As behind Dify's own nginx, which opens a connection of its own for each request.
+        #: As behind Dify's own nginx, which opens a new connection for each request.
         self.new_connection_per_request = False
-        #: One request at a time; the lock belongs to the event loop of the server that runs.
+        #: One request at a time; the lock belongs to the event loop of the running server.
         self.turn = asyncio.Lock()
 
     async def handle(
@@ -132,7 +132,8 @@ class Front:
     ) -> Reply | Stream | Silence:
         """Answer a request, or not.
 
-        :param client_gone: Tells when the client has disconnected. Only called if the answer takes time.
+        :param client_gone: Returns a future that is done when the client has disconnected. Only called if the response
+            takes time.
         :param foreign: Whether it comes from another process.
         """
         record = _record(call, connection, self.world.clock.monotonic())
@@ -169,7 +170,7 @@ class Front:
         return self._page(fault, 504) if fault.kind == "page_after" else self._error(fault, 500)
 
     async def _waited_for(self, outcome: Outcome, client_gone: Callable[[], Gone]) -> Reply | Stream | Silence:
-        """The same, but a later reply only once it is there."""
+        """The same, but wait for a response that comes later."""
         if not isinstance(outcome, LaterReply):
             return outcome
         return await self.waiting.for_reply(outcome, client_gone()) or Silence(reset=True)
@@ -187,7 +188,7 @@ class Front:
         return outcome
 
     def _befall(self, outcome: Outcome, fault: Fault) -> None:
-        """Apply a fault to the run that was accepted, or to its stream."""
+        """Apply a fault to the accepted run, or to its stream."""
         if fault.kind == "restart":
             self.world.schedule(fault.answer_after, lambda _: self.restart())
         elif isinstance(outcome, Later) and fault.kind == "queued":
@@ -198,7 +199,7 @@ class Front:
             outcome.end_after(fault.events, _OF_STREAMS[fault.kind])
 
     def _instead(self, call: Call, fault: Fault) -> Reply | Silence:
-        """What is answered to a request that is not carried out."""
+        """The response to a request that is not carried out."""
         if fault.kind in ("reset_before", "hang"):
             return Silence(reset=fault.kind == "reset_before")
         if fault.kind == "plan_limit":

@@ -29,19 +29,19 @@ from airflow_provider_dify.testing.web.front import Front, Silence
 from airflow_provider_dify.testing.web.peers import is_foreign
 from airflow_provider_dify.testing.web.waiting import Gone
 
-#: Seconds of silence after which Dify's server closes a connection. Real ones: the client's socket lives in real time.
+#: Seconds of silence after which Dify's server closes a connection. These are real: the client's socket uses real time.
 KEEP_ALIVE = 2
 EVENTS = "text/event-stream; charset=utf-8"
-#: Nothing on a page runs, or comes from elsewhere.
+#: Nothing on a page is executed, or loaded from elsewhere.
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
     "form-action 'self'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
-#: Bytes that a field of a form may have which is no file; Dify sets no limit.
+#: Maximum size in bytes of a form field that is not a file; Dify has no limit.
 LARGEST_FIELD = 100 * 1024 * 1024
-#: Connections that one API process of Dify takes; further ones wait until one is free.
+#: Maximum number of connections of one API process of Dify; further ones wait until one is free.
 MOST_CONNECTIONS = 10
 
 
@@ -49,9 +49,9 @@ MOST_CONNECTIONS = 10
 class Connection:
     """One TCP connection.
 
-    :param number: From 1, in the order they came.
-    :param requests: How many requests came over it.
-    :param foreign: Whether its client lives in another process; ``None``: nobody has asked yet.
+    :param number: From 1, in the order of arrival.
+    :param requests: Number of requests that came over it.
+    :param foreign: Whether its client is in another process; ``None``: not checked yet.
     """
 
     number: int
@@ -61,7 +61,7 @@ class Connection:
 
 
 class Connections:
-    """Who is connected."""
+    """The current connections."""
 
     def __init__(self, accepted: int) -> None:
         self.accepted = accepted
@@ -69,11 +69,11 @@ class Connections:
         self._waiting: deque[asyncio.Transport] = deque()
 
     def opened(self, transport: asyncio.Transport) -> None:
-        """Note a new connection; it has to wait where there are too many."""
+        """Record a new connection; it has to wait if there are too many."""
         self.accepted += 1
         if len(self.open) >= MOST_CONNECTIONS:
             self._waiting.append(transport)
-            # A little later: Python 3.10 and 3.11 begin to read after this, whether paused or not.
+            # A little later: Python 3.10 and 3.11 start reading after this, whether paused or not.
             asyncio.get_running_loop().call_soon(self._hold, transport)
         self.open[transport.get_extra_info("peername")[:2]] = Connection(self.accepted, transport)
 
@@ -82,7 +82,7 @@ class Connections:
             transport.pause_reading()
 
     def closed(self, transport: asyncio.Transport) -> None:
-        """Note the end of a connection; the next one in the line gets its turn."""
+        """Record the end of a connection; the next one in the queue gets its turn."""
         for peer, connection in list(self.open.items()):
             if connection.transport is transport:
                 del self.open[peer]
@@ -93,12 +93,13 @@ class Connections:
 
 
 class _Protocol(H11Protocol):
-    """Uvicorn's protocol, with its connections known."""
+    """Uvicorn's protocol, with a record of its connections."""
 
     peers: Connections
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        # asyncio leaves this out on a socket that was made elsewhere, and each answer would wait 40 ms for an ACK.
+        # asyncio leaves this out for a socket that was created elsewhere, and each response would wait 40 ms for an
+        # ACK.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().connection_made(transport)
         self.peers.opened(transport)
@@ -145,7 +146,7 @@ class Server:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True, name="fake-dify")
 
     def start(self) -> None:
-        """Serve, in a thread of its own."""
+        """Serve, in a separate thread."""
         self._thread.start()
         self._ready.wait()
 
@@ -176,11 +177,11 @@ class Server:
         await self._stopping.wait()
         server.close()
         self._abort_all()
-        # One turn for the transports to say goodbye.
+        # Let the transports close their connections.
         await asyncio.sleep(0)
 
     def _is_foreign(self, connection: Connection) -> bool:
-        """Whether a request comes from another process. It only matters to a virtual clock."""
+        """Whether a request comes from another process. It only matters for a virtual clock."""
         if not isinstance(self._front.world.clock, VirtualClock):
             return False
         if connection.foreign is None:
@@ -226,7 +227,7 @@ class Server:
             await client.gone()
 
     async def _stream(self, stream: Stream, client: Client, send: Send) -> None:
-        """Send a stream, and its end if that is orderly."""
+        """Send a stream, and its end if it is a clean one."""
         own = {"Content-Type": EVENTS, **stream.headers, "X-Version": self._front.version, "X-Env": "PRODUCTION"}
         headers = [(name.lower().encode(), value.encode()) for name, value in own.items()]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -240,7 +241,7 @@ class Server:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def cut_connections(self) -> None:
-        """Cut every connection, and go on listening."""
+        """Cut every connection, and keep listening."""
         if self._loop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._abort_all)
 
@@ -254,7 +255,7 @@ def _is_form(request: Request) -> bool:
 
 
 async def _form(request: Request) -> Form:
-    """Read a form piece by piece: files are kept on disk while they come in. One that cannot be read holds nothing."""
+    """Read a form piece by piece; files are stored on disk meanwhile. An invalid form is empty."""
     fields: dict[str, str] = {}
     files: list[Upload] = []
     try:
@@ -264,7 +265,7 @@ async def _form(request: Request) -> Form:
                     fields.setdefault(name, value)
                 else:
                     content = await value.read()
-                    # A form cannot write a quotation mark into a name, and Dify's framework puts it back.
+                    # A form cannot write a quotation mark into a name; Dify's framework restores it.
                     file_name = (value.filename or "").replace("%22", '"')
                     files.append(Upload(name, file_name, content, value.content_type or ""))
     except MultiPartException:
@@ -273,7 +274,7 @@ async def _form(request: Request) -> Form:
 
 
 def _page(front: Front, scope: Scope) -> Response | None:
-    """A page that shows what is there; ``None``: it is a request for the API, whatever that makes of it."""
+    """A page that shows the data; ``None``: the request is for the API."""
     with front.world.guard:
         found = find_page(front.world, front.apps.all, scope["path"], scope["query_string"].decode("latin-1"))
     if found is None:
@@ -288,7 +289,7 @@ def _response(reply: Reply, version: str) -> Response:
 
 
 def _reset(transport: asyncio.Transport) -> None:
-    """Cut a connection so that the client sees a reset, not an orderly end."""
+    """Cut a connection so that the client sees a reset, not a clean end."""
     linger = struct.pack("ii", 1, 0)
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     transport.abort()

@@ -1,4 +1,4 @@
-"""Clients that wait: for the answer of a blocking request, or for the next event of a stream."""
+"""Clients that wait: for the response of a blocking request, or for the next event of a stream."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow_provider_dify.testing.api.replies import Later, LaterReply, Reply, 
 from airflow_provider_dify.testing.model.clock import VirtualClock
 from airflow_provider_dify.testing.model.site import Site
 
-#: Longest jump of a virtual clock, in seconds, for which a stream does not wait first.
+#: Maximum jump of a virtual clock, in seconds, before which a stream does not wait.
 SHORT = 1.0
 #: Real seconds in which the client may close the stream before a longer jump: the first one, and later ones.
 PATIENCE, LITTLE_PATIENCE = 0.5, 0.002
@@ -23,8 +23,8 @@ Gone = asyncio.Future[None]
 class Waiting:
     """Lets time pass for clients that wait.
 
-    A virtual clock moves when somebody sleeps, and waiting for an answer is like sleeping: the clock jumps to whatever
-    is due next. The client of a stream may want to close it early, so it gets a moment before the first longer jump.
+    A virtual clock moves when somebody sleeps, and waiting for a response is like sleeping: the clock jumps to the next
+    due event. The client of a stream may want to close it early, so it gets a moment before the first longer jump.
     """
 
     def __init__(self, world: Site) -> None:
@@ -36,7 +36,7 @@ class Waiting:
 
     @property
     def holds_clock(self) -> bool:
-        """Whether a virtual clock is only moved by its owner, never because a client waits for a run."""
+        """Whether only its owner moves a virtual clock, never a client that waits for a run."""
         return self._holds_clock
 
     @holds_clock.setter
@@ -66,7 +66,7 @@ class Waiting:
             self._wakers.remove(wake)
 
     async def for_reply(self, later: LaterReply, gone: Gone) -> Reply | None:
-        """The answer; ``None``: there will be none, or the client has disconnected."""
+        """The response; ``None``: there will be none, or the client has disconnected."""
         woken = asyncio.Event()
         with self._told(later, woken):
             while not gone.done():
@@ -111,7 +111,7 @@ class Waiting:
             return False
         if patience and ahead > SHORT and await _first(woken, gone, patience):
             return False
-        # Other tasks get their turn, such as the one that sends.
+        # Let other tasks run, such as the one that sends.
         await asyncio.sleep(0)
         if not gone.done():
             clock.advance_to(due)
@@ -132,7 +132,7 @@ def _waker(woken: asyncio.Event) -> Callable[[], None]:
 
 
 async def _first(woken: asyncio.Event, gone: Gone, seconds: float | None) -> bool:
-    """Wait for either, at most so long. :return: whether one of them happened."""
+    """Wait for either, for a limited time. :return: whether one of them happened."""
     waiter = asyncio.ensure_future(woken.wait())
     try:
         both: set[asyncio.Future[Any]] = {waiter, gone}

@@ -8,7 +8,7 @@ from airflow_provider_dify.testing.work.worker import Change, Worker
 
 
 class Broker:
-    """The queue. Down or full, a change is in the database and nobody will act on it."""
+    """The queue. If it is down or full, a change is in the database and nobody will act on it."""
 
     def __init__(self, world: Site, worker: Worker) -> None:
         self._world = world
@@ -19,19 +19,19 @@ class Broker:
         self.full = False
 
     def stop(self) -> None:
-        """Take the broker down."""
+        """Stop the broker."""
         with self._world.guard:
             self._world.tick()
             self.alive = False
 
     def start(self) -> None:
-        """Bring the broker back; what was not queued stays lost."""
+        """Start the broker again; jobs that were not queued stay lost."""
         with self._world.guard:
             self.alive = True
             self.full = False
 
     def lose_jobs(self) -> int:
-        """Drop every job that waits, as a restart without persistence does; locks stay. :return: how many."""
+        """Drop every waiting job, as a restart without persistence does; locks stay. :return: how many."""
         with self._world.guard:
             self._world.tick()
             return self._worker.pool.clear()
@@ -39,11 +39,11 @@ class Broker:
     def dispatch(
         self, jobs: list[tuple[Row, Change | None]], *, new_connection: bool, alone: bool, among: int
     ) -> BrokerError | None:
-        """Queue the jobs of one call, each before its lock is set. ``None`` in place of a change: no job, no lock.
+        """Queue the jobs of one call, each before its lock is set. ``None`` instead of a change: no job, no lock.
 
-        :param new_connection: Whether the call came over one, so that the race for the lock is tight.
+        :param new_connection: Whether the call came over a new connection, so that the race for the lock is close.
         :param alone: Whether there is only one job.
-        :param among: How many documents the knowledge base has.
+        :param among: Number of documents in the knowledge base.
         """
         worker, error, first = self._worker, None, True
         for document, change in jobs:

@@ -1,4 +1,4 @@
-"""Jobs in a queue, and the processes of Dify's worker that take them: so many side by side, first in, first out."""
+"""Jobs in a queue, and the parallel processes of Dify's worker that take them, first in, first out."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from dataclasses import dataclass, field
 
 from airflow_provider_dify.testing.model.rows import Row
 
-#: Two moments that are nearer to each other than this are the same one: times are sums of many parts.
+#: Moments closer to each other than this are equal: times are sums of many parts.
 SAME_MOMENT = 1e-9
 
 
 @dataclass(eq=False)
 class Job:
-    """One job: steps of so many seconds, each with what it does at its end, which may add further steps."""
+    """One job: steps of some seconds, each with an action at its end, which may add further steps."""
 
     steps: deque[Step] = field(default_factory=deque)
-    #: When the step at hand ends; only known while it runs.
+    #: When the current step ends; only known while it runs.
     next_at: float = 0.0
 
     @property
     def ends_at(self) -> float:
-        """When it will be through, while it runs."""
+        """When it will end, while it runs."""
         return self.next_at + sum(seconds for seconds, _ in list(self.steps)[1:])
 
     def meet(self, others: Sequence[Job], now: float) -> None:
-        """Note which jobs run when this one starts."""
+        """Record which jobs run when this one starts."""
 
     def shut_down(self, at: float) -> bool:
-        """The worker is told to end. :return: whether the job ends with it; otherwise it begins its step again later.
+        """The worker is told to stop. :return: whether the job ends with it; otherwise it starts its step again later.
 
         :param at: The wall clock.
         """
@@ -38,14 +38,14 @@ class Job:
         return False
 
     def killed(self) -> None:
-        """The worker is gone, in the middle of the job."""
+        """The worker was killed, in the middle of the job."""
 
 
 @dataclass(eq=False)
 class DocumentJob(Job):
     """A job for a document.
 
-    :param changes_status: Whether it follows a change of status; otherwise it indexes a content.
+    :param changes_status: Whether it follows a status change; otherwise it indexes a content.
     :param overlapped: Whether another job on the same knowledge base has run at the same time.
     """
 
@@ -61,24 +61,24 @@ class DocumentJob(Job):
                 self.overlapped = other.overlapped = True
 
 
-#: Seconds, and what happens at their end; it gets the wall clock.
+#: Seconds, and the action at their end, which gets the wall clock.
 Step = tuple[float, Callable[[float], None]]
 
 
 class Pool:
-    """Takes jobs from one queue, ``size`` side by side."""
+    """Takes jobs from one queue, ``size`` in parallel."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.alive = True
         self.waiting: deque[Job] = deque()
         self.running: list[Job] = []
-        #: When it was last through with something, by the monotonic clock.
+        #: When it last finished something, by the monotonic clock.
         self.through_at = 0.0
 
     @property
     def jobs(self) -> list[Job]:
-        """What runs and what waits."""
+        """Running and waiting jobs."""
         return [*self.running, *self.waiting]
 
     def put(self, job: Job, now: float) -> None:
@@ -87,7 +87,7 @@ class Pool:
         self.fill(now)
 
     def fill(self, now: float) -> None:
-        """Let the free processes take what waits."""
+        """Let the free processes take waiting jobs."""
         while self.alive and self.waiting and len(self.running) < self.size:
             job = self.waiting.popleft()
             job.next_at = now + job.steps[0][0]
@@ -95,7 +95,7 @@ class Pool:
             self.running.append(job)
 
     def shut_down(self, at: float) -> None:
-        """Stop; jobs that cannot be taken up again end.
+        """Stop; jobs that cannot be resumed end.
 
         :param at: The wall clock.
         """
@@ -103,7 +103,7 @@ class Pool:
         self.running = [job for job in list(self.running) if not job.shut_down(at)]
 
     def kill(self) -> int:
-        """Stop at once: what was at work is lost. :return: how many jobs."""
+        """Stop at once: running jobs are lost. :return: how many."""
         self.alive = False
         return self._lose_running()
 
@@ -114,14 +114,14 @@ class Pool:
         return len(lost)
 
     def remove(self, job: Job) -> None:
-        """Take a job out, wherever it is."""
+        """Remove a job, wherever it is."""
         if job in self.running:
             self.running.remove(job)
         if job in self.waiting:
             self.waiting.remove(job)
 
     def resume(self, now: float) -> None:
-        """Go on after a stop: what was at work begins its step again."""
+        """Continue after a stop: interrupted jobs start their step again."""
         self.alive = True
         for job in self.running:
             job.next_at = max(job.next_at, now + job.steps[0][0])
@@ -137,7 +137,7 @@ class Pool:
         """End the step that is due.
 
         :param due: By the monotonic clock.
-        :param at: The same by the wall clock.
+        :param at: The same moment as wall clock.
         """
         job = min(self.running, key=lambda one: one.next_at)
         _, act = job.steps.popleft()

@@ -1,4 +1,4 @@
-"""Dify's Celery worker: what makes search follow the flags, or not."""
+"""Dify's Celery worker: updates search to reflect the flags, or fails to."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from airflow_provider_dify.testing.model.rows import Row, Segment, derived_id
 from airflow_provider_dify.testing.model.site import Site
 from airflow_provider_dify.testing.work.pool import DocumentJob, Pool, Step
 
-#: How often a job is through before its lock is set, measured on an idle server with documents of one segment.
+#: How often a job finishes before its lock is set, measured on an idle server with documents of one segment.
 RACE_NEW_CONNECTION = 61 / 80
 RACE_NEW_CONNECTION_BATCH = 10 / 20
 RACE_KEPT_CONNECTION = 1 / 80
 RACE_NEW_CONNECTION_1_12 = 27 / 60
-#: The same where the job takes longer: large knowledge bases, documents of many segments.
+#: The same if the job takes longer: large knowledge bases, documents with many segments.
 RACE_SLOW_JOB = 1 / 40
 SLOW_DATASET = 1000
 SLOW_SEGMENTS = 30
 
-#: Jobs that Dify's worker runs side by side unless it is set up otherwise (``-c 4`` in its Docker image).
+#: Default number of parallel jobs of Dify's worker (``-c 4`` in its Docker image).
 USUAL_JOBS = 4
 #: The version whose jobs overwrite each other's keywords: 1.15.0 with four jobs lost none.
 LOSES_KEYWORDS = "1.16.0"
@@ -32,19 +32,19 @@ LockRace = Literal["measured", "always", "never"]
 
 
 class Worker:
-    """The worker. Changes of status and indexing wait in one queue, and ``jobs`` of them run side by side.
+    """The worker. Status changes and indexing wait in one queue, and ``jobs`` of them run in parallel.
 
     Its settings may be changed at any time:
 
-    * ``jobs``: how many run side by side.
+    * ``jobs``: how many run in parallel.
     * ``lost_keywords``: how often a job in an economy knowledge base of Dify 1.16.0 loses what it writes because
       another one overwrites it: ``never``; ``always``, even if it runs alone, which is a broken server; or a share
-      above 0 and up to 1 of the jobs that overlap with another one on the same knowledge base. A job that adds leaves
-      a document which looks fine and which search does not find; one that removes leaves keywords behind, which use up
-      places of ``top_k`` (not with ``always``).
-    * ``seconds_per_job``: how long a change of status takes it, per document.
-    * ``seconds_per_document``, ``seconds_per_segment``: how long indexing takes it.
-    * ``fail_adding``, ``fail_removing``: the text of the error in which every such job ends; ``None``: none does.
+      above 0 and up to 1 of the jobs that overlap with another one on the same knowledge base. An adding job leaves a
+      document that looks fine but that search does not find; a removing job leaves keywords behind, which use up places
+      of ``top_k`` (not with ``always``).
+    * ``seconds_per_job``: how long a status change takes, per document.
+    * ``seconds_per_document``, ``seconds_per_segment``: how long indexing takes.
+    * ``fail_adding``, ``fail_removing``: the error with which every such job fails; ``None``: none fails.
     * ``failing``: ids of documents whose jobs fail in either direction.
     """
 
@@ -52,10 +52,10 @@ class Worker:
         self._world = world
         self.pool = Pool(_checked_jobs(jobs))
         world.run(self.pool)
-        #: How often a job is through before its lock is set, which leaves the lock behind.
+        #: How often a job finishes before its lock is set, which leaves the lock behind.
         self.lock_race = lock_race
         self._lost_keywords = _checked_share(lost_keywords)
-        # Luck of its own, so that ids do not depend on it.
+        # A separate random generator, so that ids do not depend on it.
         self._luck = random.Random(f"keywords {seed}")
         self.seconds_per_job = 0.06
         self.seconds_per_document = 0.08
@@ -66,7 +66,7 @@ class Worker:
 
     @property
     def jobs(self) -> int:
-        """How many jobs run side by side."""
+        """How many jobs run in parallel."""
         return self.pool.size
 
     @jobs.setter
@@ -92,19 +92,19 @@ class Worker:
 
     @property
     def pending(self) -> int:
-        """How many jobs wait or are being worked on."""
+        """How many jobs wait or run."""
         with self._world.guard:
             self._world.tick()
             return len(self.pool.jobs)
 
     def stop(self) -> None:
-        """Tell the worker to end: jobs are still accepted, and wait. Runs of apps that it is working on are stopped."""
+        """Tell the worker to stop: jobs are still accepted, and wait. Its runs of apps are stopped."""
         with self._world.guard:
             self._world.tick()
             self.pool.shut_down(self._world.clock.time())
 
     def kill(self) -> int:
-        """Take it down at once: the jobs at work are lost, and their locks stay; runs of apps stay ``running``.
+        """Kill it: running jobs are lost, and their locks stay; runs of apps stay ``running``.
 
         :return: how many were lost.
         """
@@ -113,12 +113,12 @@ class Worker:
             return self.pool.kill()
 
     def start(self) -> None:
-        """Bring the worker back: it goes on with what waits."""
+        """Start the worker again: it continues with waiting jobs."""
         with self._world.guard:
             self.pool.resume(self._world.clock.monotonic())
 
     def queue_change(self, document: Row, change: Change) -> None:
-        """Queue the job that puts a document into the search index, or takes it out."""
+        """Queue the job that adds a document to the search index or removes it."""
         self.pool.put(self._change_job(document, change), self._world.clock.monotonic())
 
     def run_change(self, document: Row, change: Change) -> None:
@@ -135,7 +135,7 @@ class Worker:
         return job
 
     def queue_indexing(self, document: Row, *, hangs: bool = False) -> None:
-        """Queue the job that parses, splits and indexes a document; where it ``hangs``, it never comes to the end."""
+        """Queue the job that parses, splits and indexes a document; if it ``hangs``, it never ends."""
         seconds = self.seconds_per_document + self.seconds_per_segment * document.segments
         job = DocumentJob(document=document, changes_status=False)
         steps: list[Step] = [
@@ -162,10 +162,10 @@ class Worker:
             document.complete_indexing(at, lost=self._loses(job, "add"))
 
     def _change_index(self, job: DocumentJob, change: Change, at: float) -> None:
-        """The job of one change. At its end, and only there, the lock goes."""
+        """The job of one change. Only its end removes the lock."""
         document = job.document
         if document.indexing_status != "completed" or document.deleted:
-            # Dify returns here before it comes to the lock, which so stays for its ten minutes.
+            # Dify returns here before it deletes the lock, which then stays for ten minutes.
             return
         failure = self._failure(document, change)
         if failure is None:
@@ -206,9 +206,9 @@ class Worker:
         return self.fail_adding
 
     def wins_race(self, document: Row, change: Change, *, new_connection: bool, alone: bool, among: int) -> bool:
-        """Whether the first job of a call is through before the call sets its lock.
+        """Whether the first job of a call finishes before the call sets its lock.
 
-        :param among: How many documents the knowledge base has.
+        :param among: Number of documents in the knowledge base.
         """
         if not self.alive or self.lock_race == "never":
             return False
@@ -217,7 +217,7 @@ class Worker:
         if any(isinstance(job, DocumentJob) and job.changes_status for job in self.pool.jobs):
             return False
         if document.dataset.has_vectors and change == "add":
-            # Embedding takes its time: 0 of 20 calls left a lock behind (1.16.0).
+            # Embedding takes time: 0 of 20 calls left a lock behind (1.16.0).
             return False
         likely = race_probability(document, new_connection=new_connection, alone=alone, among=among)
         return self._world.random.random() < likely
@@ -236,7 +236,7 @@ def _checked_share(share: LostKeywords) -> LostKeywords:
 
 
 def race_probability(document: Row, *, new_connection: bool, alone: bool, among: int) -> float:
-    """How likely the worker, if idle, is through with a job before its lock is set."""
+    """How likely an idle worker finishes a job before its lock is set."""
     if not new_connection:
         return RACE_KEPT_CONNECTION
     if among >= SLOW_DATASET or document.segments >= SLOW_SEGMENTS:
@@ -247,7 +247,7 @@ def race_probability(document: Row, *, new_connection: bool, alone: bool, among:
 
 
 def _is_running(document: Row) -> bool:
-    """Whether an indexing job may go on with it: not deleted, not paused, not ended otherwise."""
+    """Whether an indexing job may continue: the document was not deleted, paused, or ended otherwise."""
     return not document.deleted and not document.paused and document.indexing_status not in ("completed", "error")
 
 
@@ -262,7 +262,7 @@ def _fail(document: Row, failure: str, at: float) -> None:
 
 
 def _duplicate_key(document: Row, segment: Segment) -> str:
-    """What pgvector says of a vector that it has already (1.16.0, file 23)."""
+    """The error of pgvector for a vector that it already has (1.16.0, file 23)."""
     table = f"embedding_vector_index_{document.dataset.id.replace('-', '_')}"
     key = derived_id(document, f"node {segment.key}")
     text = f'duplicate key value violates unique constraint "{table[:58]}_pkey"'

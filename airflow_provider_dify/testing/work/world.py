@@ -1,4 +1,4 @@
-"""The whole of Dify behind its API: knowledge bases, keys, the queue and the worker."""
+"""Everything of Dify behind its API: knowledge bases, keys, the queue and the worker."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class World(Site):
     ) -> None:
         super().__init__(clock, version=version, seed=seed)
         self.datasets: dict[str, Dataset] = {}
-        #: Keys, each with the knowledge base that it is bound to, if any.
+        #: Keys, each with the knowledge base that it is limited to, if any.
         self.keys: dict[str, Dataset | None] = {}
         self.worker = Worker(self, jobs=jobs, lost_keywords=lost_keywords, lock_race=lock_race, seed=seed)
         self.broker = Broker(self, self.worker)
@@ -40,9 +40,9 @@ class World(Site):
         return (Document(dataset, row) for dataset in self.datasets.values() for row in dataset.rows.values())
 
     def document(self, document_id: str) -> Document:
-        """The document of that id.
+        """The document with that id.
 
-        :raises KeyError: if there is none.
+        :raises KeyError: if it does not exist.
         """
         for dataset in self.datasets.values():
             if document_id in dataset.rows:
@@ -50,7 +50,7 @@ class World(Site):
         raise KeyError(document_id)
 
     def add_dataset(self, name: str, indexing_technique: str | None) -> Dataset:
-        """Make an empty knowledge base."""
+        """Create an empty knowledge base."""
         with self.guard:
             dataset = Dataset(self, name, indexing_technique=indexing_technique, dataset_id=self.new_id())
             self.datasets[dataset.id] = dataset

@@ -31,14 +31,13 @@ NOT_ERRORS = frozenset(
         "the change of metadata",
         "str | int | float | datetime | None",
         "str | int | float | None",
-        "gets the new content, where it differs",
-        "is left as it is",
-        "stands in the way, and the content is refused",
-        "stays, and a new version is made beside it",
-        "stays, and a new version is made beside it, unless there is one, in use or not",
+        "gets the new content, if it differs",
+        "is in the way, and the content is refused",
+        "stays, and a new version is created next to it",
+        "stays, and a new version is created next to it, unless there is one, in use or not",
         (
-            "Dataset {} was made by a knowledge pipeline. Documents that are sent through the API bypass the pipeline: "
-            "Dify cuts them by its process rule instead."
+            "Knowledge base {} was created by a knowledge pipeline. Documents that are sent through the API bypass the "
+            "pipeline: Dify splits them by its process rule instead."
         ),
         "Read {} of {} documents, for the time of their last change.",
         "{} chunks that were disabled could not be disabled again: {}.",
@@ -49,12 +48,17 @@ NOT_ERRORS = frozenset(
         "another document stands for its file",
         "its indexing is paused",
         "{}; {}, so Dify cannot {} it",
-        "it is out of use; whether search follows was not seen",
-        "{} documents were created since a run of this sync broke off, and nothing says by whom. They stay: {}{}.",
+        "it is out of use; an earlier run did not check search",
+        (
+            "{} documents were created since a run of this sync was interrupted. It is unknown who created them. "
+            "They stay: {}{}."
+        ),
         "Knowledge base in Dify",
         " (a dry run: nothing was changed)",
         "{{ run_id }}{{ ' [%d]' % ti.map_index if ti.map_index >= 0 else '' }}",
         "{} of {} answers are as expected.",
+        "DifyAgentHook needs apache-airflow-providers-common-ai. Install it.",
+        "Use it as a context manager: 'async with DifyAsyncAppHook(...) as hook'.",
         "There is no manifest: the task to roll back has not run.",
         "Dify asked for {} s. {}",
         "Files are sent by a worker: reading them would hold up the event loop.",
@@ -67,7 +71,6 @@ NOT_ERRORS = frozenset(
         "DifyDocumentsAvailableTrigger is for asset watchers, which Airflow has since 3.0.",
         "What fired for Dify knowledge base %s cannot be kept, and nothing fires until it can: %s",
         "Equal triggers watch for several assets, so what fired is not kept over a restart (%s).",
-        "as it should be",
         "the key can access the app '{}'",
         "Log of the app in Dify",
         "The answer is stopped:",

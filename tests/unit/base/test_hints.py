@@ -193,9 +193,7 @@ def test_an_unknown_extra_that_is_nearly_one(
     monkeypatch.setenv("AIRFLOW_CONN_DIFY_DEFAULT", dify.airflow_connection(extra))
     with caplog.at_level("WARNING"):
         assert DifyHook().settings.verify is True
-    assert (
-        "has extras that are not used, as Dify has none such: colour, verify_ssl. Did you mean 'verify'?" in caplog.text
-    )
+    assert "has unknown extras, which are ignored: colour, verify_ssl. Did you mean 'verify'?" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["source", "exclude"])

@@ -410,7 +410,7 @@ def test_no_secret_is_ever_seen(
         "Of 1 documents: 1 to archive",
         "was answered with 502",
         "Result of archive",
-        "extras that are not used",
+        "has unknown extras",
     ):
         assert told in everything
     assert stage.scenarios > 150

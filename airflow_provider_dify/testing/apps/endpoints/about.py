@@ -1,4 +1,4 @@
-"""What an app is, its files, and the forms of its paused runs (1.16.0, files 41 and 44)."""
+"""Endpoints about an app, its files, and the forms of its paused runs (1.16.0, files 41 and 44)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def info(asked: Asked) -> Outcome:
 
 
 def parameters(asked: Asked) -> Outcome:
-    """``GET /parameters``: the input form above all."""
+    """``GET /parameters``: mainly the input form."""
     if not asked.app.published:
         raise ApiError(400, "app_unavailable", "App unavailable, please check your app configurations.")
     return Reply(200, asked.app.parameters())
@@ -54,7 +54,7 @@ def site(asked: Asked) -> Outcome:
 
 
 def upload_file(asked: Asked) -> Outcome:
-    """``POST /files/upload``: any kind of file, for the user that uploads it."""
+    """``POST /files/upload``: any kind of file, for the user who uploads it."""
     form = asked.call.form
     file = next((one for one in form.files if one.field == "file"), None)
     if file is None:
@@ -68,7 +68,7 @@ def upload_file(asked: Asked) -> Outcome:
 
 
 def preview_file(asked: Asked) -> Outcome:
-    """``GET /files/{file_id}/preview``: only of files that a message shows, and none does here."""
+    """``GET /files/{file_id}/preview``: only for files in a message, of which there are none here."""
     del asked
     raise ApiError(404, "file_not_found", "File not found in message context")
 
@@ -80,7 +80,7 @@ def show_form(asked: Asked) -> Outcome:
 
 
 def submit_form(asked: Asked) -> Outcome:
-    """``POST /form/human_input/{form_token}``: the run goes on."""
+    """``POST /form/human_input/{form_token}``: the run continues."""
     (run, form), body = _paused(asked), asked.body
     fields = body.get("inputs") or {}
     form.check(str(body.get("action", "")), fields)
@@ -89,7 +89,7 @@ def submit_form(asked: Asked) -> Outcome:
 
 
 def _paused(asked: Asked) -> tuple[Run, HumanForm]:
-    """The form of that token, and the run that waits for it or waited for it."""
+    """The form with that token, and the run that waits or waited for it."""
     token = asked.call.parts["form"]
     for run in asked.app.runs:
         if run.form is not None and run.form.token == token:

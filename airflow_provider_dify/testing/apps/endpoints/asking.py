@@ -1,4 +1,4 @@
-"""What the endpoints have in common: the app of a key, the user of a request, and what bodies must hold."""
+"""What the endpoints share: the app of a key, the user of a request, and the checks of bodies."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from airflow_provider_dify.testing.api.replies import (
 from airflow_provider_dify.testing.apps.app import App
 from airflow_provider_dify.testing.apps.files import Files
 
-#: The longest name of an end user.
+#: Maximum length of an end user's name.
 LONGEST_USER = 255
-#: The user of a request that names none, if it does not have to.
+#: The user of a request that names none, if none is required.
 NOBODY = "DEFAULT-USER"
 
 _WRONG_MODE = "Please check if your app mode matches the right API route."
@@ -31,7 +31,7 @@ _RESPONSE_MODES = "Input should be 'blocking' or 'streaming'"
 
 @dataclass(frozen=True)
 class Asked:
-    """A request, and the app whose key it has."""
+    """A request, and the app of its key."""
 
     call: Call
     app: App
@@ -44,7 +44,7 @@ class Asked:
 
     @property
     def user(self) -> str:
-        """The user that the body names."""
+        """The user in the body."""
         return checked_user(self.body.get("user"))
 
     @property
@@ -54,14 +54,14 @@ class Asked:
 
     @property
     def user_of_query(self) -> str:
-        """The user that the query names."""
+        """The user in the query."""
         return self.query.get("user") or NOBODY
 
     def complain(self, model: str, *complaints: Complaint) -> None:
-        """Refuse the request, if there are complaints.
+        """Raise an error if there are complaints.
 
-        :param model: Dify's name of what it expects.
-        :raises InvalidParamError: in the words of pydantic.
+        :param model: Dify's name for the expected model.
+        :raises InvalidParamError: with the message of pydantic.
         """
         if complaints:
             raise invalid(self.call.world.version, model, *complaints)
@@ -71,9 +71,9 @@ AppHandler = Callable[[Asked], Outcome]
 
 
 def checked_user(user: Any) -> str:
-    """The name of an end user.
+    """Return the name of an end user.
 
-    :raises ApiError: in the words of Dify.
+    :raises ApiError: with the message of Dify.
     """
     if not user:
         raise InvalidParamError("Arg user must be provided.")
@@ -83,7 +83,7 @@ def checked_user(user: Any) -> str:
 
 
 def only_for(app: App, *modes: str, code: str) -> None:
-    """Refuse an app of another mode.
+    """Raise an error if the app has another mode.
 
     :raises ApiError: with this code.
     """
@@ -92,9 +92,9 @@ def only_for(app: App, *modes: str, code: str) -> None:
 
 
 def payload_complaints(body: Mapping[str, Any], *, needs: tuple[str, ...]) -> list[Complaint]:
-    """What is wrong with the fields that all requests for a run have.
+    """Check the fields that all requests for a run share.
 
-    :param needs: Fields that have to be there, in Dify's order.
+    :param needs: Required fields, in Dify's order.
     """
     found = []
     for name in needs:
@@ -111,10 +111,10 @@ def payload_complaints(body: Mapping[str, Any], *, needs: tuple[str, ...]) -> li
 
 
 def check_limit(app: App, *, blocking: bool) -> None:
-    """Refuse what is over the limit of requests at the same time (1.16.0, file 42).
+    """Raise an error above the limit of simultaneous requests (1.16.0, file 42).
 
-    A blocking request counts until it is through. A streaming one counts twice while it starts, and then no more, so
-    there is no streaming with a limit of 1.
+    A blocking request counts until it ends. A streaming one counts twice while it starts, and then no more, so there is
+    no streaming with a limit of 1.
     """
     limit = app.max_active_requests
     if limit is not None and app.active + (1 if blocking else 2) > limit:
@@ -122,7 +122,7 @@ def check_limit(app: App, *, blocking: bool) -> None:
 
 
 def too_many_requests(app_id: str, limit: int) -> str:
-    """What Dify says of a request over the limit; it is a 400."""
+    """Dify's text for a request above the limit; it is a 400."""
     return (
         f"Too many requests. Please try again later. The current maximum concurrent requests allowed for {app_id} is "
         f"{limit}."

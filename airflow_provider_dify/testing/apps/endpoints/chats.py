@@ -1,4 +1,4 @@
-"""Chat and completion apps: ask, stop, and what was said (1.16.0, file 43)."""
+"""Chat and completion apps: ask, stop, and list (1.16.0, file 43)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHATS = ("chat", "agent-chat", "advanced-chat")
 _NOT_CHAT = "not_chat_app"
 _UNAVAILABLE = "App unavailable, please check your app configurations."
 _NO_CONVERSATION = "Conversation Not Exists."
-#: What Dify's framework appends to a 404 if other routes are similar to the path.
+#: What Dify's framework appends to a 404 if the path is similar to other routes.
 _SUGGESTED = {
     "/v1/chat-messages": "/v1/chat-messages or /api/chat-messages or /v1/chat-messages/<string:task_id>/stop",
     "/v1/messages": "/v1/messages or /v1/chat-messages or /api/messages",
@@ -76,7 +76,7 @@ def complete(asked: Asked) -> Outcome:
 
 def _answered(asked: Asked, body: Json, user: str, conversation: Conversation | None, *, blocking: bool) -> Outcome:
     app, query = asked.app, str(body["query"]).replace("\x00", "")
-    # Apps without a workflow are carried out by the API process in any case.
+    # The API process itself always runs apps without a workflow.
     run = accepted(asked, body, user, blocking=blocking, refuses_at_once=blocking or not app.has_runs)
     if run.refusal is None:
         inputs = run.inputs if conversation is None or app.has_runs else conversation.inputs
@@ -97,13 +97,13 @@ def _blocking_reply(run: Run) -> Reply:
     if message is None:
         raise InvalidParamError(run.refusal or "")
     if message.status == "error":
-        # The same words, whether the run failed or the request was refused.
+        # The same text, whether the run failed or the request was refused.
         return InvalidParamError(message.error or "").reply()
     return Reply(200, json.dumps(blocking_answer(run, message)), content_type=JSON_TYPE)
 
 
 def stop_message(asked: Asked) -> Outcome:
-    """``POST /chat-messages/{task_id}/stop``: success, whatever the id is."""
+    """``POST /chat-messages/{task_id}/stop``: success, whatever the id."""
     user = asked.user
     only_for(asked.app, *CHATS, code=_NOT_CHAT)
     asked.app.engine.stop(asked.call.parts["task"], user)
@@ -122,7 +122,7 @@ def stop_completion(asked: Asked) -> Outcome:
 def _conversation(asked: Asked, conversation_id: str, user: str) -> Conversation:
     """A conversation of this user.
 
-    :raises NotFoundError: if there is none of this id, or it is somebody else's.
+    :raises NotFoundError: if it does not exist, or belongs to somebody else.
     """
     for one in asked.app.conversations:
         if one.id == str(conversation_id).lower() and one.user == user:
@@ -133,7 +133,7 @@ def _conversation(asked: Asked, conversation_id: str, user: str) -> Conversation
 
 
 def list_messages(asked: Asked) -> Outcome:
-    """``GET /messages``: one page of a conversation, the latest, with the oldest of it first."""
+    """``GET /messages``: one page of a conversation with the latest messages, oldest first."""
     only_for(asked.app, *CHATS, code=_NOT_CHAT)
     query = asked.query
     if "conversation_id" not in query:
@@ -149,7 +149,7 @@ def list_messages(asked: Asked) -> Outcome:
 
 
 def list_conversations(asked: Asked) -> Outcome:
-    """``GET /conversations``: those of a user, the one that changed last first."""
+    """``GET /conversations``: those of a user, latest change first."""
     only_for(asked.app, *CHATS, code=_NOT_CHAT)
     query, user = asked.query, asked.user_of_query
     limit = int(query.get("limit") or 20)
@@ -201,7 +201,7 @@ def rate_message(asked: Asked) -> Outcome:
 
 
 def suggest_questions(asked: Asked) -> Outcome:
-    """``GET /messages/{message_id}/suggested``: they are off here."""
+    """``GET /messages/{message_id}/suggested``: disabled here."""
     only_for(asked.app, *CHATS, code=_NOT_CHAT)
     _message(asked.app, asked.call.parts["message"], asked.user_of_query)
     raise ApiError(400, "bad_request", "Suggested Questions Is Disabled.")

@@ -1,4 +1,4 @@
-"""``GET /workflows/logs``: the only way to find a run whose answer was lost (1.16.0, file 45)."""
+"""``GET /workflows/logs``: the only way to find a run whose response was lost (1.16.0, file 45)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_dify.testing.apps.app import App
 from airflow_provider_dify.testing.apps.endpoints.asking import Asked
 from airflow_provider_dify.testing.apps.run import Run
 
-#: So much of a keyword counts.
+#: How many characters of a keyword count.
 _KEYWORD = 30
 _STATUSES = ("succeeded", "failed", "stopped")
 _LIMITS = {"page": (1, 99999, 1), "limit": (1, 100, 20)}
@@ -42,7 +42,7 @@ def list_logs(asked: Asked) -> Outcome:
 
 
 def _checked_numbers(asked: Asked) -> list[int]:
-    """Page and limit; the status is checked with them."""
+    """Page and limit. The status is checked as well."""
     complaints: list[Complaint] = []
     status = asked.query.get("status")
     if status is not None and status not in _STATUSES:
@@ -68,7 +68,7 @@ def _number_complaints(name: str, given: str, least: int, most: int) -> Iterator
 
 
 def _fits(run: Run, query: dict[str, str]) -> bool:
-    """Whether status and time are as asked for."""
+    """Whether status and time match."""
     after, before = (query.get(f"created_at__{name}") for name in ("after", "before"))
     if after and run.created_at < _time(after):
         return False
@@ -78,9 +78,9 @@ def _fits(run: Run, query: dict[str, str]) -> bool:
 
 
 def _time(text: str) -> float:
-    """A time in ISO 8601; one without an offset is UTC.
+    """A time in ISO 8601; without an offset it is UTC.
 
-    :raises InvalidParamError: in the words of Dify's parser.
+    :raises InvalidParamError: with the message of Dify's parser.
     """
     try:
         found = datetime.fromisoformat(text.replace("Z", "+00:00"))
@@ -96,9 +96,9 @@ def _time_error(text: str) -> str:
 
 
 def _holds(run: Run, keyword: str) -> bool:
-    """Whether a keyword is the id of a run, or part of its user, its inputs or its outputs.
+    """Whether a keyword is the id of a run, or part of its user, inputs or outputs.
 
-    They are kept as JSON with escapes, so nothing that is not ASCII is found.
+    They are stored as JSON with escapes, so only ASCII is found.
     """
     if re.fullmatch(UUID, keyword):
         return run.id == keyword.lower()
@@ -109,7 +109,7 @@ def _holds(run: Run, keyword: str) -> bool:
 
 
 def _sorted(runs: list[Run], page: int, limit: int) -> list[Run]:
-    """The newest first. Those of the same second come in another order on every page: some twice, some never."""
+    """Newest first. Runs of the same second are ordered differently on every page: some come twice, some never."""
     luck = random.Random(f"{page} of {limit}")
     mixed = sorted(runs, key=lambda run: run.id)
     luck.shuffle(mixed)

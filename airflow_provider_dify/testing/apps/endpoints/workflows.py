@@ -1,4 +1,4 @@
-"""Workflows: start, look at, follow and stop a run."""
+"""Workflows: start, show, follow and stop a run."""
 
 from __future__ import annotations
 
@@ -52,15 +52,16 @@ def _check_workflow(app: App, workflow_id: str) -> None:
 
 
 def check_published(app: App) -> None:
-    """Refuse what exists in the editor only."""
+    """Raise an error if the app only exists in the editor."""
     if not app.published:
         raise InvalidParamError("Workflow not published")
 
 
 def accepted(asked: Asked, body: Json, user: str, *, blocking: bool, refuses_at_once: bool) -> Run:
-    """The run that a request asks for.
+    """The run for a request.
 
-    :param refuses_at_once: Whether it is the API that checks the inputs, not the worker, which says so in the stream.
+    :param refuses_at_once: Whether the API checks the inputs, instead of the worker, which reports errors in the
+        stream.
     """
     app, owner, refusal, inputs = asked.app, asked.app.end_user(user), None, {}
     try:
@@ -73,7 +74,7 @@ def accepted(asked: Asked, body: Json, user: str, *, blocking: bool, refuses_at_
 
 
 def _blocking_answer(run: Run) -> Reply:
-    """What the last event said, in another form."""
+    """The content of the last event, in another form."""
     last = run.events[-1].body["data"]
     left_out = {"workflow_run_id", "created_by", "exceptions_count", "files"}
     data: Json = {"id": run.id, "workflow_id": run.app.workflow_id}
@@ -85,7 +86,7 @@ def _blocking_answer(run: Run) -> Reply:
 
 
 def get_run(asked: Asked) -> Outcome:
-    """``GET /workflows/run/{workflow_run_id}``: any key of the app may ask, for any user's run."""
+    """``GET /workflows/run/{workflow_run_id}``: any key of the app may ask for any user's run."""
     only_for(asked.app, "workflow", "advanced-chat", code=_NOT_WORKFLOW)
     run_id = asked.call.parts["run"]
     if not re.fullmatch(UUID, run_id):
@@ -111,7 +112,7 @@ def get_run(asked: Asked) -> Outcome:
 
 
 def stop_run(asked: Asked) -> Outcome:
-    """``POST /workflows/tasks/{task_id}/stop``: success, whatever the id is. The run may be of another app or user."""
+    """``POST /workflows/tasks/{task_id}/stop``: success, whatever the id. The run may belong to another app or user."""
     user = asked.user
     only_for(asked.app, "workflow", code=_NOT_WORKFLOW)
     asked.app.engine.stop(asked.call.parts["task"], user)
@@ -132,7 +133,7 @@ def follow_run(asked: Asked) -> Outcome:
 
 
 def _last_event(run: Run) -> Json:
-    """The end of a run as its row has it."""
+    """The end of a run as in its row."""
     at = run.finished_at or run.created_at
     body = events.finished(run, at, status=run.status, outputs=run.outputs, error=run.error)
     return {**body, "task_id": run.id}

@@ -12,7 +12,7 @@ from airflow_provider_dify.knowledge.apps import api
 from airflow_provider_dify.knowledge.apps.api import AppInfo, AppRun, ChatRow, LogRow
 from airflow_provider_dify.knowledge.apps.chat import ChatMessage
 from airflow_provider_dify.knowledge.apps.options import RunOptions
-from airflow_provider_dify.knowledge.apps.report import ChatReport, RunOutcome, RunReport
+from airflow_provider_dify.knowledge.apps.report import ChatReport, RunReport
 from airflow_provider_dify.knowledge.apps.requesting import ChatRequest, LocalFile, RunRequest, upload_of
 from airflow_provider_dify.knowledge.apps.run import WorkflowRun
 from airflow_provider_dify.knowledge.apps.stopping import stopped
@@ -72,9 +72,7 @@ class AppVerbs(FlowHook):
         run = WorkflowRun(single_try(user), RunRequest(inputs or {}, chosen, workflow_id), options=options)
         deadline = self.deadline(run.options.timeout)
         self.run(measured(run, run.flow(deadline)), deadline)
-        report = run.report()
-        report.raise_for_outcomes(run.tolerated)
-        return report
+        return run.result()
 
     def ask_app(
         self,
@@ -102,9 +100,7 @@ class AppVerbs(FlowHook):
         message = ChatMessage(single_try(user), ChatRequest(query, inputs or {}, conversation_id), options=options)
         deadline = self.deadline(message.options.timeout)
         self.run(measured(message, message.flow(deadline)), deadline)
-        report = message.report()
-        report.raise_for_outcomes(frozenset(map(RunOutcome, message.options.tolerate)))
-        return report
+        return message.result()
 
     def list_conversations(self, *, user: str, limit: int = 20) -> list[dict[str, Any]]:
         """List the conversations of a user, the latest first, as Dify shows them.

@@ -1,0 +1,151 @@
+"""Running apps from an event loop: in an async task, or in a trigger of your own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_provider_dify import DEFAULT_APP_CONN_ID
+from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow
+from airflow_provider_dify.knowledge import inputs as values
+from airflow_provider_dify.knowledge.apps import api
+from airflow_provider_dify.knowledge.apps.api import AppInfo, AppRun, ChatRow, LogRow
+from airflow_provider_dify.knowledge.apps.chat import ChatMessage
+from airflow_provider_dify.knowledge.apps.options import RunOptions
+from airflow_provider_dify.knowledge.apps.report import ChatReport, RunReport
+from airflow_provider_dify.knowledge.apps.requesting import ChatRequest, RunRequest
+from airflow_provider_dify.knowledge.apps.run import WorkflowRun
+from airflow_provider_dify.knowledge.apps.stopping import stopped
+from airflow_provider_dify.knowledge.apps.tries import single_try
+from airflow_provider_dify.knowledge.flow import Deadline, Flow
+from airflow_provider_dify.transport import clock as clocks
+from airflow_provider_dify.transport.asynchronous import AsyncClient
+from airflow_provider_dify.transport.metrics import measured
+from airflow_provider_dify.transport.settings import Settings
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
+
+
+class DifyAsyncAppHook:
+    """Runs apps without holding up the event loop. Its methods are those of ``DifyHook``, except for uploads.
+
+    Use it as a context manager: the connection is read at the beginning, and the requests of all calls share a few
+    connections to Dify. Calls may run side by side.
+
+    :param dify_conn_id: Id of the Airflow Connection, whose password is the key of the app.
+    """
+
+    def __init__(self, dify_conn_id: str = DEFAULT_APP_CONN_ID) -> None:
+        self.dify_conn_id = dify_conn_id
+        self._settings: Settings | None = None
+        self._client: AsyncClient | None = None
+
+    async def __aenter__(self) -> Self:
+        self._settings = await async_settings(self.dify_conn_id)
+        # As long as one client is there, the connections stay open for all.
+        self._client = await AsyncClient(self._settings, _LOG).__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if self._client is not None:
+            await self._client.__aexit__(*exc_info)
+        self._client = self._settings = None
+
+    async def run(self, flow: Flow[T], deadline: Deadline | None = None) -> T:
+        """Run a conversation with Dify, and send again what failed if that makes sense.
+
+        :param flow: The conversation.
+        :param deadline: No wait goes beyond it.
+        :return: What the flow returns.
+        :raises DifyError: What went wrong, and could not be fixed by trying again.
+        """
+        if self._settings is None:
+            raise TypeError("Use it as a context manager: 'async with DifyAsyncAppHook(...) as hook'.")
+        return await run_flow(flow, self._settings, _LOG, deadline)
+
+    async def app_info(self) -> AppInfo:
+        """Read the name and the mode of the app; see :meth:`DifyHook.app_info`."""
+        return await self.run(api.get_info())
+
+    async def app_parameters(self) -> dict[str, Any]:
+        """Read what the app asks for; see :meth:`DifyHook.app_parameters`."""
+        return await self.run(api.get_parameters())
+
+    async def run_workflow(
+        self,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        user: str,
+        workflow_id: str | None = None,
+        options: RunOptions | None = None,
+    ) -> RunReport:
+        """Run a workflow and wait for its end; see :meth:`DifyHook.run_workflow`.
+
+        :param inputs: The inputs of the app, by name. Upload files with ``DifyHook.upload_app_file``.
+        :param user: Under which name Dify shows the run. If this user has a run already, that one counts.
+        :param workflow_id: Which published version to run; by default, the latest.
+        :param options: How to wait, for how long, and which outcomes should not raise.
+        :return: How the run ended, and what it returned.
+        :raises DifyRunError: The run did not end well.
+        :raises DifyRunUnknown: Dify cannot say whether the run was started.
+        """
+        run = WorkflowRun(single_try(user), RunRequest(inputs or {}, {}, workflow_id), options=options)
+        await self._converse(run)
+        return run.result()
+
+    async def ask_app(
+        self,
+        query: str,
+        *,
+        user: str,
+        conversation_id: str | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        options: RunOptions | None = None,
+    ) -> ChatReport:
+        """Ask a chat app, an agent or a chatflow a question; see :meth:`DifyHook.ask_app`.
+
+        :param query: The question.
+        :param user: Who asks. A new conversation needs a user who has none yet.
+        :param conversation_id: The conversation to continue; it belongs to its user.
+        :param inputs: The inputs of the app, by name, for a new conversation.
+        :param options: How to wait, for how long, and which outcomes should not raise.
+        :return: The answer, and what it is based on.
+        :raises DifyRunError: There is no answer.
+        :raises DifyRunUnknown: Dify cannot say whether it took the question.
+        """
+        message = ChatMessage(single_try(user), ChatRequest(query, inputs or {}, conversation_id), options=options)
+        await self._converse(message)
+        return message.result()
+
+    async def list_conversations(self, *, user: str, limit: int = 20) -> list[dict[str, Any]]:
+        """List the conversations of a user; see :meth:`DifyHook.list_conversations`."""
+        return list(await self.run(api.conversations_of(user, limit=values.whole_number(limit, "limit"))))
+
+    async def list_messages(self, conversation_id: str, *, user: str, limit: int = 100) -> list[ChatRow]:
+        """List the latest messages of a conversation; see :meth:`DifyHook.list_messages`."""
+        known = values.canonical_id(conversation_id, "conversation_id")
+        return list(await self.run(api.messages_of(user, known, limit=values.whole_number(limit, "limit"))))
+
+    async def get_app_run(self, run_id: str) -> AppRun:
+        """Read a run of a workflow or chatflow; see :meth:`DifyHook.get_app_run`."""
+        return await self.run(api.get_run(values.canonical_id(run_id, "run_id")))
+
+    async def list_app_runs(
+        self, *, user: str | None = None, status: str | None = None, limit: int = 100
+    ) -> list[LogRow]:
+        """List runs in the log of the app, newest first; see :meth:`DifyHook.list_app_runs`."""
+        return list(await self.run(api.runs_of(user, status=status, limit=values.whole_number(limit, "limit"))))
+
+    async def stop_app_run(self, run_id: str, *, user: str, task_id: str = "") -> AppRun:
+        """Stop a run of a workflow, and see whether it has stopped; see :meth:`DifyHook.stop_app_run`."""
+        return await self.run(stopped(values.canonical_id(run_id, "run_id"), task_id, user))
+
+    async def _converse(self, conversation: WorkflowRun | ChatMessage) -> None:
+        deadline = Deadline(conversation.options.timeout, clocks.clock.monotonic)
+        flow: Flow[object] = conversation.flow(deadline)
+        await self.run(measured(conversation, flow), deadline)
