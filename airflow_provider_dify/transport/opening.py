@@ -13,7 +13,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dify.transport import common
+from airflow_provider_dify.transport import common, metrics
 from airflow_provider_dify.transport.settings import Certificate, Settings
 
 if TYPE_CHECKING:
@@ -66,13 +66,15 @@ def open_transport(settings: Settings) -> httpx.AsyncBaseTransport:
 
 
 def _load_backend() -> None:
-    """Import what anyio loads with the first connection: 80 ms that would block every trigger of the process."""
+    """Import what the first connection and metric would load: 80 ms that would block every trigger of the process."""
     import anyio
     import anyio.streams.tls
 
     with suppress(ImportError):
         import sniffio  # noqa: F401 - httpcore asks for it where it is installed
 
+    with suppress(ImportError):
+        metrics.load()
     anyio.connect_tcp  # noqa: B018 - imported when it is looked up
     anyio.run(anyio.sleep, 0)
 
