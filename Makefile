@@ -25,8 +25,8 @@ help:  ## list the targets
 venv: $(VENV)  ## create .venv
 	@:
 
-demo: $(VENV)  ## see the provider at work with a built-in Dify (about 1 minute)
-	@.venv/bin/python scripts/demo.py
+demo: $(VENV)  ## see the provider at work with a built-in Dify (about half a minute; ARGS=--verbose: with the log)
+	@.venv/bin/python -m scripts.demo $(ARGS)
 
 test: $(VENV)  ## run the tests (about 5 minutes on two cores)
 	@.venv/bin/python -m pytest -n auto $(ARGS)
@@ -76,11 +76,12 @@ clean:  ## remove everything that these targets created
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV): pyproject.toml requirements/dev.lock
-	@echo "Setting up .venv"
+	@scripts/uv --version >/dev/null
 	@if ! { test -e $@ && .venv/bin/python -c ''; } 2>/dev/null; then \
 		scripts/uv venv --quiet --clear --python '$(or $(PYTHON),>=3.10,<3.14)' .venv; \
 	fi
-	@scripts/uv pip install --quiet --exact --python .venv/bin/python \
+	@scripts/patiently "Installing Airflow and other packages into .venv (once)" \
+		scripts/uv pip install --quiet --exact --python .venv/bin/python \
 		--requirements requirements/dev.lock --editable . --reinstall-package airflow-provider-dify
 	@touch $@
 

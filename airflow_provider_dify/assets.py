@@ -88,7 +88,7 @@ def _canonical(item_id: str) -> str | None:
         return None
 
 
-def lineage_dataset(asset: Asset, lineage_context: object = None) -> LineageDataset:  # noqa: ARG001 - Airflow gives it
+def lineage_dataset(asset: Asset, lineage_context: object = None) -> LineageDataset:  # noqa: ARG001 - Airflow passes it
     """Return what OpenLineage calls the knowledge base or the app of an asset."""
     from airflow.providers.common.compat.openlineage.facet import Dataset
 

@@ -42,7 +42,7 @@ _SEVEN_BITS = re.compile("iso2022|hz|utf-7")
 _NOT_DETECTED = ["utf_16", "utf_16_be", "utf_16_le", "utf_32", "utf_32_be", "utf_32_le", "utf_7"]
 
 
-class NotText(Exception):  # noqa: N818 - an answer and no error of this package: its text becomes the reason of one
+class NotText(Exception):  # noqa: N818 - a result, not an error of this package: its text becomes the reason of one
     """Bytes are not text in an encoding; the message says why."""
 
 
@@ -253,4 +253,4 @@ def _checked(conversion: Conversion, pieces: Iterator[bytes]) -> Checked:
 
 
 def _extension(name: str) -> str:
-    return os.path.splitext(name)[1].lower()  # noqa: PTH122 - as Dify does; pathlib treats leading dots otherwise
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 - like Dify; pathlib treats leading dots differently

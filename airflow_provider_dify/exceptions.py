@@ -312,6 +312,16 @@ class DifyMetadataFailed(DifyMetadataError, AirflowFailException):  # noqa: N818
     retryable = False
 
 
+class DifySetupError(DifyReportError):
+    """A knowledge base is not as it should be: settings that Dify ignored, or it was not deleted; see ``report``."""
+
+
+class DifySetupFailed(DifySetupError, AirflowFailException):  # noqa: N818 - reads as an end state
+    """The same, and a retry cannot fix it: Dify cannot change, or does not know, some of the settings."""
+
+    retryable = False
+
+
 class DifyRetrievalCheckFailed(DifyReportError):  # noqa: N818 - reads as an end state
     """Searches did not return the expected documents; ``result`` says which. A retry can help, because search may lag
     behind.

@@ -124,7 +124,7 @@ class FileSource:
         :raises DifySourceError: It cannot be read, now or later.
         """
         self._check()
-        return _Reading(self, self._open(), self._conversion)  # type: ignore[return-value]  # as much of one as is needed
+        return _Reading(self, self._open(), self._conversion)  # type: ignore[return-value]  # it has the needed methods
 
     def digest(self) -> str:
         """Return the SHA-256 of the content to send, as of the last complete read.
@@ -227,7 +227,7 @@ def problem_of_name(name: str) -> str | None:
         return f"Its name contains {found[0]!r}, which Dify does not allow in file names."
     if "%22" in name:  # 1.16.0, file 26
         return "Its name contains '%22', which Dify would turn into a quotation mark."
-    extension = os.path.splitext(name)[1]  # noqa: PTH122 - as Dify does; pathlib treats leading dots otherwise
+    extension = os.path.splitext(name)[1]  # noqa: PTH122 - like Dify; pathlib treats leading dots differently
     if not extension.strip("."):
         return "Its name has no extension, and Dify needs one to tell the file type."
     if not _TYPE.fullmatch(extension):

@@ -75,6 +75,7 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": "Dify",
                 "python-modules": [
                     "airflow_provider_dify.operators.apps",
+                    "airflow_provider_dify.operators.bases",
                     "airflow_provider_dify.operators.deleting",
                     "airflow_provider_dify.operators.documents",
                     "airflow_provider_dify.operators.ingest",

@@ -45,7 +45,7 @@ class DifyRetryPolicy(RetryPolicy):
     def evaluate(
         self,
         exception: BaseException,
-        try_number: int,  # noqa: ARG002 - Airflow gives it by name
+        try_number: int,  # noqa: ARG002 - Airflow passes it by name
         max_tries: int,  # noqa: ARG002
         context: Context | None = None,  # noqa: ARG002
     ) -> RetryDecision:

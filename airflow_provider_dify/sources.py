@@ -215,5 +215,5 @@ def _matching(folder: Any, parts: list[str]) -> Iterator[Any]:
 def _is(path: Any, what: str) -> bool:
     try:
         return bool(getattr(path, what)())
-    except Exception:  # noqa: BLE001 - what is wrong with it is found out, and told, when it is looked at as a file
+    except Exception:  # noqa: BLE001 - its error is reported when it is read as a file
         return False

@@ -56,7 +56,7 @@ def to_path(text: str) -> Any:
     except (ImportError, ValueError) as error:
         if found := _not_installed(scheme[1], error):
             raise found from None
-    except Exception:  # noqa: BLE001, S110 - it is told when the path is used, and may have passed by then
+    except Exception:  # noqa: BLE001, S110 - reported when the path is used, and may be temporary
         pass
     return path
 

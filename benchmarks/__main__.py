@@ -7,8 +7,8 @@ import importlib.util
 import json
 import os
 import platform
+import sys
 import tempfile
-import textwrap
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks import clients, imports, ingest, memory, page, proof, searching, speed, sync, waits
 from benchmarks.server import Setup
 from benchmarks.sizes import FULL, QUICK, Sizes
-from benchmarks.table import WIDTH, Section, as_json, render
+from benchmarks.table import Section, as_json, show
 from benchmarks.timing import progress, run
 
 _PARTS = {
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             page.write(options.page if options.page and judged else Path(home) / "page", _about_the_run(), lines)
         elif options.page and judged:
             page.replace(options.page, lines)
-    print(f"\n{textwrap.fill(_about(), WIDTH)}\n\n{render(sections, judged=judged)}")
+    show(sections, _about(), sys.stdout, judged=judged)
     if options.json:
         options.json.write_text(json.dumps({"about": _about(), "lines": lines}, indent=2))
     missed = [line for section in sections for line in section.lines if line.missed] if judged else []

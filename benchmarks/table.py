@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import operator
-import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 _HOLDS = {"at least": operator.ge, "at most": operator.le, "below": operator.lt}
+#: Of what is not printed to a terminal.
 WIDTH = 110
+_STYLES = {"met": "green", "missed": "bold red"}
 
 
 @dataclass(frozen=True)
@@ -58,20 +59,31 @@ class Section:
     lines: Sequence[Line]
 
 
-def render(sections: Sequence[Section], *, judged: bool) -> str:
-    """Return the table.
+def show(sections: Sequence[Section], about: str, out: TextIO, *, judged: bool) -> None:
+    """Print a table for each section.
 
+    :param about: The machine and the versions that it was measured with.
     :param judged: Whether the sizes were large enough to compare values with their limits.
     """
-    out = [_row("", "measured", "bound", "")]
+    # Not at the top: the memory and the imports of processes that import this file are measured.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=out, width=None if out.isatty() else WIDTH, highlight=False, markup=False)
+    console.print(f"\n{about}")
     for section in sections:
-        out += ["-" * WIDTH, textwrap.fill(section.title, WIDTH, subsequent_indent="   "), ""]
+        table = Table(title=f"\n{section.title}", title_justify="left", title_style="bold", box=None, expand=True)
+        table.add_column("", ratio=1)
+        table.add_column("measured", justify="right", no_wrap=True)
+        table.add_column("bound", no_wrap=True)
+        table.add_column("", no_wrap=True)
         for line in section.lines:
+            verdict = _verdict(line, judged=judged)
+            what = Text.assemble(line.what.strip(), "\n", (line.meaning, "dim"))
             bound = "" if line.bound is None else str(line.bound)
-            out.append(_row(line.what, f"{number(line.value)} {line.unit}", bound, _verdict(line, judged=judged)))
-            out.append(textwrap.fill(line.meaning, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6))
-            out.append("")
-    return "\n".join(out)
+            table.add_row(what, f"{number(line.value)} {line.unit}", bound, Text(verdict, _STYLES.get(verdict, "")))
+        console.print(table)
 
 
 def as_json(sections: Sequence[Section], *, judged: bool) -> list[dict[str, Any]]:
@@ -81,10 +93,6 @@ def as_json(sections: Sequence[Section], *, judged: bool) -> list[dict[str, Any]
         for section in sections
         for line in section.lines
     ]
-
-
-def _row(what: str, value: str, bound: str, verdict: str) -> str:
-    return f"  {what:<54} {value:<22} {bound:<16} {verdict}".rstrip()
 
 
 def _verdict(line: Line, *, judged: bool) -> str:

@@ -35,7 +35,7 @@ def problems(path: Path) -> list[str]:
         warnings.simplefilter("always")
         try:
             spec.loader.exec_module(importlib.util.module_from_spec(spec))
-        except Exception:  # noqa: BLE001 - whatever it is, it is the finding
+        except Exception:  # noqa: BLE001 - any error is the result
             return [traceback.format_exc()]
     return [
         f"{warning.category.__name__}: {warning.message} ({warning.filename}:{warning.lineno})"

@@ -1,17 +1,15 @@
 r"""Make a picture (SVG) of text that a program has printed to a terminal, including colours.
 
-    make demo | .venv/bin/python scripts/picture.py docs/images/demo.svg --title "make demo" --first Before \
-        --last "missing  " --skip "Waiting|in batches|Of \d|Search returns|left search|tolerated|:01   0"
+    FORCE_COLOR=1 make demo | .venv/bin/python scripts/picture.py docs/images/demo.svg --title "make demo" \
+        --part "(1/4)" "Search has version 2" --part "(4/4)" "The DAG run with the draft"
 
-`--first` and `--last` name the first and last line by a part of their text; `--skip` drops lines that match a regular
-expression.
+`--part` names the first and the last line of a part by a piece of their text. Without it, everything is shown.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import re
 import sys
 from pathlib import Path
 
@@ -50,13 +48,12 @@ FORMAT = """<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/sv
 """
 
 
-def chosen(lines: list[str], first: str | None, last: str | None, skip: str | None) -> list[str]:
-    """The lines to show."""
+def part_of(lines: list[str], first: str, last: str) -> list[str]:
+    """The lines from one to another."""
     plain = [Text.from_ansi(line).plain for line in lines]
-    begin = next(number for number, line in enumerate(plain) if first is None or first in line)
-    rest = (number for number in range(begin, len(lines)) if last is not None and last in plain[number])
-    end = next(rest, len(lines) - 1)
-    return [lines[n] for n in range(begin, end + 1) if not (skip and re.search(skip, plain[n]))]
+    begin = next(number for number, line in enumerate(plain) if first in line)
+    end = next(number for number in range(begin, len(plain)) if last in plain[number])
+    return lines[begin : end + 1]
 
 
 def picture(lines: list[str], title: str) -> str:
@@ -74,11 +71,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", type=Path)
     parser.add_argument("--title", default="")
-    for name in ("--first", "--last", "--skip"):
-        parser.add_argument(name)
+    parser.add_argument("--part", nargs=2, action="append", metavar=("FIRST", "LAST"))
     given = parser.parse_args()
-    lines = chosen(sys.stdin.read().splitlines(), given.first, given.last, given.skip)
-    given.path.write_text(picture(lines, given.title))
+    lines = sys.stdin.read().splitlines()
+    parts = [part_of(lines, first, last) for first, last in given.part] if given.part else [lines]
+    shown = [line for part in parts for line in ["", *part]][1:]
+    given.path.write_text(picture(shown, given.title))
 
 
 if __name__ == "__main__":

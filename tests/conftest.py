@@ -21,11 +21,11 @@ if "airflow" in sys.modules:
     msg = "Airflow was imported before its configuration for the tests was set: by a pytest plugin?"
     raise RuntimeError(msg)
 
-# Neither the developer's settings nor connections shall decide what a test sees.
+# The developer's settings and connections must not influence tests.
 for variable in [name for name in os.environ if name.startswith("AIRFLOW_")]:
     del os.environ[variable]
 
-# Each worker of pytest-xdist runs this for itself, and so has a home of its own.
+# Each worker of pytest-xdist runs this for itself, and so has its own home.
 home = tempfile.mkdtemp(prefix="airflow-home-")
 atexit.register(shutil.rmtree, home, ignore_errors=True)
 os.environ["AIRFLOW_HOME"] = home
@@ -38,9 +38,9 @@ settings.load_profile("patient")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how much of what was recorded with a real Dify is replayed.
+    """Print how much of the recordings of a real Dify is replayed.
 
-    It is here and not beside the contract tests, as pytest-xdist's main process loads this file alone.
+    It is here, not next to the contract tests, because pytest-xdist's main process only loads this file.
     """
     reports = [report for group in terminalreporter.stats.values() for report in group]
     if any("tests/contract/" in getattr(report, "nodeid", "") for report in reports):

@@ -5,7 +5,6 @@ A program of its own, as Airflow is set up once in a process.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import sys
@@ -16,7 +15,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scripts.demo import prepare_airflow, run_dag
+from scripts.demo.throwaway import load_dag, prepare_airflow, run_dag
 
 DAY = 86400
 
@@ -39,6 +38,24 @@ def nightly_archive(add: Callable[[], Any]) -> dict[str, Any]:
         "second": second,
         "archived after": sum(document.archived for document in kb.documents),
         "changes of the second": sum(request.method == "PATCH" for request in dify.requests) - changes,
+    }
+
+
+def knowledge_base(add: Callable[[], Any]) -> dict[str, Any]:
+    """A knowledge base that is missing; then somebody changes a setting of it."""
+    dify, _ = add()
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "parking.md").write_text("Visitors park on deck 2.")
+        conf = {"name": "manual", "folder": folder}
+        states = [run_dag("dify_knowledge_base", dify.airflow_connection(), conf)[0]]
+        (kb,) = (one for one in dify.world.datasets.values() if one.name == "manual")
+        kb.description = "changed by hand"
+        state, reports = run_dag("dify_knowledge_base", dify.airflow_connection(), conf)
+    return {
+        "states": [*states, state],
+        "changed": reports["handbook"]["changed"],
+        "tags": kb.tags,
+        "found": dify.search(kb, "visitors"),
     }
 
 
@@ -71,7 +88,7 @@ def quarantine(add: Callable[[], Any]) -> dict[str, Any]:
 
 def ingest_and_switch(_: Callable[[], Any]) -> dict[str, Any]:
     """A folder that is newer, and the same folder once more."""
-    from scripts.demo_ingest import newer_folder
+    from scripts.demo.folder import newer_folder
 
     with newer_folder() as folder:
         states = [run_dag("dify_ingest_and_switch", folder.connection, folder.conf)[0]]
@@ -79,7 +96,7 @@ def ingest_and_switch(_: Callable[[], Any]) -> dict[str, Any]:
         states.append(run_dag("dify_ingest_and_switch", folder.connection, folder.conf)[0])
         second = folder.dify.requests[before:]
         sent = sum(request.method != "GET" and not request.path.endswith("/retrieve") for request in second)
-        return {"states": states, "documents": folder.look(), "sent by the second": sent}
+        return {"states": states, "documents": folder.states, "sent by the second": sent}
 
 
 def roll_back_on_event(add: Callable[[], Any]) -> dict[str, Any]:
@@ -106,7 +123,7 @@ def taskflow(add: Callable[[], Any]) -> dict[str, Any]:
     kb.add_document("archived", archived=True)
     kb.add_document("off", enabled=False)
     os.environ["AIRFLOW_CONN_DIFY_DEFAULT"] = dify.airflow_connection()
-    run = importlib.import_module("dify_taskflow").dag.test(run_conf={"dataset_id": kb.id})
+    run = load_dag("dify_taskflow").test(run_conf={"dataset_id": kb.id})
     counts: dict[str, Any] = run.get_task_instance("summary").xcom_pull("summary")
     return counts
 
@@ -115,6 +132,7 @@ def first_steps(add: Callable[[], Any]) -> str:
     """The test that the documentation shows: it asserts by itself."""
     dify, _ = add()
     os.environ["AIRFLOW_CONN_DIFY_DEFAULT"] = dify.airflow_connection()
+    load_dag("dify_first_steps")
     from tests.docs.examples.whole_dag import test_first_steps
 
     test_first_steps(dify)  # type: ignore[no-untyped-call]  # as a user writes it
@@ -123,7 +141,7 @@ def first_steps(add: Callable[[], Any]) -> str:
 
 def release(_: Callable[[], Any]) -> dict[str, Any]:
     """A release that does not pass, and so is rolled back; then one that does, of the same files."""
-    from scripts.demo_ingest import newer_folder
+    from scripts.demo.folder import newer_folder
 
     with newer_folder() as folder:
 
@@ -223,6 +241,7 @@ STORIES = (
     archive_at_scale,
     first_steps,
     ingest_and_switch,
+    knowledge_base,
     nightly_archive,
     quarantine,
     release,

@@ -1,4 +1,4 @@
-"""The example DAG in a real Airflow, as ``make demo`` runs it: in the built-in Dify, and in one that is given."""
+"""The example DAGs in a real Airflow, as ``make demo`` runs them: in the built-in Dify, and in one that is given."""
 
 from __future__ import annotations
 
@@ -12,64 +12,63 @@ import pytest
 
 from airflow_provider_dify.testing import FakeDify, SystemClock, VirtualClock
 from airflow_provider_dify.transport import clock
-from scripts.demo import ROOT, Narrow
-from scripts.demo_scenes import SETTINGS
-from scripts.demo_words import conclusion
+from scripts.demo.__main__ import _NEXT
+from scripts.demo.real import SETTINGS
+from scripts.demo.show import Show
+from scripts.demo.throwaway import ROOT, Run
 
-DEMO = ROOT / "scripts" / "demo.py"
+TAIL = "[airflow.task.operators.airflow_provider_dify.x] loc=base.py:1"
 
 
-def start_demo(**environment: str) -> subprocess.CompletedProcess[str]:
+def start_demo(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "DIFY_"))}
     return subprocess.run(
-        [sys.executable, str(DEMO)],
+        [sys.executable, "-m", "scripts.demo", *options],
+        cwd=ROOT,
         env={**clean, **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
 
 
-def run_demo(**environment: str) -> str:
-    done = start_demo(**environment)
+def run_demo(*options: str, **environment: str) -> str:
+    done = start_demo(*options, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def row(output: str, heading: str, document: str) -> list[str]:
-    """Return the cells of a document in the table under a heading."""
-    lines = output.split(f"\n{heading}\n")[1].splitlines()
-    return next(line for line in lines if line.startswith(document))[len(document) :].split()
+def table(output: str, scene: str) -> dict[str, list[str]]:
+    """Return the cells of each row of the table of a scene, by the first one."""
+    lines = output.split(f"\n({scene}) ")[1].split("\n  ok: ", maxsplit=1)[0].splitlines()
+    rows = [re.split(r"   +", line.strip()) for line in lines if "   " in line.strip()]
+    return {first: cells for first, *cells in rows}
 
 
 def test_in_the_built_in_dify() -> None:
     output = run_demo()
-    assert row(output, "Before", "v1 sick leave") == ["completed", "yes", "no", "600", "s", "yes"]
-    assert row(output, "After", "v1 sick leave") == ["completed", "yes", "yes", "-", "no"]
-    assert row(output, "After", "v2 sick leave") == ["completed", "yes", "no", "-", "yes"]
-    assert "changed    v1 travel, v1 sick leave, v1 parking" in output
-    assert "missing    00000000-0000-4000-8000-000000000000" in output
-    assert output.count("ended in state 'success'") == 3
-    assert row(output, "Before the ingestion", "travel.md") == ["yes", "no", "yes"]
-    assert row(output, "After the ingestion", "travel.md") == ["yes", "yes", "no"]
-    assert row(output, "After the ingestion", "travel (1106b41a).md") == ["yes", "no", "yes"]
-    said = [line.split(": ")[1] for line in output.splitlines() if line.startswith("A search for 'price' finds: ")]
-    # They match equally well, so search may give them in any order.
-    found = [sorted(names.split(", ")) for names in said]
-    new = ["bus (f0dc64d5).md", "ferry (61ff386a).md", "train (889c61f3).md"]
-    assert found == [["bus.md", "train.md"], new, ["bus.md", "train.md"]]
-    assert row(output, "Between release and rollback", "bus.md") == ["yes", "yes", "no"]
-    assert row(output, "After the rollback", "plane.md") == ["yes", "yes", "no"]
-    assert "The DAG runs ended in state 'success' and 'success'." in output
-    titles = [
-        "From version one to version two",
-        "A folder that is newer",
-        "A release, taken back",
-        "What this has shown",
-    ]
-    assert [line for line in output.splitlines() if line in titles] == titles
-    assert "make demo" in output.splitlines()[-1]
+    assert output.isascii()
+    assert "\x1b" not in output
+    assert len(output.splitlines()) <= 55
+    assert max(map(len, output.splitlines())) <= 130
+    pages = table(output, "1/4")
+    assert pages["v1 sick leave"] == ["in search, locked for 600 s", "archived", "archive_old: changed"]
+    assert pages["v2 sick leave"] == ["being indexed", "in search", "enable_new: unchanged"]
+    assert pages["(the wrong id)"] == ["-", "-", "archive_old: missing"]
+    files = table(output, "2/4")
+    assert files["travel.md"] == ["in search", "archived", "archive_old: changed"]
+    assert files["travel (1106b41a).md"] == ["-", "in search", "ingest: created"]
+    prices = table(output, "3/4")
+    assert prices["bus.md"] == ["in search", "archived", "in search"]
+    assert prices["ferry (61ff386a).md"] == ["-", "in search", "disabled"]
+    assert prices["plane.md"] == ["archived", "archived", "archived"]
+    answers = table(output, "4/4")
+    assert answers["the draft is released"] == ["Visitors park nowhere.", "wrong"]
+    assert answers["the release is rolled back"] == ["Visitors park on deck 1.", "-"]
+    assert answers["the final page is released"] == ["Visitors park on deck 2.", "right"]
+    assert output.count("\n  ok: ") == 4
+    assert output.splitlines()[-1].endswith("make demo")
 
 
 @pytest.mark.parametrize("given", [["DIFY_BASE_URL"], ["DIFY_API_KEY", "DIFY_DATASET_ID"]])
@@ -80,23 +79,55 @@ def test_settings_of_which_some_are_missing(given: list[str]) -> None:
     assert done.stderr == f"Missing: {missing}. Set them all for a Dify of yours, or none of them.\n"
 
 
-def test_the_times_are_those_that_the_tasks_go_by(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def out() -> io.StringIO:
+    return io.StringIO()
+
+
+def log_two_lines(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "clock", VirtualClock())
     clock.clock.sleep(605)
-    stream = io.StringIO()
-    tail = "[airflow.task.operators.airflow_provider_dify.x] loc=base.py:1"
     for level in ("info   ", "warning"):
-        Narrow(stream).write(f"2026-05-01T13:14:45.123456Z [{level}] Told. {tail}\n")
-    assert stream.getvalue() == "  00:10:05 Told.\n  00:10:05 warning: Told.\n"
+        show.log.write(f"2026-05-01T13:14:45.123456Z [{level}] Told. {TAIL}\n")
 
 
-@pytest.mark.parametrize("real", [False, True])
-def test_what_is_recommended_at_the_end_is_there(real: bool) -> None:
-    text = conclusion(real=real)
-    paths = re.findall(r"(?:docs|example_dags)/\S*|README\.md", text)
-    assert len(paths) == 4
-    assert all((ROOT / path).exists() for path in paths)
-    assert ("DIFY_BASE_URL" in text) is not real
+LOGGED = "  00:10:05 Told.\n  00:10:05 warning: Told.\n"
+
+
+def test_the_times_are_those_that_the_tasks_go_by(out: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    log_two_lines(Show(out, scenes=1, verbose=True), monkeypatch)
+    assert out.getvalue() == LOGGED
+
+
+def test_the_log_is_shown_if_a_scene_fails(out: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    show = Show(out, scenes=1, verbose=False)
+    log_two_lines(show, monkeypatch)
+    assert out.getvalue() == ""
+    assert not show.verdict("All is well.", Run("failed", {}), good=False)
+    assert out.getvalue() == f"{LOGGED}  FAILED: It did not end as it should. DAG runs: failed.\n"
+
+
+def test_a_terminal_has_colours_and_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return True
+
+    def shown(encoding: str) -> str:
+        raw = io.BytesIO()
+        show = Show(Terminal(raw, encoding=encoding, write_through=True), scenes=1, verbose=False)
+        show.table(["document"], [["in search"], ["archived"]])
+        show.verdict("All is well.", good=True)
+        return raw.getvalue().decode(encoding)
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b[32min search\x1b[0m" in shown("utf-8")
+    assert "\x1b[32m✓ All is well.\x1b[0m" in shown("utf-8")
+    assert "\x1b[32mok: All is well.\x1b[0m" in shown("iso-8859-1")
+
+
+def test_what_is_recommended_at_the_end_is_there() -> None:
+    assert [(ROOT / where).exists() for where in _NEXT.values()] == [True, True, True, False]
 
 
 @pytest.mark.large
@@ -104,11 +135,12 @@ def test_in_a_given_dify_it_leaves_everything_as_it_was() -> None:
     with FakeDify(clock=SystemClock()) as dify:
         kb = dify.add_dataset("somebody's")
         others = [kb.add_document("theirs"), kb.add_document("their old one", archived=True)]
-        output = run_demo(DIFY_BASE_URL=dify.base_url, DIFY_API_KEY=dify.api_key, DIFY_DATASET_ID=kb.id)
+        output = run_demo("--verbose", DIFY_BASE_URL=dify.base_url, DIFY_API_KEY=dify.api_key, DIFY_DATASET_ID=kb.id)
         assert dify.api_key not in output
-        assert output.index("Now the demo deletes") > output.index("\nAfter\n")
-        assert "What this has shown" in output
+        pages = table(output, "1/1")
+        old = [cells for name, cells in pages.items() if name.startswith("airflow demo v1")]
+        assert old == [["in search", "archived", "archive_old: changed"]] * 2
+        assert "Result of archive: 2 changed, 1 missing." in output
         assert kb.documents == others
         assert [(d.enabled, d.archived, d.in_search) for d in others] == [(True, False, True), (True, True, False)]
-        archived = [line for line in output.split("\nAfter\n")[1].splitlines() if "airflow demo v1" in line][:2]
-        assert all("yes      yes       0 of 1" in line for line in archived), output
+        assert "Deleting the documents of the demo." in output

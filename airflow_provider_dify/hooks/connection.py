@@ -88,7 +88,7 @@ def fetching(conn_id: str) -> Iterator[None]:
     """Turn an error of Airflow while it fetches a connection into one of this package."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - of any secrets backend, of Airflow's API server, of a database
+    except Exception as error:  # noqa: BLE001 - from any secrets backend, Airflow's API server, or a database
         if isinstance(error, AirflowNotFoundException):
             why = "is not defined, or its secrets backend does not answer"
         else:  # its text is not shown: it may contain the password of a database or secrets backend
@@ -224,7 +224,7 @@ def _split_url(url: str, connection: ConnectionFields) -> SplitResult:
         raise DifyInputError(no_url)
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises where it is no number
+        parts.port  # noqa: B018 - raises if it is not a number
     except ValueError as error:
         raise DifyInputError(f"{wrong}{error}.") from None
     if parts.scheme.lower() not in ("http", "https"):
@@ -400,7 +400,7 @@ def _is_file(path: object) -> bool:
 def _is_proxy(proxy: str) -> bool:
     try:
         parts = split_proxy(proxy)
-        parts.port  # noqa: B018 - raises where it is no number
+        parts.port  # noqa: B018 - raises if it is not a number
     except ValueError:
         return False
     return bool(parts.hostname) and not re.search(r"\s", proxy)

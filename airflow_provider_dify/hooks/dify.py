@@ -17,6 +17,8 @@ from airflow_provider_dify.exceptions import (
 )
 from airflow_provider_dify.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
 from airflow_provider_dify.hooks.apps.verbs import AppVerbs
+from airflow_provider_dify.hooks.bases.datasets import DatasetVerbs
+from airflow_provider_dify.hooks.bases.tags import TagVerbs
 from airflow_provider_dify.hooks.connection import key_advice
 from airflow_provider_dify.hooks.documents import DocumentVerbs
 from airflow_provider_dify.hooks.ingest import IngestVerbs
@@ -39,7 +41,17 @@ if TYPE_CHECKING:
 _SECONDS_FOR_A_TEST = 10.0
 
 
-class DifyHook(AppVerbs, DocumentVerbs, IngestVerbs, MetadataVerbs, ReleaseVerbs, RetrievalVerbs, SyncVerbs):
+class DifyHook(
+    AppVerbs,
+    DatasetVerbs,
+    DocumentVerbs,
+    IngestVerbs,
+    MetadataVerbs,
+    ReleaseVerbs,
+    RetrievalVerbs,
+    SyncVerbs,
+    TagVerbs,
+):
     """Talks to Dify's Knowledge API or to a Dify app, depending on the key.
 
     Nothing is read or opened before the first call. To close the connection when you are done, use the hook as a

@@ -79,12 +79,17 @@ def document_page(
     return (yield from _page(f"/datasets/{dataset_id}/documents", page, filters, Document.read, limit))
 
 
-def dataset_page(page: int, *, keyword: str | None = None, limit: int = LONGEST_PAGE) -> Flow[Page[Dataset]]:
+def dataset_page(
+    page: int, *, keyword: str | None = None, hidden: bool = False, limit: int = LONGEST_PAGE
+) -> Flow[Page[Dataset]]:
     """Read one page of the knowledge bases that the key can access.
+
+    :param hidden: Whether to list those of other members too that only they see in Dify.
 
     https://docs.dify.ai/api-reference/knowledge-bases/list-knowledge-bases
     """
-    return (yield from _page("/datasets", page, {"keyword": keyword}, Dataset.read, limit))
+    filters = {"keyword": keyword, "include_all": "true" if hidden else None}
+    return (yield from _page("/datasets", page, filters, Dataset.read, limit))
 
 
 def get_dataset(dataset_id: str) -> Flow[Dataset]:
@@ -139,7 +144,7 @@ def document_indexing(dataset_id: str, document_id: str) -> Flow[tuple[IndexingS
     https://docs.dify.ai/api-reference/documents/get-document
     """
     response = yield _single_document(dataset_id, document_id)
-    return read_answer(response, about(document_id, IndexingState.read_document)), _time_at_server(response)
+    return read_answer(response, about(document_id, IndexingState.read_document)), time_at_server(response)
 
 
 def batch_indexing(dataset_id: str, batch: str) -> Flow[tuple[tuple[IndexingState, ...], float]]:
@@ -151,7 +156,7 @@ def batch_indexing(dataset_id: str, batch: str) -> Flow[tuple[tuple[IndexingStat
     """
     response = yield Request("GET", f"/datasets/{dataset_id}/documents/{batch}/indexing-status")
     states = read_answer(response, lambda payload: tuple(map(IndexingState.read, answers.items(payload, "data"))))
-    return states, _time_at_server(response)
+    return states, time_at_server(response)
 
 
 def document_is_missing(error: DifyNotFoundError) -> bool:
@@ -194,7 +199,7 @@ def _single_document(dataset_id: str, document_id: str, with_metadata: bool = Fa
     return Request("GET", f"/datasets/{dataset_id}/documents/{document_id}", query=(("metadata", metadata),))
 
 
-def _time_at_server(response: Response | None) -> float:
+def time_at_server(response: Response | None) -> float:
     """Return when a response was created, by the server's clock if it shows it: that clock may differ from the local
     one.
     """

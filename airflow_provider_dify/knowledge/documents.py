@@ -231,9 +231,9 @@ class Dataset:
     :param indexing_technique: ``economy`` (keywords) or ``high_quality`` (vectors); ``None`` until it has documents.
     :param document_count: How many documents it has, in any state.
     :param total_available_documents: How many of them search can return; ``None`` if Dify does not say.
-    :param enable_api: Whether API access is switched on for it.
-    :param doc_form: How its documents are cut into segments: ``text_model``, ``hierarchical_model`` or ``qa_model``;
-        ``None`` where Dify does not tell.
+    :param enable_api: Whether its API access is enabled.
+    :param doc_form: How its documents are split into segments: ``text_model``, ``hierarchical_model`` or ``qa_model``;
+        ``None`` if Dify does not say.
     :param fields: Id and name of each of its metadata fields.
     :param provider: ``vendor``, or ``external`` for one that Dify only forwards queries to.
     :param runtime_mode: ``general``, or ``rag_pipeline`` for one that a knowledge pipeline fills.
@@ -241,6 +241,7 @@ class Dataset:
     :param ever_used: Whether it has, or had, a document. It has a process rule from then on.
     :param server_version: Version of Dify, from its response; ``None`` if it does not say.
     :param word_count: Length of all its documents in characters; 0 if Dify does not say.
+    :param created_at: When it was created, in whole seconds since the epoch.
     """
 
     id: str
@@ -257,6 +258,7 @@ class Dataset:
     ever_used: bool = True
     server_version: str | None = None
     word_count: int = 0
+    created_at: int = 0
 
     @classmethod
     def read(cls, item: dict[str, JSON]) -> Dataset:
@@ -279,6 +281,7 @@ class Dataset:
             # Dify sets it with the first document and never resets it (1.16.0, files 20 and 27).
             ever_used=item.get("data_source_type", "unknown") is not None,
             word_count=item.get("word_count") or 0,
+            created_at=item.get("created_at") or 0,
         )
 
     @property
@@ -300,6 +303,7 @@ _DATASET: Mapping[str, answers.Kind] = {
     "document_count": answers.a_number_or_nothing,
     "word_count": answers.a_number_or_nothing,
     "total_available_documents": answers.a_number_or_nothing,
+    "created_at": answers.a_number_or_nothing,
     "doc_form": answers.a_text_or_nothing,
 }
 _FIELD: Mapping[str, answers.Kind] = {"id": answers.an_id, "name": answers.a_text}

@@ -79,6 +79,8 @@ _LONGEST_EXCERPT = 4096
 #: Maximum ``Retry-After`` in seconds. A server may even send so many digits that the number is infinite.
 _LONGEST_RETRY_AFTER = 86_400.0
 _NO_JSON = object()
+#: All other answers are objects.
+_ANSWERED_WITH_LISTS = frozenset({"/datasets/tags"})
 #: What the date parser raises for anything else.
 _NOT_A_DATE = (TypeError, ValueError, OverflowError, IndexError)
 
@@ -93,6 +95,8 @@ def error_in(request: Request, response: Response, *, reads_work: bool = False) 
         return None
     if request.enough is not None and _is_stream(response):
         return None
+    if request.path in _ANSWERED_WITH_LISTS and response.status == 200 and isinstance(_json(response), list):
+        return None
     payload = _json_object(response)
     if reads_work and _is_blocked(request, response, payload):
         return _blocked(request, response, payload)
@@ -104,8 +108,8 @@ def error_in(request: Request, response: Response, *, reads_work: bool = False) 
 
 
 def _is_204_as_body(request: Request, response: Response) -> bool:
-    """Whether a deletion was answered as in Dify 1.12: with status 200 and ``204`` in the body."""
-    return request.method == "DELETE" and response.status == 200 and response.body.strip() == b"204"
+    """Whether a deletion or a change was answered as in Dify 1.12: with status 200 and ``204`` in the body."""
+    return request.method != "GET" and response.status == 200 and response.body.strip() == b"204"
 
 
 def _is_stream(response: Response) -> bool:

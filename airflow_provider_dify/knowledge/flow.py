@@ -166,7 +166,7 @@ def mapped(flow: Flow[T], handle: Callable[[Step], Flow[Response | None]]) -> Fl
         answer = error = None  # do not keep it during the wait
         try:
             answer = yield from handle(step)
-        except BaseException as raised:  # noqa: BLE001 - whatever it is, the flow is told and decides
+        except BaseException as raised:  # noqa: BLE001 - the flow handles every error
             error = raised
 
 

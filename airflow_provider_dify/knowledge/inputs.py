@@ -314,7 +314,7 @@ def show(value: object) -> str:
     """Return a value for an error text: short, and without anything that may be an API key."""
     try:
         shown = repr(value)
-    except Exception:  # noqa: BLE001 - too deep, too many digits, or whatever an object of the user's does
+    except Exception:  # noqa: BLE001 - too deep, too many digits, or any error of a user's object
         shown = f"<{type(value).__name__}>"
     text = without_keys(shown)
     return text if len(text) <= 100 else text[:100] + "…"

@@ -128,7 +128,7 @@ class KnowledgeBaseTask(Parameters, _Task):
             self._activity = self._activity or Activity(host_of(settings.base_url), dataset_id, self.writes)
             for key, link in console_links(settings, dataset_id, document_ids).items():
                 context["ti"].xcom_push(key=key, value=link)
-        except Exception as error:  # noqa: BLE001 - what is wrong with the connection is said when it is used
+        except Exception as error:  # noqa: BLE001 - errors of the connection are reported when it is used
             self.log.debug("There are no links to Dify's console: %s", error)
 
     def publish_report(

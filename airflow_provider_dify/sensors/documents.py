@@ -229,4 +229,4 @@ def _first_poke(sensor: BaseSensorOperator, context: Context) -> datetime | None
         map_index=task_instance.map_index,
         try_number=(task_instance.max_tries or 0) - (sensor.retries or 0) + 1,
     )
-    return first  # noqa: RET504 - it has no type of its own
+    return first  # noqa: RET504 - it has no type

@@ -77,7 +77,7 @@ class AsyncClient:
                 if isinstance(step, Pause):
                     # Inline instead of in a method: the garbage collector walks each waiting frame.
                     await clocks.clock.asleep(step.seconds)
-            except BaseException as raised:  # noqa: BLE001 - a flow also learns when the trigger is cancelled
+            except BaseException as raised:  # noqa: BLE001 - a flow is also told if the trigger is cancelled
                 error = raised
 
     async def run_together(self, step: Together) -> None:

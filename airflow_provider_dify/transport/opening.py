@@ -51,7 +51,7 @@ def _load_backend() -> None:
     import anyio.streams.tls
 
     with suppress(ImportError):
-        import sniffio  # noqa: F401 - httpcore asks for it where it is installed
+        import sniffio  # noqa: F401 - httpcore uses it if it is installed
 
     anyio.connect_tcp  # noqa: B018 - imported when it is looked up
     anyio.run(anyio.sleep, 0)

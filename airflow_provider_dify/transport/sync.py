@@ -47,7 +47,7 @@ class Client:
             answer = error = None  # do not keep it during the wait
             try:
                 answer = self._do(step)
-            except BaseException as raised:  # noqa: BLE001 - a flow also learns when the task is broken off
+            except BaseException as raised:  # noqa: BLE001 - a flow is also told if the task is interrupted
                 error = raised
 
     def close(self) -> None:

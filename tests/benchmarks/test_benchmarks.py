@@ -1,8 +1,9 @@
-"""The benchmarks work, and say plainly where a bound is missed. What they measure is not judged here."""
+"""The benchmarks work, and report clearly if a bound is missed. The measured values are not judged here."""
 
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from benchmarks import clients, page, searching, waits
 from benchmarks.page import markdown
 from benchmarks.server import Setup, Target
 from benchmarks.sizes import Case
-from benchmarks.table import Bound, Line, Section, as_json, render
+from benchmarks.table import Bound, Line, Section, as_json, show
 from benchmarks.timing import run
 
 DOCUMENT = "b6d30b8a-0000-4000-8000-000000000001"
@@ -29,9 +30,12 @@ def verdicts(*, judged: bool) -> list[str]:
 
 def test_a_missed_bound_is_said() -> None:
     assert verdicts(judged=True) == ["met", "missed", ""]
-    assert [line.split() for line in render(TABLE, judged=True).splitlines() if "150 MB" in line] == [
+    out = io.StringIO()
+    show(TABLE, "With [this].", out, judged=True)
+    assert [line.split() for line in out.getvalue().splitlines() if "150 MB" in line] == [
         ["another", "150", "MB", "below", "150", "missed"]
     ]
+    assert "\nWith [this].\n" in out.getvalue()
 
 
 def test_small_sizes_are_not_judged() -> None:
@@ -53,7 +57,7 @@ def test_what_waits_in_a_trigger_can_be_made(monkeypatch: pytest.MonkeyPatch) ->
     connection = '{"conn_type": "dify", "host": "http://127.0.0.1:9/v1", "password": "dataset-key"}'
     monkeypatch.setenv(f"AIRFLOW_CONN_{clients.CONNECTION_ID.upper()}", connection)
     target = Target("http://127.0.0.1:9/v1", "dataset-key", "{}", "5cd7dc6a-e446-4696-ad00-30036e58194e", [DOCUMENT])
-    with pytest.raises(asyncio.TimeoutError):  # it waits, and did not break off before
+    with pytest.raises(asyncio.TimeoutError):  # it waits; it did not end before
         asyncio.run(asyncio.wait_for(waits.wait_in_trigger(target, DOCUMENT), 0.05))
 
 

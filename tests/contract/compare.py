@@ -1,4 +1,4 @@
-"""What an answer must have in common with the recorded one."""
+"""What a response must have in common with the recorded one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.contract.recordings import UUID, Record
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer that came now. ``status`` is ``None`` where none came."""
+    """A current response. ``status`` is ``None`` if there was none."""
 
     status: int | None
     headers: Mapping[str, str]
@@ -27,7 +27,7 @@ class Answer:
 
 
 def differences(record: Record, answer: Answer, ids: Mapping[str, str]) -> Iterator[str]:
-    """Everything that is not as recorded: status, code, message, headers, shape of the body."""
+    """Everything that differs from the recording: status, code, message, headers, shape of the body."""
     if answer.status != record.status:
         yield f"status {answer.status}, not {record.status}: {answer.body[:200]}"
         return
@@ -72,7 +72,7 @@ def _json_differences(before: str, answer: Answer) -> Iterator[str]:
 
 
 def shape_differences(old: Any, new: Any, where: str) -> Iterator[str]:
-    """Keys and JSON types, recursively; null goes with anything."""
+    """Keys and JSON types, recursively; null matches anything."""
     if old is None or new is None:
         return
     if _kind(old) != _kind(new):
@@ -119,7 +119,7 @@ def document_differences(record: Record, answer: Answer) -> Iterator[str]:
 
 
 def _without_paths(value: Any) -> Any:
-    """A text without the names of temporary files and without ids, which are other ones each time."""
+    """A text without the names of temporary files and ids, which are different each time."""
     return re.sub(rf"/tmp/\w+/\w+|embedding_vector_index_\w+|{UUID}", "", value) if isinstance(value, str) else value
 
 

@@ -1,4 +1,4 @@
-"""Which recorded exchanges are not replayed, and why. Everything else is, or a test fails."""
+"""Which recorded exchanges are not replayed, and why. All others are replayed, or a test fails."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The part of the recordings that needs no forced state, played against any Dify by its address and key.
+"""The part of the recordings that needs no forced state, played against any Dify by its URL and key.
 
-It makes knowledge bases of its own and deletes them.
+It creates its own knowledge bases and deletes them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.contract import compare, recordings
 from tests.contract.recordings import UUID, Record, recorded
 from tests.contract.replay import Wire
 
-#: Files, and the cases of them that depend on nothing but a knowledge base with a few documents.
+#: Files, and those of their cases that only need a knowledge base with a few documents.
 CASES = {
     "03_batches": r"",
     "04_actions_ids_auth": r"^action |action with unknown id|^no action|dataset|slash|prefix|wrong key|bearer|Bearer"
@@ -89,7 +89,7 @@ class Live:
         self.ids[old.upper()] = new.upper()
 
     def _prepare(self, record: Record) -> None:
-        """The knowledge base, if the recording took it from elsewhere, and healthy documents that are named."""
+        """Create the knowledge base, if the recording took it from elsewhere, and healthy documents that are named."""
         dataset_id = record.dataset_id
         if dataset_id is None or "unknown dataset" in record.case:
             return
@@ -105,7 +105,7 @@ class Live:
             self._learn(document_id, self._document(self.ids[known], f"d-{document_id[:8]}"))
 
     def _document(self, dataset_id: str, name: str) -> str:
-        """A document that is indexed and enabled: a namesake that is enabled is replaced, another one stays."""
+        """An indexed and enabled document: an enabled one with the same name is replaced, others stay."""
         body = {
             "name": name,
             "text": "The quick brown fox jumps over the lazy dog.",
@@ -129,7 +129,7 @@ class Live:
 
 
 def files(version: str) -> list[str]:
-    """The files that there are of a version, and that are played."""
+    """The files of a version that exist and are played."""
     return [file for file in CASES if file in recordings.files(version)]
 
 
@@ -148,7 +148,7 @@ def _number(version: str) -> tuple[int, ...]:
 
 
 def cases(version: str, file: str) -> Iterator[Record]:
-    """What is played of a file."""
+    """The part of a file that is played."""
     for record in recorded(version, file):
         if record.is_exchange and re.search(CASES[file], record.case) and not re.search(NOT_HERE, record.case):
             yield record

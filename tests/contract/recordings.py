@@ -1,4 +1,4 @@
-"""The recorded exchanges with a real Dify, as they lie in ``data/<version>/*.jsonl``."""
+"""The recorded exchanges with a real Dify, stored in ``data/<version>/*.jsonl``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CUT = re.compile(r"…\(cut\)$|\.\.\.<\d+ chars>$")
 
 @dataclass(frozen=True)
 class Record:
-    """One line: an exchange (``request`` and ``response``) or an observation made beside the API."""
+    """One line: an exchange (``request`` and ``response``) or an observation outside of the API."""
 
     version: str
     file: str
@@ -33,7 +33,7 @@ class Record:
     #: When it was sent, in seconds since 1970, and how long it took; only of apps.
     at: float = 0.0
     seconds: float = 0.0
-    #: How it ended, if the client had enough of it, or it broke off; only of apps.
+    #: How it ended, if the client disconnected or it broke off; only for apps.
     note: str = ""
 
     def __str__(self) -> str:
@@ -63,7 +63,7 @@ class Record:
 
     @property
     def is_body_cut(self) -> bool:
-        """Whether the recording holds only the beginning of the request's body."""
+        """Whether the recording only has the beginning of the request's body."""
         return _CUT.search(self.body) is not None
 
     @property
@@ -78,11 +78,11 @@ class Record:
 
     @property
     def is_cut(self) -> bool:
-        """Whether the recording holds only the beginning of the answer."""
+        """Whether the recording only has the beginning of the response."""
         return _CUT.search(self.answer) is not None
 
     def answer_json(self) -> Any:
-        """The recorded answer, where it is whole and JSON."""
+        """The recorded response, if it is complete and JSON."""
         try:
             return json.loads(self.answer)
         except ValueError:

@@ -1,4 +1,4 @@
-"""Sends the recorded requests once more, with the ids that hold now, and compares what comes back."""
+"""Sends the recorded requests again, with the current ids, and compares the responses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.contract.compare import Answer
 from tests.contract.coverage import reason_left_out
 from tests.contract.recordings import UUID, Record, recorded
 
-#: Checks beyond status, error and shape, which every answer has to stand.
+#: Checks beyond status, error and shape, which apply to every response.
 Check = Callable[[Record, Answer], Iterator[str]]
 
 _REDIRECTED = re.compile(r"/v1/.*")
@@ -23,7 +23,7 @@ _REDIRECTED = re.compile(r"/v1/.*")
 class Wire:
     """One keep-alive connection, with nothing between the recorded request and the socket.
 
-    :param base_url: With ``/v1`` or whatever stands in its place.
+    :param base_url: With ``/v1`` or whatever replaces it.
     """
 
     def __init__(self, base_url: str) -> None:
@@ -56,12 +56,12 @@ class Wire:
 
 
 class Replay:
-    """Plays recordings against a simulator. What differs is collected in ``problems``."""
+    """Plays recordings against a simulator, and collects differences in ``problems``."""
 
     def __init__(self, dify: FakeDify) -> None:
         self.dify = dify
         self.wire = Wire(dify.base_url)
-        #: Recorded ids (and names of batches) and those that hold now.
+        #: Recorded ids (and names of batches) and the current ones.
         self.ids: dict[str, str] = {}
         self.problems: list[str] = []
         self.sent = 0
@@ -99,7 +99,7 @@ class Replay:
         return compare.translated(text, self.ids)
 
     def learn(self, record: Record, answer: Answer) -> None:
-        """Note the ids of what was created."""
+        """Remember the ids of what was created."""
         old, new = record.answer_json(), answer.json()
         if record.method != "POST" or not (isinstance(old, dict) and isinstance(new, dict)):
             return
@@ -110,12 +110,12 @@ class Replay:
                 self.ids[before[name].upper()] = after[name].upper()
 
     def expect(self, record: Record, what: str, now: object, before: object) -> None:
-        """Compare something that was observed beside the API."""
+        """Compare something that was observed outside of the API."""
         if now != before:
             self.problems.append(f"{record}: {what} {now!r}, not {before!r}")
 
     def dataset(self, recorded_id: str) -> Dataset:
-        """The knowledge base of a recorded id; one whose creation was not recorded is made."""
+        """The knowledge base of a recorded id; created if its creation was not recorded."""
         known = self.ids.get(recorded_id.lower())
         if known is None:
             dataset = self.dify.add_dataset(f"kb-{recorded_id[:8]}")
@@ -137,7 +137,7 @@ class Replay:
 
 
 class Scenario:
-    """How the state for each exchange of a file comes about: by default the worker is through, and no lock is left."""
+    """Creates the state for each exchange of a file: by default the worker is done, and no lock is left."""
 
     replay: Replay
 
@@ -146,21 +146,21 @@ class Scenario:
         return self.replay.dify
 
     def settle(self) -> None:
-        """Let the worker come to its end, and clear locks, as was done by hand between the recorded exchanges."""
+        """Let the worker finish, and remove locks, as was done by hand between the recorded exchanges."""
         self.dify.settle()
         for dataset in self.dify.world.datasets.values():
             for document in dataset.documents:
                 document.unlock()
 
     def before(self, record: Record) -> None:
-        """Make the state in which the request was sent."""
+        """Create the state in which the request was sent."""
         self.settle()
 
     def after(self, record: Record, answer: Answer) -> None:
-        """Look at what came of it."""
+        """Check the result."""
 
     def observe(self, record: Record) -> None:
-        """Compare what was observed beside the API."""
+        """Compare what was observed outside of the API."""
 
     def leave_out(self, record: Record) -> None:
         """Do what an exchange that is not replayed would have done."""
@@ -175,7 +175,7 @@ class Scenario:
         return found
 
     def body(self, record: Record) -> str | bytes | None:
-        """The recorded body; where it was left out for its length, one of about that length."""
+        """The recorded body; if it was left out for its length, one of about that length."""
         if record.body_length is None:
             return record.body or None
         kind = self.headers(record).get("Content-Type", "")

@@ -1,4 +1,4 @@
-"""The state behind each recording of status changes: most of it was forced in Dify's database, and is forced here."""
+"""The state for each recording of status changes: most of it was forced in Dify's database, and is forced here."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def flags(document: Document) -> str:
 
 
 class Actions(Scenario):
-    """01: whether a lock was left is chance; the observation after the exchange tells."""
+    """01: whether a lock was left is random; the observation after the exchange shows it."""
 
     def before(self, record: Record) -> None:
         if "repeated immediately" in record.case:
             seen = self.replay.later(record, "redis lock key after PATCH")
             assert seen is not None
             assert seen.observation is not None
-            # Seen a moment after the answer: the lock that refused it may have gone in between.
+            # Seen a moment after the response: the lock that refused it may have expired in between.
             if seen.observation["first"][0][1] > 0 or record.status == 400:
                 return
         self.settle()
@@ -164,10 +164,10 @@ class Batches(Scenario):
 
 
 class BatchSizes(Scenario):
-    """10: large batches, each sent, sent again while its jobs wait, and once more when they are through."""
+    """10: large batches, each sent, sent again while its jobs wait, and again when they are done."""
 
     def __init__(self) -> None:
-        #: First ids of the batches that were sent side by side, and where each begins here.
+        #: First ids of the batches that were sent in parallel, and where each begins here.
         self._starts: dict[str, int] = {"": 0}
 
     def before(self, record: Record) -> None:
@@ -181,7 +181,7 @@ class BatchSizes(Scenario):
             self.settle()
         busy = re.search(r"Document:big-(\d+) is", record.answer)
         if busy:
-            # The worker was through with the first ones by then.
+            # The worker was done with the first ones by then.
             self.dify.clock.advance(int(busy[1]) * self.dify.worker.seconds_per_job)
 
     def body(self, record: Record) -> str:
@@ -198,7 +198,7 @@ class BatchSizes(Scenario):
 
 
 class LockExpiry(Scenario):
-    """13: a lock that is left behind, tried again and again until it ends after 600 seconds."""
+    """13: a lock that is left behind, retried until it expires after 600 seconds."""
 
     def __init__(self) -> None:
         self._tries = 0
@@ -277,7 +277,7 @@ class Down(Scenario):
             dataset.add_document(name, text=f"{name}word common sentence", id=document_id)
 
     def _name(self, record: Record) -> str:
-        """A document's name, where a later refusal tells it."""
+        """A document's name, if a later refusal contains it."""
         texts = [one.answer for one in self.replay.records[record.index :] if one.dataset_id == record.dataset_id]
         match = next((found for text in texts if (found := re.search(r"Document:(\S+) is being", text))), None)
         return match[1] if match else "unnamed"

@@ -61,7 +61,7 @@ class Lists(Scenario):
             self.replay.expect(record, "page", now, seen)
 
     def observe(self, record: Record) -> None:
-        """States of a filter: those of the exchange before, or of one that was not recorded."""
+        """States of a filter: those of the previous exchange, or of one that was not recorded."""
         seen = record.observation or {}
         if not record.case.startswith("status="):
             return
@@ -73,7 +73,7 @@ class Lists(Scenario):
 
 
 class Errors(Scenario):
-    """06: files that are not what their names say, and what became of them."""
+    """06: files that are not what their names say, and what happened to them."""
 
     def before(self, record: Record) -> None:
         self.settle()
@@ -92,7 +92,7 @@ class Errors(Scenario):
 
 
 class Polling(Scenario):
-    """06: the indexing of texts, looked at again and again."""
+    """06: the indexing of texts, polled."""
 
     def before(self, record: Record) -> None:
         if record.case.startswith("indexing-status:"):
@@ -102,7 +102,9 @@ class Polling(Scenario):
 
 
 class Creation(Scenario):
-    """07 and 08: creating, updating, deleting, searching. What was made off the record is made here."""
+    """07 and 08: creating, updating, deleting, searching. Anything that was created without a recording is created
+    here.
+    """
 
     _AT_ONCE = re.compile(r"right after|without waiting, 2|body not JSON")
 
@@ -110,14 +112,14 @@ class Creation(Scenario):
         if not self._AT_ONCE.search(record.case):
             self.settle()
         if record.case.startswith("archive right after") and record.version == "1.14.1":
-            # On that server indexing ended first; there is no telling from the requests.
+            # On that server indexing ended first; the requests do not show it.
             self.dify.worker.seconds_per_job = 0.5
         if record.case == "DELETE dataset again" and record.dataset_id:
             del self.dify.world.datasets[self.replay.dataset(record.dataset_id).id]
         self._make_missing(record)
 
     def _make_missing(self, record: Record) -> None:
-        """Documents that the recording mentions, but not how they came about."""
+        """Create documents that the recording mentions without their creation."""
         if (
             record.dataset_id is None
             or "unknown" in record.case

@@ -1,4 +1,4 @@
-"""The state behind the recordings of 1.16.0: most of it came from requests alone."""
+"""The state for the recordings of 1.16.0: most of it came from requests alone."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Recent(Scenario):
 
 
 class Lived(Recent):
-    """03 to 09: recorded by the tests that run against a live server, which make healthy documents beforehand."""
+    """03 to 09: recorded by the tests that run against a live server, which create healthy documents beforehand."""
 
     def before(self, record: Record) -> None:
         self.settle()
@@ -76,7 +76,7 @@ class Lived(Recent):
 
 
 class KeywordRace(Recent):
-    """21: which keywords were lost was chance, and is taken from the observation made in the database."""
+    """21: which keywords were lost was random, and is taken from the observation in the database."""
 
     def observe(self, record: Record) -> None:
         seen: Any = record.observation
@@ -93,7 +93,7 @@ class KeywordRace(Recent):
             chunk.in_index = name in ghosts or (chunk.enabled and name not in lost)
 
     def checks(self, record: Record) -> list[Check]:
-        # Which of the equally good ones come first is chance; that some places are used up is not.
+        # Which of the equally good ones come first is random; that some places are used up is not.
         return [self._places_used_up] if "a word of all" in record.case else super().checks(record)
 
     def _places_used_up(self, record: Record, answer: Answer) -> Iterator[str]:
@@ -120,7 +120,7 @@ class Vectors(Recent):
             self.replay.expect(record, "state", self._state(document)[:5], seen["state"][:5])
 
     def checks(self, record: Record) -> list[Check]:
-        # What has nothing in common with a query is equally far away, and which of that comes first is chance.
+        # Everything that has nothing in common with a query is equally far away, and its order is random.
         return [self._best] if record.case.startswith("retrieve with") else super().checks(record)
 
     def _best(self, record: Record, answer: Answer) -> Iterator[str]:

@@ -13,13 +13,13 @@ from tests.contract.apps.timeline import FILES, Timeline
 from tests.contract.coverage import reason_left_out
 from tests.contract.recordings import UUID, Record, recorded
 
-#: Seconds by which requests of file 41 come later: Q and W had another worker than those beside them, and I a process
-#: that took so long to begin.
+#: Seconds by which requests of file 41 come later: Q and W had another worker than the requests at the same time, and I
+#: a process that took this long to start.
 LATER = {r"^Q:": 20.0, r"^W:": 400.0, r"^I: blocking": 0.55}
 
 
 def nothing(timeline: Timeline, record: Record) -> None:
-    """Everything is as the requests before have left it."""
+    """Everything is as the earlier requests left it."""
 
 
 def stops(timeline: Timeline, record: Record) -> None:

@@ -1,4 +1,4 @@
-"""The simulator answers what a real Dify answered, exchange by exchange."""
+"""The simulator responds as a real Dify did, exchange by exchange."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RECENT: list[tuple[tuple[str, ...], Callable[[str], Scenario]]] = [
     (("27_rules_and_forms",), lambda _: scenarios_recent.Recent()),
     (("28_other_endpoints",), lambda _: scenarios_recent.Recent()),
 ]
-#: Files of the older versions that are played one after the other on one simulator, and how their states come about.
+#: Files of the older versions that are played one after the other on one simulator, and how to create their states.
 SCENARIOS: list[tuple[tuple[str, ...], Callable[[str], Scenario]]] = [
     (("01_actions",), lambda _: scenarios.Actions()),
     (("01_stale_lock",), lambda _: Scenario()),
@@ -53,8 +53,8 @@ PLAYS = [
     for group, make in (RECENT if version == "1.16.0" else SCENARIOS)
     if set(group) <= set(files(version))
 ]
-#: The worker of the older recordings took one job at a time, that of 1.16.0 four. In these two files an archiving got
-#: through while a text was still being indexed.
+#: The worker of the older recordings ran one job at a time, that of 1.16.0 four. In these two files an archiving
+#: finished while a text was still being indexed.
 JOBS = {"11_worker_or_broker_down": 2, "15_connections": 2}
 
 

@@ -1,6 +1,6 @@
-"""The same contract with a Dify that really runs, where ``DIFY_BASE_URL`` and ``DIFY_API_KEY`` lead to one.
+"""The same contract with a real Dify, if ``DIFY_BASE_URL`` and ``DIFY_API_KEY`` are set.
 
-``DIFY_BASE_URL`` ends in ``/v1``. The key needs the right to create and delete knowledge bases.
+``DIFY_BASE_URL`` ends in ``/v1``. The key must be allowed to create and delete knowledge bases.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The code blocks that a reader meets: in the README, in CONTRIBUTING, on the pages of docs/, and in docstrings."""
+"""The code blocks that a reader sees: in the README, in CONTRIBUTING, on the pages of docs/, and in docstrings."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}|:{3,})(?P<info>[^`]*)$")
 _IN_DOCSTRING = re.compile(
     r"^(?P<indent> *)\.\. code-block:: (?P<kind>\w+)\n\n(?P<text>(?:\1 +.*\n|\n)+)", re.MULTILINE
 )
-#: In front of a block: it is a copy of what stands between two marks in a file.
+#: Before a block: it is a copy of the lines between two marks in a file.
 _COPIED = re.compile(r"<!-- copied from (?P<path>\S+): (?P<mark>\w+) -->")
-#: In front of a block: its lines are in a file, in the same order; ``...`` stands for those that it leaves out.
+#: Before a block: its lines are in a file, in the same order; ``...`` stands for lines that it leaves out.
 _EXCERPT = re.compile(r"<!-- excerpt of (?P<path>\S+) -->")
 
 
@@ -24,8 +24,8 @@ _EXCERPT = re.compile(r"<!-- excerpt of (?P<path>\S+) -->")
 class Block:
     """One block.
 
-    :param kind: What follows the fence: ``python``, or ``{literalinclude} ../a/file.py``.
-    :param copied: The file, and the mark in it, of which it says that it is a copy.
+    :param kind: The text after the fence: ``python``, or ``{literalinclude} ../a/file.py``.
+    :param copied: The file, and the mark in it, that it says it is a copy of.
     :param excerpt: The file that it shows lines of.
     """
 
@@ -41,18 +41,18 @@ class Block:
 
     @property
     def name(self) -> str:
-        """The kind without what a directive is given."""
+        """The kind without the arguments of a directive."""
         return self.kind.split(" ")[0]
 
 
 def pages() -> list[Path]:
-    """Every page that a reader meets."""
+    """Every page that a reader sees."""
     docs = sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)
     return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *docs]
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """The blocks of a page, those within others too."""
+    """The blocks of a page, including nested ones."""
     return list(_blocks(page, page.read_text().splitlines(), 1))
 
 

@@ -1,4 +1,4 @@
-"""Checks what a reader types into a shell, without doing it."""
+"""Checks the shell commands that a reader types, without running them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from airflow_provider_dify.hooks.connection import settings_from
 from airflow_provider_dify.testing.program import parser
 from tests.docs.blocks import ROOT
 
-#: Options of make that a block may give, beside those that the Makefile names.
+#: Options of make that a block may use, besides those that the Makefile names.
 _VARIABLES = ("ARGS", "PYTHON")
 
 
 def check(text: str) -> None:
-    """Raise where a line of a block is no command that works here."""
+    """Raise an error if a line of a block is not a command that works here."""
     command = ""
     for line in text.replace("\\\n", " ").splitlines():
         command += f"{line}\n"
-        if command.count("'") % 2 == 0:  # else the text in quotes goes on in the next line
+        if command.count("'") % 2 == 0:  # otherwise the text in quotes continues on the next line
             if words := shlex.split(command, comments=True):
                 _CHECKS.get(words[0], _unknown)(words[1:])
             command = ""
@@ -50,7 +50,7 @@ def _pip(words: list[str]) -> None:
         if match["name"].startswith("dist/"):  # built by `make build`
             wheel = f"dist/airflow_provider_dify-{version('airflow-provider-dify')}-py3-none-any.whl"
             assert fnmatchcase(wheel, match["name"]), package
-            # A shell takes brackets behind a star for a part of the pattern.
+            # A shell takes brackets after a star as part of the pattern.
             assert not (match["extra"] and "*" in match["name"]), package
         else:
             assert match["name"] == "airflow-provider-dify", package

@@ -1,4 +1,4 @@
-"""Runs what a block defines as Airflow would: its tasks, and its tests, against the built-in Dify."""
+"""Runs the tasks and tests of a block as Airflow would, against the built-in Dify."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
 
 
 class TaskInstance:
-    """Stands for the instances of all tasks: keeps what they push, and what others are said to have pushed before."""
+    """Stands for the instances of all tasks: keeps what they push, and what others are supposed to
+    have pushed before.
+    """
 
     dag_id, run_id, map_index, try_number = "page", "manual", -1, 1
 
@@ -56,7 +58,7 @@ class Store(dict[str, Any]):
 
 
 class Page:
-    """What the blocks of one page share: a knowledge base, names for what is in it, and what tasks have pushed."""
+    """What the blocks of one page share: a knowledge base, names for its contents, and what tasks have pushed."""
 
     def __init__(self, dify: FakeDify, folder: Path) -> None:
         self.dify = dify

@@ -1,4 +1,4 @@
-"""The tools that an agent gets of the hook: Airflow makes them of its types and its docstrings."""
+"""The tools that an agent gets from the hook: Airflow makes them from its types and docstrings."""
 
 from __future__ import annotations
 

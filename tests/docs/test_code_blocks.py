@@ -1,4 +1,4 @@
-"""Every code block that a reader meets is run, parsed, or included from a file that is tested."""
+"""Every code block that a reader sees is run, parsed, or included from a tested file."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.docs import commands
 from tests.docs.blocks import ROOT, Block, blocks_in_docstrings, blocks_of, marked, missing_from, pages
 from tests.docs.running import AIRFLOW, Page
 
-#: What Sphinx itself checks when it builds the pages, where a warning is an error.
+#: Checked by Sphinx when it builds the pages, where a warning is an error.
 DIRECTIVES = {"{eval-rst}", "{toctree}", "{include}", "{image}", "{figure}", "{list-table}", "{note}", "{warning}"}
-#: Where files are tested from which pages include.
+#: Folders of tested files that pages include.
 TESTED = ("example_dags", "tests/docs/examples")
-#: Pages whose blocks use what this Airflow does not have.
+#: Pages whose blocks use features that this Airflow does not have.
 NEEDS = {"docs/retry-policy.md": (3, 3)}
 PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages() if blocks_of(page)]
 
@@ -45,7 +45,7 @@ def test_every_block_in_a_docstring(block: Block, dify: FakeDify, tmp_path: Path
 
 
 def names_for_docstrings(dataset_id: str) -> dict[str, Any]:
-    """What a block in a docstring does not import, or has from somewhere else."""
+    """Names that a block in a docstring does not import, or has from somewhere else."""
     import requests
 
     from airflow_provider_dify.operators.apps import (
@@ -64,7 +64,7 @@ def names_for_docstrings(dataset_id: str) -> dict[str, Any]:
 
 
 def check(block: Block, shared: Page) -> None:
-    """Check one block in the way of its kind."""
+    """Check one block according to its kind."""
     if block.copied:
         assert block.text == marked(*block.copied), f"{block} differs from what it says to be a copy of"
     elif block.excerpt:
@@ -96,7 +96,7 @@ def check_configuration(text: str) -> None:
 
 
 def check_included(block: Block) -> None:
-    """The file is one that is tested, and there is something between the marks."""
+    """The file is tested, and there is something between the marks."""
     path = (block.path.parent / block.kind.split(" ")[1]).resolve()
     assert any(path.is_relative_to(ROOT / folder) for folder in TESTED), f"{block}: {path} is not tested"
     text = path.read_text()
@@ -162,7 +162,7 @@ def test_texts_in_troubleshooting_are_texts_of_this_package() -> None:
 
 
 def _texts() -> list[str]:
-    """The texts in the package, with … in the place of what they are filled with."""
+    """The texts in the package, with … for the parts that are filled in."""
     found = []
     for path in (ROOT / "airflow_provider_dify").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

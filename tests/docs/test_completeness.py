@@ -1,4 +1,4 @@
-"""What there is, the documentation has."""
+"""Everything that exists is documented."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ERRORS = [
 
 
 def operators() -> Iterator[type]:
-    """Each operator and sensor that Airflow is told of."""
+    """Each operator and sensor that is registered with Airflow."""
     info = get_provider_info()
     for module in (
         name for kind in ("operators", "sensors") for entry in info[kind] for name in entry["python-modules"]
@@ -36,7 +36,7 @@ def operators() -> Iterator[type]:
 
 
 def verbs() -> set[str]:
-    """The public methods of the hook, but for what Airflow and the operators use of it."""
+    """The public methods of the hook, except those that Airflow and the operators use."""
     of_others = {"get_conn", "get_connection_form_widgets", "get_ui_field_behaviour"}
     of_itself = {"close", "stop", "run", "run_apart", "deadline", "settings", "retries"}
     ours = [kind for kind in DifyHook.__mro__ if kind.__module__.startswith("airflow_provider_dify.")]
@@ -54,12 +54,12 @@ def test_each_operator_has_a_page_with_its_parameters(kind: type) -> None:
     told = parameters(kind)
     assert set(told) == set(inspect.signature(kind).parameters) - {"kwargs"}
     templated = {name for name, text in told.items() if "(templated)" in text}
-    # Airflow has a method dry_run, so the attribute is called otherwise.
+    # Airflow has a method dry_run, so the attribute has another name.
     assert templated == {name.lstrip("_") for name in kind.template_fields}  # type: ignore[attr-defined]
 
 
 def parameters(kind: type) -> dict[str, str]:
-    """What the docstring of a class says of each of its parameters."""
+    """What the docstring of a class says about each of its parameters."""
     begin = re.split(r"\n\s*:(?:return|raises)", kind.__doc__ or "")[0]
     return dict(re.findall(r":param (\w+): (.*?)(?=:param |\Z)", begin, re.DOTALL))
 

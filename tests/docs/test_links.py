@@ -30,7 +30,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def dead(page: Path) -> list[str]:
-    """The links of a page that lead nowhere."""
+    """The broken links of a page."""
     found = []
     for link in links(page.read_text()):
         path, _, anchor = link.partition("#")

@@ -1,4 +1,4 @@
-"""Creation that goes wrong, times that are set, segments that are added, and large knowledge bases."""
+"""Creation that fails, given times, added segments, and large knowledge bases."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def test_the_record(client: Client, sim: FakeDify, kb: Dataset) -> None:
 
 
 def test_the_eleventh_connection_waits(start: Callable[..., FakeDify], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "KEEP_ALIVE", 300)  # so that none is closed while the others are made
+    monkeypatch.setattr(server, "KEEP_ALIVE", 300)  # so that none is closed while the others are opened
     sim = start()
     clients = [Client(sim) for _ in range(10)]
     for one in clients:

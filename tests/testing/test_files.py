@@ -1,4 +1,4 @@
-"""Documents that are made of files, and replaced by others."""
+"""Documents that are created from files, and replaced by others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""High quality, parent-child knowledge bases, rules of processing, files without text, and what is refused."""
+"""High quality, parent-child knowledge bases, process rules, files without text, and refusals."""
 
 from __future__ import annotations
 

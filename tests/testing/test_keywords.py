@@ -1,4 +1,4 @@
-"""Economy knowledge bases: keywords, how jobs side by side lose them, and the places that removed ones use up."""
+"""Economy knowledge bases: keywords, how parallel jobs lose them, and the places that removed ones use up."""
 
 from __future__ import annotations
 

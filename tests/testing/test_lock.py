@@ -1,4 +1,4 @@
-"""The lock, how it is left behind, and how it goes."""
+"""The lock, how it is left behind, and how it expires."""
 
 from __future__ import annotations
 

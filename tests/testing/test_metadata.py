@@ -1,4 +1,4 @@
-"""Metadata of documents: fields, values, and what a search makes of them."""
+"""Metadata of documents: fields, values, and their effect on search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages of the built-in Dify: they show what it holds, and whatever it holds is escaped."""
+"""The pages of the built-in Dify show its data, escaped."""
 
 from __future__ import annotations
 

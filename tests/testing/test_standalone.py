@@ -1,4 +1,4 @@
-"""A Dify on its own: what the command prints, takes and refuses."""
+"""A stand-alone Dify: what the command prints, accepts and refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The four actions: flags at once, search later, and everything that is refused."""
+"""The four actions: flags at once, search later, and all refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The built-in Dify can be read from the bottom up: no import leads back, and no folder holds too much."""
+"""The built-in Dify can be read from the bottom up: no import cycles, and no folder is too large."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILES = {module: imports.MODULES[module] for module in GRAPH}
 
 
 def room(module: str) -> str:
-    """The folder of a module; what is in none of the rooms stands for itself."""
+    """The folder of a module; a module outside of all rooms stands for itself."""
     inner = module.removeprefix(PACKAGE).split(".")[1:]
     return inner[0] if len(inner) > 1 or (ROOT / inner[0]).is_dir() else module
 

@@ -68,7 +68,7 @@ class Run:
         return self.error is None
 
     def __getattr__(self, outcome: str) -> list[str]:
-        """The names of the documents in a list of the report, where they have one."""
+        """The names of the documents in a list of the report, if they have one."""
         if outcome not in OUTCOMES:
             raise AttributeError(outcome)
         return [self.names.get(i, i) for i in self.report[outcome]]
@@ -114,12 +114,12 @@ def kb(dify: FakeDify) -> Dataset:
 
 
 def patches(dify: FakeDify) -> list[list[str]]:
-    """The ids that each change of status named, in order."""
+    """The ids in each status change, in order."""
     return [request.json["document_ids"] for request in dify.requests if request.method == "PATCH"]
 
 
 class Ingested:
-    """What came of an ingestion."""
+    """The result of an ingestion."""
 
     def __init__(self, report: dict[str, Any] | None, error: DifyError | None) -> None:
         self.report = report or {}
@@ -173,7 +173,7 @@ def names(kb: Dataset) -> dict[str, int]:
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[httpx.AsyncBaseTransport]:
-    """The transports of httpx that were made."""
+    """The httpx transports that were created."""
     made: list[httpx.AsyncBaseTransport] = []
 
     def open_and_note(settings: Settings) -> httpx.AsyncBaseTransport:
@@ -186,7 +186,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[httpx.AsyncBaseTransport]:
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDify]:
-    """A Dify in real time that takes 50 ms for each answer."""
+    """A Dify in real time that takes 50 ms for each response."""
     monkeypatch.setattr(clocks, "clock", RealTime())
     with FakeDify(clock=SystemClock()) as running:
         running.faults.add(Fault("latency", seconds=0.05, times=None))
@@ -198,7 +198,7 @@ Connect = Callable[..., DifyHook]
 
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
-    """Make a hook for a connection that comes through Airflow: in its JSON form from fields, or from an URI."""
+    """Create a hook for a connection that comes through Airflow: in JSON form from fields, or from a URI."""
 
     def made(uri: str | None = None, **fields: Any) -> DifyHook:
         value = uri or json.dumps({"conn_type": "dify", "password": KEY, **fields})
@@ -210,13 +210,13 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
 
 @pytest.fixture
 def reach(dify: FakeDify, connect: Connect) -> Connect:
-    """The same for the built-in Dify, unless a field says otherwise."""
+    """The same for the built-in Dify, unless a field differs."""
     return lambda **fields: connect(**{"host": dify.base_url, "password": dify.api_key, **fields})
 
 
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no proxy and no certificates of the developer's environment decide what a test sees."""
+    """Keep proxies and certificates of the developer's environment out of the tests."""
     names = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "requests_ca_bundle", "curl_ca_bundle", "netrc")
     for name in names:
         monkeypatch.delenv(name, raising=False)
@@ -231,7 +231,7 @@ def hook(dify: FakeDify) -> Iterator[DifyHook]:
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """What is in the task's log, in whatever way this Airflow logs."""
+    """The task's log, however this Airflow logs."""
     for kind in (KnowledgeBaseTask, FlowHook):
         monkeypatch.setattr(kind, "log", logging.getLogger("task"), raising=False)
     caplog.set_level(logging.INFO, logger="task")

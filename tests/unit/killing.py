@@ -1,4 +1,4 @@
-"""Killing a process in the middle of its work, as Airflow, an operator or the kernel does."""
+"""Kills a process in the middle of its work, as Airflow, an operator or the kernel does."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tests.waiting import until
 def killed_at_the_fault(
     dify: FakeDify, script: str, *arguments: str, meanwhile: Callable[[], object] = lambda: None
 ) -> None:
-    """Run a script until the faults have hit, for example until an answer never comes, and then end it by SIGKILL.
+    """Run a script until the faults have hit, for example until a response never comes, and then end it by SIGKILL.
 
-    :param meanwhile: Is called again and again while the script runs.
+    :param meanwhile: Called repeatedly while the script runs.
     """
 
     def over() -> bool:

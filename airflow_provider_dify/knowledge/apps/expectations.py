@@ -69,7 +69,7 @@ class GoldenQuestion:
             return ()
         try:
             passed = self.check(answer.to_json())
-        except Exception as error:  # noqa: BLE001 - of the user's own function
+        except Exception as error:  # noqa: BLE001 - from the user's function
             return (f"{type(error).__name__}: {str(error)[:300]}",)
         return (f"{_name_of(self.check)} returned False",) if passed is False else ()
 

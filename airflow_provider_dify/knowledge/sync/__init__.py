@@ -1,1 +1,1 @@
-"""Keeping the documents of a knowledge base in step with a folder."""
+"""Syncs the documents of a knowledge base with a folder."""

@@ -57,13 +57,13 @@ class _Store:
     def recall(self) -> dict[str, JSON]:
         try:
             return _read(self._store.get(_KEY))
-        except Exception as error:  # noqa: BLE001 - of Airflow's API server or of any backend
+        except Exception as error:  # noqa: BLE001 - from Airflow's API server or any backend
             raise _failed("read", error) from None
 
     def keep(self, note: Mapping[str, JSON]) -> None:
         try:
             self._store.set(_KEY, dict(note))
-        except Exception as error:  # noqa: BLE001 - of Airflow's API server or of any backend
+        except Exception as error:  # noqa: BLE001 - from Airflow's API server or any backend
             raise _failed("written", error) from None
 
 
@@ -82,7 +82,7 @@ class _Variable:
             value = Variable.get(self._name)
         except KeyError:  # Airflow 2
             return {}
-        except Exception as error:  # noqa: BLE001 - of Airflow's API server or of its database
+        except Exception as error:  # noqa: BLE001 - from Airflow's API server or its database
             if "not found" in str(error).lower() or "VARIABLE_NOT_FOUND" in str(error):
                 return {}
             raise _failed("read", error) from None
@@ -99,7 +99,7 @@ class _Variable:
             elif self._is_there:  # the log of the app says the rest
                 Variable.delete(self._name)
                 self._is_there = False
-        except Exception as error:  # noqa: BLE001 - of Airflow's API server or of its database
+        except Exception as error:  # noqa: BLE001 - from Airflow's API server or its database
             raise _failed("written", error) from None
 
 

@@ -70,7 +70,7 @@ def write(outputs: JSON, path: str, run_id: str) -> str:
 def _problem_by_function(outputs: JSON, expect: Callable[[Any], object]) -> str:
     try:
         answer = expect(outputs)
-    except Exception as error:  # noqa: BLE001 - of the user's own function
+    except Exception as error:  # noqa: BLE001 - from the user's function
         return f"{type(error).__name__}: {_short(error)}" if str(error) else type(error).__name__
     name = getattr(expect, "__name__", "expect")
     return f"{name} returned False" if answer is False else ""

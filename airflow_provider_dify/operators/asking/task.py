@@ -46,7 +46,7 @@ class AppTask(ConversationTask):
 
         try:
             host = assets.host_of(hook.settings.base_url)
-        except Exception as error:  # noqa: BLE001 - what is wrong with the connection is said when it is used
+        except Exception as error:  # noqa: BLE001 - errors of the connection are reported when it is used
             self.log.debug("There is no link to Dify's console: %s", error)
             return
         self._activity = self._activity or assets.Activity(host, "", writes=False)

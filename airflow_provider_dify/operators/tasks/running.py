@@ -158,7 +158,7 @@ class ConversationTask(KnowledgeBaseTask):
         """Return the report that a trigger fired."""
         raise NotImplementedError
 
-    def ids_of(self, report: Any) -> Sequence[str]:  # noqa: ARG002 - for those who know more
+    def ids_of(self, report: Any) -> Sequence[str]:  # noqa: ARG002 - for subclasses
         """Return the documents of a report, for the links."""
         return ()
 

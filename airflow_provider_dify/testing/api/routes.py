@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from airflow_provider_dify.testing.api import (
-    bases,
     creating,
     metadata,
     reading,
@@ -12,14 +11,29 @@ from airflow_provider_dify.testing.api import (
     status,
     writing,
 )
+from airflow_provider_dify.testing.api.bases import datasets, models, pipelines, tags
 from airflow_provider_dify.testing.api.call import Route, route
 
 ROUTES: list[Route] = [
-    route("/datasets", get=reading.list_datasets, post=bases.create_dataset),
-    route("/datasets/{dataset}", get=reading.get_dataset, patch=bases.update_dataset, delete=bases.delete_dataset),
-    route("/datasets/tags", get=bases.list_tags, post=bases.create_tag),
-    route("/datasets/{dataset}/pipeline/datasource-plugins", get=bases.pipeline_plugins),
-    route("/workspaces/current/models/model-types/text-embedding", get=bases.embedding_models),
+    route("/datasets", get=reading.list_datasets, post=datasets.create_dataset),
+    route(
+        "/datasets/{dataset}",
+        get=reading.get_dataset,
+        patch=datasets.update_dataset,
+        delete=datasets.delete_dataset,
+    ),
+    route(
+        "/datasets/tags",
+        get=tags.list_tags,
+        post=tags.create_tag,
+        patch=tags.rename_tag,
+        delete=tags.delete_tag,
+    ),
+    route("/datasets/tags/binding", post=tags.bind_tags),
+    route("/datasets/tags/unbinding", post=tags.unbind_tags),
+    route("/datasets/{dataset}/tags", get=tags.tags_of_dataset),
+    route("/datasets/{dataset}/pipeline/datasource-plugins", get=pipelines.plugins),
+    route("/workspaces/current/models/model-types/{type}", get=models.list_models),
     route("/datasets/{dataset}/retrieve", post=searching.retrieve),
     route("/datasets/{dataset}/hit-testing", post=searching.retrieve),
     route("/datasets/{dataset}/document/create-by-text", post=creating.create_by_text),

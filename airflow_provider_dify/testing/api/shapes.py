@@ -8,6 +8,7 @@ from typing import Any
 from airflow_provider_dify.testing.api.replies import Json
 from airflow_provider_dify.testing.model.documents import Dataset
 from airflow_provider_dify.testing.model.fields import BUILT_IN
+from airflow_provider_dify.testing.model.knowledge_base import DEFAULT_MODEL
 from airflow_provider_dify.testing.model.rows import RUNNING, Row, Segment, derived_id
 
 #: Settings of a knowledge base whose documents are elsewhere; empty for others.
@@ -31,26 +32,25 @@ def dataset_json(dataset: Dataset, *, created: bool = False, single: bool = Fals
     :param single: As returned for a single one, with the ``search_method`` that economy knowledge bases really use.
     """
     world, number = dataset.world, len(dataset)
-    economy = not dataset.has_vectors
+    provider, model = (dataset.embedding_model or DEFAULT_MODEL) if dataset.has_vectors else (None, None)
     body = {
         "id": dataset.id,
         "name": dataset.name,
         "description": dataset.description,
         "provider": dataset.provider,
-        "permission": "only_me",
+        "permission": dataset.permission,
         "data_source_type": "upload_file" if number else None,
         "indexing_technique": dataset.indexing_technique,
-        "app_count": 0,
+        "app_count": dataset.app_count,
         "document_count": number,
         "word_count": sum(one.word_count or 0 for one in dataset.in_order()),
         **_origin(dataset),
-        "embedding_model": None if economy else "text-embedding-3-small",
-        "embedding_model_provider": None if economy else "langgenius/openai/openai",
+        "embedding_model": model,
+        "embedding_model_provider": provider,
         "embedding_available": None if created else dataset.embedding_available,
-        "retrieval_model_dict": dataset.retrieval_model
-        or _retrieval_model("keyword_search" if single and economy else "semantic_search"),
+        "retrieval_model_dict": _retrieval_model(dataset, forced=single),
         "summary_index_setting": dict.fromkeys(("enable", "model_name", "model_provider_name", "summary_prompt")),
-        "tags": [],
+        "tags": [{"id": one, "name": world.tags[one], "type": "knowledge"} for one in dataset.tag_ids],
         "doc_form": dataset.doc_form,
         **_EXTERNAL,
         "doc_metadata": _dataset_fields(dataset),
@@ -81,9 +81,10 @@ def _dataset_fields(dataset: Dataset) -> list[Json]:
     return fields + [{"id": "built-in", "name": name, "type": kind} for name, kind in own.items()]
 
 
-def _retrieval_model(search_method: str) -> Json:
-    return {
-        "search_method": search_method,
+def _retrieval_model(dataset: Dataset, *, forced: bool) -> Json:
+    """How apps search it; of a single one without vectors, Dify shows the only method that there is for it."""
+    usual = {
+        "search_method": "semantic_search",
         "reranking_enable": False,
         "reranking_mode": None,
         "reranking_model": {"reranking_provider_name": "", "reranking_model_name": ""},
@@ -92,6 +93,8 @@ def _retrieval_model(search_method: str) -> Json:
         "score_threshold_enabled": False,
         "score_threshold": None,
     }
+    method = {"search_method": "keyword_search"} if forced and not dataset.has_vectors else {}
+    return (dataset.retrieval_model or usual) | method
 
 
 def _upload_file(document: Row) -> Json:

@@ -50,7 +50,7 @@ class Course:
         run.steps = 1
         try:
             self._left = run.app.steps_of(run.inputs)
-        except Exception as error:  # noqa: BLE001 - of a function that computes the seconds
+        except Exception as error:  # noqa: BLE001 - from a function that computes the seconds
             self._fail(at, str(error))
         else:
             self._start_node(at)
@@ -97,7 +97,7 @@ class Course:
         run = self._run
         try:
             result = run.app.function(Inputs(run.inputs, run))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the run has failed
+        except Exception as error:  # noqa: BLE001 - any error fails the run
             self._fail(at, str(error))
             return
         if isinstance(result, Paused):
@@ -167,7 +167,7 @@ class Course:
             return
         try:
             self._answer = self._run.app.answer(message)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the run has failed
+        except Exception as error:  # noqa: BLE001 - any error fails the run
             self._answer = error
             self._engine.next_step(self._run, seconds, self._end_answer, at)
             return

@@ -9,6 +9,8 @@ from airflow_provider_dify.testing.model.fields import Described, Fields
 from airflow_provider_dify.testing.model.site import Site
 from airflow_provider_dify.testing.text.cutting import Rule
 
+#: Provider and name of the embedding model, unless another one was chosen.
+DEFAULT_MODEL = ("langgenius/openai/openai", "text-embedding-3-small")
 #: Approximate size of a token; only counted if there is an embedding model.
 CHARACTERS_PER_TOKEN = 4
 
@@ -23,6 +25,14 @@ class KnowledgeBase:
         self.indexing_technique = indexing_technique
         self.created_at = world.clock.time()
         self.description = ""
+        #: Who may see it in Dify: ``only_me``, ``all_team_members`` or ``partial_members``.
+        self.permission = "only_me"
+        #: Provider and name of its embedding model; ``None``: the default one, if search goes by vectors.
+        self.embedding_model: tuple[str, str] | None = None
+        #: Ids of its tags, in the order in which it got them.
+        self.tag_ids: dict[str, None] = {}
+        #: How many apps use it.
+        self.app_count = 0
         #: How apps search it, if somebody configured that; parts may be null or missing, such as ``weights``.
         self.retrieval_model: dict[str, Any] | None = None
         #: Whether API access is enabled for the knowledge base.
@@ -53,6 +63,11 @@ class KnowledgeBase:
     def has_vectors(self) -> bool:
         """Whether search uses vectors instead of keywords."""
         return self.indexing_technique == "high_quality"
+
+    @property
+    def tags(self) -> list[str]:
+        """Names of its tags."""
+        return [self.world.tags[tag_id] for tag_id in self.tag_ids]
 
     def tokens(self, text: str) -> int:
         """The number of tokens that Dify counts for a text: 0 if no embedding model reads it."""

@@ -43,6 +43,8 @@ class Site:
         self.random = random.Random(seed)
         self.guard = threading.RLock()
         self.user_id = self.new_id()
+        #: Names of the tags of knowledge bases, by their ids, in the order of their creation.
+        self.tags: dict[str, str] = {}
         self._machines: list[Machine] = []
         self._events: list[tuple[float, int, Event]] = []
         self._count = count()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from airflow_provider_dify.testing.model.clock import Clock
 from airflow_provider_dify.testing.model.documents import Dataset, Document
+from airflow_provider_dify.testing.model.knowledge_base import DEFAULT_MODEL
 from airflow_provider_dify.testing.model.site import Site
 from airflow_provider_dify.testing.work.broker import Broker
 from airflow_provider_dify.testing.work.worker import USUAL_JOBS, LockRace, LostKeywords, Worker
@@ -31,8 +31,13 @@ class World(Site):
         self.keys: dict[str, Dataset | None] = {}
         self.worker = Worker(self, jobs=jobs, lost_keywords=lost_keywords, lock_race=lock_race, seed=seed)
         self.broker = Broker(self, self.worker)
-        #: Tags of knowledge bases, as the API shows them.
-        self.tags: list[dict[str, Any]] = []
+        #: The embedding models, each with its provider; the first one is the default.
+        self.embedding_models: list[tuple[str, str]] = [DEFAULT_MODEL]
+        #: ``False``: creations do not find the knowledge bases of their name. So it is if they run at the same moment:
+        #: Dify checks first and writes then, and its database does not check (1.16.0, ``create_empty_dataset``).
+        self.checks_names = True
+        #: Settings of knowledge bases that it ignores, as a Dify does that does not know them.
+        self.ignored_settings: set[str] = set()
 
     @property
     def documents(self) -> Iterator[Document]:

@@ -1,4 +1,4 @@
-"""What the answers about apps must have in common with the recorded ones."""
+"""What responses about apps must have in common with the recorded ones."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any
 from tests.contract.compare import Answer, shape_differences, translated
 from tests.contract.recordings import Record
 
-#: What Dify says of a run that was stopped, in one place or the other.
+#: What Dify says about a stopped run, in one place or the other.
 _STOPPED = (
     "Stopped by user.",
     "Aborted: App task was stopped",
     "Aborted: User requested stop",
     "Aborted: Client response stream closed before app execution completed",
 )
-#: Pieces of text, which an app may cut as it likes, and when they come.
+#: Pieces of text, which an app may split in any way, and their times.
 _PIECES = ("text_chunk", "message")
-#: Whether an event came with the snapshot, which says less of nodes, or right after it, was chance here.
+#: Whether an event came with the snapshot, which says less about nodes, or right after it, was random here.
 _BY_CHANCE = r"^U: events"
 _NOT_IN_SNAPSHOTS = ("inputs_truncated", "outputs_truncated", "process_data_truncated", "agent_strategy")
 #: What the nodes of a recorded workflow did; here they are functions.
@@ -187,7 +187,7 @@ _CHECKS: tuple[tuple[str, str, Callable[[Any, Any], Iterator[str]]], ...] = (
 
 
 def answer_differences(record: Record, answer: Answer, ids: Ids) -> Iterator[str]:
-    """What beyond its shape has to be as in the recorded answer."""
+    """What must be as in the recorded response, beyond its shape."""
     if answer.status not in (200, 201) or not record.answer.strip():
         return
     old, new = json.loads(translated(record.answer, ids)), answer.json()

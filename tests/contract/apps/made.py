@@ -49,7 +49,7 @@ def _model(question: Question) -> Answer:
 
 
 def make(dify: FakeDify) -> dict[str, App]:
-    """Make them all, by the names that :func:`name_of` gives."""
+    """Create them all, by the names that :func:`name_of` returns."""
     text = [Input("text", required=True)]
     slow: list[Input | str] = [*_SLOW, "tag"]
     apps = {

@@ -1,4 +1,4 @@
-"""A request that is sent while others are: in a thread, so that its answer may take its time."""
+"""A request that is sent in a thread, so that its response may take time."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ TIMEOUT = 300.0
 
 
 class Sending(threading.Thread):
-    """One request, over a connection of its own.
+    """One request, over a separate connection.
 
-    :param leave_after: How many events the client reads before it goes; ``None``: all. A ping counts, if it is the only
-        one.
+    :param leave_after: How many events the client reads before it disconnects; ``None``: all. A ping only counts if
+        there are no other events.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Sending(threading.Thread):
         self.text = ""
         #: Events read so far; pings are not counted.
         self.events = 0
-        #: Why the answer broke off.
+        #: Why the response ended early.
         self.error = ""
         self.over = False
 
@@ -62,7 +62,7 @@ class Sending(threading.Thread):
                 return
 
     def leave(self) -> None:
-        """Have enough of it."""
+        """Disconnect."""
         if self._connection.sock is not None:
             self._connection.sock.shutdown(socket.SHUT_RDWR)
 

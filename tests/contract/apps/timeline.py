@@ -1,6 +1,6 @@
-"""Sends the requests for apps again at the times at which they were recorded, beside each other if they were so then.
+"""Sends the requests for apps again at the recorded times, in parallel if they were.
 
-Time is a virtual clock that only this moves. Before it goes on, whoever reads a stream has read what there is.
+Time is a virtual clock that only this code moves. Before it moves on, readers of streams have read everything.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ FILES = (
 )
 #: Seconds of the longest step of the clock.
 STEP = 5.0
-#: Seconds by which an answer may come earlier or later; it is looked for once in each step.
+#: Seconds by which a response may come earlier or later; it is checked once in each step.
 TOLERANCE = STEP + 1.0
 #: Seconds of the clock that the last answers may take.
 LAST = 7200.0
-#: Answers that take longer in the recordings, or are streams, are waited for beside other requests.
+#: Responses that take longer in the recordings, or are streams, are awaited in parallel with other requests.
 _STARTS_RUN = re.compile(r"/(run|chat-messages|completion-messages)$")
 _FOLLOWS = re.compile(rf"/workflow/({UUID})/events")
 _MEGABYTE = 1024 * 1024
@@ -45,7 +45,7 @@ _MEGABYTE = 1024 * 1024
 
 @dataclass
 class Open:
-    """A request whose answer is not there yet.
+    """A request without a response yet.
 
     :param since: When it was sent, by the clock.
     :param run: The run that it waits for.
@@ -59,7 +59,7 @@ class Open:
     seen: int = 0
 
     def is_up_to_date(self, now: float) -> bool:
-        """Whether the client has what there is for it."""
+        """Whether the client has read everything."""
         run = self.run
         if self.sending.over:
             return True
@@ -85,7 +85,7 @@ class Timeline:
         self.sent = 0
         self._later = later
         self._open: list[Open] = []
-        #: What happens beside the requests: (seconds after the start, what).
+        #: What happens besides the requests: (seconds after the start, action).
         self.events: list[tuple[float, Callable[[], object]]] = []
         self.start = min(self._time(record) for record in self.records)
 
@@ -124,14 +124,14 @@ class Timeline:
         self._advance_to(self.dify.clock.monotonic() + seconds)
 
     def _finish(self) -> None:
-        """Let all that is still open come to its end."""
+        """Wait until everything that is still open has ended."""
         end = self.dify.clock.monotonic() + LAST
         while self._open:
             assert self.dify.clock.monotonic() < end, [one.record for one in self._open]
             self._advance_to(self.dify.clock.monotonic() + STEP)
 
     def _catch_up(self) -> None:
-        """Wait until every client has what there is, and look at the answers that are complete."""
+        """Wait until every client has read everything, and check the complete responses."""
         now = self.dify.clock.monotonic()
         for one in list(self._open):
             assert until(partial(one.is_up_to_date, now)), f"{one.record} hangs: {one.sending.text[-300:]}"
@@ -144,7 +144,7 @@ class Timeline:
                 assert until(partial(self._has_noticed, one.run)), one.record
 
     def _has_noticed(self, run: Run) -> bool:
-        """Whether the simulator knows that a reader of a run has gone."""
+        """Whether the simulator knows that a reader of a run has disconnected."""
         return len(run.readers) <= sum(one.run is run and one.record.is_stream for one in self._open)
 
     def _leave(self, record: Record) -> None:
@@ -200,7 +200,7 @@ class Timeline:
         return self.apps[name] if name else None
 
     def unknown(self, record: Record) -> set[str]:
-        """Recorded ids of a request that name nothing yet."""
+        """Recorded ids of a request that do not stand for anything yet."""
         return {one for one in re.findall(UUID, record.path + record.body) if one not in self.ids}
 
     def _headers(self, record: Record) -> dict[str, str]:
@@ -226,7 +226,7 @@ class Timeline:
         return compare.translated(text, self.ids)
 
     def _learn(self, record: Record, answer: Answer) -> None:
-        """Note the ids of what was made, or found."""
+        """Remember the ids of what was created or found."""
         if record.is_stream:
             pairs = [*zip(events_of(record.answer)[:1], events_of(answer.body)[:1], strict=False)]
             forms = [

@@ -1,4 +1,4 @@
-"""One task of every kind, each on one document, for what all of them have in common."""
+"""One task of every kind, each on one document, to test what all of them have in common."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from airflow_provider_dify.operators.apps import (
     DifyChatMessageOperator,
     DifyWorkflowRunOperator,
 )
+from airflow_provider_dify.operators.bases import DifyKnowledgeBaseOperator
 from airflow_provider_dify.operators.deleting import DifyDocumentDeleteOperator
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
@@ -42,7 +43,7 @@ def delete(page: Document, **kwargs: Any) -> Any:
 
 
 def ingest(page: Document, **kwargs: Any) -> Any:
-    """Beside the document comes another one, of this file."""
+    """Together with the document comes another one, from this file."""
     source = {"name": "tasks.md", "path": str(Path(__file__))}
     return DifyDocumentIngestOperator(
         task_id="change",
@@ -54,7 +55,7 @@ def ingest(page: Document, **kwargs: Any) -> Any:
 
 
 def sync(page: Document, **kwargs: Any) -> Any:
-    """Beside the document comes another one, of this project's README."""
+    """Together with the document comes another one, from this project's README."""
     return DifySyncOperator(
         task_id="change",
         dataset_id=page.dataset.id,
@@ -100,8 +101,14 @@ def answers(_: Document, **kwargs: Any) -> Any:
     )
 
 
+def knowledge_base(page: Document, **kwargs: Any) -> Any:
+    return DifyKnowledgeBaseOperator(task_id="change", dataset_name=page.dataset.name, tags=["a"], **kwargs)
+
+
 CHANGING: tuple[Make, ...] = (status, metadata, delete, ingest, sync)
 READING: tuple[Make, ...] = (listing, check, sensor)
 EVERY = CHANGING + READING
-#: These are about an app, and not about the document.
+#: It finds its knowledge base by its name, and changes no documents.
+BASES: tuple[Make, ...] = (knowledge_base,)
+#: These are about an app, not the document.
 APPS: tuple[Make, ...] = (workflow, chat, answers)

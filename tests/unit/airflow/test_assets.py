@@ -1,4 +1,4 @@
-"""Knowledge bases as assets of Airflow."""
+"""Knowledge bases as Airflow assets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What operators attach to the events of assets, and how a change is taken back by it."""
+"""What operators attach to asset events, and how events are used to roll a change back."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ class Run:
         task.execute(self.context)
 
     def of(self, asset: Any) -> dict[str, Any]:
-        """What the event of an asset says."""
+        """What the event of an asset contains."""
         extra: dict[str, Any] = self.accessors[asset].extra
         return json.loads(json.dumps(extra))  # type: ignore[no-any-return]
 
     def of_alias(self, alias: Any) -> list[tuple[str, dict[str, Any]]]:
-        """The assets that an alias stands for, and what their events say."""
+        """The assets that an alias stands for, and what their events contain."""
         made = self.accessors[alias]
         if hasattr(made, "dataset_alias_events"):  # Airflow 2, which wants it to be hashable
             return [
@@ -184,10 +184,10 @@ def said_of(kb: Dataset, action: str, changed: list[str] | None, task: str = "ch
 
 
 class TestRollback:
-    """Taking changes back from their events alone."""
+    """Rolling changes back from their events alone."""
 
     def test_of_the_mapping_that_airflow_gives(self, page: Document) -> None:
-        """It takes no key but an asset, and a plain mapping takes any."""
+        """It only accepts assets as keys, while a plain mapping accepts any."""
         context = pytest.importorskip("airflow.sdk.execution_time.context")
         extra = event_extra(
             {"dataset_id": page.dataset.id, "action": "archive", "changed": [page.id], "counts": {"changed": 1}}

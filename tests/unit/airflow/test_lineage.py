@@ -1,4 +1,4 @@
-"""What OpenLineage learns of the tasks, and what it costs where there is none."""
+"""What OpenLineage learns about tasks, and what it costs without OpenLineage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_dify.exceptions import DifyDocumentStatusError
 from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
 from airflow_provider_dify.testing import Dataset, Document, FakeDify
 from tests.unit.airflow import every_task
-from tests.unit.airflow.every_task import CHANGING, EVERY, READING, Make, listing, sensor, status
+from tests.unit.airflow.every_task import BASES, CHANGING, EVERY, READING, Make, listing, sensor, status
 from tests.unit.conftest import TaskInstance
 
 
@@ -30,7 +30,7 @@ def run(task: Any) -> Any:
     return task
 
 
-@pytest.mark.parametrize("make", EVERY)
+@pytest.mark.parametrize("make", EVERY + BASES)
 def test_every_task_runs_without_openlineage(page: Document, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith(("openlineage", "airflow_provider_dify.lineage"))]:
         monkeypatch.delitem(sys.modules, name)
@@ -41,7 +41,7 @@ def test_every_task_runs_without_openlineage(page: Document, make: Make, monkeyp
 
 
 class TestExtraction:
-    """As OpenLineage's own extractor does it, when a task has ended."""
+    """As OpenLineage's own extractor does when a task has ended."""
 
     @pytest.fixture(autouse=True)
     def _installed(self) -> None:
@@ -67,7 +67,7 @@ class TestExtraction:
     def of_kb(dify: FakeDify, kb: Dataset) -> tuple[str, str]:
         return dify.base_url.replace("http://", "dify://").removesuffix("/v1"), f"datasets/{kb.id}"
 
-    @pytest.mark.parametrize("make", CHANGING)
+    @pytest.mark.parametrize("make", CHANGING + BASES)
     def test_a_change_writes_the_knowledge_base(self, dify: FakeDify, page: Document, make: Make) -> None:
         lineage = self.extract(run(make(page)))
         assert self.names(lineage.outputs) == [self.of_kb(dify, page.dataset)]

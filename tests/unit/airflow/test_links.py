@@ -15,7 +15,7 @@ from airflow_provider_dify.links.console import DifyDocumentLink, DifyKnowledgeB
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.testing import Dataset, Document, FakeDify
 from airflow_provider_dify.transport.settings import Settings
-from tests.unit.airflow.every_task import EVERY, Make, ingest, listing, sensor, status
+from tests.unit.airflow.every_task import EVERY, Make, ingest, knowledge_base, listing, sensor, status
 from tests.unit.conftest import TaskInstance
 
 try:  # of the name that it has since Airflow 3.2
@@ -29,7 +29,7 @@ KEYS = KNOWLEDGE_BASE, DOCUMENT = "_link_DifyKnowledgeBaseLink", "_link_DifyDocu
 
 
 class Watching(TaskInstance):
-    """Notes how many requests Dify had got when something was first pushed."""
+    """Records how many requests Dify had received when something was first pushed."""
 
     def __init__(self, dify: FakeDify) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ def run(task: Any, instance: Any = None) -> dict[str, Any]:
 
 
 def documents(dify: FakeDify, kb: Dataset) -> str:
-    """The address of the page with the documents of a knowledge base."""
+    """The URL of the page with the documents of a knowledge base."""
     return f"{dify.base_url.removesuffix('/v1')}/datasets/{kb.id}/documents"
 
 
@@ -69,6 +69,10 @@ def test_every_task_has_links_before_it_asks_dify(dify: FakeDify, page: Document
     if make not in (ingest, listing) and make.__name__ not in ("check", "sync"):
         assert xcom[DOCUMENT] == f"{documents(dify, page.dataset)}/{page.id}"
         assert instance.when[DOCUMENT] == 0
+
+
+def test_a_knowledge_base_that_is_found_or_made_has_a_link(dify: FakeDify, page: Document) -> None:
+    assert run(knowledge_base(page))[KNOWLEDGE_BASE] == documents(dify, page.dataset)
 
 
 def test_a_document_that_is_made_has_a_link(dify: FakeDify, page: Document) -> None:
@@ -105,7 +109,7 @@ def test_a_sensor_has_them_after_its_wait_in_the_triggerer(dify: FakeDify, page:
 
 
 class TestAddress:
-    """Where the console lives."""
+    """The URL of the console."""
 
     @staticmethod
     def link(console_url: str | None, **kwargs: Any) -> str | None:
@@ -134,7 +138,7 @@ class TestAddress:
 
 
 class TestFailure:
-    """A link is not worth a task."""
+    """A link must not fail a task."""
 
     def test_a_task_ends_well_although_xcom_takes_no_link(self, page: Document) -> None:
         class Refusing(TaskInstance):
@@ -161,7 +165,7 @@ class TestFailure:
 
 
 class TestAirflow:
-    """What Airflow makes of them."""
+    """What Airflow does with them."""
 
     @pytest.mark.parametrize("link", [DifyKnowledgeBaseLink(), DifyDocumentLink()], ids=lambda link: link.xcom_key)
     @pytest.mark.parametrize("pushed", ["https://dify.example.com/datasets", None])

@@ -1,4 +1,4 @@
-"""What the retry policy makes of each error, and what it says where Airflow has no retry policies."""
+"""What the retry policy decides for each error, and its error if Airflow has no retry policies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Airflow stores a DAG as JSON: it knows no types of this package."""
+"""Airflow stores a DAG as JSON: it does not know the types of this package."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TASKS: list[type[Any]] = [
 
 
 def plain(value: object) -> bool:
-    """Whether a value is of a type that JSON has: one that only derives from such a type is not stored."""
+    """Whether the type of a value is exactly one of JSON's types: subclasses are not stored."""
     if isinstance(value, (tuple, list)):
         return all(map(plain, value))
     return type(value) in (str, int, float, bool, type(None))

@@ -1,4 +1,4 @@
-"""Driving a flow with replies that are written down: no server, and no time passes."""
+"""Driving a flow with written replies: no server, and no waiting."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AT = 1_767_225_600.0
 
 
 def reply(status: int, body: object = None, **headers: str) -> Response:
-    """An answer: a mapping is JSON, a text is what it is."""
+    """A response: a mapping is JSON, a text is sent unchanged."""
     sent = body if isinstance(body, str) else json.dumps(body)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(status, named, sent.encode(), at=AT)
@@ -42,7 +42,7 @@ def name_of(value: object) -> str | None:
 
 @dataclass
 class Driven:
-    """How a flow went: what it sent and noted, how long it waited, and how it ended."""
+    """How a flow went: what it sent and logged, how long it waited, and how it ended."""
 
     result: object = None
     error: DifyError | None = None
@@ -57,7 +57,7 @@ class Driven:
 
 
 def drive(flow: Flow[T], replies: list[Reply], clock: VirtualClock | None = None) -> Driven:
-    """Run a flow against replies, each for one request; the last one is for all that follow."""
+    """Run a flow against replies, one for each request; the last one is repeated."""
     driven = Driven()
     left = list(replies)
     try:

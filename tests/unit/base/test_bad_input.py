@@ -1,4 +1,4 @@
-"""What a user can write wrongly: one table of what the operator says, before it has changed anything."""
+"""What a user can write wrongly: one table of the operator's errors, raised before it has changed anything."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ OUTCOMES = (
 
 @dataclass(frozen=True)
 class Wrong:
-    """Something wrong, and what is said.
+    """A mistake, and its error.
 
-    :param name: What it is.
+    :param name: The mistake.
     :param says: Parts of the text, in order.
     :param given: Parameters of the operator that differ from good ones.
     :param connection: Fields of the connection that differ from good ones.
-    :param fault: What Dify, or something before it, does to every request.
-    :param error: The class of the error, exactly.
-    :param asks: Whether Dify is asked at all.
+    :param fault: What Dify, or something in front of it, does to every request.
+    :param error: The exact class of the error.
+    :param asks: Whether any request is sent to Dify.
     """
 
     name: str
@@ -93,7 +93,7 @@ TABLE = [
     given("an empty string", "document_ids", "", "document_ids contains no id: ''."),
     given("blanks and commas", "document_ids", " , \n", "document_ids contains no id: ' , \\n'."),
     given("an empty list as text", "document_ids", "[]", "document_ids contains no id: '[]'."),
-    # something that is no document
+    # something that is not a document
     given("a malformed id", "document_ids", [ID, ID[:-1]], f"document_ids[1] is not a UUID: '{ID[:-1]}'.", NO_UUID),
     given("an id and a letter", "document_ids", [f"{ID}0"], f"document_ids[0] is not a UUID: '{ID}0'."),
     given("dashes elsewhere", "document_ids", ["5-cd7dc6ae4464696ad0030036e58194e"], "document_ids[0] is not a UUID:"),
@@ -170,7 +170,7 @@ TABLE = [
     extra("console_url", "dify.example.com", "must be a URL such as https://", "not 'dify.example.com'."),
     Wrong("a scheme that is not http", ("The host of connection 'dify_default'", "its scheme is 'ftp', not http"),
           connection={"host": "ftp://dify"}),
-    # something else than Dify answers
+    # something other than Dify responds
     page(200, DifyEndpointError, "was answered with 200 and the page '200 Welcome' instead of Dify's JSON.",
          "Check the host of the connection: the base URL of Dify's API usually ends in /v1."),
     page(404, DifyEndpointError, "was answered with 404 and the page '404 Not Found' instead of Dify's JSON.",
@@ -186,7 +186,7 @@ TABLE = [
           fault=Fault("status", status=200, body={"hello": "world"}, times=None), error=DifyEndpointError, asks=True),
     Wrong("JSON that is no object", ("was answered with 200 and '[]' instead of Dify's JSON.",),
           fault=Fault("status", status=200, body="[]", times=None), error=DifyEndpointError, asks=True),
-    # right in form, and not there
+    # valid but missing
     Wrong("an unknown knowledge base", ('404 not_found, "Dataset not found."', "the key belongs to the same workspace"),
           given={"dataset_id": ID}, error=DifyNotFoundError, asks=True),
     Wrong("an unknown document", ("archive: 3 of 3 documents", f"1 missing ({ID}): not in this knowledge base; check"),

@@ -119,7 +119,7 @@ class TestName:
             ({"dataset_name": True}, "dataset_name must be the name of a knowledge base, not True."),
             ({"dataset_name": "\ud800"}, "dataset_name must be the name of a knowledge base, not"),
             ({"dataset_name": "a", "dataset_id": DIGITS}, "Give dataset_id or dataset_name, not both: "),
-            # What is wrong besides is said first.
+            # Other errors come first.
             ({"dataset_name": "handbook", "action": "hide"}, "action must be one of enable"),
             ({"dataset_name": "handbook", "timeout": -1}, "timeout must be a number above 0, not -1."),
         ],
@@ -137,7 +137,7 @@ class TestName:
         assert page.archived
 
     def test_the_same_when_deferred(self, dify: FakeDify, kb: Dataset, tmp_path: Path) -> None:
-        """What goes on does not look for the name again: somebody may have changed it."""
+        """After a wait, the task does not look up the name again: somebody may have changed it."""
         (tmp_path / "new.md").write_text("About seals.")
         sync = DifySyncOperator(task_id="t", dataset_name=kb.name, source=str(tmp_path), deferrable=True)
         task = TaskInstance()

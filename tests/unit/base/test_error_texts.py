@@ -1,7 +1,7 @@
-"""Every text of an error, in one table: ``error_texts.txt``.
+"""Every error text, in one table: ``error_texts.txt``.
 
-Each block there is an example of one: its class, its cause, and what to do and details. A sentence of the source that
-is in no block fails a test, and so does a block that the source no longer says.
+Each block in it is an example of an error: its class, its cause, and advice and details. A sentence of the source that
+is in no block fails a test, and so does a block that the source no longer contains.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from airflow_provider_dify.exceptions import DifyError
 from tests.unit.base import wording
 
 TABLE = Path(__file__).with_name("error_texts.txt")
-#: The class of what is not raised by itself: the reason of one document, which reports and their errors quote.
+#: The class of texts that are not raised by themselves: the reason of one document, which reports and their errors
+#: quote.
 REASON = "reason"
 LONGEST_CAUSE = 200
 #: Sentences of the source that are never part of an error: they are for logs and pages, or for programmers.

@@ -1,4 +1,4 @@
-"""Each answer and each failure is the right error, which says what to do."""
+"""Each response and each failure becomes the right error, which says what to do."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ class TestClasses:
         assert busy_name(error) == name
 
     def test_the_same_through_a_socket(self, dify: FakeDify, kb: Dataset) -> None:
-        """The rows of the table that the built-in Dify knows by itself."""
+        """The rows of the table that the built-in Dify supports."""
         page = kb.add_document("page")
         page.lock(600)
         closed = dify.add_dataset("closed")
@@ -195,7 +195,7 @@ class TestClasses:
             assert raised.value.server_version == "1.16.0"
 
     def test_the_traceback_is_short(self, dify: FakeDify, kb: Dataset) -> None:
-        """The steps of a flow would bury in the log of the task what the error says."""
+        """The steps of a flow would bury the error's text in the task log."""
         with pytest.raises(DifyNotFoundError) as raised:
             DifyHook().change_document_status(ID, [ID], "archive")
         lines = traceback.format_exception(DifyNotFoundError, raised.value, raised.value.__traceback__)
@@ -238,7 +238,7 @@ class TestRetryAfter:
     @pytest.mark.parametrize(
         ("date", "seconds"),
         [
-            ("Thu, 01 Jan 2026 00:01:30 GMT", 30.0),  # its clock goes before ours
+            ("Thu, 01 Jan 2026 00:01:30 GMT", 30.0),  # its clock is ahead of ours
             ("Wed, 31 Dec 2025 23:59:00 GMT", 180.0),
             ("yesterday", 120.0),
             ("Thu, 01 Jan 2026 00:02:00 +99999999999999999999", 120.0),
@@ -256,7 +256,7 @@ class TestRetryAfter:
 
 
 class TestTree:
-    """One tree, and which of it Airflow shall not spend retries on."""
+    """One tree, and the part of it that Airflow should not retry."""
 
     FINAL = (
         DifyInputError,

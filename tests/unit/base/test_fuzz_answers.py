@@ -1,6 +1,6 @@
-"""Whatever comes back from the network, only errors of this package come out, and everything ends.
+"""Whatever comes back from the network, only errors of this package are raised, and everything ends.
 
-A small part runs always; ``make test ARGS="-m fuzz"`` tries 20,000 answers of each sort.
+A small part always runs; ``make test ARGS="-m fuzz"`` tries 20,000 responses of each kind.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from tests.unit.indexing.polling import document, state
 from tests.unit.transport.sockets import Wire, wire
 from tests.unit.transport.ways import WAYS
 
-#: Of the many, each part is a test: for as many processors as there are, and so that none looks like one that hangs.
+#: Of the many, each part is a test, so that they run on all processors and none looks as if it hangs.
 PARTS = 100
 FEW, MANY = 300, 20_000 // PARTS
 LIMIT = 50_000
 
-#: JSON texts that Python reads, and nobody expects.
+#: JSON texts that Python reads but nobody expects.
 ODD = (
     "1e400", "-1e400", "NaN", "Infinity", "1" * 400, "-0", "0.1", '"\\ud800"', '"\\u0000"', '""', '"../.."', '"x/y?z"',
     "[" * 400 + "]" * 400, '{"a":' * 400 + "1" + "}" * 400, "[" * 100_000, "null", "true", '"true"', "[]", "{}", "[[]]",
@@ -105,7 +105,7 @@ def weighed(document: documents.Document) -> object:
     )
 
 
-#: Each answer that is read, by what it is: what it is asked with, and a good one.
+#: Each kind of response that is read: how to request it, and a good one.
 READ: dict[str, tuple[Callable[[], Flow[Any]], Any]] = {
     "list": (
         lambda: used(api.document_page(ID, 1), lambda page: [*map(weighed, page.items), page.total + 1]),
@@ -163,7 +163,7 @@ PLACES = [(name, place) for name, (_, good) in READ.items() for place in places(
 
 
 def changed(answer: Any, place: tuple[Any, ...], text: str | None) -> bytes:
-    """An answer with another JSON text in one place, or without what is there."""
+    """A response with another JSON text in one place, or without the value there."""
     mark = "\0here\0"
     answer = {"answer": copy.deepcopy(answer)}
     *way, last = ("answer", *place)
@@ -179,7 +179,7 @@ def changed(answer: Any, place: tuple[Any, ...], text: str | None) -> bytes:
 
 
 def check_error(error: DifyError) -> None:
-    """See that an error is ours, short, and about what came back."""
+    """Check that an error is one of this package, short, and about the response."""
     assert type(error).__module__ == exceptions.__name__
     assert len(str(error)) < 3000
     assert "cannot be sent" not in str(error)
@@ -187,7 +187,7 @@ def check_error(error: DifyError) -> None:
 
 
 def finish(flow: Flow[Any], answer: Response, most: int = 200) -> None:
-    """Run a flow to its end against one answer to everything; only errors of this package may come out."""
+    """Run a flow to its end with one response for everything; only errors of this package may be raised."""
     got: Response | None = None
     for _ in range(most):
         try:
@@ -282,7 +282,7 @@ STATUS = st.sampled_from([
 
 @st.composite
 def on_the_wire(draw: st.DrawFn) -> bytes:
-    """An answer: good, odd, or cut off anywhere."""
+    """A response: good, odd, or cut off anywhere."""
     encoding = draw(st.sampled_from(list(ENCODERS)))
     body = ENCODERS[encoding](draw(BODIES))
     lines = [draw(STATUS), *draw(st.lists(LINES, max_size=3))]
@@ -323,7 +323,7 @@ def check_wire(server: Wire, sent: bytes, way: str) -> None:
     def flow() -> Flow[int]:
         answer = yield Request("GET", "/datasets")
         assert answer is not None
-        assert len(answer.body) <= 4 * LIMIT  # a byte that is no UTF-8 takes more to be shown
+        assert len(answer.body) <= 4 * LIMIT  # a byte that is not UTF-8 needs more characters
         return answer.status
 
     connection = Settings(server.url, "dataset-0123456789abcdef", timeout=5.0)

@@ -1,6 +1,6 @@
-"""Whatever people put in, only errors of this package come out, input errors before anything is sent, and all ends.
+"""Whatever people put in, only errors of this package are raised, input errors before anything is sent, and all ends.
 
-A small part runs always; ``make test ARGS="-m fuzz"`` tries 20,000 inputs of operators and of the hook, and more.
+A small part always runs; ``make test ARGS="-m fuzz"`` tries 20,000 inputs of operators and of the hook, and more.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from airflow_provider_dify.sensors.documents import DifyDocumentIndexingSensor
 from airflow_provider_dify.testing import FakeDify
 from tests.unit.conftest import KEY, TaskInstance
 
-#: Of the many, each part is a test: for as many processors as there are, and so that none looks like one that hangs.
+#: Of the many, each part is a test, so that they run on all processors and none looks as if it hangs.
 PARTS = 100
 FEW, MANY = 150, 20_000 // PARTS
 #: With a Dify behind it, each takes ten times as long.
@@ -45,7 +45,7 @@ FEW_ANSWERED, MANY_ANSWERED = 25, 2_000 // PARTS
 ID, OTHER = "5cd7dc6a-e446-4696-ad00-30036e58194e", "6cd7dc6a-e446-4696-ad00-30036e58194e"
 MANIFEST = {"dataset_id": ID, "release": "c | r", "previous": {ID: {"enabled": True, "archived": False}}}
 
-#: What an operator is given besides what is tried.
+#: Other parameters of an operator.
 OPERATORS: dict[Any, dict[str, Any]] = {
     DifyDocumentStatusOperator: {"dataset_id": ID, "document_ids": [ID], "action": "archive"},
     DifyDocumentDeleteOperator: {"dataset_id": ID, "filters": {"name": "*"}},
@@ -83,7 +83,7 @@ VERBS: dict[str, dict[str, Any]] = {
 
 
 class Shy:
-    """It cannot even be shown."""
+    """Even its repr fails."""
 
     def __repr__(self) -> str:
         raise ZeroDivisionError
@@ -160,11 +160,11 @@ def parameters(function: Any) -> list[str]:
 
 @st.composite
 def changed(draw: st.DrawFn, kinds: Any, values: st.SearchStrategy[Any], of: Callable[[Any], Any]) -> Any:
-    """One of some kinds, and good arguments with something else in one or two places."""
+    """One of some kinds, and good arguments with one or two of them replaced."""
     kind = draw(st.sampled_from(list(kinds)))
     names = draw(st.lists(st.sampled_from(parameters(of(kind))), min_size=1, max_size=2, unique=True))
     given = {name: draw(values) for name in names}
-    # The root of this machine and the home of the user are no place for a test.
+    # The root of this machine and the user's home are not the place for a test.
     assume(not any(isinstance(one, str) and one.startswith(("/", "~")) for one in (given.get("source"),)))
     return kind, {**kinds[kind], **given}
 
@@ -177,7 +177,7 @@ VERB = changed(VERBS, DEEP_VALUE, lambda name: getattr(DifyHook, name))
 
 @pytest.fixture(autouse=True)
 def _nobody_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Let nothing listen: what is sent ends in a DifyTransportError, and an input error cannot come after that."""
+    """Let nothing listen: requests end in a DifyTransportError, and an input error cannot come after that."""
     connection = {"conn_type": "dify", "host": "http://127.0.0.1:1/v1", "password": KEY, "extra": {"max_retries": 0}}
     monkeypatch.setenv("AIRFLOW_CONN_DIFY_DEFAULT", json.dumps(connection))
     monkeypatch.chdir(tmp_path)
@@ -186,7 +186,7 @@ def _nobody_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def check_error(error: DifyError) -> None:
-    """See that an error is ours, short, and can leave the process."""
+    """Check that an error is one of this package, short, and can leave the process."""
     assert type(error).__module__ == exceptions.__name__
     assert len(str(error)) < 3000
     assert KEY not in str(error)

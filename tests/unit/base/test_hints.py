@@ -1,4 +1,4 @@
-"""What errors say of values that show what went wrong before: nothing, a template, a near miss, a name."""
+"""What errors say about values that show the mistake: nothing, a template, a near miss, a name."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NOTHING = "It is missing, or an upstream task returned nothing."
 EMPTY = "A template rendered to nothing, or an upstream task returned an empty text."
 UNRENDERED = "A template was not rendered: Airflow renders only templated parameters, once."
 
-#: What is said of a value that shows what has happened to it.
+#: The text about a value that shows what happened to it.
 SAID: list[tuple[Any, dict[str, Any], str]] = [
     (DifyDocumentStatusOperator, {**STATUS, "dataset_id": None}, f"dataset_id is not a UUID: None. {NOTHING}"),
     (DifyDocumentStatusOperator, {**STATUS, "dataset_id": "None"}, f"dataset_id is not a UUID: 'None'. {NOTHING}"),
@@ -198,7 +198,7 @@ def test_an_unknown_extra_that_is_nearly_one(
 
 @pytest.mark.parametrize("name", ["source", "exclude"])
 def test_a_pattern_longer_than_any_path_is_refused(dify: FakeDify, tmp_path: Path, name: str) -> None:
-    """To translate one of so many brackets took minutes."""
+    """Translating one with so many brackets took minutes."""
     given = {"source": str(tmp_path), name: "[" * 50_000}
     error = error_of(DifyDocumentIngestOperator, dataset_id=ID, **given)
     assert str(error).startswith(f"{name} has 50,000 characters, more than any path")

@@ -30,7 +30,7 @@ def native() -> Iterator[DAG]:
 
 
 class TestNativeRendering:
-    """Texts that look like numbers become numbers, and are taken for the texts that they were."""
+    """Texts that look like numbers become numbers, and are treated as the texts that they were."""
 
     def test_names_and_texts_of_documents(self, native: DAG, kb: Dataset) -> None:
         source = [{"name": "2025", "text": "42"}, {"name": "1.5", "text": "About penguins."}]

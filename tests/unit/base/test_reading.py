@@ -1,4 +1,6 @@
-"""Lists that change while they are read: whoever is in one all the time is found, or nothing is done with it."""
+"""Lists that change while they are read: everything that is in one all the time is found, or nothing
+is done with it.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ DATASET = {"id": "kb", "name": "handbook", "document_count": 0, "indexing_techni
 
 @dataclass
 class Row:
-    """A document as far as these tests need one."""
+    """A document as far as these tests need it."""
 
     id: str
     enabled: bool
@@ -111,7 +113,7 @@ FILTERS: dict[str, tuple[dict[str, Any], Callable[[Row], bool]]] = {
 
 
 def shelf(number: int, events: Iterable[Callable[[Shelf], None]] = (), **given: Any) -> Shelf:
-    """A list of so many documents, all of them in every list, the newest first."""
+    """A list of this many documents, all of them in every list, newest first."""
     return Shelf([Row(str(n), enabled=False, named=True) for n in range(number, 0, -1)], list(events), **given)
 
 
@@ -173,7 +175,7 @@ changes = st.builds(
 )
 moments = st.lists(st.builds(Together, st.lists(changes, max_size=3).map(tuple)), max_size=25)
 NOTHING = Together(())
-#: One leaves at the front and another one joins behind, so that the count is the same.
+#: One leaves at the front and another one joins at the end, so that the count is the same.
 LEAVES, COMES_BACK = Change("toggle", 1, 0.0), Change("toggle", 1, 0.999)
 
 
@@ -239,7 +241,7 @@ def test_one_deletion_does_not_cost_another_reading() -> None:
 
 
 class TestGivenUp:
-    """What is no list."""
+    """Something that is not a list."""
 
     @pytest.mark.parametrize(
         "there",

@@ -1,4 +1,4 @@
-"""Whatever a report calls good was read again at the end."""
+"""Everything that a report calls good was read again at the end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from tests.unit.conftest import Change, Ingest, text
 
 OFF: dict[str, Any] = {"enabled": False, "in_search": False}
 ARCHIVED: dict[str, Any] = {"archived": True, "in_search": False}
-#: Action, a document that is in its state already, one that is not, and what somebody does to the first one meanwhile.
+#: Action, a document that is in the requested state, one that is not, and what somebody does to the first one
+#: meanwhile.
 MEANWHILE: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     ("archive", ARCHIVED, {}, {"archived": False, "in_search": True}),
     ("un_archive", {}, ARCHIVED, ARCHIVED),

@@ -1,4 +1,4 @@
-"""Things that go wrong rarely, and once went wrong here."""
+"""Regressions of rare failures."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def used(kb: Dataset) -> Dataset:
 
 
 class TestReplacing:
-    """Where Dify hangs on a content that is replaced, nothing is sent that would be."""
+    """If Dify hangs when contents are replaced, nothing is sent that would replace one."""
 
     @pytest.fixture
     def old(self, dify: FakeDify) -> FakeDify:

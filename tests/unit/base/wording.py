@@ -9,16 +9,16 @@ from pathlib import Path
 import airflow_provider_dify
 
 PACKAGE = Path(airflow_provider_dify.__file__).parent
-#: These have texts of their own: of another Dify, of the documentation, and of forms.
+#: These have other texts: of another Dify, of the documentation, and of forms.
 _ELSEWHERE = {"testing", "exceptions.py", "get_provider_info.py"}
-#: Fewer words are no sentence.
+#: Fewer words are not a sentence.
 _FEWEST_WORDS = 4
-#: What is given to these is for the log, or for Dify.
+#: Arguments of these are for the log, or for Dify.
 _NOT_SAID_IN_ERRORS = {
     "debug", "info", "warning", "error", "exception", "log", "say", "note", "reason", "Note", "Pause", "Request",
     "Fact", "encode", "compile",
 }  # fmt: skip
-#: These say what a run is about, or how it goes.
+#: These describe what a run is about, or its progress.
 _TELLING = {"plan", "_plan", "awaits", "_awaits", "describe", "_preview", "test_connection"}
 
 
@@ -34,7 +34,7 @@ def sentences() -> dict[str, str]:
 
 
 def says(text: str, sentence: str) -> bool:
-    """Whether a text has a sentence in it, whatever is filled in."""
+    """Whether a text contains a sentence, whatever is filled in."""
     place = 0
     for part in sentence.split("{}"):
         found = text.find(part, place)

@@ -1,4 +1,4 @@
-"""What the fields of a connection mean, and what is said of wrong ones."""
+"""What the fields of a connection mean, and the errors about wrong ones."""
 
 from __future__ import annotations
 

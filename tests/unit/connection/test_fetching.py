@@ -1,4 +1,4 @@
-"""A connection that Airflow cannot give is an error of this package, in a hook and in every trigger."""
+"""A connection that Airflow cannot provide is an error of this package, in a hook and in every trigger."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_button_says_so() -> None:
 def test_a_hook_raises_it() -> None:
     with pytest.raises(DifyConnectionError, match="'no_such' is not defined") as caught:
         _ = DifyHook("no_such").settings
-    assert caught.value.retryable  # a secrets backend that does not answer looks the same to Airflow
+    assert caught.value.retryable  # to Airflow, a secrets backend that does not respond looks the same
     assert caught.value.__cause__ is None
 
 
@@ -89,8 +89,8 @@ def test_a_trigger_fails_its_task_with_the_same_class(kb: Dataset, make: Callabl
 
 @pytest.mark.parametrize("extra", ["timeout=5", "{timeout: 5}", '{"timeout": 5', "[" * 100_000, "{'timeout': 5}"])
 def test_extras_that_are_not_json_are_an_error_and_not_nothing(monkeypatch: pytest.MonkeyPatch, extra: str) -> None:
-    """Airflow itself goes on as if there were no extras."""
-    # Not every Airflow takes such extras from the environment; from its form, all do.
+    """Airflow itself continues as if there were no extras."""
+    # Not every Airflow accepts such extras from the environment; all do from their form.
     fields = {"conn_id": "mine", "host": "http://127.0.0.1:9", "port": None, "schema": None, "password": KEY}
     connection = SimpleNamespace(**fields, extra=extra, extra_dejson={})
 

@@ -1,4 +1,4 @@
-"""What stands between Airflow and Dify: a gateway that does not let a method through, and a Dify of another kind."""
+"""Between Airflow and Dify: a gateway that blocks a method, and a Dify of another kind."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def look_and(method: str) -> Flow[None]:
 
 
 class TestBlockedMethods:
-    """GET works, and another method does not get to Dify."""
+    """GET works, but another method does not reach Dify."""
 
     @pytest.mark.parametrize(
         "answer",
@@ -99,7 +99,7 @@ class TestBlockedMethods:
 
 
 class TestKnowledgeBasesForAgents:
-    """Dify's second kind of knowledge base has an API of its own."""
+    """Dify's second kind of knowledge base has another API."""
 
     NOT_FOUND = dify_error(404, "not_found", "Dataset not found.", x_version="1.18.2")
 
@@ -165,7 +165,7 @@ class TestKnowledgeBasesForAgents:
 
 
 class TestAnswersAboutSomethingElse:
-    """A cache that mixes answers up must not decide about a document."""
+    """A cache that mixes up responses must not decide about a document."""
 
     @pytest.mark.parametrize("flow", [api.get_dataset(ID), api.get_document(ID, ID), api.document_indexing(ID, ID)])
     def test_are_refused(self, flow: Flow[Any]) -> None:

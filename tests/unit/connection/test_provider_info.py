@@ -1,4 +1,6 @@
-"""What Airflow learns of this provider without a task being run: its metadata, its form, and what it costs to load."""
+"""What Airflow learns about this provider without running a task: its metadata, its form, and the cost
+of loading it.
+"""
 
 from __future__ import annotations
 
@@ -38,14 +40,14 @@ def schema(name: str) -> Any:
 
 
 def modules(package: str) -> list[str]:
-    """The modules of a package; none, where there is no such package."""
+    """The modules of a package; none if it does not exist."""
     found = importlib.util.find_spec(package)
     places = found.submodule_search_locations if found else None
     return [f"{package}.{module.name}" for module in pkgutil.iter_modules(places or [])]
 
 
 def defines(module: str, base: type) -> bool:
-    """Whether a module has a class of its own below another; of hooks, one for a type of connections."""
+    """Whether a module defines a subclass of a class; for hooks, one for a type of connections."""
     members = vars(importlib.import_module(module)).values()
     classes = [
         one for one in members if isinstance(one, type) and get_origin(one) is None
@@ -104,7 +106,7 @@ class TestMetadata:
 
     @pytest.mark.filterwarnings("ignore::DeprecationWarning")
     def test_airflow_itself_takes_it(self) -> None:
-        """Airflow checks what providers declare and drops, with a warning, what it does not like."""
+        """Airflow checks what providers declare, and drops invalid parts with a warning."""
         from airflow.providers_manager import ProvidersManager
 
         manager = ProvidersManager()  # type: ignore[no-untyped-call]
@@ -150,7 +152,7 @@ class TestForm:
         hidden = set(UI_FIELD_BEHAVIOUR["hidden-fields"])
         assert hidden == {"login", "schema"}
         assert not hidden & set(UI_FIELD_BEHAVIOUR["relabeling"])
-        # What is dropped for placeholders of further fields would be a lie in the declaration.
+        # Placeholders of additional fields that are dropped would make the declaration wrong.
         assert set(UI_FIELD_BEHAVIOUR["placeholders"]) <= {"host", "password", "login", "port", "schema"}
 
     def test_older_airflow_is_told_the_same_of_the_standard_fields(self) -> None:
@@ -178,7 +180,7 @@ class TestForm:
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put the little of Flask's forms there that the hook names: only the Airflow 2 that asks for it has them."""
+    """Provide the part of Flask's forms that the hook uses: only the Airflow 2 that asks for it has them."""
 
     class UnboundField:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -198,7 +200,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestCost:
-    """What loading costs: Airflow loads the metadata while it starts, and the operators with each DAG file."""
+    """The cost of loading: Airflow loads the metadata while it starts, and the operators with each DAG file."""
 
     @pytest.mark.parametrize(
         "code",
@@ -209,7 +211,7 @@ class TestCost:
         ],
     )
     def test_the_metadata_loads_nothing(self, code: str) -> None:
-        # Airflow loads it while its own configuration is loaded: one import of Airflow, and nobody can start it.
+        # Airflow loads it while its own configuration is loaded: a single import of Airflow, and nobody can start it.
         loaded = python(f"{code}\nresult = sorted(sys.modules)")
         assert "airflow_provider_dify" in loaded
         heavy = re.compile(r"(airflow|requests|httpx|structlog|pydantic|sqlalchemy)(\.|$)")

@@ -1,4 +1,4 @@
-"""The key, and whatever else of a connection is secret, is in nothing that this provider says or leaves behind."""
+"""Nothing that this provider says or leaves behind contains the key or another secret of a connection."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from airflow_provider_dify.sources import FileSource
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault, Input, Partial
 from tests.unit.conftest import READS_ODD_EXTRAS, UNKNOWN, TaskInstance
 
-#: The part of the key that must not be seen, also not by itself.
+#: The part of the key that must never be seen, even alone.
 SECRET = "Qm7tZk2Xw9Lr4VbN8yHc1JdF"
 KEY = f"dataset-{SECRET}"
 TOKEN = "team-token-5f2c9a"
@@ -39,7 +39,7 @@ SECRETS = (SECRET, TOKEN, PROXY_PASSWORD)
 
 @dataclass
 class Stage:
-    """Where the scenarios play: a Dify, what a scenario may do with it, and all that is said on the way."""
+    """Where the scenarios run: a Dify, what a scenario may do with it, and everything that is said on the way."""
 
     dify: FakeDify
     monkeypatch: pytest.MonkeyPatch
@@ -353,7 +353,7 @@ def apps_are_run(stage: Stage) -> Iterator[Callable[[], object]]:
 
 
 def key_is_in_the_wrong_place(stage: Stage) -> Iterator[Callable[[], object]]:
-    """Keys begin with "dataset-" and so are easily taken for the id of a knowledge base."""
+    """Keys begin with "dataset-" and so are easily mistaken for the id of a knowledge base."""
     stage.connect()
     for given in (
         {"dataset_id": KEY},
@@ -366,7 +366,7 @@ def key_is_in_the_wrong_place(stage: Stage) -> Iterator[Callable[[], object]]:
         {"timeout": KEY},
         {"tolerate": [KEY]},
     ):
-        # What the user wrote into the DAG, Airflow shows; what is made of it, it shall not.
+        # Airflow shows what the user wrote into the DAG; it must not show what is made of it.
         yield lambda given=given: stage.operate(rendered=False, **given)  # type: ignore[misc]
     yield lambda: stage.connect().get_dataset(KEY)
     yield lambda: stage.connect().get_document(stage.kb.id, f"x{KEY}")
@@ -404,7 +404,7 @@ def test_no_secret_is_ever_seen(
 
     assert_none_seen(stage.said)
     assert [text for text in stage.said if any(key in text for key in stage.app_keys)] == []
-    # And the net was out where the fish are.
+    # Check that the search would have found something.
     everything = "\n".join(stage.said)
     for told in (
         "Of 1 documents: 1 to archive",
@@ -414,13 +414,13 @@ def test_no_secret_is_ever_seen(
     ):
         assert told in everything
     assert stage.scenarios > 150
-    # What waits for indexing is not among the scenarios, and two classes are only what their kinds have in common.
+    # Scenarios do not include waiting for indexing; two classes are only bases.
     expected = {kind for kind in leaves(DifyError) if not kind.__name__.startswith("DifyIndexing")}
     assert stage.raised >= expected - {DifyReleaseError, DifyReportError}
 
 
 def leaves(kind: type[Any]) -> set[type[Any]]:
-    """The classes of the tree below one, and of those between only such as are raised themselves."""
+    """The leaf classes below one, and those in between that are raised themselves."""
     children = [child for child in kind.__subclasses__() if child.__module__ == exceptions.__name__]
     below = {leaf for child in children for leaf in leaves(child)}
     return below if kind is DifyError else {kind, *below}
@@ -440,7 +440,7 @@ def test_the_search_finds_what_it_looks_for(secret: str) -> None:
 def test_logs_of_hook_and_operator_are_among_what_is_searched(
     dify: FakeDify, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Airflow masks the passwords of connections by itself in places; here it must not hide a leak."""
+    """Airflow sometimes masks the passwords of connections by itself; here it must not hide a leak."""
     caplog.set_level(logging.DEBUG)
     operator = DifyDocumentStatusOperator(task_id="x", dataset_id="x", document_ids="x", action="x")
     with DifyHook() as hook:

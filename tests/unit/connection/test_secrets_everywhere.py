@@ -1,4 +1,4 @@
-"""A connection with every kind of secret, and an answering side that shows all that it was sent, in every form.
+"""A connection with every kind of secret, and a server that returns everything that it was sent, in every form.
 
 Then everything that leaves the process is searched: DEBUG logs, XCom, rendered fields, rows of triggers, events of
 triggers and assets, links, lineage, pickles and reprs.
@@ -29,7 +29,7 @@ from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault
-from tests.unit.airflow.every_task import APPS, EVERY, Make, status
+from tests.unit.airflow.every_task import APPS, BASES, EVERY, Make, status
 from tests.unit.apps.running import Store
 from tests.unit.conftest import TaskInstance
 from tests.unit.transport import certificates
@@ -69,7 +69,7 @@ SECRETS = {
     "certificate": OF_CERT,
 }
 EVERYTHING = " | ".join([*SECRETS.values(), f"Bearer ds-{BARE_KEY}", f"Basic {BASIC}", f"gate:{GATE}"])
-#: Answers of a server or a proxy that shows what it was sent, and more.
+#: Responses of a server or a proxy that returns what it was sent, and more.
 ECHOES: dict[str, Callable[[bytes], bytes]] = {
     "a page": lambda head: answer(
         b"<title>" + head + EVERYTHING.encode() + b"</title>", status="400 Bad Request"
@@ -151,7 +151,7 @@ class Scene:
             self.net.take("lineage", operator.get_openlineage_facets_on_complete(None))
 
     def defer(self, operator: Any, deferred: TaskDeferred, context: Any) -> None:
-        """Go on in the triggerer, and then in the task again."""
+        """Continue in the triggerer, and then in the task again."""
         path, arguments = deferred.trigger.serialize()
         self.net.take("trigger", path, json.dumps(arguments), deferred.trigger, vars(deferred.trigger), deferred.kwargs)
         module, _, name = path.rpartition(".")
@@ -170,7 +170,7 @@ async def first_payload(trigger: Any) -> list[Any]:
 
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
-    """Make the connection that has everything."""
+    """Create the connection that has everything."""
     cert, key = certificates.make(tmp_path, "client", OF_CERT)
     proxy = f"me:{quote(PROXY)}@"
 
@@ -196,7 +196,7 @@ def connect(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., No
 def scene(
     dify: FakeDify, kb: Dataset, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Scene]:
-    """Where all is caught, and searched in the end."""
+    """Where everything is caught, and searched at the end."""
     caplog.set_level(logging.DEBUG)
     for library in ("requests", "urllib3", "httpx", "httpcore", "httpx2", "httpcore2"):
         caplog.set_level(logging.DEBUG, logger=library)
@@ -207,7 +207,7 @@ def scene(
         scene.net.take(f"log of {record.name}", record.getMessage(), record.args, record.exc_text)
     scene.net.take("output", *capfd.readouterr())
     assert scene.net.leaks() == set()
-    # And the net was out where the fish are.
+    # Check that the search would have found something.
     places = {where.partition(".")[0] for where, _ in scene.net.caught}
     assert {"log of urllib3", "log of httpcore", "XCom", "rendered"} <= places
 
@@ -215,7 +215,7 @@ def scene(
 def test_where_all_goes_well(dify: FakeDify, kb: Dataset, scene: Scene, connect: Callable[..., None]) -> None:
     dify.add_key(key=f"ds-{BARE_KEY}")
     connect(dify.base_url)
-    for make in EVERY:
+    for make in EVERY + BASES:
         scene.run(make, kb.add_document("page"))
     locked = kb.add_document("locked")
     locked.lock(60)
@@ -234,7 +234,7 @@ def test_where_the_other_side_shows_what_it_was_sent(
     with wire(lambda head: [echo(head)]) as server:
         address = server.url.removeprefix("http://").removesuffix("/v1")
         connect("http://dify.invalid/v1" if as_proxy else server.url, address if as_proxy else None)
-        for make in EVERY + APPS:
+        for make in EVERY + BASES + APPS:
             scene.run(make, page)
         scene.net.take("test", DifyHook().test_connection())
         with pytest.raises(DifyError) as caught:

@@ -1,4 +1,4 @@
-"""Deleting documents: whatever they are and whatever goes wrong, the report tells what is."""
+"""Deleting documents: whatever their state and whatever goes wrong, the report is right."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def delete(dify: FakeDify, kb: Dataset) -> Delete:
 
 
 def changes(dify: FakeDify) -> list[str]:
-    """What was sent to change something: each DELETE, and each change of status by its action."""
+    """What was sent to change something: each DELETE, and each status change by its action."""
     sent = [request for request in dify.requests if request.method != "GET"]
     return [request.path.rpartition("/")[2] if request.method == "PATCH" else request.method for request in sent]
 
@@ -173,7 +173,7 @@ def test_a_lock_outlives_the_deadline(dify: FakeDify, kb: Dataset, delete: Delet
 
 
 def test_a_lock_that_our_own_change_leaves_behind(dify: FakeDify, kb: Dataset, delete: Delete) -> None:
-    """It is told what was done to a document on the way to a deletion that did not come to it."""
+    """The report says what was done to a document whose deletion did not happen."""
     page = kb.add_document("page", archived=True)
     dify.faults.add(Fault("latency", path="un_archive", seconds=0))
     page_row = page._row
@@ -196,7 +196,7 @@ def test_lost_answers(dify: FakeDify, kb: Dataset, delete: Delete, kind: Any, pa
     assert run.not_empty == {"deleted": [page.name for page in pages]}
     assert kb.documents == []
     per_path = Counter(request.path for request in dify.requests if request.method == "DELETE")
-    # What may have been carried out is looked at, and not sent again where it was.
+    # What may have been carried out is checked, and not sent again if it was.
     assert sum(per_path.values()) <= 6 + (method == "DELETE" and kind not in ("reset_after", "status_after"))
 
 
@@ -307,7 +307,7 @@ def test_a_knowledge_base_that_is_gone(dify: FakeDify, kb: Dataset) -> None:
 
 
 class TestFilters:
-    """Deleting what filters select."""
+    """Deleting the documents that filters select."""
 
     def test_selected(self, dify: FakeDify, kb: Dataset, delete: Delete, said: pytest.LogCaptureFixture) -> None:
         for n in range(120):

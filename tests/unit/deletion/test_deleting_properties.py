@@ -1,4 +1,4 @@
-"""What holds for every deletion: any states, any fault."""
+"""What holds for every deletion, with any states and any fault."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ faults = st.lists(
         status=st.sampled_from([400, 500, 502]),
         after=st.integers(0, 12),
         times=st.sampled_from([1, 1, 2, 6, None]),
-    ).filter(lambda fault: fault.kind != "status_after" or fault.status != 400),  # Dify carries out nothing it refuses
+    ).filter(lambda fault: fault.kind != "status_after" or fault.status != 400),  # a refusal changes nothing
     max_size=3,
 )
 
@@ -92,11 +92,11 @@ def check(
     assert Counter(i for outcome in DeleteOutcome for i in report.ids(outcome)) == Counter(ids)
     for outcome in DeleteOutcome:
         assert list(report.ids(outcome)) == [i for i in ids if outcomes[i] is outcome]
-    # What is said to be gone is gone; what is not said to be is there, or its answer was lost.
+    # Documents that are reported as gone are gone; others exist, or the response was lost.
     for document_id in ids:
         if outcomes[document_id].good:
             assert document_id not in there
-        elif document_id not in gone or document_id in report.errors:  # others were not looked at
+        elif document_id not in gone or document_id in report.errors:  # others were not checked
             assert document_id in there or "answer to its deletion was lost" in report.errors[document_id]
     # Green means that all are gone.
     assert error is not None or not there

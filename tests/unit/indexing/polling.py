@@ -1,4 +1,4 @@
-"""Waiting for indexing as a conversation, against replies that are written here: no server, and no time passes."""
+"""Waiting for indexing as a conversation, against written replies: no server, and no waiting."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def document(
 class Script:
     """Answers a flow, and counts the time that it lets pass.
 
-    :param answer: Gives the answer to a path at a moment, in seconds since the start: JSON, or a text for a 404.
+    :param answer: Returns the response to a path at a moment, in seconds since the start: JSON, or a text for a 404.
     """
 
     def __init__(self, answer: Callable[[str, float], Any], *, ahead: float = 0.0, start: float = 0.0) -> None:

@@ -1,4 +1,4 @@
-"""What a wait for indexing asks, and how it ends."""
+"""Which requests a wait for indexing sends, and how it ends."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class TestABatch:
 
 
 class TestDocuments:
-    """Documents that are asked for by their ids."""
+    """Documents that are requested by id."""
 
     def test_they_are_returned_as_they_were_asked_for(self) -> None:
         script = Script(lambda path, now: document(path.removeprefix("/documents/"), "completed", segment_count=3))

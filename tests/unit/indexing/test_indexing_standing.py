@@ -1,4 +1,4 @@
-"""Indexing that stands still, a wait that goes on elsewhere, and what is said of both."""
+"""Indexing that makes no progress, a wait that continues elsewhere, and the texts about both."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.unit.indexing.polling import (
 
 
 class TestStanding:
-    """Nothing moves any more."""
+    """There is no progress any more."""
 
     def test_it_ends_after_the_stall_timeout(self) -> None:
         script = always(batch_of(state(A, "completed", segments=(1, 1)), state(B, "indexing", segments=(0, 7))))
@@ -64,7 +64,7 @@ class TestStanding:
     )
     def test_each_movement_counts(self, moves: Callable[[int], dict[str, Any]]) -> None:
         def answer(path: str, now: float) -> Any:
-            last = 5 * 500  # it moves every 500 s until then
+            last = 5 * 500  # it makes progress every 500 s until then
             return batch_of(moves(int(min(now, last) // 500)), state(B, "waiting"))
 
         script = Script(answer)
@@ -139,7 +139,7 @@ class TestStanding:
 
 
 class TestGoingOnElsewhere:
-    """A wait that goes on in another process."""
+    """A wait that continues in another process."""
 
     @pytest.mark.parametrize(("later", "stands_at"), [("indexing", 1000 + 600), ("completed", 2100 + 600)])
     def test_it_knows_what_has_moved_since(self, later: str, stands_at: float) -> None:

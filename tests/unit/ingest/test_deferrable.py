@@ -13,7 +13,7 @@ from tests.unit.conftest import TaskInstance
 
 
 class TestDeferrable:
-    """An ingestion takes ``deferrable``, as every other operator."""
+    """An ingestion accepts ``deferrable``, like every other operator."""
 
     @pytest.mark.parametrize(
         ("given", "where"),

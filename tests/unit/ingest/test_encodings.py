@@ -1,4 +1,4 @@
-"""Files of text in all encodings: what arrives is UTF-8, or the file is invalid and the reason is told."""
+"""Text files in all encodings: UTF-8 arrives, or the file is invalid and the report says why."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_what_is_no_text_is_invalid_with_the_reason(
 @pytest.mark.parametrize(
     ("content", "sent"),
     [
-        # Dify believes what a page says of itself, unless it begins with a mark.
+        # Dify believes the encoding that a page declares, unless it begins with a mark.
         ('<meta charset="gb2312">停车'.encode("gb2312"), '\ufeff<meta charset="gb2312">停车'.encode()),
         ('<meta charset="gb2312">停车'.encode(), '\ufeff<meta charset="gb2312">停车'.encode()),
         (b'<meta charset="gb2312">parking', b'<meta charset="gb2312">parking'),
@@ -186,7 +186,7 @@ def test_an_encoding_that_there_is_not(
 
 
 class Endless:
-    """A file that is made while it is read."""
+    """A file that is created while it is read."""
 
     name = "large.txt"
     size = 64 * 1024 * 1024
@@ -238,7 +238,7 @@ def test_what_grows_too_large_as_utf_8_is_told() -> None:
 
 
 class Changing(type(Path())):  # type: ignore[misc]  # Path itself cannot be derived from before Python 3.12
-    """A file that is overwritten after its first reading."""
+    """A file that is overwritten after it was first read."""
 
     contents = (b"abcd", b"ab\xff\xff")
     opened = 0

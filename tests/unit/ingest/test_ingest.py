@@ -1,4 +1,4 @@
-"""Ingestion through the operator: each input becomes one document, however often and with whatever accidents."""
+"""Ingestion through the operator: each input becomes one document, however often it runs and whatever goes wrong."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CREATE = r"create-by-(file|text)"
 
 
 def sent(dify: FakeDify) -> list[str]:
-    """What changed something, by the end of its path."""
+    """Requests that changed something, by the end of their path."""
     return [r.path.rpartition("/")[2] for r in dify.requests if r.changes and "metadata" not in r.path]
 
 
@@ -183,7 +183,7 @@ def test_unfit_inputs_do_not_keep_the_others_from_it(
     parts = ["empty", "200 bytes", "no extension", "file types", "", "cannot be read", "empty", "not valid", "same"]
     for entry, part in zip(result.report["documents"], parts, strict=True):
         assert part in (entry["error"] or "")
-    # What is not there may come.
+    # A missing file may appear later.
     assert isinstance(result.error, DifyIngestError)
     assert not isinstance(result.error, AirflowFailException)
     assert names(kb) == {"good.md": 1}
@@ -213,7 +213,7 @@ def test_a_lost_answer_makes_no_duplicate(dify: FakeDify, kb: Dataset, ingest: I
     assert names(kb) == {"page": 1}
     assert kb.documents[0].text == "new"
     assert kb.documents[0].in_search
-    # That an update was carried out cannot be seen once it is indexed: it is sent again, which makes no difference.
+    # Once it is indexed, one cannot see that an update was carried out: it is sent again, which makes no difference.
     seen = fault.startswith("carried out") and before != "a namesake"
     assert len(sent(dify)) == (1 if seen else 2)
 
@@ -304,7 +304,7 @@ def test_the_looks_come_soon_again_when_something_has_moved() -> None:
         if not isinstance(step, Request):
             return None
         document_id = step.path.rpartition("/")[2]
-        # Nothing for five looks, then one document with each.
+        # Nothing for five checks, then one document with each.
         status = "completed" if len(pauses) - 5 > ids.index(document_id) else "waiting"
         item = {"id": document_id, "name": "", "indexing_status": status, "enabled": True, "archived": False}
         return Response(200, {}, json.dumps(item).encode())
@@ -333,7 +333,7 @@ def test_metadata_is_set_and_kept(dify: FakeDify, kb: Dataset, ingest: Ingest) -
 
 def test_a_document_may_be_deleted_before_its_digest_is_withdrawn(dify: FakeDify, kb: Dataset, ingest: Ingest) -> None:
     ingest([text("a"), text("b")])
-    # The metadata is read after the documents have been looked at.
+    # The metadata is read after the documents.
     dify.faults.add(Fault("latency", path=r"/metadata$", seconds=1))
     dify.world.schedule(0.5, lambda at: kb.remove(kb.documents[0]._row))
     assert ingest([text("a", "new"), text("b", "new")]).outcomes == {"a": "created", "b": "updated"}
@@ -400,7 +400,7 @@ def test_killed_in_the_middle_and_run_again(
 ) -> None:
     for number in range(30):
         (tmp_path / f"{number:03}.md").write_text(f"Page {number}")
-    # The answer to one creation never comes, so that the process is killed between a request and its answer.
+    # The response to one creation never comes, so the process is killed between a request and its response.
     dify.faults.add(Fault("hang", path=CREATE, after=after))
     killed_at_the_fault(dify, SCRIPT, kb.id, str(tmp_path))
     assert 0 < len(kb.documents) < 30

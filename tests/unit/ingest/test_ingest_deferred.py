@@ -1,4 +1,4 @@
-"""An ingestion whose waiting is left to the triggerer."""
+"""An ingestion that waits in the triggerer."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class TestDeferred:
         assert [entry["outcome"] for entry in task.xcom["report"]["documents"]] == ["failed", "created"]
 
     def test_another_process_lets_the_triggerer_wait_again(self, dify: FakeDify, kb: Dataset) -> None:
-        """Airflow makes a new operator from the DAG file for each part of a task."""
+        """Airflow creates a new operator from the DAG file for each part of a task."""
         dify.worker.stop()
         task, operator, _ = self.run(dify, kb, [text("a"), text("b")])
         kb.documents[0].set(indexing_status="error")

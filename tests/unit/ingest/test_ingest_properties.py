@@ -1,4 +1,4 @@
-"""What holds for every ingestion, whatever is there before and whatever goes wrong meanwhile."""
+"""What holds for every ingestion, whatever exists before and whatever goes wrong meanwhile."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_one_document_for_each_content_and_nothing_lost(
     report = ingest(kb, second, if_exists)
 
     by_id = {document.id: document for document in kb.documents}
-    # What was out of use is as it was, and nothing that was there is gone.
+    # Documents out of use are unchanged, and no existing document is gone.
     for document_id, (text, enabled, archived) in were.items():
         now = by_id[document_id]
         assert (now.enabled, now.archived) == (enabled, archived)
@@ -88,7 +88,7 @@ def test_one_document_for_each_content_and_nothing_lost(
     # No name is in use more often than before, or once.
     for name, number in in_use(kb).items():
         assert number <= max(1, live_before.get(name, 0)), name
-    # What is reported as there, is there: with its content, and in search.
+    # Every document in the report exists, with its content, and in search.
     for entry in report.documents:
         if entry.outcome.value in ("created", "updated"):
             document = by_id[entry.document_id or ""]

@@ -1,4 +1,4 @@
-"""``if_exists="skip"``: what a killed try has made is completed, and what anybody else made is left as it is."""
+"""``if_exists="skip"``: documents of a killed try are completed, all others are left unchanged."""
 
 from __future__ import annotations
 

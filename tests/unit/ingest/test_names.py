@@ -1,4 +1,4 @@
-"""Names of files and documents: they arrive as they are, or it is told why not; forms of Unicode do not count."""
+"""Names of files and documents: they arrive unchanged, or an error says why not; forms of Unicode do not matter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are refused on their way: by whom and why is told, and what may pass is tried again."""
+"""Files that are refused on their way: the error says by whom and why, and temporary errors are retried."""
 
 from __future__ import annotations
 

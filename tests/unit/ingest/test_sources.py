@@ -1,4 +1,4 @@
-"""What is given to an ingestion: odd files, odd names, and what makes no sense at all."""
+"""Sources of an ingestion: odd files, odd names, and invalid values."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_names_that_would_not_arrive_are_refused(
     assert says in result.report["documents"][0]["error"]
     assert isinstance(result.error, DifyIngestFailed)
     assert names(kb) == {"other": 1, "better.md": 1}
-    json.dumps(result.report, ensure_ascii=False).encode()  # as a database would take it
+    json.dumps(result.report, ensure_ascii=False).encode()  # as a database would interpret it
 
 
 @pytest.mark.parametrize("name", ["x" * 201, "half \ud800", "nul \0"])
@@ -86,7 +86,7 @@ def test_links(kb: Dataset, ingest: Ingest, tmp_path: Path) -> None:
 
 
 class Closed:
-    """A folder that must not be looked into."""
+    """A folder without read permission."""
 
     name = "closed"
 
@@ -125,7 +125,7 @@ def test_a_pattern_that_fits_nothing_is_no_success(dify: FakeDify, ingest: Inges
 
 
 class Replaced(type(Path())):  # type: ignore[misc]  # Path itself cannot be derived from before Python 3.12
-    """A file that is replaced by a longer one after it was looked at."""
+    """A file that is replaced by a longer one after it was checked."""
 
     def open(self, *args: Any, **kwargs: Any) -> Any:
         Path(self).write_text("a longer text")
@@ -139,12 +139,12 @@ def test_a_file_may_be_replaced_after_it_was_looked_at(kb: Dataset, ingest: Inge
     assert "Is it still being written?" in result.entry("page.md")["error"]
     assert kb.documents == []
     assert result.error is not None
-    assert not isinstance(result.error, AirflowFailException)  # a retry looks again, and finds it whole
+    assert not isinstance(result.error, AirflowFailException)  # a retry reads it again, completely
     assert ingest(tmp_path / "page.md").outcomes == {"page.md": "created"}
 
 
 class Deleted(type(Path())):  # type: ignore[misc]
-    """A file that is deleted after it was looked at."""
+    """A file that is deleted after it was checked."""
 
     def open(self, *args: Any, **kwargs: Any) -> Any:
         Path(self).unlink(missing_ok=True)
@@ -158,7 +158,7 @@ def test_a_file_may_be_deleted_after_it_was_looked_at(kb: Dataset, ingest: Inges
     assert result.outcomes == {"one.md": "unreadable", "two.md": "created"}
     assert "cannot be read" in result.entry("one.md")["error"]
     assert result.error is not None
-    assert not isinstance(result.error, AirflowFailException)  # a retry looks again, and finds one file
+    assert not isinstance(result.error, AirflowFailException)  # a retry checks again, and finds one file
 
 
 def test_options_may_be_rendered(kb: Dataset, ingest: Ingest) -> None:

@@ -1,4 +1,4 @@
-"""The knowledge base that documents are sent to: what it takes, and that what it refuses altogether is one error."""
+"""The knowledge base that documents are sent to: what it accepts; if it accepts nothing, that is one error."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PARENTS = {
         "subchunk_segmentation": {"separator": "\n", "max_tokens": 60},
     },
 }
-#: A knowledge base as Dify 1.16.0 shows it (files 25 and 27), as far as it matters here.
+#: A knowledge base as in Dify 1.16.0 (files 25 and 27), as far as it matters here.
 USED = {
     **DATASET,
     "provider": "vendor",
@@ -57,7 +57,7 @@ EMPTIED = {**USED, "doc_form": None, "document_count": 0}
 
 
 def begin(shown: Mapping[str, Any], options: DocumentOptions | None = None, *, kind: str = "ingest") -> Driven:
-    """Begin an ingestion or a sync of one text, with a knowledge base that Dify shows like this and that is empty."""
+    """Start an ingestion or sync of one text, with an empty knowledge base as given."""
     return drive(conversation(kind, options), [reply(200, shown), reply(200, {"data": [], "total": 0})])
 
 
@@ -86,7 +86,7 @@ def used(kb: Dataset) -> Dataset:
 
 
 class TestRules:
-    """No rule is sent that nobody gave."""
+    """No rule is sent unless the user gave one."""
 
     def test_none_with_a_new_text_a_new_content_and_a_file(
         self, dify: FakeDify, used: Dataset, ingest: Ingest, folder: Path
@@ -187,7 +187,7 @@ class TestRules:
     def test_the_latest_rule_is_looked_at_if_it_is_to_make_parents(
         self, kind: str, latest: dict[str, Any] | None
     ) -> None:
-        """Somebody has sent another one: then no rule is as bad as that one."""
+        """Somebody has sent another one, which is as bad as no rule."""
         shown = {**USED, "doc_form": "hierarchical_model"}
         other = {
             "id": UNKNOWN, "name": "there.md", "indexing_status": "completed", "enabled": True, "archived": False,
@@ -229,13 +229,13 @@ class TestForms:
 
 
 def invalid(model: str, field: str, why: str) -> str:
-    """What Dify says where the model of a request does not fit."""
+    """Dify's error if a request does not fit its model."""
     return f"1 validation error for {model}\n{field}\n  {why}"
 
 
 MODE = invalid("DocumentTextCreatePayload", "process_rule.mode", "Input should be 'automatic', 'custom' or ...")
 TECHNIQUE = invalid("KnowledgeConfig", "indexing_technique", "Input should be 'high_quality' or 'economy'")
-#: What Dify has against everything, and what the error says to do.
+#: Dify's reasons to reject all documents, and the advice in the error.
 REFUSALS = {
     "no credentials": ("provider_not_initialize", "No valid model provider credentials found.", "Model Provider"),
     "no default model": ("provider_not_initialize", "Default model not found for text-embedding", "Model Provider"),
@@ -253,7 +253,7 @@ REFUSALS = {
 
 
 class TestRefusals:
-    """What a knowledge base has against all documents is one error, and no outcome of each."""
+    """If a knowledge base rejects all documents, that is one error, not an outcome of each."""
 
     @pytest.mark.parametrize("kind", ["ingest", "sync"])
     @pytest.mark.parametrize("refusal", REFUSALS)

@@ -23,7 +23,7 @@ def add_field(kb: Dataset, name: str, kind: str) -> None:
 
 
 def hold(page: Document, seconds: float) -> None:
-    """Keep Dify's lock on the metadata of a document: whoever is refused by one takes it away."""
+    """Keep Dify's lock on the metadata of a document; a refusal removes it."""
     world = page.dataset.world
     until = world.clock.monotonic() + seconds
 

@@ -1,4 +1,4 @@
-"""The metadata of documents: every outcome, what goes wrong on the way, and what nobody may ask for."""
+"""The metadata of documents: every outcome, and what goes wrong on the way."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class TestOutcomes:
 
 
 class TestOnTheWay:
-    """What other people, the network and Dify do while it goes on."""
+    """What other people, the network and Dify do in the meantime."""
 
     @pytest.mark.parametrize("version", ["1.14.1", "1.12.1"])
     def test_waits_while_somebody_else_changes_metadata(
@@ -259,7 +259,7 @@ def document(**metadata: Any) -> dict[str, Any]:
 
 
 def driven(flow: Flow[MetadataReport], replies: Iterable[dict[str, Any]]) -> tuple[MetadataReport, list[Request]]:
-    """Run a flow against hand-made answers; return what it returns and what it sent."""
+    """Run a flow against written responses; return what it returns and what it sent."""
     left = iter(replies)
     sent: list[Request] = []
     answer: Response | None = None

@@ -1,4 +1,4 @@
-"""Values of metadata as Dify keeps them."""
+"""Metadata values as Dify stores them."""
 
 from __future__ import annotations
 

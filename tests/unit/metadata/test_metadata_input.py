@@ -1,4 +1,4 @@
-"""What nobody may ask for in metadata."""
+"""Invalid metadata."""
 
 from __future__ import annotations
 
@@ -93,4 +93,4 @@ class TestBadInput:
         with pytest.raises(DifyInputError, match=f"'a' has values of type {kind}") as caught:
             hook.set_document_metadata(kb.id, kb.add_document("page").id, {"a": value, "new": 1})
         assert ("render_template_as_native_obj" in str(caught.value)) is isinstance(value, str)
-        assert [request.method for request in dify.requests] == ["POST", "GET"]  # the first made the field
+        assert [request.method for request in dify.requests] == ["POST", "GET"]  # the first one created the field

@@ -1,4 +1,4 @@
-"""The metadata of documents as a task: what it returns, leaves behind and says."""
+"""The metadata of documents as a task: what it returns, leaves behind and logs."""
 
 from __future__ import annotations
 

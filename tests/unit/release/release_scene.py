@@ -1,4 +1,4 @@
-"""A knowledge base before a release, and what became of it: used by the tests of releases."""
+"""A knowledge base before a release, and what happened to it; used by the tests of releases."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class World:
 
     :param new: Flags of the new documents.
     :param old: Flags of those that they replace.
-    :param broken: Indexing states of further old documents that are not indexed, and whether they are enabled.
-    :param retire: What becomes of the old ones.
-    :param lock: Seconds for which Dify holds its lock on the first old one.
+    :param broken: Indexing states of additional old documents that are not indexed, and whether they are enabled.
+    :param retire: What happens to the old ones.
+    :param lock: Seconds for which Dify locks the first old one.
     """
 
     new: list[Flags]
@@ -44,7 +44,7 @@ class World:
 
 @contextmanager
 def fake() -> Iterator[FakeDify]:
-    """A Dify in whose time the provider lives."""
+    """A Dify whose clock the provider uses."""
     before = clocks.clock
     with FakeDify(clock=VirtualClock()) as dify:
         clocks.clock = dify.clock
@@ -89,7 +89,7 @@ class Scene:
         return set(self.dify.search(self.kb, "rules"))
 
     def operator(self, **more: Any) -> DifyReleaseOperator:
-        """A fresh operator with nothing but its inputs, as a retry on an Airflow before 3.3 has it."""
+        """A new operator with nothing except its inputs, like a retry on an Airflow before 3.3."""
         arguments: dict[str, Any] = {
             "task_id": "release",
             "dataset_id": self.kb.id,
@@ -101,7 +101,7 @@ class Scene:
         return DifyReleaseOperator(**{**arguments, **more})
 
     def release(self, **more: Any) -> DifyError | None:
-        """Run a release; return the error in which it ended."""
+        """Run a release; return its error."""
         self.task = TaskInstance()  # XCom is wiped at a retry
         self.tries += 1
         self.task.try_number = self.tries
@@ -112,7 +112,7 @@ class Scene:
         return None
 
     def kill_after(self, requests: int, **more: Any) -> bool:
-        """Begin a release in a process that is killed when so many requests were answered; return whether it ended."""
+        """Start a release in a process that is killed after this many responses; return whether it ended."""
         operator = self.operator(**more)
         with DifyHook() as hook:
             deadline = hook.deadline(operator.timeout)
@@ -125,12 +125,12 @@ class Scene:
 
     @property
     def new_alone(self) -> bool:
-        """Whether search finds the new version and nothing of the old one."""
+        """Whether search returns the new version and nothing of the old one."""
         return self.found() == {document.name for document in self.new}
 
     @property
     def answers(self) -> bool:
-        """Whether search finds the whole new version or the whole old one, perhaps both."""
+        """Whether search returns the whole new version or the whole old one, perhaps both."""
         return self.found() >= {document.name for document in self.new} or self.found() >= self.found_before
 
     @property
@@ -158,11 +158,11 @@ def run_in_steps(
     stop_after: int | None = None,
     each: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Run a flow over a real connection, and look after each request and after each thing that Dify does meanwhile.
+    """Run a flow over a real connection, and check after each request and after each event in Dify.
 
-    :param stop_after: Leave it when so many requests were answered: nothing comes after that.
+    :param stop_after: Leave it after this many responses: nothing comes after that.
     :param each: Called after each.
-    :return: Whether it came to its end.
+    :return: Whether it ended.
     """
     client = hook.get_conn()
     answer: Response | None = None
@@ -188,7 +188,7 @@ def run_in_steps(
 
 
 def let_pass(dify: FakeDify, seconds: float, each: Callable[[], None]) -> None:
-    """Let time pass from one thing that happens to the next."""
+    """Let time pass from one event to the next."""
     clock = dify.clock
     end = clock.monotonic() + seconds
     while (due := dify.world.next_due()) is not None and due < end:

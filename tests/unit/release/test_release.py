@@ -1,4 +1,4 @@
-"""A new version takes the place of an old one, or everything stays as it was."""
+"""A new version replaces an old one, or everything stays as it was."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class TestRelease:
         assert scene.wholly_new
         gone = [d.id for d in scene.old] if retire == "delete" else []
         assert scene.report["deleted"] == gone
-        if retire == "disable":  # what is out of search by its archive, or cannot be changed, stays as it was
+        if retire == "disable":  # archived documents, and those that cannot be changed, stay as they were
             changed = {
                 d.id: (False, False) for d in scene.old if scene.before[d.id] == LIVE and d.indexing_status != "error"
             }
@@ -125,7 +125,7 @@ class TestRelease:
         assert scene.report["state"] == "enabled"
         assert scene.found() == {"old 0", "old 1", "new 0", "new 1"}
         assert scene.release(queries=NEVER)
-        assert scene.wholly_old  # what the first step did was undone by the second
+        assert scene.wholly_old  # the second step undid what the first one did
         assert scene.release(until="enable") is None
         assert scene.release() is None
         assert scene.report["enabled"] == [d.id for d in scene.new]
@@ -299,7 +299,7 @@ class TestReplaces:
             assert release(0)["old"] == []
             assert set(release(1)["old"]) == {d.id for d in versions[0]}
             hook.roll_back(release(2))
-            assert set(release(3)["old"]) == {d.id for d in versions[1]}  # the one that was rolled back is none
+            assert set(release(3)["old"]) == {d.id for d in versions[1]}  # the rolled back one does not count
         assert set(dify.search(kb, "rules")) == {"faq", "v3 a", "v3 b"}
 
     def test_a_mapped_task_needs_a_channel_for_it(self, scene: Scene) -> None:
@@ -327,7 +327,7 @@ class TestWhereTheManifestIsKept:
         operator = scene.operator()
         operator.outlets = [asset]
         report = operator.execute(context)
-        # Of what the first try has deleted, only that store knows what it was.
+        # Only that store knows what the documents were that the first try has deleted.
         assert len(report["previous"]) == 3
         assert report["deleted"] == [d.id for d in scene.old]
         assert event.extra["mine"] == 1
@@ -368,7 +368,7 @@ def test_killed_for_real_between_a_change_and_its_answer(scene: Scene) -> None:
 
 
 def test_how_long_both_versions_are_found(dify: FakeDify) -> None:
-    """Measured with what calls and jobs cost on a real Dify; the documentation gives these numbers."""
+    """Measured with the costs of calls and jobs on a real Dify; the documentation has these numbers."""
     scene = Scene(dify, World(new=[(False, False)] * 100, old=[LIVE] * 100))
     dify.costs = MEASURED
     dify.worker.jobs = 1

@@ -90,7 +90,7 @@ PLAYS: list[Play] = [
 
 
 def play(dify: FakeDify, build: Play, *, deferrable: bool) -> tuple[Scene, Any, DifyError | None]:
-    """Run a task, and where it defers, its trigger and what comes after, each in a fresh instance."""
+    """Run a task, and if it defers, its trigger and the rest, each in a new instance."""
     scene, operator = build(dify)
     context: Any = {"ti": scene.task}
 
@@ -147,7 +147,7 @@ def test_the_worker_does_what_needs_no_waiting(dify: FakeDify) -> None:
     assert scene.report["state"] == "releasing"
     assert scene.report["enabled"] == [document.id for document in scene.new]
     assert deferred.value.timeout is not None
-    # Enough to wait, and to undo what was done.
+    # Enough to wait, and to undo the changes.
     assert 3600 < deferred.value.timeout.total_seconds() < 4000
 
 

@@ -1,4 +1,4 @@
-"""What a user can write wrongly about a release, and what the operator says before it has changed anything."""
+"""What a user can write wrongly about a release, and the operator's errors before it has changed anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for every release: whatever was before, whatever fails, and wherever it is killed and tried again."""
+"""What holds for every release, whatever the state before, whatever fails, and wherever it is killed and retried."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider_dify.testing import FakeDify, Fault
 from tests.examples import examples
 from tests.unit.release.release_scene import LIVE, Scene, World, fake, run_in_steps
 
-#: An example takes a good part of a second: one that fails is told as it is, as making it small takes minutes.
+#: An example takes a good part of a second. A failing one is reported as it is, since shrinking it takes minutes.
 PROFILE = settings(
     max_examples=examples(15),
     deadline=None,
@@ -28,7 +28,7 @@ FLAGS = st.tuples(st.booleans(), st.booleans())
 #: A query that nothing answers: a release cannot get past it.
 NEVER = [{"query": "rules", "expect": {"name": "nothing"}}]
 
-#: After how many requests it is killed, and whether it is on its way back by then, if it has come so far.
+#: After how many requests it is killed, and whether it must be undoing by then, if it gets that far.
 KILLS = st.tuples(st.integers(0, 90), st.booleans())
 
 worlds = st.builds(
@@ -60,9 +60,9 @@ def break_worker(dify: FakeDify, how: str, seconds: float) -> None:
 
 
 def make_well(dify: FakeDify) -> None:
-    """End every fault, and let happen what Dify has taken."""
+    """End every fault, and let everything happen that Dify has accepted."""
     dify.faults.clear()
-    dify.clock.advance(10)  # what was to break, has broken by then
+    dify.clock.advance(10)  # everything that was to break has broken by then
     dify.worker.start()
     dify.broker.start()
     dify.settle()
@@ -102,7 +102,7 @@ def test_whatever_fails_it_ends_wholly_new_or_wholly_old(
         else:
             assert state in ("partly_undone", "partly_deleted")
             assert scene.report["not_undone"] or state == "partly_deleted"
-        # Tried again while Dify is well, it always gets there.
+        # A retry while Dify is healthy always succeeds.
         assert scene.release() is None
         assert scene.wholly_new
         roll_back_exactly(scene)
@@ -182,6 +182,6 @@ def test_no_moment_at_which_nothing_is_found(world: World) -> None:
         }
         new = {document.name for document in scene.new}
         for names in found:
-            # Whoever asks finds the whole old version or the whole new one.
+            # Every query finds the whole old version or the whole new one.
             assert old <= names or new <= names
             assert names <= old | new

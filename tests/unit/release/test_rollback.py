@@ -1,4 +1,4 @@
-"""Documents get exactly the flags again that they had."""
+"""Documents get exactly their previous flags."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ID = "5cd7dc6a-e446-4696-ad00-30036e58194e"
 
 
 def roll_back(manifest: Any, **more: Any) -> tuple[dict[str, Any], DifyError | None]:
-    """Run the operator; return its report and the error in which it ended."""
+    """Run the operator; return its report and its error."""
     task = TaskInstance()
     try:
         returned = DifyRollbackOperator(task_id="back", manifest=manifest, **more).execute({"ti": task})  # type: ignore[typeddict-item]
@@ -46,7 +46,7 @@ def remove(document: Document) -> None:
 
 @pytest.fixture
 def scene(dify: FakeDify) -> Scene:
-    """A release that is through, of documents in every state."""
+    """A completed release, of documents in every state."""
     made = Scene(dify, World(new=EVERY, old=EVERY, broken=[("error", True), ("paused", False)]))
     assert made.release() is None
     return made

@@ -1,4 +1,4 @@
-"""What searches bring: the hook's search, the check of it, and what nobody may ask for."""
+"""Search: the hook's search, and the retrieval check."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def asked(dify: FakeDify) -> list[str]:
 
 
 def driven(flow: Flow[T], replies: Iterable[dict[str, Any]]) -> tuple[T, list[Request]]:
-    """Run a flow against hand-made answers; return what it returns and what it sent."""
+    """Run a flow against written responses; return what it returns and what it sent."""
     left = iter(replies)
     sent: list[Request] = []
     answer: Response | None = None

@@ -1,4 +1,4 @@
-"""Checks of retrieval that make no sense are refused before anything is sent."""
+"""Invalid retrieval checks are rejected before anything is sent."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ HOUR = 3600.0
 
 @dataclass
 class Run:
-    """What came of a task."""
+    """The result of a task."""
 
     report: dict[str, Any]
     returned: Any

@@ -1,4 +1,4 @@
-"""Guards: limits that may be templates, and the share that filters get unless somebody says otherwise."""
+"""Guards: limits that may be templates, and the default share for filters."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class TestGuards:
         assert patches(dify) == []
         assert len(kb.documents) == 4
         assert operate(kind, dataset_id=kb.id, filters={"name": "page[01]"}, **more).error is None
-        # Who names them means them, and nobody has to count the others.
+        # Ids are listed deliberately, so nobody has to count the others.
         asked = len(dify.requests)
         assert operate(kind, dataset_id=kb.id, document_ids=[page.id for page in pages], **more).error is None
         assert not [one for one in dify.requests[asked:] if one.path.endswith(kb.id)]

@@ -1,4 +1,4 @@
-"""Documents chosen by what they are: every filter, what becomes of them, and what must not."""
+"""Documents selected by their properties: every filter, what happens to them, and what must not."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def library() -> Iterator[tuple[FakeDify, Dataset]]:
 
 @dataclass(frozen=True)
 class Case:
-    """Filters, and which documents they mean."""
+    """Filters, and which documents they select."""
 
     filters: dict[str, Any]
     means: Callable[[Page], bool]

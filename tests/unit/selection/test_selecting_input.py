@@ -1,4 +1,4 @@
-"""Filters that make no sense are refused before anything is sent."""
+"""Invalid filters are rejected before anything is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a change of status, and counts what its proof has cost."""
+"""Runs a status change, and counts the requests of its proof."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Proof:
 
     :param reads: Pages of segments that were read for the proof.
     :param searches: Searches.
-    :param waiting: Pages of segments by which repairs waited for the worker.
-    :param noted: Pages of segments that repairs read to note the chunks which a person disabled.
-    :param repairs: What the repairs sent: the action, and the ids that it named.
+    :param waiting: Pages of segments that repairs read while they waited for the worker.
+    :param noted: Pages of segments that repairs read to remember disabled chunks.
+    :param repairs: What the repairs sent: the action and its ids.
     """
 
     report: StatusReport
@@ -51,14 +51,14 @@ class Proof:
 
 @contextmanager
 def a_dify(**kwargs: Any) -> Iterator[FakeDify]:
-    """A Dify whose worker is through with its jobs before anybody can look."""
+    """A Dify whose worker finishes its jobs before anybody can check."""
     with FakeDify(clock=VirtualClock(), lock_race="never", **kwargs) as dify, time_of(dify):
         dify.worker.seconds_per_job = 0.0005
         yield dify
 
 
 def prove(dify: FakeDify, action: ActionName, documents: Sequence[Document], **kwargs: Any) -> Proof:
-    """Change the status of documents, and count what comes after the worker is through with that."""
+    """Change the status of documents, and count the requests after the worker is done."""
     began = len(dify.requests)
     error: DifyDocumentStatusError | None = None
     with DifyHook() as hook:
@@ -119,7 +119,7 @@ def fill(kb: Dataset, number: int, *, segments: int = 1, in_use: bool = True, pr
 
 
 def text(name: str, segments: int) -> str:
-    """A text that is cut into segments by taking every so many-th word."""
+    """A text that is made by taking every n-th word."""
     parts = [["Visitors", "parking", "canteen", f"{name}q{part}x", f"room{part}y"] for part in range(segments)]
     return " ".join(word for row in zip(*parts, strict=True) for word in row)
 

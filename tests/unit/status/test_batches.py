@@ -1,4 +1,4 @@
-"""Batches although one busy document refuses the whole of one, and what that costs."""
+"""Batches, although one busy document refuses a whole one, and what that costs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_one_busy_document_among_250(dify: FakeDify, kb: Dataset, change: Change
     sent = patches(dify)
     alone = [ids for ids in sent if set(ids) == {pages[137].id}]
     looks = len(dify.clock.slept)
-    # Three batches, the rest of the refused one, and the busy document once for each look.
+    # Three batches, the rest of the refused one, and the busy document once for each check.
     assert len(sent) == 4 + len(alone)
     assert len(alone) <= looks
     assert [len(set(ids)) for ids in sent if ids not in alone] == [100, 100, 99, 50]
@@ -61,7 +61,7 @@ def test_namesakes_are_told_apart_by_halving(dify: FakeDify, kb: Dataset, change
     pages[40].lock(5)
     assert change("archive", pages).green
     sent = [request for request in dify.requests if request.method == "PATCH"]
-    # The whole, the 72 others, then the 8 namesakes: 8, 4, 4, 2, 2, 1, 1 and the busy one again later.
+    # All, the 72 others, then the 8 with the same name: 8, 4, 4, 2, 2, 1, 1 and the busy one again later.
     sizes = [(len(set(r.json["document_ids"])), r.status) for r in sent]
     assert sizes[:3] == [(80, 400), (72, 200), (8, 400)]
     assert len(sizes) <= 3 + 6 + len(dify.clock.slept)
@@ -70,7 +70,7 @@ def test_namesakes_are_told_apart_by_halving(dify: FakeDify, kb: Dataset, change
 def test_a_renamed_document_is_found_by_halving(dify: FakeDify, kb: Dataset, change: Change) -> None:
     pages = kb.add_documents(64)
     pages[20].lock(5)
-    # Read under one name and blamed under another: it was renamed between the look and the change.
+    # Read under one name and refused under another: it was renamed in between.
     refusal = {"code": "invalid_action", "message": "Document:renamed is being indexed, please try again later"}
     dify.faults.add(Fault("status", method="PATCH", status=400, body=json.dumps(refusal)))
     assert change("archive", pages).green

@@ -125,7 +125,7 @@ SCENARIOS: dict[Build, bool] = {
 
 
 class Played:
-    """What came of a scenario."""
+    """The result of a scenario."""
 
     def __init__(self, dify: FakeDify, build: Build, *, deferrable: bool) -> None:
         documents, options = build(dify)
@@ -221,7 +221,7 @@ def test_what_was_done_before_the_wait_is_in_xcom_meanwhile(dify: FakeDify) -> N
 
 
 def test_the_trigger_goes_on_after_a_restart(dify: FakeDify) -> None:
-    """A triggerer that is stopped leaves the trigger in the database, and another one makes it again."""
+    """A stopped triggerer leaves the trigger in the database, and another one creates it again."""
     played = Played(dify, locked, deferrable=True)
 
     async def broken_off() -> None:

@@ -19,7 +19,7 @@ from tests.unit.conftest import Change, patches
 
 
 def applied(dify: FakeDify) -> set[int]:
-    """How often each document was named in a change that Dify took (or whose answer was lost)."""
+    """How often each document was in a change that Dify accepted (or whose response was lost)."""
     taken = [r for r in dify.requests if r.method == "PATCH" and r.status in (200, None)]
     return set(Counter(i for request in taken for i in set(request.json["document_ids"])).values())
 
@@ -75,9 +75,9 @@ def test_dify_stays_down(dify: FakeDify, kb: Dataset, change: Change) -> None:
     assert isinstance(run.error, DifyServerError)
     assert run.error.report is not None
     assert run.error.report.to_json() == run.report
-    # A 503 may come from a proxy that lost the answer; what may have been changed has to be in the rollback list.
+    # A 503 may come from a proxy that lost the response; possible changes have to be in the rollback list.
     assert [page.id for page in pages if page.archived] == run.report["changed"][:100]
-    # Neither could Dify be asked whether what it took stands.
+    # Nor could Dify be asked whether accepted changes are still there.
     told = [run.report["errors"][document_id] for document_id in run.report["changed"]]
     assert [text.partition(" ended ")[0] for text in told[:100]] == ["Dify accepted the change, but the run"] * 100
     assert all(text.endswith("it may not have been changed.") for text in told[100:])
@@ -121,7 +121,7 @@ def test_dify_goes_away_after_it_applied_a_batch(dify: FakeDify, kb: Dataset, ch
     dify.faults.add(Fault("reset_before", after=5, times=None))
     run = change("archive", pages)
     assert isinstance(run.error, DifyTransportError)
-    # The answer was lost and could not be asked for again: what may have been changed has to be in the rollback list.
+    # The response was lost and Dify could not be asked again: possible changes have to be in the rollback list.
     assert run.changed == [page.name for page in pages if page.archived]
     assert run.report["counts"]["changed"] == 200
     assert "may not have been changed" in run.report["errors"][pages[150].id]
@@ -183,7 +183,7 @@ def test_the_task_is_broken_off(dify: FakeDify, kb: Dataset, change: Change, mon
     from tests.unit.conftest import TaskInstance
 
     class BrokenOffError(Exception):
-        """As Airflow's timeout: raised wherever the task is at the moment."""
+        """Like Airflow's timeout: raised wherever the task is at the moment."""
 
     pages = kb.add_documents(3)
     pages[0].lock(600)

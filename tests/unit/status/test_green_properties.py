@@ -1,8 +1,8 @@
 """The promise, as a property: green means that search returns each document that it should, and no other.
 
-Random documents, kinds of knowledge base, chunks that a person disabled, keywords that Dify loses, jobs that fail, and
-somebody else who changes documents in the middle. Whatever a green task calls good is checked at its end by a query of
-the document's own words.
+Random documents, kinds of knowledge base, disabled chunks, keywords that Dify loses, jobs that fail, and somebody else
+who changes documents in the middle. At the end, everything that a green task calls good is checked by a query with the
+document's own words.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Trouble:
     """What goes wrong.
 
     :param kind: The knowledge base: ``economy``, ``high_quality``, or ``parent-child``, which is a high-quality one.
-    :param lost: The share of keywords that Dify loses when jobs run side by side.
+    :param lost: The share of keywords that Dify loses when jobs run in parallel.
     """
 
     kind: str
@@ -148,7 +148,7 @@ class World:
         return document.name in self.dify.search(self.kb, document.text) if document.text.strip() else False
 
     def run(self, act: Callable[[DifyHook], Any]) -> Any:
-        """Run it in the time of the Dify; return what it returns, or its error."""
+        """Run it with the Dify's clock; return what it returns, or its error."""
         with time_of(self.dify):
             hook = DifyHook("dify_default")
             try:
@@ -159,14 +159,14 @@ class World:
                 hook.close()
 
     def check_in_use(self, ids: Any) -> None:
-        """Each of these documents is returned by search, exactly if its flags say so."""
+        """Search returns each of these documents exactly if its flags say so."""
         for document in self.kb.documents:
             if document.id in set(ids):
                 assert self.returns(document) is (document.enabled and not document.archived), document
 
 
 def lose(document: Document, _: float = 0.0) -> None:
-    """Let Dify have lost the keywords of a document that it calls available."""
+    """Let Dify lose the keywords of a document that it calls available."""
     for chunk in document.chunks:
         chunk._segment.in_index = False
     document.dataset.changed()
@@ -314,5 +314,5 @@ def test_sensor(documents: list[State], trouble: Trouble) -> None:
         result = world.run(lambda hook: hook.wait_until_indexed(world.kb.id, document_ids=ids, timeout=300))
         event(f"green: {isinstance(result, IndexingReport)}")
         if isinstance(result, IndexingReport):
-            # A document that somebody took out of use meanwhile need not be in search, and Dify may still find it.
+            # If somebody took a document out of use meanwhile, search may or may not return it.
             assert all(world.returns(d) for d in world.documents if d.enabled and not d.archived)

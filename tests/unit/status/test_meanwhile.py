@@ -1,4 +1,4 @@
-"""Other people change documents in the middle of a job: what a green task says holds at its end."""
+"""Other people change documents in the middle of a job: what a green task says is true at its end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TestNames:
 
     @pytest.fixture
     def taken(self, dify: FakeDify, kb: Dataset) -> list[Document]:
-        """Somebody makes a document, or enables one, after the knowledge base was listed."""
+        """Somebody creates or enables a document after the knowledge base was listed."""
         made: list[Document] = []
         dify.faults.add(Fault("latency", method="GET", path="/metadata$", seconds=1))
         dify.world.schedule(0.5, lambda at: made.append(kb.add_document("a.md", text="By hand, precious")))
@@ -89,7 +89,7 @@ class TestNames:
 def test_a_list_that_never_holds_still_changes_nothing(
     dify: FakeDify, kb: Dataset, ingest: Ingest, tmp_path: Path, job: str
 ) -> None:
-    """Somebody replaces the newest documents all the time, so that the one by hand is never listed."""
+    """Somebody replaces the newest documents all the time, so the manually created one is never listed."""
     by_hand = kb.add_document("a.md", text="By hand, precious")
     top = kb.add_documents(400)
     dify.faults.add(Fault("latency", path="/documents$", seconds=1, times=None))
@@ -116,7 +116,7 @@ def overwrite(document: Document, **values: str) -> None:
 
 
 class TestMetadata:
-    """Somebody changes the values of a document that is dealt with, while another one is waited for."""
+    """Somebody changes the values of a finished document while the task waits for another one."""
 
     def changed(self, dify: FakeDify, kb: Dataset, hook: DifyHook, act: Callable[[Document], object]) -> MetadataReport:
         def late(document: Document, at: float) -> None:
@@ -161,7 +161,7 @@ class TestMetadata:
     @pytest.mark.parametrize("field", ["stage", "content_sha256", "sync_source"])
     @pytest.mark.parametrize("deferrable", [False, True])
     def test_of_a_sync(self, dify: FakeDify, kb: Dataset, tmp_path: Path, field: str, deferrable: bool) -> None:
-        """One that was kept: it is as wrong as one that was made."""
+        """A kept document is as wrong as a created one."""
         write(tmp_path, {"kept.md": "Kept."})
         options: dict[str, Any] = {"metadata": {"stage": "live"}, "indexing_technique": "economy"}
         assert run_sync(kb, str(tmp_path), **options).error is None
@@ -198,7 +198,7 @@ class TestMetadata:
 
 class TestDeletion:
     def test_gone_by_an_answer_and_there_at_the_end(self, dify: FakeDify, kb: Dataset, hook: DifyHook) -> None:
-        """A proxy, or a replica that lags behind, answers that a document is not there."""
+        """A proxy, or a replica that lags behind, says that a document does not exist."""
         first, second = kb.add_document("first"), kb.add_document("second")
         gone = {"code": "not_found", "message": "Document Not Exists.", "status": 404}
         dify.faults.add(Fault("status", method="DELETE", path=first.id, status=404, body=gone))
@@ -221,7 +221,7 @@ def swap(out: Document, into: Document) -> None:
 
 
 class TestQueries:
-    """A query that passed does not pass any more when the last one does."""
+    """A query that passed fails when the last one passes."""
 
     @pytest.fixture
     def pages(self, kb: Dataset) -> list[Document]:

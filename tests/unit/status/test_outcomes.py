@@ -125,7 +125,7 @@ def test_a_document_archived_while_it_was_indexed_is_not_left_in_search(kb: Data
     page = kb.add_document("page", indexing_status="indexing", archived=True)
     page.finish_indexing(after=30)
     run = change("archive", [page], timeout=300)
-    assert page.in_search  # as Dify does it: archived, and found all the same
+    assert page.in_search  # as in Dify: archived, but found anyway
     assert run.not_empty == {"lagging": ["page"]}
     assert change("archive", [page], timeout=300, repair=True).green
     assert (page.archived, page.in_search) == (True, False)

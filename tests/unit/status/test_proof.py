@@ -1,4 +1,4 @@
-"""What proves that search follows, how few requests it takes, and what must not fool it."""
+"""What proves that search reflects a change, how few requests it takes, and what must not fool it."""
 
 from __future__ import annotations
 
@@ -225,7 +225,7 @@ class TestWhatMustNotFoolIt:
             assert run.cost <= (1.25 if others else 0.2) * 250 + 30
 
     def test_words_that_occur_everywhere(self) -> None:
-        """No word tells these documents from the others: each takes a query of its own."""
+        """No word distinguishes these documents from the others: each needs its own query."""
         words = [f"common{n}x" for n in range(25)]
         with a_dify() as dify:
             kb = knowledge_base(dify, "economy")
@@ -256,7 +256,7 @@ class TestWhatMustNotFoolIt:
             assert run.repairs == []
 
     def test_leaving_with_chunks_that_a_person_disabled(self) -> None:
-        """A worker that is not there has disabled nothing; the first page does not show it."""
+        """A worker that does not run has disabled nothing; the first page does not show it."""
         with a_dify() as dify:
             kb = knowledge_base(dify, "economy")
             document = kb.add_document("book", text=" ".join(f"word{n}x" for n in range(230)), segments=230)

@@ -1,4 +1,4 @@
-"""What holds for every change of status: any states, any action, any fault."""
+"""What holds for every status change, with any states, any action and any fault."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class State:
     indexing: str = "completed"
     enabled: bool = True
     archived: bool = False
-    lost: bool = False  # search does not show it as the flags say: a job was lost long ago
+    lost: bool = False  # search does not match the flags: a job was lost long ago
     lock: int = 0
     ready_after: int | None = None
     fails: bool = False
@@ -64,7 +64,7 @@ faults = st.lists(
 
 @dataclass(frozen=True)
 class Scenario:
-    """One change of status and what goes wrong meanwhile."""
+    """One status change and what goes wrong meanwhile."""
 
     action: str
     states: list[State]
@@ -93,7 +93,7 @@ scenarios = st.builds(
 
 @contextmanager
 def time_of(dify: FakeDify) -> Iterator[None]:
-    """Let the provider live in the time of a Dify."""
+    """Let the provider use a Dify's clock."""
     before = clocks.clock
     clocks.clock = dify.clock
     os.environ["AIRFLOW_CONN_DIFY_DEFAULT"] = dify.airflow_connection()
@@ -153,7 +153,7 @@ def break_things(dify: FakeDify, scenario: Scenario, documents: list[Document]) 
         "healthy",
     )
 )
-# The worker undoes the change of the third while the read of the fourth is tried again.
+# The worker undoes the change of the third while the read of the fourth is retried.
 @example(
     Scenario(
         "disable",
@@ -167,7 +167,7 @@ def break_things(dify: FakeDify, scenario: Scenario, documents: list[Document]) 
         "healthy",
     )
 )
-# Each failure of Dify's is that of a change which it has carried out all the same, and the last one uses up the tries.
+# Each failure is that of a change which Dify has carried out anyway, and the last one uses up the retries.
 @example(
     Scenario(
         "disable",
@@ -181,7 +181,7 @@ def break_things(dify: FakeDify, scenario: Scenario, documents: list[Document]) 
         "loses jobs",
     )
 )
-# The same, and the last failure is that of a repair's way back.
+# The same, and the last failure happens on the way back of a repair.
 @example(
     Scenario(
         "disable",
@@ -195,7 +195,7 @@ def break_things(dify: FakeDify, scenario: Scenario, documents: list[Document]) 
         "loses jobs",
     )
 )
-# Dify cannot be asked any more what has become of the change.
+# Dify cannot be asked any more what happened to the change.
 @example(
     Scenario(
         "enable",
@@ -250,15 +250,15 @@ def check(
     report = change.report()
     lists = {outcome: list(report.ids(outcome)) for outcome in Outcome}
 
-    # Each id is in exactly one list, in the order it was asked for.
+    # Each id is in exactly one list, in the requested order.
     outcome_of = {i: outcome for outcome, ids in lists.items() for i in ids}
     assert Counter(i for ids in lists.values() for i in ids) == Counter(asked)
     for ids in lists.values():
         assert ids == [i for i in asked if i in set(ids)]
 
-    # Green is exactly: every document is where it should be, but for what is tolerated.
+    # Green means exactly: every document is where it should be, except for tolerated outcomes.
     bad = {o for o, ids in lists.items() if ids and not o.good} - {Outcome(t) for t in scenario.tolerate}
-    # Where Dify could not be asked any more, documents may be in doubt instead, and the report names them.
+    # If Dify could not be asked any more, documents may be in doubt instead, and the report names them.
     doubtful = {i for i in (*report.changed, *report.unchanged) if i in report.errors}
     assert (error is None) == (not bad and not doubtful)
     broke_off = isinstance(error, (DifyServerError, DifyTransportError))
@@ -282,18 +282,18 @@ def check(
         if outcome.good and error is None and scenario.wait and now[i].indexing_status == "completed":
             assert now[i].in_search is (flags[i] == (True, False))
 
-    # Where missing or refused documents stop the run, nothing was changed at all.
+    # If missing or refused documents stop the run, nothing was changed at all.
     if {Outcome.MISSING, Outcome.REFUSED} & bad and not named:
         assert flags == before
 
 
 def failed(dify: FakeDify) -> list[RequestRecord]:
-    """The requests that were not answered as they should."""
+    """The failed requests."""
     return [request for request in dify.requests if request.status != 200]
 
 
 def busy_once(dify: FakeDify, document_id: str) -> bool:
-    """Whether a change that named the document was refused or failed: then it may have come there by itself."""
+    """Whether a change of the document was refused or failed: then it may have got there by itself."""
     return any(r.status != 200 for r in dify.requests if r.method == "PATCH" and document_id in r.json["document_ids"])
 
 

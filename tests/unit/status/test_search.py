@@ -40,7 +40,7 @@ def test_the_broker_lost_the_job(dify: FakeDify, kb: Dataset, change: Change, ac
     pages = pages_for(kb, action)
     dify.broker.stop()
     lost = change(action, pages, timeout=60)
-    assert lost.not_empty == {"lagging": ["page 0", "page 1", "page 2"]}  # 500, then a look: the flags are set
+    assert lost.not_empty == {"lagging": ["page 0", "page 1", "page 2"]}  # 500, then a read: the flags are set
     dify.broker.start()
     retry = change(action, pages, timeout=60)
     assert retry.not_empty == {"lagging": ["page 0", "page 1", "page 2"]}
@@ -62,7 +62,7 @@ def test_a_repair_within_the_run_that_changed_the_documents(dify: FakeDify, kb: 
 
 
 def test_a_repair_tries_one_document_before_the_others(dify: FakeDify, kb: Dataset, change: Change) -> None:
-    """Where the worker is down, a repair cannot help, and would leave documents in the opposite state."""
+    """If the worker is down, a repair cannot help, and would leave documents in the opposite state."""
     pages = pages_for(kb, "archive", 20)
     dify.worker.stop()
     change("archive", pages, timeout=30)
@@ -105,7 +105,7 @@ def test_a_worker_that_fails_while_archiving_leaves_the_document_in_search(
     dify.worker.fail_removing = "vector store is away"
     page = kb.add_document("page")
     run = change("archive", [page], timeout=60)
-    assert run.not_empty == {"lagging": ["page"]}  # archived, and found all the same
+    assert run.not_empty == {"lagging": ["page"]}  # archived, but found anyway
     assert page.in_search
 
 
@@ -118,7 +118,7 @@ def test_it_costs_one_read_for_each_document(dify: FakeDify, kb: Dataset, change
     assert change("archive", kb.add_documents(1000)).green
     reads = sum("/segments" in request.path for request in dify.requests)
     assert reads <= 1.25 * 1000
-    # 1,000 jobs of 0.06 s, and one look too late at the most
+    # 1,000 jobs of 0.06 s, and at most one late check
     assert 60 <= sum(dify.clock.slept) <= 75
     assert dify.connections == 1
 

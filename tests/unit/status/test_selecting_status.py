@@ -1,4 +1,4 @@
-"""A change of status of documents that filters select."""
+"""A status change of documents that filters select."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.unit.selection.listing import HOUR, NOW, operate
 
 
 class TestStatus:
-    """A change of status of documents that filters select."""
+    """A status change of documents that filters select."""
 
     @pytest.fixture
     def kb(self, dify: FakeDify) -> Dataset:
@@ -63,7 +63,7 @@ class TestStatus:
         ids = [document.id for document in reversed(kb.documents[4:])]
         assert list(Handover.from_json(arguments["state"]["documents"]).document_ids) == ids
         assert "filters" not in json.dumps(arguments)
-        # What is deleted meanwhile was selected, and is no longer meant.
+        # A document that is deleted after it was selected is no longer selected.
         report = StatusReport(kb.id, "archive", changed=tuple(ids[1:]), missing=(ids[0],))
         event = {"report": report.to_json(), "names": {}, "error": None, "started": 0.0}
         operator.execute_complete({"ti": TaskInstance()}, event)  # type: ignore[typeddict-item]
@@ -96,7 +96,7 @@ class TestStatus:
             without_total = says.replace(" of 10", "") if by == "ids" and "max_documents" in says else says
             assert without_total in str(run.error)
             assert type(run.error) is DifyGuardError
-            assert isinstance(run.error, AirflowFailException)  # no retry can mend it
+            assert isinstance(run.error, AirflowFailException)  # a retry cannot fix it
             assert patches(dify) == []
             assert run.report["not_attempted"] == ids
 

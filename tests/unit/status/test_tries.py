@@ -1,4 +1,4 @@
-"""What is tried again, how often, and after how long."""
+"""What is retried, how often, and after how long."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class TestTries:
 
     @pytest.mark.parametrize("failure", [FAILS, LOST, dify_error(429, retry_after="1")], ids=["503", "lost", "429"])
     def test_never_a_change(self, failure: Reply) -> None:
-        """Whether a change is sent again is for the flow to say, after a look."""
+        """The flow decides whether a change is sent again, after a read."""
         flow = api.change_status(ID, Action.ARCHIVE, [ID])
         driven = drive(retrying(flow, Retries()), [failure, reply(200, {"result": "success"})])
         assert driven.error is not None
@@ -142,7 +142,7 @@ class TestTries:
 
 
 class TestPlanLimit:
-    """The limit of the plan passes with time: it is waited for, as long as there is time."""
+    """The limit of the plan resets with time, so it is waited for."""
 
     LIMIT = dify_error(403, "forbidden", RATE_LIMIT)
 

@@ -1,4 +1,4 @@
-"""What the tests of a sync have in common."""
+"""What the tests of a sync share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGES = {f"page{number}.md": f"Page {number} about penguins." for number in rang
 
 
 class Result:
-    """What came of a run."""
+    """The result of a run."""
 
     def __init__(self, report: dict[str, Any] | None, error: DifyError | None) -> None:
         self.report = report or {}
@@ -26,7 +26,7 @@ class Result:
 
     @property
     def outcomes(self) -> dict[str, list[str]]:
-        """The names of what ended how."""
+        """Names by outcome."""
         return {outcome: self.names(outcome) for outcome, number in self.report["counts"].items() if number}
 
     def names(self, outcome: str) -> list[str]:
@@ -65,7 +65,7 @@ def run_sync(kb: Dataset, source: Any, **kwargs: Any) -> Result:
 
 
 def write(folder: Path, files: dict[str, str]) -> Path:
-    """Let a folder hold these files, and no others."""
+    """Let a folder contain these files, and no others."""
     for path in sorted(folder.rglob("*"), reverse=True):
         if path.is_file():
             path.unlink()
@@ -98,7 +98,9 @@ def changing(requests: Sequence[RequestRecord]) -> list[RequestRecord]:
 
 
 def abandoned(flow: Flow[Any], after: int) -> Flow[bool]:
-    """Go on with a flow for so many requests, then never again, as where a process is killed; whether it had ended."""
+    """Continue a flow for this many requests, then never again, as if the process was killed; return whether it had
+    ended.
+    """
     answer: Response | None = None
     error: BaseException | None = None
     while True:

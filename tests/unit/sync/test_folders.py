@@ -1,4 +1,6 @@
-"""What of a folder or a pattern counts: nothing hidden, no links that lead out; and no secret of its URL is shown."""
+"""Which files of a folder or pattern count: no hidden ones, no links that lead out; and no secret of
+its URL is shown.
+"""
 
 from __future__ import annotations
 
@@ -139,7 +141,7 @@ def test_an_ingestion_follows_links_out_of_a_folder_only_if_told(kb: Dataset, in
     assert set(names(kb)) == {"page.md", "inside.md"}
     assert ingest(linked, follow_links=True).outcomes["file.md"] == "created"
     assert ingest(f"{linked}/*/secret.md", follow_links=True).outcomes == {"secret.md": "created"}
-    assert ingest(linked / "file.md").error is None  # it is named, and so no way out of anything
+    assert ingest(linked / "file.md").error is None  # it is listed, so it does not lead out of anything
     assert isinstance(ingest(linked, follow_links="yes").error, DifyInputError)
 
 
@@ -189,7 +191,7 @@ def test_a_dead_link_or_a_loop_ends_a_sync_before_anything_is_retired(
     assert ("form a loop" if what == "up" else "is broken or leads to itself") in str(result.error)
     assert dify.requests == []
     assert in_search(kb) == {**pages, "sub__deep.md": "deep"}
-    # Where it does not count, it is none of the sync's business.
+    # If it does not count, the sync ignores it.
     assert run_sync(kb, source, **{**options, "exclude": ["sub", "sub/*", "other"]}).names("retired") == [
         "sub__deep.md"
     ]
@@ -223,7 +225,7 @@ def test_passwords_and_signatures_are_masked(url: str) -> None:
 
 
 class Remote:
-    """A path of a storage that shows its password in all that it says."""
+    """A path of a storage that shows its password in everything that it says."""
 
     name = "x.md"
 

@@ -46,7 +46,7 @@ def test_the_second_run_makes_the_calls_of_one_listing(dify: FakeDify, kb: Datas
     assert run_sync(kb, str(folder)).outcomes == {"kept": list(PAGES)}
     made = kinds(dify.requests[before:], kb)
     assert {kind: made.pop(kind) for kind in ("GET /documents", "GET ")} == {"GET /documents": 2, "GET ": 2}
-    # The proof that search still returns what is kept: three documents with their segments, and a search.
+    # The proof that search still returns kept documents: three documents with their segments, and a search.
     assert made == {"GET /documents/*": 3, "GET /documents/*/segments": 3, "POST /retrieve": 1}
 
 
@@ -171,7 +171,7 @@ def test_what_reappears_with_another_content_is_a_new_document(kb: Dataset, fold
     assert result.outcomes == {"created": ["page1.md"], "kept": ["page0.md", "page2.md"]}
     assert in_search(kb) == files
     if retire != "delete":
-        # It stays as a version to go back to: Dify would have overwritten it, had it not been switched off before.
+        # It stays as a version to go back to: Dify would have overwritten it if it had not been disabled before.
         assert old.text == PAGES["page1.md"]
         assert not old.enabled
         assert run_sync(kb, str(write(folder, PAGES)), retire=retire).outcomes == {

@@ -1,4 +1,4 @@
-"""A sync that breaks off, at any request, is taken up by the next run: nothing twice, nothing missing."""
+"""A sync that is killed, at any request, is continued by the next run: nothing twice, nothing missing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AFTER = {"same.md": "Same.", "changes.md": "New.", "moved.md": "Moves.", "back.m
 
 
 def abandon(kb: Dataset, folder: Path, after: int, retire: str) -> bool:
-    """Let a run end after so many requests, as where its process is killed; whether it had ended before."""
+    """Let a run end after this many requests, as if its process was killed; return whether it had ended before."""
     with DifyHook() as hook:
         sync = Sync(kb.id, list_folder(folder), SyncOptions("economy", retire=retire), sync_source=str(folder))
         return hook.run(abandoned(sync.flow(hook.deadline(3600), hook.retries), after))
@@ -41,7 +41,7 @@ def test_abandoned_at_any_request(dify: FakeDify, tmp_path: Path, retire: str, s
         assert result.error is None, after
         assert in_search(kb) == {**AFTER, "by hand": "By hand."}, after
         assert (hand_made.text, dict(hand_made.metadata)) == ("By hand.", {})
-        # One document for each file, the one whose file is gone, and the one that was made by hand.
+        # One document for each file, the one whose file is gone, and the one that was created by hand.
         assert len(kb.documents) == len(AFTER) + (1 if retire == "delete" else 2), after
         assert not [field.name for field in kb.fields.all() if field.name.startswith("sync_unfinished")]
         after += step
@@ -50,12 +50,12 @@ def test_abandoned_at_any_request(dify: FakeDify, tmp_path: Path, retire: str, s
 
 @pytest.mark.large
 def test_abandoned_twice(dify: FakeDify, tmp_path: Path) -> None:
-    """What the first run made and could not mark is its own for the third one, too."""
+    """Documents that the first run created and could not mark are its own for the third one, too."""
     folder = write(tmp_path, {"a.md": "Aster.", "b.md": "Birch.", "c.md": "Cedar."})
     ended, after = False, 0
     while not ended:
         kb = dify.add_dataset(f"kb {after}")
-        # Two looks, one at the fields, and the note; then for each document one at its name, and its creation.
+        # Two lists, one read of the fields, and the note; then for each document a check of its name, and its creation.
         assert abandon(kb, folder, 4 + 2 * 2, "archive") is False
         assert [dict(document.metadata) for document in kb.documents] == [{}, {}]
         ended = abandon(kb, folder, after, "archive")
@@ -66,7 +66,7 @@ def test_abandoned_twice(dify: FakeDify, tmp_path: Path) -> None:
 
 
 def test_a_file_that_changes_back_after_a_crash(dify: FakeDify, tmp_path: Path) -> None:
-    """A digest must never tell of a content that a document no longer has."""
+    """A digest must never belong to a content that a document no longer has."""
     ended, after = False, 0
     while not ended:
         kb = dify.add_dataset(f"kb {after}")
@@ -89,7 +89,7 @@ def test_what_was_made_by_hand_since_a_crash_is_not_taken_for_its_own(
     (folder / "a.md").unlink()
     other = kb.add_document("c.md", text="By hand.")
     assert run_sync(kb, str(folder)).outcomes == {"created": ["b.md"]}
-    # Nobody can tell whose a.md is, as its file is gone: it stays, and the log says so.
+    # It is unclear whose a.md is, as its file is gone: it stays, and the log says so.
     assert in_search(kb) == {"a.md": "Aster.", "b.md": "Birch.", "c.md": "By hand."}
     assert dict(other.metadata) == {}
 
@@ -109,7 +109,7 @@ DifySyncOperator(
 def test_killed_in_the_middle_and_run_again(dify: FakeDify, kb: Dataset, tmp_path: Path) -> None:
     files = {f"{number:03}.md": f"Page {number}" for number in range(120)}
     write(tmp_path, files)
-    # The answer to one creation never comes, so that the process is killed between a request and its answer.
+    # The response to one creation never comes, so the process is killed between a request and its response.
     dify.faults.add(Fault("hang_after", path="create-by-file", after=70))
     killed_at_the_fault(dify, SCRIPT, kb.id, str(tmp_path))
     assert 60 < len(kb.documents) < 120

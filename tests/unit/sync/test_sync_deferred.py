@@ -91,7 +91,7 @@ def dify_goes_away_while_search_is_awaited(dify: FakeDify, kb: Dataset, folder: 
 
 #: Each with the waits that go to the triggerer.
 SCENARIOS: dict[Arrange, list[str]] = {
-    # An un-archived document that is still disabled is nothing to wait for.
+    # There is no need to wait for an un-archived document that is still disabled.
     changes_of_all_kinds: ["indexing", "status", "status"],
     nothing_to_do: [],
     nothing_but_retiring: [],
@@ -122,7 +122,7 @@ def play(dify: FakeDify, kb: Dataset, folder: Path, options: dict[str, Any], *, 
             assert dify.api_key not in known
             (path, arguments_of_trigger), kwargs = json.loads(known)
             waits.append(arguments_of_trigger["kind"])
-            # A fresh instance, as Airflow makes one.
+            # A new instance, as Airflow creates one.
             resumed = getattr(DifySyncOperator(**arguments, deferrable=deferrable), deferred.method_name)
             run = partial(resumed, context, fire(path, arguments_of_trigger), **kwargs)
         except DifyError as error:
@@ -165,7 +165,7 @@ def test_direct_and_deferred_are_the_same(
 
 
 def without_seconds(report: dict[str, Any]) -> Any:
-    """A report without the seconds in its texts, which differ where a wait has another place."""
+    """A report without the seconds in its texts, which differ if it waits elsewhere."""
     return json.loads(re.sub(r"\d+ s\b", "N s", json.dumps(report)))
 
 

@@ -1,4 +1,4 @@
-"""What a sync says and leaves where Dify or a source fails, or the task is killed."""
+"""What a sync says and leaves behind if Dify or a source fails, or the task is killed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.unit.sync.syncing import PAGES, fields, in_search, run_sync, write
 
 
 class TestSource:
-    """What is wrong with a source never takes a document out of search."""
+    """A problem with a source never takes a document out of search."""
 
     @pytest.mark.parametrize("wrong", ["missing", "empty", "nothing fits", "all unfit", "unlistable below"])
     def test_nothing_is_changed(

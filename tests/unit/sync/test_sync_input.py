@@ -1,4 +1,4 @@
-"""What a user can write wrongly about a sync: what the operator says, before it has asked Dify for anything."""
+"""What a user can write wrongly about a sync, and the operator's errors before it has sent anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sync of two thousand files: what it sends, to the last call, and that a crash in the middle costs nothing."""
+"""A sync of two thousand files: every request that it sends, and that a crash in the middle costs nothing."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ LISTING = 23
 
 @pytest.mark.large
 def test_two_thousand_files(dify: FakeDify, kb: Dataset, tmp_path: Path) -> None:
-    """One test, as the documents are made once."""
-    # A worker that takes no time: then no look is in vain, and the calls can be counted beforehand.
+    """One test, because the documents are created once."""
+    # A worker that takes no time: every check finds something new, and the calls can be counted beforehand.
     worker = dify.worker
     worker.seconds_per_document = worker.seconds_per_segment = worker.seconds_per_job = 0.0
     folder = tmp_path / "handbook"
@@ -43,7 +43,7 @@ def test_two_thousand_files(dify: FakeDify, kb: Dataset, tmp_path: Path) -> None
     result = run_sync(kb, str(folder))
     assert result.error is None
     counts = {outcome: number for outcome, number in result.report["counts"].items() if number}
-    # What was made and not yet marked is sent again, into the same documents: nobody can tell what is in them.
+    # What was created but not yet marked is sent again, into the same documents: their content is unknown.
     assert counts == {"created": FILES - made, "updated": unmarked, "kept": made - unmarked}
     writes = kinds(changing(dify.requests[before:]), kb)
     assert writes["POST /document/create-by-file"] == FILES - made
@@ -55,7 +55,7 @@ def test_two_thousand_files(dify: FakeDify, kb: Dataset, tmp_path: Path) -> None
     # the page before.
     before = len(dify.requests)
     assert run_sync(kb, str(folder)).report["counts"]["kept"] == FILES
-    # At the end, 20 more pages: what is kept is read again. Then search is asked for all of it at once.
+    # At the end, 20 more pages: kept documents are read again. Then search is queried for all of them at once.
     assert kinds(dify.requests[before:], kb) == {
         "GET ": 2,
         "GET /documents": LISTING + 20,

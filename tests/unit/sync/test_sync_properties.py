@@ -1,4 +1,4 @@
-"""What holds for every sync, whatever is there before and whatever goes wrong meanwhile."""
+"""What holds for every sync, whatever exists before and whatever goes wrong meanwhile."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STATES = ("completed", "completed", "completed", "error", "indexing")
 
 @st.composite
 def listed(draw: st.DrawFn) -> tuple[tuple[Document, ...], frozenset[str]]:
-    """Documents of a knowledge base, and the ids of those that the sync made."""
+    """Documents of a knowledge base, and the ids of those that the sync created."""
     documents = []
     for number in range(draw(st.integers(0, 7))):
         digest = draw(st.sampled_from((*CONTENTS, None)))
@@ -97,7 +97,7 @@ def _carried_out(
     files: dict[str, Any],
     retire: Retire,
 ) -> list[Document]:
-    """The documents as Dify has them when a plan has been carried out, in the order in which a sync does it."""
+    """The documents as Dify has them after a plan was carried out in the order of a sync."""
     rows = {document.id: document for document in documents}
     for document_id in (document_id for planned in plan for document_id in planned.clear):
         rows[document_id] = replace(rows[document_id], enabled=False)
@@ -159,7 +159,7 @@ faults = st.lists(
 
 
 def accident(kb: Dataset, folder: Path, retire: str, after: int) -> None:
-    """A run that may end after so many requests, or with an error before."""
+    """A run that may be killed after this many requests, or fail before."""
     options = SyncOptions("economy", retire=retire)
     with DifyHook() as hook:
         sync = Sync(kb.id, list_folder(folder), options, sync_source="mine")
@@ -207,7 +207,7 @@ def test_the_knowledge_base_equals_the_source_and_what_others_made_is_untouched(
         again = run_sync(kb, str(folder), sync_source="mine", retire=retire)
 
     assert [(d.name, d.text, d.enabled, d.archived, d.in_search, dict(d.metadata)) for d in theirs] == before
-    # A file is refused where, and only where, a document of somebody else is in the way.
+    # A file is refused if, and only if, a document of somebody else is in the way.
     in_the_way = {document.name for document in theirs if document.enabled}
     assert set(result.names("refused")) <= in_the_way
     live = [document for document in kb.documents if document.in_search and document not in theirs]

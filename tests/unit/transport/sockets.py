@@ -1,4 +1,4 @@
-"""A server of plain sockets: it sends whatever a test says, however little that has to do with HTTP."""
+"""A server of plain sockets: it sends whatever a test says, even if it is hardly HTTP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-#: Gives what is sent for a request, piece by piece.
+#: Yields what to send for a request, piece by piece.
 Script = Callable[[bytes], Iterable[bytes]]
 
 
@@ -27,7 +27,7 @@ class Wire:
     over: threading.Event = field(default_factory=threading.Event)
 
     def drip(self, pieces: Iterable[bytes], seconds: float = 0.05) -> Iterator[bytes]:
-        """Give pieces one after the other, with a pause before each."""
+        """Yield pieces one after the other, with a pause before each."""
         for piece in pieces:
             if self.over.wait(seconds):
                 return

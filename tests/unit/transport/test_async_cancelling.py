@@ -1,4 +1,4 @@
-"""Several event loops, errors, cancellations: nothing is lost to others, and nothing stays open."""
+"""Several event loops, errors, cancellations: nothing is lost for others, and nothing stays open."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_after_an_error_the_next_one_tries_again(dify: FakeDify, monkeypatch: py
 
 
 def test_one_of_many_is_cancelled(dify: FakeDify, opened: list[object]) -> None:
-    """While it is answered, while it waits for its turn, while it pauses: the others do not notice."""
+    """While it gets its response, while it waits for its turn, while it pauses: the others do not notice."""
     dify.faults.add(Fault("hang", path="/datasets$", times=3))
     told_of_it = []
 
@@ -126,7 +126,7 @@ def test_one_of_many_is_cancelled(dify: FakeDify, opened: list[object]) -> None:
 
 
 def test_nothing_is_lost_to_those_who_are_cancelled(slow: FakeDify) -> None:
-    """Whenever it strikes, and httpcore has places where it must not: turns and connections are there for the next."""
+    """Whenever it strikes, and httpcore has places where it must not: turns and connections are free for the next."""
     settings = settings_of(slow, max_retries=0, timeout=60)
     slow.faults.clear()
     slow.faults.add(Fault("latency", seconds=0.003, times=None))

@@ -126,7 +126,7 @@ def test_a_turn_that_does_not_come_by_the_deadline_is_a_failure(dify: FakeDify) 
             for task in hanging:
                 task.cancel()
             await asyncio.gather(*hanging, return_exceptions=True)
-            # Those who gave up have taken no turn with them.
+            # Those who gave up did not use up a turn.
             assert await all_of(*(run_flow(look(i), settings, LOG, passed) for i in range(6))) == list(range(6))
         return told
 

@@ -1,4 +1,4 @@
-"""TLS and proxies: in an event loop by the same rules as in a worker."""
+"""TLS and proxies: the same rules in an event loop as in a worker."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.unit.transport.ways import (
 
 
 class Answer(http.server.BaseHTTPRequestHandler):
-    """An empty list to whatever is asked, also as a proxy; a tunnel is refused."""
+    """An empty list for every request, also as a proxy; a tunnel is refused."""
 
     protocol_version = "HTTP/1.1"
 
@@ -81,7 +81,7 @@ def serve(tls: ssl.SSLContext | None = None) -> Iterator[tuple[str, list[tuple[s
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that nobody has signed but itself, with its key."""
+    """A self-signed certificate for 127.0.0.1 with its key."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

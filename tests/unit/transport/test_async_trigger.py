@@ -1,4 +1,4 @@
-"""The event loop is never held up, and a trigger's connection is read and kept secret."""
+"""The event loop is never blocked, and a trigger's connection is read and kept secret."""
 
 from __future__ import annotations
 
@@ -136,9 +136,9 @@ print("imported", *(name for name in imported if name in sys.modules))
 
 
 def measured(dify: FakeDify, environment: dict[str, str]) -> tuple[list[str], float]:
-    """Run flows from the first import of httpx on, in a process of its own, since this one is busy with being Dify.
+    """Run flows from the first import of httpx on, in a separate process, since this one runs the Dify.
 
-    :return: What the loop's own thread imported, and the longest time in seconds for which the loop was held up.
+    :return: What the loop's own thread imported, and the longest time in seconds for which the loop was blocked.
     """
     dify.admits_other_processes = True
     kb = dify.add_dataset("handbook")
@@ -282,13 +282,13 @@ def test_the_libraries_below_do_not_log_what_a_server_echoes(
     assert logged
     assert dify.api_key not in caplog.text
     assert library != "httpcore" or "***" in caplog.text
-    # What others do with the library is shown as it is.
+    # What others do with the library is shown unchanged.
     logging.getLogger(logged[0].name).debug("others %s", dify.api_key)
     assert f"others {dify.api_key}" in caplog.text
 
 
 def test_no_logger_of_httpcore_shows_the_password_of_a_proxy(caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever kind of proxy it is: that for SOCKS logs whom it logs in as, and needs a package that is not here."""
+    """Whatever kind of proxy it is: that for SOCKS logs the user, and needs a package that is not installed here."""
     import httpcore
 
     sources = [path.read_text() for path in Path(httpcore.__file__).parent.rglob("*.py")]

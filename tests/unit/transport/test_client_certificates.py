@@ -1,4 +1,4 @@
-"""A client certificate: for gateways that let nobody else in (mTLS), in a worker and in an event loop."""
+"""A client certificate for gateways that require one (mTLS), in a worker and in an event loop."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_connections_are_not_shared_with_somebody_else(
 def test_a_key_that_cannot_be_opened(
     connect: Connect, gateway: str, locked: Pair, way: Way, password: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Without a password, OpenSSL would ask the terminal of the worker for it, and wait."""
+    """Without a password, OpenSSL would ask for it in the terminal of the worker, and wait."""
     caplog.set_level(logging.DEBUG)
     hook = connect(host=gateway, extra={"cert": [*map(str, locked), password], "max_retries": 0})
     with pytest.raises(DifyInputError, match=r"client certificate of the extra 'cert', .*locked\.pem") as caught:

@@ -1,4 +1,4 @@
-"""TLS as a connection has it, and the version of a server, which this one does not tell."""
+"""TLS as in a connection, and the version of a server, which this one does not send."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.unit.conftest import KEY, Connect
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that nobody signed, and its key, in one file."""
+    """An unsigned certificate for 127.0.0.1 and its key, in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "dify")])
     now = dt.datetime.now(dt.timezone.utc)
@@ -85,7 +85,7 @@ def secure(certificate: Path) -> Iterator[str]:
 
 
 class TestTls:
-    """Certificates are checked unless somebody says otherwise, and what is said holds."""
+    """Certificates are checked unless the connection says otherwise."""
 
     def read(self, connect: Connect, host: str, **extra: object) -> int:
         with connect(host=host, extra={"max_retries": 0, **extra}) as hook:
@@ -137,7 +137,7 @@ class TestTls:
 
 
 class TestAdvice:
-    """What to do, where Dify is not even reached."""
+    """What to do if Dify is not even reached."""
 
     @staticmethod
     def tried(connect: Connect, host: str) -> str:

@@ -1,4 +1,4 @@
-"""Files on the wire: as they are, whole, and never held in memory."""
+"""Files on the wire: unchanged, complete, and never held in memory."""
 
 from __future__ import annotations
 

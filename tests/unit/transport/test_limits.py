@@ -1,4 +1,4 @@
-"""An answer ends: by the clock, and by its size, whatever a server or a proxy sends."""
+"""A response ends: by the clock, and by its size, whatever a server or a proxy sends."""
 
 from __future__ import annotations
 

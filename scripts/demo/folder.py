@@ -1,4 +1,4 @@
-"""The second part of the demo: a folder is ingested, checked, and put in the place of the old versions."""
+"""The second scene: a folder is ingested, checked, and takes the place of the old versions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from airflow_provider_dify.testing import Dataset, FakeDify, VirtualClock
+from scripts.demo.show import Show
+from scripts.demo.switch import state
 
+DAG = "dify_ingest_and_switch"
 _QUESTIONS = {"travel": "train first class", "parking": "bicycles cellar", "canteen": "canteen lunch"}
 _OLD = {"travel.md": "Travel by train, second class.", "parking.md": "Parking of bicycles is in the yard."}
 _NEW = {
@@ -34,25 +37,10 @@ class Folder:
     conf: dict[str, Any]
 
     @property
-    def names(self) -> dict[str, str]:
-        """Names of documents by id."""
-        return {document.id: document.name for document in self.kb.documents}
-
-    columns = ("document", "enabled", "archived", "found by search for its subject")
-
-    def look(self) -> list[list[str]]:
-        """Return a row for each document, as Dify sees it now."""
-        return [
-            [
-                document.name,
-                "yes" if document.enabled else "no",
-                "yes" if document.archived else "no",
-                "yes"
-                if document.name in self.dify.search(self.kb, document.name.split(".")[0].split(" ")[0])
-                else "no",
-            ]
-            for document in self.kb.documents
-        ]
+    def states(self) -> dict[str, str]:
+        """The state of each document by its name, as a search for its subject shows it now."""
+        documents = self.kb.documents
+        return {one.name: state(one, self.dify, one.name.split(".")[0].split(" ")[0]) for one in documents}
 
 
 @contextmanager
@@ -77,3 +65,26 @@ def newer_folder(
         queries = [{"query": words, "expect": {"name": f"{name} (*).md"}} for name, words in questions.items()]
         conf = {"dataset_id": kb.id, "source": folder, "queries": queries}
         yield Folder(dify, kb, dify.airflow_connection(), conf)
+
+
+def ingest_folder(show: Show) -> bool:
+    """Show the scene; return whether it ended as it should."""
+    show.scene(
+        "Ingest a folder, check that search finds it, then archive the old versions",
+        DAG,
+        "Two files are newer than their documents, and one is new. Search always has the old or the new version.",
+    )
+    with newer_folder() as folder:
+        before = folder.states
+        run = show.run(DAG, folder.connection, folder.conf)
+        after = folder.states
+        became = {one["name"]: f"ingest: {one['outcome']}" for one in run.reports["ingest"]["documents"]}
+        became |= {folder.dify.document(i).name: "archive_old: changed" for i in run.reports["archive_old"]["changed"]}
+        rows = [[name, before.get(name, "-"), now, became.get(name, "")] for name, now in after.items()]
+        show.table(["document", "before", "after", "report of the task"], rows)
+        passed = run.reports["check"]["counts"]["passed"]
+        return show.verdict(
+            f"{passed} of 3 test queries found the new versions before the old ones were archived.",
+            run,
+            good=run.state == "success" and [name for name in after if after[name] == "in search"] == list(after)[2:],
+        )

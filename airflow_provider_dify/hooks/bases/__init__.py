@@ -1,0 +1,1 @@
+"""The verbs of the hook that are about knowledge bases themselves."""

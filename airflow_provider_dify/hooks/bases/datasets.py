@@ -1,0 +1,100 @@
+"""The verbs of the hook that create, change and delete knowledge bases."""
+
+from __future__ import annotations
+
+from airflow_provider_dify.hooks.base import FlowHook
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.bases.ensure import Ensuring
+from airflow_provider_dify.knowledge.bases.options import KnowledgeBaseOptions
+from airflow_provider_dify.knowledge.bases.removal import Removal
+from airflow_provider_dify.knowledge.bases.report import KnowledgeBaseReport
+
+#: Seconds that a change of a knowledge base may take.
+TIMEOUT = 300.0
+
+
+class DatasetVerbs(FlowHook):
+    """Creates, changes and deletes knowledge bases."""
+
+    def ensure_dataset(
+        self, name: str, options: KnowledgeBaseOptions | None = None, *, timeout: float = TIMEOUT
+    ) -> KnowledgeBaseReport:
+        """Make sure that a knowledge base exists and is set up as wanted; every setting is read back.
+
+        Calls at the same time, also from other processes, make one knowledge base.
+
+        https://docs.dify.ai/api-reference/knowledge-bases/create-an-empty-knowledge-base
+
+        :param name: Its name, at most 40 characters.
+        :param options: How it should be set up.
+        :param timeout: Seconds to try if Dify fails.
+        :return: Its id, whether it was created or updated, and what became of each setting.
+        :raises DifyInputError: Something makes no sense (then nothing was sent), or several knowledge bases have the
+            name.
+        :raises DifySetupFailed: Dify cannot change a setting (then nothing was changed), or ignored one.
+        :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
+        """
+        return self._ensure(Ensuring(name, options), timeout)
+
+    def create_dataset(
+        self, name: str, options: KnowledgeBaseOptions | None = None, *, timeout: float = TIMEOUT
+    ) -> KnowledgeBaseReport:
+        """Create a knowledge base that must not exist yet; every setting is read back.
+
+        https://docs.dify.ai/api-reference/knowledge-bases/create-an-empty-knowledge-base
+
+        :param name: Its name, at most 40 characters.
+        :param options: How it should be set up.
+        :param timeout: Seconds to try if Dify fails.
+        :return: Its id, and what became of each setting.
+        :raises DifyInputError: Something makes no sense, or the name is taken; nothing was changed.
+        :raises DifySetupFailed: Dify ignored a setting.
+        :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
+        """
+        return self._ensure(Ensuring(name, options, may_exist=False), timeout)
+
+    def update_dataset(
+        self,
+        dataset_id: str,
+        options: KnowledgeBaseOptions | None = None,
+        *,
+        name: str | None = None,
+        timeout: float = TIMEOUT,
+    ) -> KnowledgeBaseReport:
+        """Change settings of a knowledge base; every one is read back.
+
+        https://docs.dify.ai/api-reference/knowledge-bases/update-knowledge-base
+
+        :param dataset_id: UUID of the knowledge base.
+        :param options: How it should be set up.
+        :param name: Its new name, if it should have another one.
+        :param timeout: Seconds to try if Dify fails.
+        :return: Whether it was updated, and what became of each setting.
+        :raises DifyInputError: Something makes no sense; nothing was sent.
+        :raises DifySetupFailed: Dify cannot change a setting (then nothing was changed), or ignored one.
+        :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
+        """
+        dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
+        return self._ensure(Ensuring(name, options, dataset_id=dataset_id), timeout)
+
+    def delete_dataset(
+        self, dataset_id: str, *, max_documents: int | None = 0, timeout: float = TIMEOUT
+    ) -> KnowledgeBaseReport:
+        """Delete a knowledge base with its documents, and prove that it is gone. A missing one is no failure.
+
+        https://docs.dify.ai/api-reference/knowledge-bases/delete-knowledge-base
+
+        :param dataset_id: UUID of the knowledge base.
+        :param max_documents: Delete nothing if it has more documents than this; ``None``: any number.
+        :param timeout: Seconds to try if Dify fails.
+        :return: Whether it was deleted, and with how many documents.
+        :raises DifyInputError: Something makes no sense; nothing was sent.
+        :raises DifyGuardError: It has more documents, or apps use it; nothing was changed.
+        :raises DifyError: Dify could not be asked, or still has it.
+        """
+        dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
+        removal = Removal(dataset_id=dataset_id, max_documents=max_documents)
+        return self.run(*self._within(removal, inputs.number(timeout, "timeout")))
+
+    def _ensure(self, ensuring: Ensuring, timeout: float) -> KnowledgeBaseReport:
+        return self.run(*self._within(ensuring, inputs.number(timeout, "timeout")))

@@ -1,0 +1,254 @@
+"""The endpoints of knowledge bases, their tags and the models that they use. Each function is a flow of one request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from airflow_provider_dify.knowledge import answers
+from airflow_provider_dify.knowledge.api import about, read_answer, time_at_server
+from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
+
+
+class ModelType(str, Enum):
+    """What a model is for."""
+
+    TEXT_EMBEDDING = "text-embedding"
+    RERANK = "rerank"
+    LLM = "llm"
+    TTS = "tts"
+    SPEECH2TEXT = "speech2text"
+    MODERATION = "moderation"
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A tag of knowledge bases.
+
+    :param id: Its id.
+    :param name: Its name.
+    :param knowledge_bases: How many knowledge bases have it; ``None`` if Dify does not tell.
+    """
+
+    id: str
+    name: str
+    knowledge_bases: int | None = None
+
+    @classmethod
+    def read(cls, item: dict[str, JSON]) -> Tag:
+        """Read one tag of an answer."""
+        answers.check(item, _NAMED)
+        count = item.get("binding_count")
+        return cls(item["id"], item["name"], None if count is None else int(count))
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that Dify can use.
+
+    :param name: Its name.
+    :param provider: Who provides it, such as ``langgenius/openai/openai``.
+    :param status: ``active``, or why it cannot be used.
+    """
+
+    name: str
+    provider: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class BaseState:
+    """A knowledge base with its settings, as Dify shows it.
+
+    :param id: Its id.
+    :param name: Its name.
+    :param description: What it is about.
+    :param permission: Who sees it in Dify.
+    :param indexing_technique: ``high_quality`` or ``economy``; ``None``: its first document decides.
+    :param embedding_model: Name of its embedding model.
+    :param embedding_model_provider: Who provides that.
+    :param retrieval_model: How apps search it.
+    :param fields: The types of its metadata fields, by name.
+    :param tags: Its tags.
+    :param document_count: How many documents it has.
+    :param app_count: How many apps use it.
+    :param external: Whether Dify keeps no documents in it.
+    :param age: How many seconds ago it was created, by the server's clock.
+    """
+
+    id: str
+    name: str
+    description: str = ""
+    permission: str = ""
+    indexing_technique: str | None = None
+    embedding_model: str | None = None
+    embedding_model_provider: str | None = None
+    retrieval_model: Mapping[str, JSON] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[Tag, ...] = ()
+    document_count: int = 0
+    app_count: int = 0
+    external: bool = False
+    age: float = 0.0
+
+    @classmethod
+    def read(cls, item: dict[str, JSON], now: float = 0.0) -> BaseState:
+        """Read it from an answer, which was made at ``now``."""
+        answers.check(item, _STATE)
+        fields, tags = item.get("doc_metadata") or [], item.get("tags") or []
+        for entry in fields:
+            answers.check(entry, _FIELD)
+        return cls(
+            id=item["id"],
+            name=item["name"],
+            description=item.get("description") or "",
+            permission=item.get("permission") or "",
+            indexing_technique=item.get("indexing_technique"),
+            embedding_model=item.get("embedding_model"),
+            embedding_model_provider=item.get("embedding_model_provider"),
+            retrieval_model=item.get("retrieval_model_dict") or {},
+            fields={entry["name"]: entry["type"] for entry in fields if entry["id"] != "built-in"},
+            tags=tuple(map(Tag.read, tags)),
+            document_count=item.get("document_count") or 0,
+            app_count=item.get("app_count") or 0,
+            external=item.get("provider") == "external",
+            age=now - (item.get("created_at") or 0),
+        )
+
+
+_NAMED: Mapping[str, answers.Kind] = {"id": answers.an_id, "name": answers.a_text}
+_FIELD: Mapping[str, answers.Kind] = {**_NAMED, "type": answers.a_text}
+_STATE: Mapping[str, answers.Kind] = {
+    **_NAMED,
+    **dict.fromkeys(("description", "permission", "indexing_technique", "provider"), answers.a_text_or_nothing),
+    **dict.fromkeys(("embedding_model", "embedding_model_provider"), answers.a_text_or_nothing),
+    **dict.fromkeys(("document_count", "app_count", "created_at"), answers.a_number_or_nothing),
+    **dict.fromkeys(("doc_metadata", "tags"), answers.a_list_or_nothing),
+    "retrieval_model_dict": answers.an_object_or_nothing,
+}
+_MODEL: Mapping[str, answers.Kind] = {"model": answers.a_text, "status": answers.a_text_or_nothing}
+_PROVIDER: Mapping[str, answers.Kind] = {"provider": answers.a_text}
+
+
+def read_base(dataset_id: str) -> Flow[BaseState]:
+    """Read a knowledge base with its settings.
+
+    https://docs.dify.ai/api-reference/knowledge-bases/get-knowledge-base
+    """
+    response = yield Request("GET", f"/datasets/{dataset_id}")
+    now = time_at_server(response)
+    return read_answer(response, about(dataset_id, lambda payload: BaseState.read(payload, now)))
+
+
+def create_base(settings: Mapping[str, JSON]) -> Flow[BaseState]:
+    """Create a knowledge base. Dify does not find a namesake that is created at the same moment.
+
+    https://docs.dify.ai/api-reference/knowledge-bases/create-an-empty-knowledge-base
+    """
+    response = yield Request("POST", "/datasets", json=dict(settings), repeatable=False)
+    return read_answer(response, BaseState.read)
+
+
+def update_base(dataset_id: str, settings: Mapping[str, JSON]) -> Flow[None]:
+    """Change settings of a knowledge base; the others stay.
+
+    https://docs.dify.ai/api-reference/knowledge-bases/update-knowledge-base
+    """
+    response = yield Request("PATCH", f"/datasets/{dataset_id}", json=dict(settings))
+    read_answer(response, about(dataset_id, BaseState.read))
+
+
+def delete_base(dataset_id: str) -> Flow[None]:
+    """Delete a knowledge base with all documents, whether apps use it or not.
+
+    :raises DifyNotFoundError: There is none (any more).
+
+    https://docs.dify.ai/api-reference/knowledge-bases/delete-knowledge-base
+    """
+    yield Request("DELETE", f"/datasets/{dataset_id}")
+
+
+def list_tags() -> Flow[tuple[Tag, ...]]:
+    """List all tags of knowledge bases.
+
+    https://docs.dify.ai/api-reference/tags/list-knowledge-tags
+    """
+    response = yield Request("GET", "/datasets/tags")
+    return read_answer(response, lambda payload: tuple(map(Tag.read, _a_list(payload))))
+
+
+def create_tag(name: str) -> Flow[Tag]:
+    """Create a tag.
+
+    :raises DifyRequestError: There is one of that name, among other reasons.
+
+    https://docs.dify.ai/api-reference/tags/create-knowledge-tag
+    """
+    return read_answer((yield Request("POST", "/datasets/tags", json={"name": name})), Tag.read)
+
+
+def rename_tag(tag_id: str, name: str) -> Flow[Tag]:
+    """Give a tag another name.
+
+    https://docs.dify.ai/api-reference/tags/update-knowledge-tag
+    """
+    return read_answer((yield Request("PATCH", "/datasets/tags", json={"name": name, "tag_id": tag_id})), Tag.read)
+
+
+def delete_tag(tag_id: str) -> Flow[None]:
+    """Delete a tag; knowledge bases lose it.
+
+    https://docs.dify.ai/api-reference/tags/delete-knowledge-tag
+    """
+    yield Request("DELETE", "/datasets/tags", json={"tag_id": tag_id})
+
+
+def bind_tags(dataset_id: str, tag_ids: Sequence[str]) -> Flow[None]:
+    """Give a knowledge base tags. Unknown tags are passed over in silence.
+
+    https://docs.dify.ai/api-reference/tags/create-tag-binding
+    """
+    yield Request("POST", "/datasets/tags/binding", json={"tag_ids": list(tag_ids), "target_id": dataset_id})
+
+
+def unbind_tag(dataset_id: str, tag_id: str) -> Flow[None]:
+    """Take a tag away from a knowledge base: one at a time, as older versions know no list.
+
+    https://docs.dify.ai/api-reference/tags/delete-tag-binding
+    """
+    yield Request("POST", "/datasets/tags/unbinding", json={"tag_id": tag_id, "target_id": dataset_id})
+
+
+def tags_of(dataset_id: str) -> Flow[tuple[Tag, ...]]:
+    """List the tags of a knowledge base.
+
+    https://docs.dify.ai/api-reference/tags/get-knowledge-base-tags
+    """
+    response = yield Request("GET", f"/datasets/{dataset_id}/tags")
+    return read_answer(response, lambda payload: tuple(map(Tag.read, answers.items(payload, "data"))))
+
+
+def list_models(kind: ModelType) -> Flow[tuple[Model, ...]]:
+    """List the models of a type that the workspace can use.
+
+    https://docs.dify.ai/api-reference/models/get-available-models
+    """
+    response = yield Request("GET", f"/workspaces/current/models/model-types/{kind.value}")
+    return read_answer(
+        response, lambda payload: tuple(one for item in answers.items(payload, "data") for one in _models(item))
+    )
+
+
+def _a_list(payload: JSON) -> list[JSON]:
+    if not isinstance(payload, list):
+        raise TypeError(f"a {type(payload).__name__} instead of a list")
+    return payload
+
+
+def _models(provider: dict[str, JSON]) -> list[Model]:
+    answers.check(provider, _PROVIDER)
+    found = answers.items(provider, "models")
+    for item in found:
+        answers.check(item, _MODEL)
+    return [Model(item["model"], provider["provider"], item.get("status") or "") for item in found]

@@ -1,0 +1,83 @@
+"""What became of a knowledge base and of each of its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from airflow_provider_dify.exceptions import DifySetupError, DifySetupFailed
+from airflow_provider_dify.knowledge.report import FINAL, DocumentReport, ReportOutcome, counted
+
+
+class BaseOutcome(str, Enum):
+    """What became of a knowledge base."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    DELETED = "deleted"
+    #: It did not exist, and should not.
+    ABSENT = "absent"
+    #: The run ended before it was known.
+    UNKNOWN = "unknown"
+
+
+class SettingOutcome(ReportOutcome):
+    """How a setting of a knowledge base ended."""
+
+    #: It was sent, and read back Dify shows it.
+    CHANGED = "changed"
+    #: It was so already; nothing was sent for it.
+    UNCHANGED = "unchanged"
+    #: Dify ignored it, and ``tolerate`` names it.
+    UNSUPPORTED = "unsupported"
+    #: It was sent, and Dify shows something else.
+    IGNORED = "ignored", "Dify accepted it and shows another value: does this version know it? Or tolerate it", FINAL
+    #: Dify cannot change it. Nothing was changed.
+    REFUSED = "refused", "Dify cannot change this; nothing was changed", FINAL
+    #: The run ended before its turn.
+    NOT_ATTEMPTED = "not_attempted", "not set, because the run ended first"
+
+
+@dataclass(frozen=True)
+class KnowledgeBaseReport(DocumentReport[SettingOutcome]):
+    """What became of a knowledge base, and of each setting that was asked for, by its name.
+
+    :param dataset_id: Its id; empty if there is none.
+    :param dataset_name: Its name.
+    :param outcome: ``created``, ``updated``, ``unchanged``, ``deleted``, ``absent``, or ``unknown``.
+    :param deleted_documents: How many documents were deleted with it.
+    :param errors: What there is to say of single settings.
+    """
+
+    kind = SettingOutcome
+    measured_as = "settings"
+    raises = DifySetupError, DifySetupFailed
+
+    dataset_id: str
+    dataset_name: str
+    outcome: str
+    deleted_documents: int = 0
+    changed: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    unsupported: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    not_attempted: tuple[str, ...] = ()
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+    def describe(self) -> str:
+        """Say how it ended, for the log."""
+        settings = counted(self.counts)
+        return f"{self.outcome}{f', settings: {settings}' if settings else ''}"
+
+    def _is_final(self, failing: Collection[SettingOutcome]) -> bool:
+        return any(outcome.final for outcome in failing)
+
+    def _first_error(self, failing: Mapping[SettingOutcome, tuple[str, ...]]) -> str:  # type: ignore[override]
+        names = [name for outcome in failing for name in failing[outcome] if name in self.errors]
+        return "".join(f" {name}: {self.errors[name]}" for name in names[:1])
+
+    def _problem(self, count: int) -> str:
+        return f"{count} of {self.total} settings of knowledge base '{self.dataset_name}' are not as requested."

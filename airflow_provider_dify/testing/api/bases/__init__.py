@@ -1,0 +1,1 @@
+"""The endpoints of knowledge bases themselves, their tags, and the models that they use."""
