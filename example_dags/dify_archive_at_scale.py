@@ -41,6 +41,7 @@ with DAG(
         task_id="archive",
         dataset_id="{{ params.dataset_id }}",
         action="archive",
+        map_index_template="batch {{ ti.map_index + 1 }}, documents: {{ task.document_ids | length }}",
         pool="dify",
         # Waiting for search uses no worker slot. It takes a while: Dify's worker has the batches of all tasks in one
         # queue and needs 53 ms per document.

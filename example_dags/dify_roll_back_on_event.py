@@ -21,7 +21,7 @@ from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.retrieval import DifyRetrievalCheckOperator
 
 DATASET_ID = os.environ.get("DIFY_DATASET_ID", "00000000-0000-4000-8000-000000000000")
-HANDBOOK = knowledge_base(os.environ.get("DIFY_HOST", "dify.example.com"), DATASET_ID)
+HANDBOOK = knowledge_base(os.environ.get("DIFY_HOST", "dify.example.com"), DATASET_ID, name="Support handbook")
 QUERIES = [{"query": "How many days of leave do I have?", "expect": {"name": "leave*"}}]
 
 with DAG(
@@ -57,6 +57,7 @@ with DAG(
 
     DifyDocumentStatusOperator.partial(
         task_id="roll_back",
+        map_index_template="{{ task.action }}, documents: {{ task.document_ids | length }}",
         # One after the other, because the last change has to be undone first.
         max_active_tis_per_dagrun=1,
     ).expand_kwargs(to_take_back(check.output))

@@ -33,6 +33,7 @@ with DAG(
     # [START howto_operator_dify_run_workflow]
     summarize = DifyWorkflowRunOperator.partial(
         task_id="summarize",
+        map_index_template="{{ task.inputs['text'][:40] }}",
         deferrable=True,
         timeout=1800,
         expect={"type": "object", "required": ["text"]},

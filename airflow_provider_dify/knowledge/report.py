@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from airflow_provider_dify.exceptions import DifyReportError
 from airflow_provider_dify.knowledge.flow import JSON, Measure
+from airflow_provider_dify.knowledge.text.tables import Row, of_outcomes
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 FINAL = True
 #: The fields of a report that its JSON leaves out if they are empty.
 _RARE = ("disabled_chunks", "dry_run")
+NOT_ATTEMPTED = "not_attempted"
+#: The outcomes of items for which nothing was sent to Dify.
+_UNTOUCHED = frozenset({
+    NOT_ATTEMPTED, "unchanged", "skipped", "kept", "left", "missing", "refused", "invalid", "unreadable", "not_ready"
+})  # fmt: skip
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
@@ -113,7 +119,7 @@ class Report(ABC, Generic[_O, _T]):
 
     def failing(self, tolerate: Collection[_O] = ()) -> dict[_O, tuple[_T, ...]]:
         """Return everything that is not as it should be, by outcome, without tolerated outcomes."""
-        fine = (*tolerate, *(["not_attempted"] if self.dry_run else []))
+        fine = (*tolerate, *([NOT_ATTEMPTED] if self.dry_run else []))
         bad = (outcome for outcome in self.kind if not outcome.good and outcome not in fine)
         return {outcome: items for outcome in bad if (items := self.of(outcome))}
 
@@ -131,27 +137,33 @@ class Report(ABC, Generic[_O, _T]):
         parts = [
             f"{len(items)} {outcome.value} ({some_of([self._label(item) for item in items])}): {outcome.advice}"
             for outcome, items in failing.items()
+            if self.touched or len(failing) == 1 or outcome != NOT_ATTEMPTED
         ]
+        if len(parts) < len(failing):
+            parts.append("Nothing was changed")
         text = f"{self._problem(sum(map(len, failing.values())))} {'. '.join(parts)}.{self._first_error(failing)}"
         is_final = self._is_final(failing) if final is None else final
         raise (final_error if is_final else error)(text, self)
 
-    def attention(
-        self, names: Mapping[str, str] = NO_NAMES, tolerate: Collection[_O] = (), limit: int = 20
-    ) -> list[str]:
-        """Return a line for everything that needs attention, for the log.
+    @property
+    def touched(self) -> bool:
+        """Whether anything was sent to Dify."""
+        return any(count and name not in _UNTOUCHED for name, count in self.counts.items())
+
+    def table(self, names: Mapping[str, str] = NO_NAMES, tolerate: Collection[_O] = (), limit: int = 20) -> list[str]:
+        """Return the lines of a table of how each item ended, for the log: first what failed.
+
+        What was not attempted is left out if nothing was, as it tells nothing.
 
         :param names: The names of documents, by id, as far as they are known.
-        :param tolerate: Outcomes that need none.
-        :param limit: How many lines to show for each outcome.
+        :param tolerate: Outcomes that are no failure.
+        :param limit: How many items to show of each outcome.
         """
-        failing = self.failing(tolerate).items()
-        return [line for end, items in failing for line in self._lines(end, items, end.advice, names, limit)]
-
-    def tolerated(self, tolerate: Collection[_O], names: Mapping[str, str] = NO_NAMES) -> list[str]:
-        """Return a line for everything that would be a failure if its outcome were not tolerated, for the log."""
-        failing = [(end, items) for end, items in self.failing().items() if end in tolerate]
-        return [line for end, items in failing for line in self._lines(end, items, "tolerated", names)]
+        failing = self.failing(tolerate)
+        order = [*failing, *(outcome for outcome in self.kind if outcome not in failing)]
+        shown = [one for one in order if one != NOT_ATTEMPTED or self.touched or self.dry_run]
+        labels = {one: f"{one.value} (tolerated)" if one in tolerate and not one.good else one.value for one in shown}
+        return of_outcomes({labels[one]: [self._row(item, names) for item in self.of(one)] for one in shown}, limit)
 
     @abstractmethod
     def to_json(self) -> dict[str, JSON]:
@@ -161,12 +173,6 @@ class Report(ABC, Generic[_O, _T]):
     @abstractmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Self:
         """Return the report that :meth:`to_json` was made of."""
-
-    def _lines(
-        self, outcome: _O, items: Sequence[_T], remark: str, names: Mapping[str, str], limit: int = 20
-    ) -> list[str]:
-        shown = [f"  {self._line(item, names)}" for item in items[:limit]]
-        return [f"{outcome.value}: {len(items)} ({remark})", *shown, *_rest(items, limit)]
 
     def _is_final(self, failing: Collection[_O]) -> bool:
         return all(outcome.final for outcome in failing)
@@ -184,7 +190,7 @@ class Report(ABC, Generic[_O, _T]):
         """Return what an item is called in the text of an error."""
 
     @abstractmethod
-    def _line(self, item: _T, names: Mapping[str, str]) -> str:
+    def _row(self, item: _T, names: Mapping[str, str]) -> Row:
         """Return what the log says of an item."""
 
 
@@ -212,8 +218,8 @@ class DocumentReport(Report[_O, str]):
     def _label(self, item: str) -> str:
         return item
 
-    def _line(self, item: str, names: Mapping[str, str]) -> str:
-        return line_of(item, names, self.errors)
+    def _row(self, item: str, names: Mapping[str, str]) -> Row:
+        return names.get(item, ""), item, self.errors.get(item, "")
 
 
 class EntryReport(Report[_O, _E]):
@@ -238,6 +244,9 @@ class EntryReport(Report[_O, _E]):
 
     def _label(self, item: _E) -> str:
         return f"'{item.name}'"
+
+    def _row(self, item: _E, names: Mapping[str, str]) -> Row:  # noqa: ARG002 - an entry has its name
+        return item.name, item.document_id or "", item.error or ""
 
 
 def by_name(outcomes: Mapping[str, ReportOutcome]) -> dict[str, tuple[str, ...]]:
@@ -268,26 +277,10 @@ def counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
 
 
-def lines_of(ids: Sequence[str], names: Mapping[str, str], errors: Mapping[str, str], limit: int = 20) -> list[str]:
-    """Return a line for each document, with its name and what is known about it, up to the limit."""
-    return [*(f"  {line_of(one, names, errors)}" for one in ids[:limit]), *_rest(ids, limit)]
-
-
-def line_of(document_id: str, names: Mapping[str, str], errors: Mapping[str, str]) -> str:
-    """Return the id of a document, its name, and what is known about it."""
-    name = f" '{names[document_id]}'" if document_id in names else ""
-    error = f": {errors[document_id]}" if errors.get(document_id) else ""
-    return f"{document_id}{name}{error}"
-
-
 def some_of(ids: Sequence[str], limit: int = 3) -> str:
     """Return the first of some ids, and how many more there are."""
     more = f" and {len(ids) - limit} more" if len(ids) > limit else ""
     return ", ".join(ids[:limit]) + more
-
-
-def _rest(items: Sequence[object], limit: int) -> list[str]:
-    return [f"  and {len(items) - limit} more"] if len(items) > limit else []
 
 
 def _plain(value: Any) -> JSON:

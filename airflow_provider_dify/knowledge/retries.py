@@ -20,7 +20,7 @@ from airflow_provider_dify.knowledge.flow import (
     Together,
     mapped,
 )
-from airflow_provider_dify.knowledge.progress import Waits
+from airflow_provider_dify.knowledge.progress import Waits, seconds_of
 
 T = TypeVar("T")
 #: Seconds between two tries of a part of a conversation that can use its whole time.
@@ -100,7 +100,7 @@ def patiently(deadline: Deadline, make: Callable[[], Flow[T]]) -> Flow[T]:
             wait = max(waits.next(), error.retry_after or 0.0)
             if wait > deadline.remaining:
                 raise
-            yield Pause(wait, error.message)
+            yield Pause(wait, f"Trying again in {seconds_of(wait)}: {error.message}")
 
 
 def _tries(request: Request, retries: Retries, deadline: Deadline | None, reads_work: bool) -> Flow[Response]:
@@ -116,7 +116,7 @@ def _tries(request: Request, retries: Retries, deadline: Deadline | None, reads_
             if deadline:
                 deadline.count_retry()
             yield Measure("retries")
-            yield Pause(wait, f"{error.message} Trying again ({failures} of {retries.max_retries}).")
+            yield Pause(wait, f"Retry {failures} of {retries.max_retries} in {seconds_of(wait)}: {error.message}")
 
 
 def _once(request: Request, reads_work: bool) -> Flow[Response]:

@@ -23,10 +23,8 @@ class _ConsoleLink(BaseOperatorLink):
         """XCom key of the URL. From Airflow 3 on, the UI reads it without this class."""
         return f"_link_{type(self).__name__}"
 
-    def get_link(self, operator: object, *, ti_key: Any) -> str:
+    def get_link(self, operator: object, *, ti_key: Any) -> str:  # noqa: ARG002 - as called
         """Return the URL; empty if the task has not pushed one."""
-        if getattr(operator, "shows_links", True) is False:  # Airflow 3 would log an error if it is missing
-            return ""
         from airflow.providers.common.compat.sdk import XCom
 
         return XCom.get_value(ti_key=ti_key, key=self.xcom_key) or ""
@@ -61,18 +59,17 @@ def console_links(settings: Settings, dataset_id: str, document_ids: Sequence[st
 
     :param settings: How to reach Dify.
     :param dataset_id: UUID of the knowledge base.
-    :param document_ids: The documents of the task; the document's URL is empty unless there is exactly one.
+    :param document_ids: The documents of the task; a document has a URL only if it is the only one.
     :return: The URLs; nothing if the console's URL is unknown or contains a secret.
     """
     console = _console(settings)
     if not console:
         return {}
     documents = f"{console}/datasets/{dataset_id}/documents"
-    return {
-        DifyKnowledgeBaseLink().xcom_key: documents,
-        # Empty, not missing: Airflow logs an error for a missing key at the end.
-        DifyDocumentLink().xcom_key: f"{documents}/{document_ids[0]}" if len(document_ids) == 1 else "",
-    }
+    links = {DifyKnowledgeBaseLink().xcom_key: documents}
+    if len(document_ids) == 1:
+        links[DifyDocumentLink().xcom_key] = f"{documents}/{document_ids[0]}"
+    return links
 
 
 def _console(settings: Settings) -> str:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_dify.assets import Activity
+    from airflow_provider_dify.exceptions import DifyError
     from airflow_provider_dify.hooks.dify import DifyHook
-    from airflow_provider_dify.knowledge.flow import JSON
+    from airflow_provider_dify.knowledge.flow import JSON, Flow
 else:
     _Task = object
 
@@ -55,11 +56,6 @@ class KnowledgeBaseTask(Parameters, _Task):
     #: What the event of an alias contains, by the name of the alias.
     _alias_extras: Mapping[str, dict[str, JSON]] = MappingProxyType({})
 
-    @property
-    def shows_links(self) -> bool:
-        """Whether the links exist: not in a task that ended before it knew its knowledge base."""
-        return self._activity is not None
-
     def read_guards(self) -> None:
         """Convert parameters that a template may have rendered as text.
 
@@ -67,6 +63,7 @@ class KnowledgeBaseTask(Parameters, _Task):
         """
         from airflow_provider_dify.knowledge import inputs
 
+        self._hide_links()
         readers: dict[str, Callable[[Any, str], object]] = {
             "timeout": inputs.number,
             "_dry_run": inputs.flag,
@@ -83,6 +80,7 @@ class KnowledgeBaseTask(Parameters, _Task):
         :param make: Creates it. It is called before anything is sent, so that it can check everything else.
         :raises DifyInputError: An argument is invalid, or no knowledge base, or more than one, has the name.
         """
+        self._hide_links()
         for name, value in list(vars(self).items()):
             if isinstance(value, Iterator):  # it can be read only once
                 setattr(self, name, list(value))
@@ -117,6 +115,28 @@ class KnowledgeBaseTask(Parameters, _Task):
             self.show_links(context, hook, dataset_id, document_ids or ())
         return hook
 
+    def introduced(self, hook: DifyHook, flow: Flow[S], dataset_id: str, plan: str) -> Flow[S]:
+        """Return a flow whose first line in the log says which Dify and which knowledge base it works on.
+
+        :param plan: What it does, for the second line.
+        """
+        from airflow_provider_dify.assets import host_of
+        from airflow_provider_dify.knowledge.bases.introduction import introduced
+
+        where = f"{host_of(hook.settings.base_url)} (connection '{self.dify_conn_id}')"
+        return introduced(flow, where, dataset_id, plan, name="" if dataset_id else self.dataset_name or "")
+
+    def log_cause(self, error: DifyError) -> None:
+        """Log why the task fails, before any list of documents. At the end, Airflow logs it with its traceback."""
+        self.log.error("%s", error)
+
+    def log_table(self, title: str, lines: Sequence[str]) -> None:
+        """Log a table as one record, in a group that Airflow's pages fold."""
+        if lines:
+            self.log.info("::group::%s", title)
+            self.log.info("%s", "\n".join(lines))
+            self.log.info("::endgroup::")
+
     def show_links(self, context: Context, hook: DifyHook, dataset_id: str, document_ids: Sequence[str]) -> None:
         """Show the links to a knowledge base and, if there is only one, to a document. An error does
         not fail the task.
@@ -126,8 +146,11 @@ class KnowledgeBaseTask(Parameters, _Task):
         try:
             settings = hook.settings
             self._activity = self._activity or Activity(host_of(settings.base_url), dataset_id, self.writes)
-            for key, link in console_links(settings, dataset_id, document_ids).items():
+            links = console_links(settings, dataset_id, document_ids)
+            for key, link in links.items():
                 context["ti"].xcom_push(key=key, value=link)
+            known = type(self).operator_extra_links
+            self.operator_extra_links = [one for one in known if getattr(one, "xcom_key", None) in links]
         except Exception as error:  # noqa: BLE001 - errors of the connection are reported when it is used
             self.log.debug("There are no links to Dify's console: %s", error)
 
@@ -183,6 +206,11 @@ class KnowledgeBaseTask(Parameters, _Task):
         from airflow_provider_dify.lineage import lineage_of
 
         return lineage_of(self._activity)
+
+    def _hide_links(self) -> None:
+        """Have no links until they are known: when the task ends, Airflow asks for each and keeps an empty answer."""
+        if self._activity is None:
+            self.operator_extra_links = ()
 
     def _attach(self, context: Context, dataset_id: str, extra: Mapping[str, JSON]) -> None:
         from airflow.providers.common.compat.sdk import AssetAlias

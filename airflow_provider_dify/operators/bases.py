@@ -101,6 +101,6 @@ class DifyKnowledgeBaseOperator(ConversationTask, BaseOperator):
 
     def publish(self, report: KnowledgeBaseReport, names: Mapping[str, str], context: Context) -> None:
         """Show a report in the log, and leave it for what comes after the task."""
-        self.show(f"knowledge base '{report.dataset_name}'", report, names)
+        self.show(f"knowledge base '{report.dataset_name}'", report, names, title="Settings by outcome")
         self.open_hook(context, report.dataset_id)  # for its links
         self.publish_report(context, report.to_json(), action="knowledge_base")

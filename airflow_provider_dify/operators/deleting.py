@@ -73,14 +73,9 @@ class DifyDocumentDeleteOperator(DocumentsTask, BaseOperator):
         """Delete the documents, and return the report."""
         self.read_guards()
         deletion = self.in_knowledge_base(self._deletion)
-        self.log.info(
-            "%sDelete %s of Dify dataset %s; waiting up to %g s for what is busy.",
-            "Dry run, nothing is changed: " if self._dry_run else "",
-            deletion.choice.describe(),
-            deletion.dataset_id,
-            self.timeout,
-        )
-        return self.converse(context, deletion, deletion.choice.ids)
+        verb = "Dry run: would delete" if self._dry_run else "Deleting"
+        plan = f"{verb} {deletion.choice.describe()}, for up to {self.timeout:g} s."
+        return self.converse(context, deletion, deletion.choice.ids, plan=plan)
 
     def _deletion(self, dataset_id: str) -> Deletion:
         from airflow_provider_dify.knowledge.deletion.deletion import Deletion

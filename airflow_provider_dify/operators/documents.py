@@ -87,17 +87,11 @@ class DifyDocumentStatusOperator(DocumentsTask, BaseOperator):
         """Change the documents, and return the report."""
         self.read_guards()
         change = self.in_knowledge_base(self._status_change)
-        self.log.info(
-            "%s%s %s of Dify dataset %s, in batches of %d; waiting up to %g s%s.",
-            "Dry run, nothing is changed: " if self._dry_run else "",
-            change.action.verb.capitalize(),
-            change.choice.describe(),
-            change.dataset_id,
-            self.batch_size,
-            self.timeout,
-            " for search to follow" if self.wait_for_completion else " (flags only)",
-        )
-        return self.converse(context, change, change.choice.ids)
+        action = change.action.verb if self._dry_run else change.action.verb.capitalize()
+        plan = f"{action} {change.choice.describe()} in batches of {self.batch_size}, for up to {self.timeout:g} s."
+        plan = f"Dry run: would {plan}" if self._dry_run else plan
+        plan = plan if self.wait_for_completion else f"{plan} Search is not checked (wait_for_completion=False)."
+        return self.converse(context, change, change.choice.ids, plan=plan)
 
     def read_report(self, plain: dict[str, Any]) -> StatusReport:
         """Return the report in a trigger's event."""

@@ -122,15 +122,13 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ingest the contents, and return the report."""
+        from airflow_provider_dify.knowledge.text.counts import number_of
+
         self.read_guards()
         ingestion = self.in_knowledge_base(self._ingestion)
-        self.log.info(
-            "Ingesting %d contents into Dify dataset %s; a document of the same name %s.",
-            len(ingestion.report().documents),
-            ingestion.dataset_id,
-            ingestion.if_exists.describe(),
-        )
-        return self.converse(context, ingestion)
+        contents = number_of(len(ingestion.report().documents), "content")
+        plan = f"Ingesting {contents}; a document of the same name {ingestion.if_exists.describe()}."
+        return self.converse(context, ingestion, plan=plan)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> Any:
         """Continue when the documents are indexed; return and raise what :meth:`execute` would.

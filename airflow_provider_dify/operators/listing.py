@@ -80,9 +80,9 @@ class DifyListDocumentsOperator(KnowledgeBaseTask, BaseOperator):
         guard = Guard(self.max_documents)
         fail_if_empty = inputs.flag(self.fail_if_empty, "fail_if_empty")
         dataset_id = self.in_knowledge_base(lambda given: inputs.canonical_id(given, "dataset_id"))
-        self.log.info("Listing the documents of Dify dataset %s: %s.", dataset_id, selection.describe())
         with self.open_hook(context, dataset_id) as hook:
-            selected = hook.run(select(dataset_id, selection, Progress(hook.deadline(0))))
+            flow = select(dataset_id, selection, Progress(hook.deadline(0)))
+            selected = hook.run(self.introduced(hook, flow, dataset_id, f"Listing documents: {selection.describe()}."))
         self.log.info("%s", selected.describe(selection))
         ids = [document.id for document in selected.documents]
         guard.check(len(ids), selected.total)

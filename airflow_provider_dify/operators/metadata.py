@@ -74,16 +74,13 @@ class DifyDocumentMetadataOperator(ConversationTask, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the metadata, and return the report."""
+        from airflow_provider_dify.knowledge.text.counts import number_of
+
         self.read_guards()
         change = self.in_knowledge_base(self._change)
-        self.log.info(
-            "Metadata of %d documents of Dify dataset %s: %s, in batches of %d.",
-            len(change.values),
-            change.dataset_id,
-            change.describe(),
-            self.batch_size,
-        )
-        return self.converse(context, change, tuple(change.values))
+        number = number_of(len(change.values))
+        plan = f"Changing the metadata of {number} in batches of {self.batch_size}: {change.describe()}."
+        return self.converse(context, change, tuple(change.values), plan=plan)
 
     def _change(self, dataset_id: str) -> MetadataChange:
         from airflow_provider_dify.knowledge.metadata.update import MetadataChange
@@ -97,11 +94,11 @@ class DifyDocumentMetadataOperator(ConversationTask, BaseOperator):
             tolerate=self.tolerate,
         )
 
-    def publish(self, report: MetadataReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
+    def publish(self, report: MetadataReport, names: Mapping[str, str], context: Context) -> None:
         """Log a report, and leave it for downstream tasks."""
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome
 
         tolerate = inputs.choices(self.tolerate, MetadataOutcome, "tolerate")
-        self.show("the change of metadata", report, tolerate=tolerate)
+        self.show("the change of metadata", report, names, tolerate)
         self.publish_report(context, report.to_json(), action="metadata", changed=report.changed)

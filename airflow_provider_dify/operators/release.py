@@ -134,19 +134,17 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Release the documents, and return the manifest."""
+        from airflow_provider_dify.knowledge.text.counts import number_of
+
         self.read_guards()
         release = self._of(context)
         self.require_app()
-        self.log.info(
-            "%sRelease %s of Dify dataset %s: %d documents replace %s; waiting up to %g s.",
-            "Dry run, nothing is changed: " if self._dry_run else "",
-            release.version,
-            release.dataset_id,
-            len(release.replacement.new),
-            release.replacement.describe(),
-            self.timeout,
+        verb, new = ("Dry run: would release" if self._dry_run else "Releasing"), len(release.replacement.new)
+        plan = (
+            f"{verb} {release.version}: {number_of(new, 'new document')} instead of {release.replacement.describe()}, "
+            f"for up to {self.timeout:g} s."
         )
-        return self.converse(context, release)
+        return self.converse(context, release, plan=plan)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> dict[str, Any]:
         """Return and raise what ``execute`` would. If the triggerer stopped before the questions to the app, ask them.
@@ -215,11 +213,9 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
     def publish(self, report: Manifest, names: Mapping[str, str], context: Context) -> None:
         """Log a manifest, and leave it for downstream tasks."""
         from airflow_provider_dify.events import as_event
-        from airflow_provider_dify.knowledge.release.manifest import attention
 
         self.log.info("Result of the release: %s.", report.describe())
-        for line in attention(report.errors, names):
-            self.log.warning("%s", line)
+        self.log_table("Documents by outcome", report.table(names))
         plain, changed = report.to_json(), (*report.enabled, *report.retired)
         self._store(report, context)
         self.publish_report(context, plain, action="release", changed=changed, more={"manifest": as_event(plain)})

@@ -81,6 +81,7 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
         self.read_guards()
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.release.rollback import Rollback
+        from airflow_provider_dify.knowledge.text.counts import number_of
 
         if inputs.flag(self.allow_empty, "allow_empty") and self.manifest in (None, "", "None"):
             raise AirflowSkipException("There is no manifest: the task to roll back has not run.")
@@ -88,14 +89,9 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
             batch_size=self.batch_size, poll_interval=self.poll_interval, repair=True, prove_by=self.prove_by
         )
         rollback = Rollback(self.manifest, tolerate=self.tolerate, options=options)
-        self.log.info(
-            "Roll back %s: %d documents of Dify dataset %s; waiting up to %g s.",
-            rollback.former.source,
-            len(rollback.former.ids),
-            rollback.dataset_id,
-            self.timeout,
-        )
-        return self.converse(context, rollback)
+        number = number_of(len(rollback.former.ids))
+        plan = f"Rolling back {rollback.former.source}: {number}, for up to {self.timeout:g} s."
+        return self.converse(context, rollback, plan=plan)
 
     def read_report(self, plain: dict[str, Any]) -> RollbackReport:
         """Return the report in a trigger's event."""
@@ -106,11 +102,8 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
     def publish(self, report: RollbackReport, names: Mapping[str, str], context: Context) -> None:
         """Log a report, and leave it for downstream tasks."""
         from airflow_provider_dify.events import as_event
-        from airflow_provider_dify.knowledge.release.manifest import attention
 
-        self.log.info("Result of the rollback: %s.", report.describe())
-        for line in attention(report.errors, names):
-            self.log.warning("%s", line)
+        self.show("the rollback", report, names)
         plain = report.to_json()
         self.publish_report(
             context, plain, action="roll_back", changed=report.restored, more={"manifest": as_event(plain)}

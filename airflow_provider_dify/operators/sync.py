@@ -129,14 +129,9 @@ class DifySyncOperator(StagedTask, BaseOperator):
         """Sync the knowledge base, and return the report."""
         self.read_guards()
         sync = self.in_knowledge_base(lambda dataset_id: self._sync(dataset_id, self._files()))
-        self.log.info(
-            "%sBringing Dify dataset %s in step with %s; documents whose files are gone: %s.",
-            "Dry run, nothing is changed: " if self._dry_run else "",
-            sync.dataset_id,
-            self._place(),
-            self.retire,
-        )
-        return self.converse(context, sync)
+        verb = "Dry run: would sync" if self._dry_run else "Syncing"
+        plan = f"{verb} with {self._place()}. What happens to documents whose files are gone: {self.retire}."
+        return self.converse(context, sync, plan=plan)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> Any:
         """Continue after a wait; return and raise what :meth:`execute` would.

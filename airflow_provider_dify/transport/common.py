@@ -64,7 +64,7 @@ def say(step: Pause | Note | Measure, log: Log) -> None:
     elif isinstance(step, Note):
         log.log(step.level, "%s", step.text)
     elif step.reason:
-        log.info("%s Next check in %.1f s.", step.reason, step.seconds)
+        log.info("%s", step.reason)
 
 
 def require_alive(stopped: bool) -> None:

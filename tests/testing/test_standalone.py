@@ -60,7 +60,7 @@ def test_a_port_in_use() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--port", "80110"], "'80110' is no port"),
+        (["--port", "80110"], "'80110' is not a port"),
         (["--jobs", "0"], "jobs is 0, and should be 1 or more"),
         (["--lost-keywords", "2"], "lost_keywords is 2.0"),
         (["--lost-keywords", "often"], "'often' is neither never"),

@@ -1,4 +1,4 @@
-"""Stopping a run. Dify always answers "success", so the run itself is read."""
+"""Stops a run. Dify always answers "success", so the run itself is read."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from airflow_provider_dify.knowledge.apps import api
 from airflow_provider_dify.knowledge.apps.api import AppRun
 from airflow_provider_dify.knowledge.flow import Flow, Note, Pause
 
-#: So often a run is read after its stop, once a second: it stops when its nodes notice.
+#: How often a run is read after its stop, once a second: it stops when its nodes notice.
 STOP_CHECKS = 30
 
 
 def stopped(run_id: str, task_id: str, user: str, *, checks: int = STOP_CHECKS) -> Flow[AppRun]:
-    """Stop a run, and return it as it is then: check its status.
+    """Stop a run, and return it: check its status.
 
-    :param task_id: Id by which it is stopped; empty: its events are asked for it.
-    :param user: Under which name it appears in Dify.
+    :param task_id: Id for stopping it; empty: it is read from the run's events.
+    :param user: Its name in Dify.
     :param checks: How often to check, once a second, whether it has stopped.
-    :raises DifyError: Dify could not be asked.
+    :raises DifyError: A request to Dify failed.
     """
     task_id = task_id or (yield from _task_of(run_id, user))
     if not task_id:
-        yield Note(f"Run {run_id} cannot be stopped: Dify does not say by which id.", logging.WARNING)
+        yield Note(f"Run {run_id} cannot be stopped, because Dify does not tell the id for it.", logging.WARNING)
         return (yield from api.get_run(run_id))
     yield from api.stop_task(task_id, user)
     run = yield from api.get_run(run_id)
@@ -32,7 +32,7 @@ def stopped(run_id: str, task_id: str, user: str, *, checks: int = STOP_CHECKS) 
         yield Pause(1.0, "")
         run = yield from api.get_run(run_id)
     if not run.is_final:
-        yield Note(f"Run {run_id} was told to stop, and is {run.status} all the same.", logging.WARNING)
+        yield Note(f"Run {run_id} was asked to stop, but is still {run.status}.", logging.WARNING)
     return run
 
 

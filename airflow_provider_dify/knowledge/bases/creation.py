@@ -17,6 +17,7 @@ from airflow_provider_dify.knowledge.bases.api import BaseState
 from airflow_provider_dify.knowledge.bases.lookup import has_name, list_all, some_ids
 from airflow_provider_dify.knowledge.documents import Dataset
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.progress import seconds_of
 from airflow_provider_dify.knowledge.retries import Retries
 
 #: Seconds after which a creation that began before another one ended is to be seen.
@@ -70,7 +71,7 @@ class Creation:
                 return
             self._failures += 1
             wait = retries.wait_after(self._failures, error, deadline)
-            yield Pause(wait, f"{error.message} Checking whether it was created before trying again.")
+            yield Pause(wait, f"Checking in {seconds_of(wait)} whether it was created: {error.message}")
 
     def _look_for_namesake(self, error: DifyError) -> Flow[None]:
         self.created = False
@@ -81,7 +82,7 @@ class Creation:
                 "there with the team, or use another name."
             )
             raise error
-        yield Pause(1.0, f"Another task has just created knowledge base {inputs.show(self._name)}.")
+        yield Pause(1.0, f"Another task has just created knowledge base {inputs.show(self._name)}; reading it in 1 s")
 
     def _settled(self, dataset_id: str) -> Flow[BaseState | None]:
         """Read the only one; ``None``: look again, as it is gone, or so new that another one may not be seen yet."""
@@ -92,7 +93,7 @@ class Creation:
         if dataset_id in self._waited or not (dataset_id == self.own or abs(base.age) < SETTLED):
             return base
         self._waited.add(dataset_id)
-        yield Pause(SETTLED, "The knowledge base is new. Checking that no other task has created it at the same time.")
+        yield Pause(SETTLED, f"Checking in {seconds_of(SETTLED)} that no other task created it at the same time")
         return None
 
     def _keep_one(self, found: Sequence[Dataset]) -> Flow[None]:
@@ -106,7 +107,7 @@ class Creation:
                 f"{inputs.show(self._name)} is the name of {len(found)} knowledge bases. Delete or rename all but one "
                 f"in Dify: {some_ids(found)}."
             )
-        yield Pause(SETTLED, "Several tasks created the knowledge base. Waiting until the others delete their own.")
+        yield Pause(SETTLED, f"Waiting {seconds_of(SETTLED)} until other tasks have deleted what they created")
 
     def _may_change(self, found: Sequence[Dataset]) -> Flow[bool]:
         """Whether other tasks may still be deleting their own."""

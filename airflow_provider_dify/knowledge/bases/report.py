@@ -1,4 +1,4 @@
-"""What became of a knowledge base and of each of its settings."""
+"""The outcome for a knowledge base and each of its settings."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from enum import Enum
 
 from airflow_provider_dify.exceptions import DifySetupError, DifySetupFailed
 from airflow_provider_dify.knowledge.report import FINAL, DocumentReport, ReportOutcome, counted
+from airflow_provider_dify.knowledge.text.tables import Row
 
 
 class BaseOutcome(str, Enum):
-    """What became of a knowledge base."""
+    """The outcome for a knowledge base."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -24,7 +25,7 @@ class BaseOutcome(str, Enum):
 
 
 class SettingOutcome(ReportOutcome):
-    """How a setting of a knowledge base ended."""
+    """The outcome for a setting of a knowledge base."""
 
     #: It was sent, and read back Dify shows it.
     CHANGED = "changed"
@@ -42,7 +43,7 @@ class SettingOutcome(ReportOutcome):
 
 @dataclass(frozen=True)
 class KnowledgeBaseReport(DocumentReport[SettingOutcome]):
-    """What became of a knowledge base, and of each setting that was asked for, by its name.
+    """The outcome for a knowledge base, and for each requested setting, by its name.
 
     :param dataset_id: Its id; empty if there is none.
     :param dataset_name: Its name.
@@ -78,6 +79,9 @@ class KnowledgeBaseReport(DocumentReport[SettingOutcome]):
     def _first_error(self, failing: Mapping[SettingOutcome, tuple[str, ...]]) -> str:  # type: ignore[override]
         names = [name for outcome in failing for name in failing[outcome] if name in self.errors]
         return "".join(f" {name}: {self.errors[name]}" for name in names[:1])
+
+    def _row(self, item: str, names: Mapping[str, str]) -> Row:  # noqa: ARG002 - a setting has a name, and no id
+        return item, "", self.errors.get(item, "")
 
     def _problem(self, count: int) -> str:
         return f"{count} of {self.total} settings of knowledge base '{self.dataset_name}' are not as requested."

@@ -15,12 +15,13 @@ from airflow_provider_dify.knowledge.deletion.report import DeleteOutcome, Delet
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.errors import may_be_carried_out
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
-from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.progress import Progress, Waits, checking_again
 from airflow_provider_dify.knowledge.reading import read_documents, still_there
 from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.selection.choice import Choice
 from airflow_provider_dify.knowledge.status.sender import Pass, Sender
+from airflow_provider_dify.knowledge.text.counts import number_of
 
 _BATCH = 100
 #: How many documents are un-archived before they are deleted. A killed run leaves no more than this behind.
@@ -125,8 +126,7 @@ class Deletion:
                     for document_id in self._ledger.open:
                         self._ledger.settle(document_id, DeleteOutcome.BUSY)
                     return
-                reason = progress.reason(self._ledger.awaits())
-                yield Pause(min(self._waits.next(), deadline.remaining), reason)
+                yield progress.pause(min(self._waits.next(), deadline.remaining), self._ledger.awaits())
 
     def _push_on(self, progress: Progress) -> Flow[DifyError | None]:
         """Do what is possible now; return a failure that is worth another try."""
@@ -166,7 +166,7 @@ class Deletion:
                     raise
                 self._failed_with = document_id
                 return error
-            yield from progress.note(lambda: f"{len(self._ledger.outcomes)} of {len(self._ledger.ids)} are gone.")
+            yield from progress.note("Deleted", len(self._ledger.outcomes), len(self._ledger.ids))
         return None
 
     def _delete(self, document_id: str) -> Flow[None]:
@@ -203,7 +203,7 @@ class Deletion:
             yield from self._read(self._ledger.open)  # to make the report exact
             self._give_up(error)
             return
-        yield Pause(wait, f"{error.message} Checking the documents before trying again.")
+        yield Pause(wait, checking_again(wait, error))
         yield from self._read(self._ledger.open)
 
     def _give_up(self, error: DifyError) -> None:
@@ -234,7 +234,7 @@ class Deletion:
         if not ids:
             return
         with suppress(DifyError):
-            yield Note(f"Archiving {len(ids)} documents again, because they were un-archived but not deleted.")
+            yield Note(f"Archiving {number_of(len(ids))} again that could not be deleted after they were un-archived.")
             yield from self._apply(Action.ARCHIVE, ids, progress)
 
     def _read(self, ids: Iterable[str]) -> Flow[None]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from airflow_provider_dify.knowledge.deletion.report import DeleteOutcome
 from airflow_provider_dify.knowledge.documents import Action, Document
+from airflow_provider_dify.knowledge.text.counts import number_of
 
 _ANSWER_LOST = "The answer to its deletion was lost, and Dify could not be asked again: it may be deleted."
 _UN_ARCHIVED = "It was un-archived for the deletion, and could not be archived again."
@@ -138,7 +139,7 @@ class DeleteLedger:
         """Describe what the deletion waits for."""
         names = ", ".join(f"'{self.documents[document_id].name}'" for document_id in self.open[:3])
         more = " and others" if len(self.open) > 3 else ""
-        return f"Waiting: {len(self.open)} archived documents are busy and cannot be un-archived yet ({names}{more})."
+        return f"Dify to release its lock on {number_of(len(self.open), 'archived document')} ({names}{more})"
 
     def _archived(self) -> list[str]:
         return [document_id for document_id in self.open if self.documents[document_id].archived]

@@ -22,13 +22,14 @@ from airflow_provider_dify.exceptions import (
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.conversation import is_long
 from airflow_provider_dify.knowledge.documents import IndexingState
-from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
-from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Pause
+from airflow_provider_dify.knowledge.progress import Progress, Waits, Whole
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT
 from airflow_provider_dify.knowledge.status.proof import ProvenBy, SearchProof
 from airflow_provider_dify.knowledge.status.repair import why_lost
+from airflow_provider_dify.knowledge.text.counts import number_of
 from airflow_provider_dify.knowledge.text.hints import why
 from airflow_provider_dify.knowledge.text.packing import pack_ids, unpack_ids
 
@@ -103,10 +104,16 @@ class IndexingWait:
         self._moved = 0.0
         self._server_time = 0.0
         self._progress: Progress | None = None
+        #: The job that this is a part of, for the log.
+        self.whole = Whole()
 
     def __str__(self) -> str:
-        what = f"batch {self.batch}" if self.batch else f"{len(self._asked)} documents"
-        return f"{what} of Dify dataset {self.dataset_id}"
+        return f"{self.what} of knowledge base {self.dataset_id}"
+
+    @property
+    def what(self) -> str:
+        """What is waited for."""
+        return f"batch {self.batch}" if self.batch else number_of(len(self._asked))
 
     @property
     def names(self) -> dict[str, str]:
@@ -139,6 +146,7 @@ class IndexingWait:
             "stall_timeout": self._stall_timeout,
             "prove_by": self._prove_by and self._prove_by.value,
             "poll_interval": self._poll_interval,
+            "whole": self.whole.to_json(),
         }
 
     @classmethod
@@ -155,6 +163,7 @@ class IndexingWait:
             poll_interval=data["poll_interval"],
         )
         wait._moved = data["moved"]
+        wait.whole = Whole.from_json(data.get("whole"))
         wait._states = {i: _state_from(i, *data["kinds"][kind]) for i, kind in zip(ids, data["seen"], strict=False)}
         return wait
 
@@ -210,7 +219,7 @@ class IndexingWait:
         dataset = yield from api.get_dataset(self.dataset_id)
         proof = SearchProof(self.dataset_id, dataset, self._prove_by)
         awaited = [i for i, document in documents.items() if document.belongs_in_search]
-        look = yield from proof.look(awaited, documents, thorough=True, progress=Progress(deadline))
+        look = yield from proof.look(awaited, documents, thorough=True, progress=Progress(deadline, self.whole))
         self._refuse_gone(look.gone)
         if bad := {**look.empty, **dict.fromkeys(look.lost, why_lost(proof))}:
             reasons = "; ".join(sorted(set(bad.values())))
@@ -334,17 +343,18 @@ class IndexingWait:
     def _say(self, deadline: Deadline) -> Flow[None]:
         if self._progress is None:
             self._progress = Progress(deadline)
-        text = self._progress.reason(f"{self._progress_text()}.")
-        if text:
-            yield Note(text)
+        text = self._progress_text()
+        if self._progress.is_news(text):
+            yield self._progress.status(text)
 
     def _progress_text(self) -> str:
         left = Counter(state.status for state in self._open())
         states = ", ".join(f"{count} {status}" for status, count in left.most_common())
-        text = f"{len(self._states) - left.total()} of {len(self._states)} documents completed"
+        done, of = len(self._states) - left.total(), len(self._states)
+        text = f"{self.whole.done + done:,} of {number_of(self.whole.of(of))} completed"
         text = f"{text} ({states})" if states else text
-        done, total = self._sum(lambda state: state.completed_segments), self._sum(lambda state: state.total_segments)
-        return text if done is None or total is None else f"{text}, {done} of {total} segments"
+        some, total = self._sum(lambda state: state.completed_segments), self._sum(lambda state: state.total_segments)
+        return text if some is None or total is None else f"{text}, {some:,} of {number_of(total, 'segment')}"
 
     def _sum(self, count: Callable[[IndexingState], int | None]) -> int | None:
         counts = [count(state) for state in self._states.values()]

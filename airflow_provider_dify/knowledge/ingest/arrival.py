@@ -10,13 +10,14 @@ from collections.abc import Collection, Iterable, Sequence
 
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.documents import Action, Document
-from airflow_provider_dify.knowledge.flow import Deadline, Flow, Measure, Pause
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Measure
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
-from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.progress import Progress, Waits, Whole
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.proof import Look, ProvenBy, SearchProof
 from airflow_provider_dify.knowledge.status.repair import HALFWAY, Repair, why_lost
+from airflow_provider_dify.knowledge.text.counts import number_of
 
 _GONE = "It was deleted in the meantime."
 _OUT_OF_USE = "It was archived or disabled in the meantime."
@@ -101,8 +102,9 @@ class Arrival:
         progress: Progress,
     ) -> Flow[bool]:
         """Query search until it returns all documents or the time is up; return whether it took more than one check."""
-        waited, mine = False, set(ours)
+        waited, mine, total = False, set(ours), len(awaited)
         while awaited:
+            progress.whole = Whole.around(len(awaited), total)
             look = yield from self._look(awaited, proof, deadline.passed, progress)
             lost = [i for i in look.lost if i in mine and not deadline.passed]
             if lost and self._repair:
@@ -118,8 +120,8 @@ class Arrival:
                 self._lagging(look.behind, _BEHIND)
                 return waited
             waited = True
-            reason = progress.reason(f"Waiting for search to return {len(look.behind)} documents.")
-            yield Pause(min(self._waits.next(), deadline.remaining), reason)
+            wait = min(self._waits.next(), deadline.remaining)
+            yield progress.pause(wait, f"search to update: {number_of(len(look.behind))}")
             awaited = yield from self._in_search(look.behind, in_use)
         return waited
 

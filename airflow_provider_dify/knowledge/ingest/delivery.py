@@ -96,7 +96,7 @@ class Delivery:
                 self._to_mark(item, item.document_id)
             if len(self._unmarked) >= _MARKED_AT_ONCE:
                 yield from self.mark(putting)
-            yield from progress.note(lambda sent=number + 1: f"Dify has {sent} of {len(items)} contents.")  # type: ignore[misc]
+            yield from progress.note("Sent", number + 1, len(items), "contents")
         yield from self.mark(putting)
 
     def mark(self, putting: Putting) -> Flow[None]:
@@ -109,7 +109,7 @@ class Delivery:
             yield from set_values(self._dataset_id, values, deadline=putting.deadline, retries=putting.retries)
         except DifyMetadataError as error:
             if not self._values:  # only the digest is lost: the content is sent again next time
-                yield Note(f"The digests of contents could not be stored: {error.message}")
+                yield Note(f"The digests of the contents could not be stored: {error.message}")
                 for document_id in values:
                     self.expected.pop(document_id, None)
                 return

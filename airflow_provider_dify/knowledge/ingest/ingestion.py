@@ -31,7 +31,7 @@ from airflow_provider_dify.knowledge.metadata.fields import (
     check_own_values,
     kinds_of,
 )
-from airflow_provider_dify.knowledge.progress import Progress
+from airflow_provider_dify.knowledge.progress import Progress, Whole
 from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.proof import ProvenBy
@@ -103,12 +103,14 @@ class Ingestion:
         """Return what to wait for elsewhere after :meth:`flow` left. Pass its result to :meth:`take`
         before continuing.
         """
-        return IndexingWait(
+        wait = IndexingWait(
             self.dataset_id,
             document_ids=list(self.watch.active),
             stall_timeout=self._options.stall_timeout,
             poll_interval=self._options.poll_interval,
         )
+        wait.whole = Whole.around(len(self.watch.active), self.report().total)
+        return wait
 
     def state(self) -> dict[str, JSON]:
         """Return what is needed to continue, as ``before`` of another ingestion: plain JSON, without secrets."""

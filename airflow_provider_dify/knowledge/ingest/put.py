@@ -22,7 +22,7 @@ from airflow_provider_dify.knowledge.ingest.contents import Source, Taken
 from airflow_provider_dify.knowledge.ingest.namesakes import Decision, Verb, keyword_of
 from airflow_provider_dify.knowledge.ingest.options import DocumentOptions
 from airflow_provider_dify.knowledge.ingest.report import Ingested, IngestOutcome
-from airflow_provider_dify.knowledge.progress import Waits
+from airflow_provider_dify.knowledge.progress import Waits, seconds_of
 from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.retries import Retries
 
@@ -162,7 +162,8 @@ class Putting:
             raise
         looks = (wait, *_CHECKS_AFTER_TIMEOUT) if _timed_out(error) else (wait,)
         for seconds in looks:
-            yield Pause(min(seconds, self.deadline.remaining), f"{error.message} Checking whether it arrived.")
+            wait = min(seconds, self.deadline.remaining)
+            yield Pause(wait, f"Checking in {seconds_of(wait)} whether Dify created the document: {error.message}")
             if may_be_carried_out(error):
                 yield from self._look_up(item)
             if item.outcome:
@@ -202,7 +203,8 @@ class Putting:
             item.end(IngestOutcome.NOT_INDEXED, f"Document {document.id} was still {document.indexing_status}.")
         else:
             wait = min(waits.next(), self.deadline.remaining)
-            yield Pause(wait, f"'{decision.name}' is still {document.indexing_status}, and cannot be updated yet.")
+            awaits = f"'{decision.name}', which is still {document.indexing_status}, before it is updated"
+            yield Pause(wait, f"Waiting for {awaits} (next check in {seconds_of(wait)})")
 
     def _get(self, document_id: str) -> Flow[Document | None]:
         try:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from airflow_provider_dify.exceptions import DifyIngestError, DifyIngestFailed
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.report import FINAL, EntryReport, ReportOutcome
+from airflow_provider_dify.knowledge.text.tables import Row
 
 _LOST_KEYWORDS = (
     "indexed, but search does not return them. Dify 1.16.0 loses keywords if its worker runs several jobs at once: "
@@ -133,8 +134,9 @@ class IngestReport(EntryReport[IngestOutcome, Ingested]):
     def _problem(self, count: int) -> str:
         return f"{count} of {self.total} inputs did not become documents of knowledge base {self.dataset_id}."
 
-    def _line(self, item: Ingested, names: Mapping[str, str]) -> str:  # noqa: ARG002 - an entry has its name
-        return f"{item.source} ('{item.name}'): {item.error or item.outcome.value}"
+    def _row(self, item: Ingested, names: Mapping[str, str]) -> Row:
+        name, document_id, remark = super()._row(item, names)
+        return name, document_id, f"{remark} (from {item.source})" if remark else ""
 
 
 def _changed(entry: Ingested, changed: Mapping[str, tuple[IngestOutcome, str]]) -> Ingested:

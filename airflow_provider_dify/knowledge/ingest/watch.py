@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from airflow_provider_dify.knowledge.documents import Document
-from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause
+from airflow_provider_dify.knowledge.flow import Deadline, Flow
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
 from airflow_provider_dify.knowledge.progress import Progress, Waits
 from airflow_provider_dify.knowledge.reading import read_documents
+from airflow_provider_dify.knowledge.text.counts import number_of
 
 #: Why a document is given up at the deadline.
 NOT_IN_TIME = "Its indexing had not completed by the deadline."
@@ -51,7 +52,7 @@ class Watch:
             if self._stands_still(deadline):
                 self._give_up(stalled(deadline.elapsed - self._moved))
                 return
-            yield Pause(min(self._waits.next(), deadline.remaining), progress.reason(self._awaits()))
+            yield progress.pause(min(self._waits.next(), deadline.remaining), self._awaits())
 
     def look(self, deadline: Deadline) -> Flow[None]:
         """Check the documents once."""
@@ -83,8 +84,8 @@ class Watch:
             self.active[document_id] = document.indexing_status
 
     def _awaits(self) -> str:
-        indexed = f", {len(self.through)} indexed" if self.through else ""
-        return f"Waiting: {len(self.active)} being indexed{indexed}."
+        indexed = f", {len(self.through)} indexed so far" if self.through else ""
+        return f"Dify to index {number_of(len(self.active))}{indexed}"
 
     def _stands_still(self, deadline: Deadline) -> bool:
         return self._stall_timeout is not None and deadline.elapsed - self._moved >= self._stall_timeout

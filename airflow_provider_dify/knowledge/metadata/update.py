@@ -31,10 +31,11 @@ from airflow_provider_dify.knowledge.metadata.fields import (
     same,
 )
 from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome, MetadataReport
-from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.progress import Progress, Waits, checking_again
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.text.counts import number_of
 
 #: Default number of documents in one request.
 BATCH_SIZE = 50
@@ -163,8 +164,8 @@ class MetadataChange:
 
     @property
     def names(self) -> dict[str, str]:
-        """No names: nothing is logged about single documents."""
-        return {}
+        """The names of the documents seen so far, by id."""
+        return {document_id: document.name for document_id, document in self._documents.items()}
 
     def report(self) -> MetadataReport:
         """Return the outcome of each document so far; complete and consistent at any moment."""
@@ -209,8 +210,8 @@ class MetadataChange:
             self._give_up(tries=0 if deadline.passed else _MOST_TRIES)
             if not self._open:
                 return
-            reason = progress.reason(f"Waiting: {len(self._open)} documents do not have their metadata yet.")
-            yield Pause(min(waits.next(), deadline.remaining), reason)
+            wait = min(waits.next(), deadline.remaining)
+            yield progress.pause(wait, f"Dify to show the metadata that was sent: {number_of(len(self._open))}")
             yield from self._read_fields()  # somebody may have deleted one
 
     def _recover(self, error: DifyError, deadline: Deadline, retries: Retries) -> Flow[None]:
@@ -222,7 +223,7 @@ class MetadataChange:
             with suppress(DifyError):
                 yield from self._look()  # to make the report exact
             raise
-        yield Pause(wait, f"{error.message} Checking the documents before trying again.")
+        yield Pause(wait, checking_again(wait, error))
         yield from self._look()
 
     def _send(self, progress: Progress) -> Flow[DifyError | None]:
@@ -244,7 +245,7 @@ class MetadataChange:
                     raise
                 refusals += 1
                 left.extendleft(reversed((yield from self._after_refusal(batch, error))))
-            yield from progress.note(lambda: f"Sent the metadata of {len(self._sent)} of {len(self.values)} documents.")
+            yield from progress.note("Sent the metadata of", len(self._sent), len(self.values))
         return None
 
     def _send_batch(self, batch: Sequence[str]) -> Flow[None]:
@@ -370,7 +371,7 @@ class MetadataChange:
             f"{inputs.show(name)} ({kind.value})" for name, kind in self._needed().items() if name not in self._fields
         ]
         create = f" Fields to create: {', '.join(new)}." if new else ""
-        return f"Metadata of {len(self.values)} documents: {', '.join(parts)}.{create}"
+        return f"Metadata of {number_of(len(self.values))}: {', '.join(parts)}.{create}"
 
     def _settle(self, document_id: str, outcome: MetadataOutcome, error: str | None = None) -> None:
         del self._open[document_id]

@@ -127,7 +127,7 @@ def clear_journal(
     """
     marked = [document_id for document_id, document in documents.items() if version.journal_of(document)]
     if marked:
-        yield Note(f"Everything is as before release {version}: removing its entries from the metadata.")
+        yield Note(f"Everything is as before release {version}. Removing its entries from the metadata.")
         with suppress(DifyError):
             fields = (JOURNAL_FIELD, *((CHUNKS_FIELD,) if _have_chunks(documents.values()) else ()))
             clear = MetadataChange.same_for_all(dataset_id, marked, clear=fields)

@@ -11,9 +11,10 @@ from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Flags
 from airflow_provider_dify.knowledge.flow import JSON, Measure
-from airflow_provider_dify.knowledge.report import counted, known_fields, lines_of, plain
+from airflow_provider_dify.knowledge.report import counted, known_fields, plain
 from airflow_provider_dify.knowledge.status.chunks import chunks_from
 from airflow_provider_dify.knowledge.text.packing import pack_ids, pack_members, unpack_ids, unpack_members
+from airflow_provider_dify.knowledge.text.tables import of_outcomes
 
 
 class ReleaseState(str, Enum):
@@ -110,6 +111,17 @@ class Manifest:
         """The length of each list."""
         return {name: len(getattr(self, name)) for name in _LISTS}
 
+    def table(self, names: Mapping[str, str]) -> list[str]:
+        """Return the lines of a table with the outcome of each document, for the log.
+
+        :param names: The names of documents, by id, where they are known.
+        """
+        if self.state is ReleaseState.NOT_BEGUN and not (self.dry_run or self.missing or self.errors):
+            return []
+        ends: dict[str, str] = {i: name for name in _LISTS for i in getattr(self, name)}
+        rows = {i: (names.get(i, ""), i, self.errors.get(i, "")) for i in ends}
+        return of_outcomes({name: [rows[i] for i in ends if ends[i] == name] for name in reversed(_LISTS)})
+
     def measures(self) -> list[Measure]:
         """Return how it ended, for the metrics; nothing for a dry run."""
         return [] if self.dry_run else [Measure(f"releases.{self.state.value}")]
@@ -160,12 +172,3 @@ def flags_from(data: object, parameter: str = "previous") -> dict[str, Flags]:
             )
         found[inputs.canonical_id(document_id, f"An id of {parameter}")] = Flags(enabled, archived)
     return found
-
-
-def attention(errors: Mapping[str, str], names: Mapping[str, str], limit: int = 20) -> list[str]:
-    """Return a line for each document that needs attention, limited in number.
-
-    :param errors: What is wrong with them, by id.
-    :param names: The names of documents, by id, as far as known.
-    """
-    return lines_of(list(errors), names, errors, limit)

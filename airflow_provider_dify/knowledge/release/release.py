@@ -20,7 +20,7 @@ from airflow_provider_dify.knowledge.documents import Document, Flags
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
 from airflow_provider_dify.knowledge.metadata.update import MetadataChange
-from airflow_provider_dify.knowledge.progress import Progress
+from airflow_provider_dify.knowledge.progress import Progress, Whole
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.release.errors import changed_meanwhile, missing_documents, not_released
 from airflow_provider_dify.knowledge.release.journal import Side, Version, clear_journal, missing_entries
@@ -33,6 +33,7 @@ from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
 from airflow_provider_dify.knowledge.selection.choice import Choice, Chosen
 from airflow_provider_dify.knowledge.selection.guards import Guard
 from airflow_provider_dify.knowledge.status.chunks import DisabledChunks
+from airflow_provider_dify.knowledge.text.counts import number_of
 
 #: Gets its deadline, and raises if the release must not continue.
 Gate: TypeAlias = Callable[[Deadline], None]
@@ -287,7 +288,7 @@ class Release:
         entries = missing_entries(self.version, self._documents, sides, self._previous, self._chunks.noted)
         if entries:
             yield Note(
-                f"Storing the flags of {len(entries)} documents in their metadata, so that any retry knows them."
+                f"Saving the flags of {number_of(len(entries))} in their metadata, so that a retry can restore them."
             )
             change = MetadataChange(self.dataset_id, entries)
             yield from change.flow(deadline, retries)
@@ -300,8 +301,7 @@ class Release:
             return
         self._step = "search"
         report = yield from self._check.flow(deadline.within(_SECONDS_FOR_QUERIES))
-        for line in report.table():
-            yield Note(line)
+        yield Note("\n".join(["What the queries returned:", *report.table()]))
         report.raise_for_failures()
 
     def _pass_gate(self, deadline: Deadline) -> None:
@@ -314,7 +314,7 @@ class Release:
     def _retire(self, deadline: Deadline, retries: Retries) -> Flow[None]:
         self._step = "retire"
         targets = {d.id: retired(d, self.options.retire) for d in self._documents_of(self._old) if can_change(d)}
-        self._switch = self._switch_to(targets)
+        self._switch = self._switch_to(targets, done=len(self.replacement.new))
         yield from self._switch.take_out(deadline, retries)
         yield from self._prove({**dict.fromkeys(self.replacement.new, _LIVE), **targets})
         if self.options.retire == Retire.DELETE.value and self._old:
@@ -348,7 +348,7 @@ class Release:
 
     def _go_back(self, cause: DifyError, deadline: Deadline, retries: Retries) -> Flow[None]:
         """Undo all changes: first what belongs in search, then the rest. Check whether everything is as before."""
-        yield Note(f"The release failed at step '{self._step}': {cause.message} Undoing its changes.")
+        yield Note(f"Undoing the release, because its step '{self._step}' failed: {cause.message}")
         self._flags = self._now()
         self._state = ReleaseState.PARTLY_UNDONE
         deadline.restart()
@@ -377,7 +377,7 @@ class Release:
         }
 
     def _note_what_is_left(self, error: DifyError) -> Flow[None]:
-        yield Note(f"It could not be completely undone: {error.message}")
+        yield Note(f"Not everything could be undone: {error.message}")
         switch = self._switch
         with suppress(DifyError):
             yield from self._read(self._previous)
@@ -400,8 +400,9 @@ class Release:
         self._flags.update(flags_of(found))
         self._switch = None
 
-    def _switch_to(self, targets: Mapping[str, Flags]) -> Switch:
-        return Switch(self.dataset_id, targets, self._flags, self.options.changes)
+    def _switch_to(self, targets: Mapping[str, Flags], done: int = 0) -> Switch:
+        whole = Whole(done, len(self.replacement.new) + len(self._old))
+        return Switch(self.dataset_id, targets, self._flags, self.options.changes, whole)
 
     def _now(self) -> dict[str, Flags]:
         return {**self._flags, **(self._switch.flags() if self._switch else {})}

@@ -23,6 +23,7 @@ from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.chunks import DisabledChunks, chunks_from
 from airflow_provider_dify.knowledge.status.options import StatusOptions
+from airflow_provider_dify.knowledge.text.counts import number_of
 from airflow_provider_dify.knowledge.text.packing import pack_ids, unpack_ids
 
 
@@ -240,8 +241,7 @@ class Rollback:
             self._found.setdefault(document_id, document.flags)
         changes = sum(self._targets[i] != document.flags for i, document in self._documents.items())
         yield Note(
-            f"Rollback of {self.former.source}: of {len(self.former.ids)} documents, {changes} have other flags now, "
-            f"and {len(self._missing)} were deleted."
+            f"Of {number_of(len(self.former.ids))}, {changes} have other flags now, {len(self._missing)} were deleted."
         )
         if RollbackOutcome.MISSING not in self._harmless():
             self.report().raise_for_outcomes(frozenset(RollbackOutcome) - {RollbackOutcome.MISSING}, final=True)

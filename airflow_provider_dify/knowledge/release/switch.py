@@ -12,10 +12,12 @@ from dataclasses import replace
 
 from airflow_provider_dify.knowledge.documents import Action, Document, Flags
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
+from airflow_provider_dify.knowledge.progress import ALONE, Whole
 from airflow_provider_dify.knowledge.release.options import Retire
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.change import StatusChange
 from airflow_provider_dify.knowledge.status.options import StatusOptions
+from airflow_provider_dify.knowledge.text.counts import number_of
 
 
 class Switch:
@@ -27,10 +29,16 @@ class Switch:
     :param targets: The requested flags of each document, by id.
     :param now: Their current flags.
     :param options: How changes are sent and awaited.
+    :param whole: The job, for the log, if there are more documents.
     """
 
     def __init__(
-        self, dataset_id: str, targets: Mapping[str, Flags], now: Mapping[str, Flags], options: StatusOptions
+        self,
+        dataset_id: str,
+        targets: Mapping[str, Flags],
+        now: Mapping[str, Flags],
+        options: StatusOptions,
+        whole: Whole = ALONE,
     ) -> None:
         self.targets = dict(targets)
         #: What is wrong with documents that did not get their flags, by id.
@@ -39,6 +47,7 @@ class Switch:
         self._options = options
         self._flags = {i: now[i] for i in self.targets}
         self._change: StatusChange | None = None
+        self._whole = Whole(whole.done, whole.of(len(self.targets)))
 
     def flags(self) -> dict[str, Flags]:
         """Return the current flags of each document, as far as known."""
@@ -66,6 +75,7 @@ class Switch:
         :raises DifyError: A request to Dify failed.
         """
         targets = {i: target for i, target in self.targets.items() if not target.in_search}
+        self._whole = self._whole.without(len(self.targets) - len(targets), len(self.targets))
         now = dict(self._flags)
         flashing = [i for i, target in targets.items() if target.enabled and not now[i].enabled]
         # For documents that should be disabled and not archived, disabling is the proof; for the others, archiving.
@@ -74,7 +84,7 @@ class Switch:
         yield from self._apply(Action.DISABLE, off, deadline, retries)
         yield from self._apply(Action.UN_ARCHIVE, back, deadline, retries)
         if flashing:
-            yield Note(f"{len(flashing)} documents are in search for a moment, until they are archived again.")
+            yield Note(f"Search returns {number_of(len(flashing))} for a moment, until they are archived again.")
         yield from self._apply(Action.ENABLE, flashing, deadline, retries)
         yield from self._apply(Action.ARCHIVE, [i for i, t in targets.items() if t.archived], deadline, retries)
 
@@ -86,6 +96,7 @@ class Switch:
             return
         options = replace(self._options, wait_for_completion=prove)
         self._change = StatusChange(self._dataset_id, asked, action, options)
+        self._change.whole = self._whole
         try:
             yield from self._change.flow(deadline, retries)
         finally:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.flow import Deadline, Flow
 from airflow_provider_dify.knowledge.progress import Progress, Waits
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.retrieval.expectations import questions, ranked
@@ -92,12 +92,9 @@ class RetrievalCheck:
             if not left:
                 return
             if deadline.passed:
-                yield Note(f"{left} of {len(self)} queries did not return the expected documents.")
                 return
-            reason = progress.reason(
-                f"Waiting: {left} of {len(self)} queries do not return the expected documents yet."
-            )
-            yield Pause(min(self._waits.next(), deadline.remaining), reason)
+            wait = min(self._waits.next(), deadline.remaining)
+            yield progress.pause(wait, f"{left} of {len(self)} queries to return the expected documents")
             again = [number for number, answer in enumerate(self._answers) if not answer.passed]
 
     def _ask_once(self, numbers: Sequence[int], settings: SearchSettings, progress: Progress) -> Flow[None]:
@@ -108,4 +105,5 @@ class RetrievalCheck:
                 self.dataset_id, question.query, settings.request(question.top_k, self._method, None)
             )
             self._answers[number] = Answer(question, ranked(hits))
-            yield from progress.note(lambda asked=number + 1: f"Asked {asked} of {len(self)} queries.")  # type: ignore[misc]
+            if len(numbers) == len(self):
+                yield from progress.note("Asked", number + 1, len(self), "queries")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from airflow_provider_dify.exceptions import DifyRetrievalCheckFailed
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.flow import JSON, Measure
 from airflow_provider_dify.knowledge.retrieval.expectations import Expectation, Found, Question
+from airflow_provider_dify.knowledge.text.tables import aligned
 
 _WIDEST = 60
 
@@ -150,9 +150,7 @@ class RetrievalReport:
         rows = [("verdict", "query", "expected", "found")]
         for answer in answers[:limit]:
             rows += _rows(answer)
-        widths = [max(len(row[column]) for row in rows) for column in range(3)]
-        lines = [_line(row, widths) for row in rows]
-        lines.insert(1, "-" * max(map(len, lines)))
+        lines = aligned(rows)
         if len(answers) > limit:
             lines.append(f"and {len(answers) - limit} more queries, see the report")
         return lines
@@ -193,11 +191,6 @@ def _reason(answer: Answer) -> str:
     if answer.missing:
         return _short(f"{answer.missing[0].describe()}, {answer.why(answer.missing[0])}")
     return _short(", ".join(map(_place, answer.unwanted))) if answer.unwanted else "the run ended first"
-
-
-def _line(row: tuple[str, ...], widths: Iterable[int]) -> str:
-    *cells, last = row
-    return "  ".join([*(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)), last]).rstrip()
 
 
 def _short(text: str) -> str:

@@ -224,7 +224,7 @@ def select(dataset_id: str, selection: Selection, progress: Progress) -> Flow[Se
         new = pager.take(page)
         listed += [document for document in new if selection.may_match(document)]
         read += len(new)
-        yield from progress.note(lambda: f"Listed {read:,} of {pager.total:,} documents.")  # noqa: B023 - called at once
+        yield from progress.note("Listed", read, pager.total)
     documents = yield from passing(dataset_id, listed, selection, progress)
     # Documents that were added meanwhile came from another read of the list.
     documents.sort(key=lambda document: -document.created_at)
@@ -256,8 +256,7 @@ def passing(
         if selection.matches(seen):
             found.append(seen)
         if progress:
-            text = f"Read {number:,} of {len(candidates):,} documents, for the time of their last change."
-            yield from progress.note(lambda text=text: text)  # type: ignore[misc]
+            yield from progress.note("Read the time of the last change of", number, len(candidates))
     return found
 
 

@@ -14,7 +14,7 @@ from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.conversation import is_long
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Leave, Measure, Note, Pause
-from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.progress import Progress, Waits, Whole, checking_again
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries
@@ -27,6 +27,7 @@ from airflow_provider_dify.knowledge.status.proof import Look, ProvenBy, SearchP
 from airflow_provider_dify.knowledge.status.repair import HALFWAY, Repair, why_lost
 from airflow_provider_dify.knowledge.status.report import Outcome, StatusReport
 from airflow_provider_dify.knowledge.status.sender import Pass, Sender
+from airflow_provider_dify.knowledge.text.counts import number_of
 
 #: How many documents that search does not reflect are read to see whether the worker failed with them.
 _PROBE = 3
@@ -92,6 +93,8 @@ class StatusChange:
         #: Whether the flow left at a long wait, to continue elsewhere.
         self._left = False
         self._driven_back: set[str] = set()
+        #: The job that this is a part of, for the log.
+        self.whole = Whole()
 
     def _begin_with(self, document_ids: tuple[str, ...], before: Handover | None = None) -> None:
         #: The documents, in order; empty until they are selected.
@@ -111,6 +114,7 @@ class StatusChange:
             "documents": self._ledger.handover().to_json(),
             "accepted_at": self._accepted_at,
             "disabled_chunks": self._chunks.to_json(),
+            "whole": self.whole.to_json(),
         }
 
     @classmethod
@@ -121,6 +125,7 @@ class StatusChange:
         change = cls(data["dataset_id"], Choice(before.document_ids), data["action"], options, before=before)
         change._accepted_at = data.get("accepted_at")
         change._chunks.noted.update(chunks_from(data["disabled_chunks"], "disabled_chunks"))
+        change.whole = Whole.from_json(data.get("whole"))
         return change
 
     def report(self) -> StatusReport:
@@ -212,17 +217,17 @@ class StatusChange:
 
     def _carry_out_and_check(self, deadline: Deadline, retries: Retries) -> Flow[None]:
         """Change the documents, and check at the end that good outcomes are still true."""
+        progress = Progress(deadline)
         for last in (*[False] * (_MOST_ROUNDS - 1), True):
-            yield from self._carry_out(deadline, retries)
+            yield from self._carry_out(deadline, retries, progress)
             yield from self._last_read_of_flags(deadline)
-            if not (yield from self._is_lost_since(deadline)):
+            if not (yield from self._is_lost_since(progress)):
                 return
             if last:
                 self._ledger.time_is_up()
 
-    def _carry_out(self, deadline: Deadline, retries: Retries) -> Flow[None]:
+    def _carry_out(self, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[None]:
         self._carrying_out = True
-        progress = Progress(deadline)
         while True:
             error, lost = yield from self._push_on(deadline, progress)
             yield from self._bring_back(lost, deadline, retries)
@@ -286,7 +291,7 @@ class StatusChange:
             if self._ledger.open:
                 raise
             return  # the failed request was carried out after all, and search may still follow
-        yield Pause(wait, f"{error.message} Checking the documents before trying again.")
+        yield Pause(wait, checking_again(wait, error))
         self._reads_are_old = True
         yield from self._read(self._ledger.open)
 
@@ -297,6 +302,7 @@ class StatusChange:
         """
         awaited = list(self._ledger.awaited)
         thorough = deadline.passed and len(awaited) <= _LAST_CHECK
+        progress.whole = self.whole.without(len(self._ledger.good), len(self.document_ids))
         look: Look = yield from self._proof.look(awaited, self._ledger.documents, thorough=thorough, progress=progress)
         self._ledger.proven(look)
         self._proving_looks += bool(look.followed)
@@ -324,15 +330,13 @@ class StatusChange:
         why = why_lost(self._proof)
         self._ledger.not_returned({i: self._lost.failed.get(i, why) for i in lost if i not in back})
 
-    def _is_lost_since(self, deadline: Deadline) -> Flow[bool]:
+    def _is_lost_since(self, progress: Progress) -> Flow[bool]:
         """Query search once more for what it returned a while ago: the jobs of other documents may have lost it."""
         entered = [i for i in self._ledger.good if self._ledger.documents[i].belongs_in_search]
         if not self._wait_for_search or self._proving_looks <= 1 or not self.action.adds:
             return False
         self._proving_looks = 1
-        look: Look = yield from self._proof.look(
-            entered, self._ledger.documents, thorough=True, progress=Progress(deadline)
-        )
+        look: Look = yield from self._proof.look(entered, self._ledger.documents, thorough=True, progress=progress)
         self._ledger.await_again([*look.behind, *look.lost])
         self._ledger.proven(Look(gone=look.gone, empty=look.empty))
         return not self._ledger.done
@@ -346,7 +350,8 @@ class StatusChange:
             behind = behind[:1]
         back = self.action.opposite
         yield Note(
-            f"Search does not reflect {len(behind)} documents yet: queueing the job again with {back.value} and back."
+            f"Search is still not up to date for {number_of(len(behind))}. Repeating the job in Dify: {back.value}, "
+            f"then {self.action.value}."
         )
         result = Pass()
         try:
@@ -378,8 +383,7 @@ class StatusChange:
             self._ledger.seen(asked, (yield from read_documents(self.dataset_id, asked)))
 
     def _pause(self, deadline: Deadline, progress: Progress) -> Pause:
-        reason = progress.reason(self._ledger.awaits())
-        return Pause(min(self._waits.next(), deadline.remaining), reason)
+        return progress.pause(min(self._waits.next(), deadline.remaining), self._ledger.awaits())
 
     def _clears_lock(self, action: Action) -> bool:
         # A vector store may refuse a second insert; adding twice is harmless only in an economy knowledge base.

@@ -13,6 +13,7 @@ from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause, Request
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.status.segments import Segment, segment_page
+from airflow_provider_dify.knowledge.text.counts import number_of
 
 #: How often a chunk is retried that Dify is still working on, and the pause in seconds.
 _TRIES, _PAUSE = 5, 2.0
@@ -42,11 +43,12 @@ class DisabledChunks:
             # If all are disabled, the worker has not brought the document into search yet.
             if disabled and len(disabled) < len(segments):
                 self.noted[document_id] = disabled
-            done = number + 1
-            yield from progress.note(lambda: f"Read the chunks of {done} of {len(document_ids)} documents.")  # noqa: B023 - called at once
+            yield from progress.note("Read the chunks of", number + 1, len(document_ids))
         if self.noted:
             count = sum(map(len, self.noted.values()))
-            yield Note(f"{count} chunks of {len(self.noted)} documents are disabled; they will be disabled again.")
+            yield Note(
+                f"Found {count} disabled chunks in {number_of(len(self.noted))}; they are disabled again at the end."
+            )
 
     def restore(self, document_ids: Iterable[str], deadline: Deadline) -> Flow[dict[str, str]]:
         """Disable the remembered chunks of documents that are back in search, and verify it.

@@ -9,6 +9,7 @@ from airflow_provider_dify.knowledge.status.handover import Handover, Sent
 from airflow_provider_dify.knowledge.status.proof import Look
 from airflow_provider_dify.knowledge.status.report import Outcome
 from airflow_provider_dify.knowledge.status.sender import Pass
+from airflow_provider_dify.knowledge.text.counts import number_of
 
 _GONE = "It was deleted during the change."
 _UNDONE = "Dify accepted the change, but its worker undid it."
@@ -251,22 +252,22 @@ class Ledger:
         """Describe what will be done."""
         there = len(self.awaited) + sum(outcome.good for outcome in self.settled.values())
         ready = len(self.ready())
-        parts = [f"{ready} to {self._action.verb}", f"{there} there already"]
+        parts = [f"{ready} to {self._action.verb}", f"{there} already in that state"]
         if indexing := len(self.open) - ready:
             parts.append(f"{indexing} still being indexed")
         parts += [f"{count} {outcome.value}" for outcome, count in self._bad().items()]
-        return f"Of {len(self._ids)} documents: {', '.join(parts)}."
+        return f"Of {number_of(len(self._ids))}: {', '.join(parts)}."
 
     def awaits(self) -> str:
         """Describe what the change waits for."""
         busy = [document_id for document_id in self.open if document_id in self._sent.busy]
         blamed = ", ".join(f"'{self.names[document_id]}'" for document_id in busy[:3])
         parts = {
-            f"busy ({blamed}{' and others' if len(busy) > 3 else ''})": len(busy),
-            "being indexed": len(self.open) - len(busy),
-            "not yet followed by search": len(self.awaited),
+            f"Dify's lock on {blamed}{' and others' if len(busy) > 3 else ''}": len(busy),
+            "indexing": len(self.open) - len(busy),
+            "search to update": len(self.awaited),
         }
-        return "Waiting: " + ", ".join(f"{count} {what}" for what, count in parts.items() if count) + "."
+        return " and for ".join(f"{what}: {number_of(count)}" for what, count in parts.items() if count)
 
     def _bad(self) -> dict[Outcome, int]:
         outcomes = list(self.settled.values())

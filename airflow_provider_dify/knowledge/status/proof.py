@@ -148,11 +148,10 @@ class SearchProof:
         taken = yield from self._sample(ids)
         return not taken or self._entries(taken) <= _SMALL
 
-    def returns(self, document_id: str, progress: Progress) -> Flow[bool]:
+    def returns(self, document_id: str) -> Flow[bool]:
         """Whether search returns a document that the worker is done with."""
         self._fresh.clear()
         found = yield from self._slice([document_id], Look(), thorough=True)
-        yield from progress.note(lambda: "Checking a document that was brought back into search.")
         return document_id in found
 
     def _leaving(self, ids: Sequence[str], look: Look, *, thorough: bool, progress: Progress) -> Flow[None]:
@@ -167,7 +166,7 @@ class SearchProof:
                 (look.followed if left else look.behind).append(document_id)
                 misses = 0 if left else misses + 1
                 stride = stride * 2 if misses > _MISSES_BEFORE_SKIPPING and not thorough else 1
-            yield from progress.note(lambda: f"{len(look.followed)} of {len(ids)} documents have left search.")
+            yield from progress.search(len(look.followed), len(ids))
             position += stride
 
     def _entering(self, ids: Sequence[str], look: Look, *, thorough: bool, progress: Progress) -> Flow[None]:
@@ -176,8 +175,7 @@ class SearchProof:
         for start in range(0, len(ready), _SLICE):
             left = [i for i in ready[start : start + _SLICE] if i not in found]
             found |= yield from self._slice(left, look, thorough=thorough)
-            count = sum(i in found for i in ready)
-            yield from progress.note(lambda count=count: f"Search returns {count} of {len(ids)} documents.")  # type: ignore[misc]
+            yield from progress.search(sum(i in found for i in ready), len(ids))
         look.followed += [i for i in ready if i in found]
         look.lost[:] = [i for i in look.lost if i not in found]  # a later query may have found it
         settled = {*look.followed, *look.lost, *look.empty, *look.gone}

@@ -13,11 +13,12 @@ from airflow_provider_dify.exceptions import DifyDocumentBusyError, DifyError, D
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Measure, Note, Pause
-from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.progress import Progress, Waits, checking_again
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.chunks import DisabledChunks
 from airflow_provider_dify.knowledge.status.proof import SearchProof
 from airflow_provider_dify.knowledge.status.segments import until_enabled
+from airflow_provider_dify.knowledge.text.counts import number_of
 
 #: Why search does not return a document, in an economy and in a high-quality knowledge base.
 _LOST = "Dify calls it available, but search does not return it: Dify's worker lost its keywords."
@@ -70,7 +71,7 @@ class Repair:
         progress, waits = Progress(deadline), Waits(longest=10.0)
         left = dict.fromkeys(lost)
         yield Note(
-            f"Search does not return {len(left)} documents that Dify calls available. Repairing them one at a time: "
+            f"Search does not return {number_of(len(left))} that Dify calls available. Repairing them one at a time: "
             f"{self._adding.opposite.value}, then {self._adding.value}."
         )
         yield Pause(min(_SETTLING, deadline.remaining), "")
@@ -83,12 +84,12 @@ class Repair:
                 if (yield from self._one(document_id, deadline, retries, progress)):
                     del left[document_id]
                     yield Measure("repairs.failed" if document_id in self.failed else "repairs.succeeded")
-                    yield from progress.note(lambda: f"Repaired {len(self.repaired)} of {len(lost)} documents.")
+                    yield from progress.note("Repaired", len(self.repaired), len(lost))
             if len(self.failed) >= _MOST_FAILURES and not self.repaired:
                 break
             if left and len(left) + len(self.halfway) == before:
-                reason = progress.reason(f"Dify still holds its lock on {len(left)} documents to be repaired.")
-                yield Pause(min(waits.next(), deadline.remaining), reason)
+                wait = min(waits.next(), deadline.remaining)
+                yield progress.pause(wait, f"Dify to release its lock on {number_of(len(left))} to be repaired")
         for document_id in [*self.halfway]:
             yield from self._give_back(document_id)
         self.under_way = False
@@ -109,7 +110,7 @@ class Repair:
                 return False
             self.halfway.pop(document_id)
             yield from self._wait(document_id, deadline, enabled=True)
-            found = yield from self._proof.returns(document_id, progress)
+            found = yield from self._proof.returns(document_id)
             not_restored = yield from self._chunks.restore([document_id], deadline)
         except DifyNotFoundError as error:
             if not api.document_is_missing(error):
@@ -136,7 +137,7 @@ class Repair:
             except DifyError as error:
                 failures += 1
                 wait = retries.wait_after(failures, error, deadline)
-                yield Pause(wait, f"{error.message} Checking the document before trying again.")
+                yield Pause(wait, checking_again(wait, error))
                 document = yield from api.get_document(self._dataset_id, document_id)
                 if not action.reached(document):
                     continue

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyDocumentStatusFailed
-from airflow_provider_dify.knowledge.report import FINAL, NO_NAMES, DocumentReport, ReportOutcome, some_of
+from airflow_provider_dify.knowledge.report import FINAL, DocumentReport, ReportOutcome
 
 _LOST = (
     "search does not reflect it: Dify's worker is down, is slow, or lost the job or the keywords. Dify 1.16.0 loses "
@@ -80,21 +80,6 @@ class StatusReport(DocumentReport[Outcome]):
     def outcomes(self) -> dict[str, Outcome]:
         """Return the outcome of each document, by id."""
         return {document_id: outcome for outcome in Outcome for document_id in self.ids(outcome)}
-
-    def attention(
-        self, names: Mapping[str, str] = NO_NAMES, tolerate: Collection[Outcome] = (), limit: int = 20
-    ) -> list[str]:
-        """Return a line for everything that needs attention, including good outcomes that are not certain."""
-        lines = super().attention(names, tolerate, limit)
-        for outcome in (outcome for outcome in Outcome if outcome.good):
-            if doubtful := [document_id for document_id in self.ids(outcome) if document_id in self.errors]:
-                lines.append(f"{outcome.value}, but not for certain: {some_of(doubtful)}: {self.errors[doubtful[0]]}")
-        return lines
-
-    def names_to_show(self, names: Mapping[str, str], limit: int = 20) -> dict[str, str]:
-        """Return the names that :meth:`attention` shows, and no others."""
-        ids = [document_id for ids in self.failing().values() for document_id in ids[:limit]]
-        return {document_id: names[document_id] for document_id in ids if document_id in names}
 
     def _is_final(self, failing: Collection[Outcome]) -> bool:
         causes = set(failing) - {Outcome.NOT_ATTEMPTED}

@@ -63,7 +63,7 @@ class Sender:
             if result.error:
                 return
             if start + self.batch_size < len(ids):
-                yield from progress.note(lambda: f"Dify accepted {len(result.taken)} of {len(ids)} changes.")
+                yield from progress.note(f"Sent '{action.value}' for", len(result.taken), len(ids))
 
     def _send_batch(self, action: Action, ids: Sequence[str], names: Mapping[str, str], result: Pass) -> Flow[None]:
         parts = deque([list(ids)])

@@ -10,6 +10,7 @@ from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
 from airflow_provider_dify.knowledge.report import FINAL, EntryReport, ReportOutcome
 from airflow_provider_dify.knowledge.sync.plan import Move
+from airflow_provider_dify.knowledge.text.tables import Row
 
 _NOT_OURS = "a document that the sync did not make is in the way; the report says which, and what to do"
 
@@ -162,5 +163,6 @@ class SyncReport(EntryReport[SyncOutcome, SyncEntry]):
             f"knowledge base {self.dataset_id}."
         )
 
-    def _line(self, item: SyncEntry, names: Mapping[str, str]) -> str:  # noqa: ARG002 - an entry has its name
-        return f"'{item.name}': {item.error or f'to {item.move.value}'}"
+    def _row(self, item: SyncEntry, names: Mapping[str, str]) -> Row:
+        name, document_id, remark = super()._row(item, names)
+        return name, document_id, remark or ("" if item.outcome is DONE[item.move] else f"to {item.move.value}")

@@ -26,7 +26,7 @@ def read_files(sources: Collection[Source], progress: Progress) -> Flow[tuple[Wa
     wanted: list[Wanted] = []
     for source in sources:
         wanted.append(_wanted(source))
-        yield from progress.note(lambda: f"Read {len(wanted):,} of {len(sources):,} files.")
+        yield from progress.note("Read", len(wanted), len(sources), "files")
     if not any(one.digest for one in wanted):
         first = f" The first one, '{wanted[0].name}': {wanted[0].problem}" if wanted else ""
         raise DifySourceError(
@@ -85,7 +85,7 @@ class SyncLook:
             for document in pager.take(page):
                 self._take(document)
                 listed += 1
-            yield from progress.note(lambda: f"Listed {listed:,} of {pager.total:,} documents.")  # noqa: B023 - called at once
+            yield from progress.note("Listed", listed, pager.total)
         candidates: dict[str, list[Document]] = {}
         for document in self._documents:
             if document.name in self._names and document.belongs_in_search:

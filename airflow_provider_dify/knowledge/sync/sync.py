@@ -43,7 +43,7 @@ from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
 from airflow_provider_dify.knowledge.ingest.target import check_latest_rule, check_replacing, read_target
 from airflow_provider_dify.knowledge.ingest.watch import NOT_IN_TIME, stalled
 from airflow_provider_dify.knowledge.metadata.fields import check_fields, check_own_values, kinds_of
-from airflow_provider_dify.knowledge.progress import Progress
+from airflow_provider_dify.knowledge.progress import Progress, Whole
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.change import StatusChange
 from airflow_provider_dify.knowledge.status.proof import ProvenBy
@@ -54,6 +54,7 @@ from airflow_provider_dify.knowledge.sync.options import SyncOptions
 from airflow_provider_dify.knowledge.sync.plan import Move, Planned, Retire, table
 from airflow_provider_dify.knowledge.sync.report import DONE, SyncEntry, SyncOutcome, SyncReport
 from airflow_provider_dify.knowledge.sync.survey import SOURCE_FIELD, SyncLook, read_files
+from airflow_provider_dify.knowledge.text.counts import number_of
 
 #: What to do instead of replacing contents.
 _NEW_INSTEAD = "disable these documents first: the sync then creates new ones next to them."
@@ -140,12 +141,14 @@ class Sync:
         """
         if self._changes.under_way:
             return self._changes.under_way
-        return IndexingWait(
+        wait = IndexingWait(
             self.dataset_id,
             document_ids=self._active,
             stall_timeout=self._options.stall_timeout,
             poll_interval=self._options.poll_interval,
         )
+        wait.whole = Whole.around(len(self._active), len(self._entries))
+        return wait
 
     def take(self, report: Mapping[str, JSON], error: DifyError | None) -> None:
         """Take the result of the wait elsewhere.
@@ -189,6 +192,7 @@ class Sync:
             if not self._options.dry_run:
                 yield from self._index(deadline, progress)
                 yield from self._arrive(deadline, retries, progress)
+                self._changes.total = len(self._entries)
                 yield from self._change(deadline, retries)
                 yield from self._check_kept(deadline, retries, progress)
                 yield from self._end()
@@ -259,12 +263,12 @@ class Sync:
             yield from check_latest_rule(dataset, options)
 
     def _tell(self, plan: Sequence[Planned], look: SyncLook) -> Flow[None]:
-        yield Note(f"Plan of sync '{self.sync_source}' for knowledge base {self.dataset_id}:\n{table(plan)}")
+        yield Note(f"Plan of sync '{self.sync_source}':\n{table(plan)}")
         if strays := look.strays:
             names = ", ".join(f"'{document.name}' ({document.id})" for document in strays[:5])
             text = (
-                f"{len(strays)} documents were created since a run of this sync was interrupted. It is unknown who "
-                f"created them. They stay: {names}{' and others' if len(strays) > 5 else ''}."
+                f"{number_of(len(strays))} of unknown origin appeared after a run of this sync was interrupted. They "
+                f"stay: {names}{' and others' if len(strays) > 5 else ''}."
             )
             yield Note(text, logging.WARNING)
 

@@ -48,14 +48,17 @@ class ConversationTask(KnowledgeBaseTask):
         conversation: Conversation[Any],
         document_ids: Sequence[str] | None = (),
         *,
+        plan: str = "",
         started: float | None = None,
     ) -> dict[str, JSON]:
         """Run a conversation to its end, or until the triggerer takes over.
 
         :param document_ids: Its documents, for the links.
+        :param plan: What it does, for the log.
         :param started: When the task began, in seconds since the epoch, if it was in the triggerer since.
         :return: The report as plain JSON.
         """
+        from airflow_provider_dify.exceptions import DifyError
         from airflow_provider_dify.knowledge.flow import Deadline
         from airflow_provider_dify.transport import clock as clocks
         from airflow_provider_dify.transport.metrics import send_outcomes
@@ -73,22 +76,29 @@ class ConversationTask(KnowledgeBaseTask):
                 self._publish(conversation, context)
 
             flow = self._leaving(conversation, conversation.flow(deadline, hook.retries))
+            if started is None:
+                flow = self.introduced(hook, flow, conversation.dataset_id, plan)
             # Only while nothing but Dify is spoken to: Airflow allows no call from within another one.
             self._stop = stop
             try:
-                left = hook.run(flow, deadline if self.limits_retries else None) is None
+                try:
+                    left = hook.run(flow, deadline if self.limits_retries else None) is None
+                finally:
+                    self._stop = None
+                self.ended(context, hook, conversation.report())
+                if not left:
+                    self.judge(conversation.report())
+            except DifyError as error:
+                self.log_cause(error)
+                raise
             finally:
-                self._stop = None
                 # Also if it failed or was killed: whoever fixes it needs to know what was done.
                 if not left:
                     send_outcomes(conversation.report())
                     self._publish(conversation, context)
-            self.ended(context, hook, conversation.report())
         if left:
             self._leave(conversation, context, began)
-        report = conversation.report()
-        self.judge(report)
-        return self.result_of(report)
+        return self.result_of(conversation.report())
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> Any:
         """Return and raise what ``execute`` would.
@@ -101,6 +111,8 @@ class ConversationTask(KnowledgeBaseTask):
         report = self.read_report(plain)
         send_outcomes(report)
         self.open_hook(context, plain["dataset_id"], self.ids_of(report))  # for its links: there is nothing left to ask
+        if error:
+            self.log_cause(error)
         self.publish(report, names, context)
         if error:
             error.report = report
@@ -129,19 +141,25 @@ class ConversationTask(KnowledgeBaseTask):
         """Show a report in the log, and leave it for what comes after the task."""
         raise NotImplementedError
 
-    def show(self, what: str, report: Any, names: Mapping[str, str] = MappingProxyType({}), tolerate: Any = ()) -> None:
+    def show(
+        self,
+        what: str,
+        report: Any,
+        names: Mapping[str, str] = MappingProxyType({}),
+        tolerate: Any = (),
+        title: str = "Documents by outcome",
+    ) -> None:
         """Show a report in the log.
 
         :param what: What the report is of.
         :param names: The names of documents, by id, as far as they are known.
         :param tolerate: Outcomes that fail nothing.
+        :param title: Title of the table.
         """
         dry_run = " (a dry run: nothing was changed)" if getattr(report, "dry_run", False) else ""
-        self.log.info("Result of %s%s: %s.", what, dry_run, report.describe())
-        for line in report.tolerated(tolerate, names):
-            self.log.info("%s", line)
-        for line in report.attention(names, tolerate):
-            self.log.warning("%s", line)
+        say = self.log.warning if report.failing(tolerate) else self.log.info
+        say("Result of %s%s: %s.", what, dry_run, report.describe())
+        self.log_table(title, report.table(names, tolerate))
 
     def ended(self, context: Context, hook: DifyHook, report: Any) -> None:
         """Use the hook once more, after the conversation ended well or left."""
@@ -274,7 +292,8 @@ class StagedTask(ConversationTask):
         conversation = make(state)
         try:
             conversation.take(report, error)
-        except DifyError:
+        except DifyError as failure:
+            self.log_cause(failure)
             send_outcomes(conversation.report())
             with self.open_hook(context, conversation.dataset_id):
                 self._publish(conversation, context)

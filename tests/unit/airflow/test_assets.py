@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import Asset
 
-from airflow_provider_dify.assets import host_of, knowledge_base, uri_of
+from airflow_provider_dify.assets import app, host_of, knowledge_base, uri_of
 from airflow_provider_dify.get_provider_info import ASSET_URIS
 
 try:
@@ -73,6 +73,14 @@ class TestUri:
     def test_the_helper_refuses_it_on_every_airflow(self, host: str, dataset_id: str) -> None:
         with pytest.raises(ValueError, match="knowledge base looks like dify://"):
             knowledge_base(host, dataset_id)
+
+    def test_a_name_and_a_group(self) -> None:
+        made = [knowledge_base("dify.example.com", KB, name="Handbook"), app("dify.example.com", KB, name="Helpdesk")]
+        plain = knowledge_base("dify.example.com", KB)
+        assert made[0].uri == plain.uri == URI
+        if hasattr(plain, "group"):  # Airflow 2 has none
+            assert [asset.group for asset in (*made, plain)] == ["dify"] * 3
+            assert [asset.name for asset in (*made, plain)] == ["Handbook", "Helpdesk", URI]
 
     def test_it_says_more_where_asked_to(self) -> None:
         assert knowledge_base("dify.example.com", KB, extra={"team": "support"}).extra == {"team": "support"}

@@ -84,7 +84,8 @@ def test_several_documents_have_no_link_of_their_own(kb: Dataset) -> None:
     kb.add_documents(2)
     ids = [document.id for document in kb.documents]
     task = DifyDocumentStatusOperator(task_id="x", dataset_id=kb.id, document_ids=ids, action="archive")
-    assert run(task)[DOCUMENT] == ""
+    assert DOCUMENT not in run(task)
+    assert [link.xcom_key for link in task.operator_extra_links] == [KNOWLEDGE_BASE]
 
 
 def test_a_sensor_shows_them_once(dify: FakeDify, page: Document) -> None:
@@ -149,14 +150,22 @@ class TestFailure:
 
         assert run(status(page), Refusing())["report"]["changed"] == [page.id]
 
-    def test_a_task_that_did_not_come_so_far_is_not_looked_up(
-        self, page: Document, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(XCom, "get_value", lambda **kwargs: pytest.fail("asked"))
-        task = status(page, timeout=-1)
+    @pytest.mark.parametrize("wrong", [{"timeout": -1}, {"action": "burn"}])
+    def test_a_task_that_did_not_come_so_far_has_none(self, page: Document, wrong: dict[str, Any]) -> None:
+        task = status(page)
+        vars(task).update(wrong)
+        assert len(task.operator_extra_links) == 2
         with pytest.raises(DifyInputError):
             run(task)
-        assert DifyKnowledgeBaseLink().get_link(task, ti_key=SimpleNamespace()) == ""
+        assert not task.operator_extra_links  # Airflow asks for each of them then, and keeps the empty answer
+
+    @pytest.mark.parametrize("make", EVERY)
+    def test_none_is_empty(self, page: Document, make: Make) -> None:
+        task = make(page)
+        xcom = run(task)
+        shown = {link.xcom_key for link in task.operator_extra_links}
+        assert shown == {key for key in xcom if key.startswith("_link")}
+        assert all(xcom[key] for key in shown)
 
     def test_a_wrong_connection_is_told_as_ever(self, page: Document, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AIRFLOW_CONN_DIFY_DEFAULT", json.dumps({"conn_type": "dify", "host": "h"}))

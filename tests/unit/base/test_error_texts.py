@@ -40,20 +40,18 @@ NOT_ERRORS = frozenset(
             "Knowledge base {} was created by a knowledge pipeline. Documents that are sent through the API bypass the "
             "pipeline: Dify splits them by its process rule instead."
         ),
-        "Read {} of {} documents, for the time of their last change.",
         "{} chunks that were disabled could not be disabled again: {}.",
-        "{}, but not for certain: {}: {}",
         "it is {}, and its content is the same",
         "document {} is {}, and its content differs",
         "its file is gone",
+        "Dry run: would delete",
+        "Dry run: would release",
+        "Dry run: would sync",
         "another document stands for its file",
         "its indexing is paused",
         "{}; {}, so Dify cannot {} it",
         "it is out of use; an earlier run did not check search",
-        (
-            "{} documents were created since a run of this sync was interrupted. It is unknown who created them. "
-            "They stay: {}{}."
-        ),
+        "{} of unknown origin appeared after a run of this sync was interrupted. They stay: {}{}.",
         "Knowledge base in Dify",
         " (a dry run: nothing was changed)",
         "{{ run_id }}{{ ' [%d]' % ti.map_index if ti.map_index >= 0 else '' }}",
@@ -77,8 +75,6 @@ NOT_ERRORS = frozenset(
         "The answer is stopped:",
         "The run is stopped:",
         "A start needs its inputs.",
-        "Dify has not said whether it took the question. Waiting for it to appear among its messages.",
-        "Dify has not said whether it started a run. Waiting for it to appear in the log of the app.",
     }
 )
 

@@ -15,11 +15,11 @@ _ELSEWHERE = {"testing", "exceptions.py", "get_provider_info.py"}
 _FEWEST_WORDS = 4
 #: Arguments of these are for the log, or for Dify.
 _NOT_SAID_IN_ERRORS = {
-    "debug", "info", "warning", "error", "exception", "log", "say", "note", "reason", "Note", "Pause", "Request",
-    "Fact", "encode", "compile",
+    "debug", "info", "warning", "error", "exception", "log", "log_table", "say", "note", "pause", "Note", "Pause",
+    "Request", "Fact", "encode", "compile",
 }  # fmt: skip
 #: These describe what a run is about, or its progress.
-_TELLING = {"plan", "_plan", "awaits", "_awaits", "describe", "_preview", "test_connection"}
+_TELLING = {"plan", "_plan", "awaits", "_awaits", "describe", "_preview", "test_connection", "checking_again"}
 
 
 def sentences() -> dict[str, str]:
@@ -50,6 +50,10 @@ def _sentences_in(node: ast.AST) -> Iterator[tuple[str, int]]:
     if isinstance(node, ast.Call) and _name_of(node.func) in _NOT_SAID_IN_ERRORS:
         return
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name in _TELLING:
+        return
+    if isinstance(node, ast.Assign) and all(_name_of(target) in _TELLING for target in node.targets):
+        return
+    if isinstance(node, ast.keyword) and node.arg in _TELLING:
         return
     text = _text(node)
     words = [word for word in text.replace("{}", " ").split() if any(map(str.isalpha, word))]

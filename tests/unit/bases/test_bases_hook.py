@@ -26,6 +26,13 @@ class TestKnowledgeBases:
         assert (report.outcome, report.changed) == ("created", ("description",))
         assert dify.world.datasets[report.dataset_id].description == "x"
 
+    def test_ensure(self, dify: FakeDify, hook: DifyHook) -> None:
+        first = hook.ensure_dataset("handbook", KnowledgeBaseOptions(metadata_fields={"team": "string"}))
+        second = hook.ensure_dataset("handbook")
+        assert (first.outcome, second.outcome) == ("created", "unchanged")
+        assert first.dataset_id == second.dataset_id
+        assert list(dify.world.datasets) == [first.dataset_id]
+
     def test_create_what_exists(self, dify: FakeDify, hook: DifyHook) -> None:
         kb = dify.add_dataset("handbook")
         dify.clock.advance(60)

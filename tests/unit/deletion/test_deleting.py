@@ -216,7 +216,7 @@ def test_it_breaks_off_halfway(dify: FakeDify, kb: Dataset, delete: Delete, afte
 
 def test_the_last_answer_is_lost_and_dify_is_gone(dify: FakeDify, kb: Dataset, delete: Delete) -> None:
     pages = kb.add_documents(3)
-    dify.faults.add(Fault("reset_after", method="DELETE", after=1), Fault("reset_before", after=4, times=None))
+    dify.faults.add(Fault("reset_after", method="DELETE", after=1), Fault("reset_before", after=5, times=None))
     run = delete(list(pages))
     assert isinstance(run.error, DifyTransportError)
     assert run.not_empty == {"deleted": [pages[0].name], "not_attempted": [pages[1].name, pages[2].name]}
@@ -316,7 +316,7 @@ class TestFilters:
         assert run.report["counts"]["deleted"] == 60
         assert not any(document.archived for document in kb.documents)
         assert len(kb.documents) == 60
-        assert "Delete the documents selected by status archived of Dify dataset" in said.text
+        assert "Deleting the documents selected by status archived, for up to 900 s." in said.text
         assert "Of 60 documents: 60 to delete, 60 of them archived, to be un-archived first." in said.text
         assert "Result of the deletion: 60 deleted." in said.text
 

@@ -58,7 +58,7 @@ class TestABatch:
         states = [state(i, "indexing" if n else "completed", segments=(0 if n else 3, 3)) for n, i in enumerate(ids)]
         with pytest.raises(DifyIndexingTimeout) as caught:
             wait_for(always(batch_of(*states)), timeout=100)
-        assert f"batch {BATCH} of Dify dataset {KB} had not completed after 100 s" in str(caught.value)
+        assert f"batch {BATCH} of knowledge base {KB} had not completed after 100 s" in str(caught.value)
         assert "1 of 6 documents completed (5 indexing), 3 of 18 segments" in str(caught.value)
         assert f"{ids[1]} (indexing), {ids[2]} (indexing), {ids[3]} (indexing) and 2 more" in str(caught.value)
         assert caught.value.documents == dict.fromkeys(ids[1:], "indexing")

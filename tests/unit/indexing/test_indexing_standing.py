@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -89,7 +88,7 @@ class TestStanding:
     @pytest.mark.parametrize("ahead", [0.0, 7200.0, -7200.0], ids=["same clock", "ahead", "behind"])
     @pytest.mark.parametrize(("age", "stands"), [(1700, False), (1900, True)])
     def test_without_a_memory_the_times_of_the_steps_tell(self, ahead: float, age: int, stands: bool) -> None:
-        # As a sensor that is rescheduled: each look is the first one of a new process.
+        # As a sensor that is rescheduled: each check is the first one of a new process.
         def answer(path: str, now: float) -> Any:
             last = int(NOW + now + ahead) - age
             return batch_of(state(A, "indexing", splitting_completed_at=last, processing_started_at=last - 9999),
@@ -198,7 +197,7 @@ class TestGoingOnElsewhere:
 class TestTheLog:
     """What the person who runs the DAG reads."""
 
-    def test_progress_when_it_changes_or_every_minute(self) -> None:
+    def test_progress_only_when_it_changes(self) -> None:
         def answer(path: str, now: float) -> Any:
             done = now > 100
             return batch_of(
@@ -208,16 +207,11 @@ class TestTheLog:
 
         script = Script(answer)
         wait_for(script, poll_interval=10)
-        texts = [text for _, text in script.notes]
-        assert texts[0] == "0 of 2 documents completed (1 splitting, 1 waiting), 0 of 8 segments. 0 s so far."
-        changed = [
-            n for n, text in enumerate(texts) if text.startswith("1 of 2 documents completed (1 waiting), 5 of 8")
-        ]
-        assert len(texts) - len(changed) == 2
-        moments = [moment for moment, _ in script.notes]
-        gaps = [round(later - earlier) for earlier, later in pairwise(moments)]
-        assert all(60 <= gap <= 70 for n, gap in enumerate(gaps) if n + 1 != changed[0])
-        assert len(script.paths) > 3 * len(texts)
+        first, second = script.notes
+        assert first[1] == "0 of 2 documents completed (1 splitting, 1 waiting), 0 of 8 segments, 0 s"
+        assert second[1] == f"1 of 2 documents completed (1 waiting), 5 of 8 segments, {second[0]:.0f} s"
+        assert 100 < second[0] < 111
+        assert len(script.paths) > 3 * len(script.notes)
 
     def test_without_segments_where_they_are_not_known(self) -> None:
         ids = [f"{n:08x}-0000-4000-8000-000000000000" for n in range(20)]
@@ -225,4 +219,4 @@ class TestTheLog:
         script = Script(lambda path, now: listed)
         with pytest.raises(DifyIndexingTimeout):
             wait_for(script, document_ids=ids, timeout=10)
-        assert script.notes[0][1] == "0 of 20 documents completed (20 waiting). 0 s so far."
+        assert script.notes[0][1] == "0 of 20 documents completed (20 waiting), 0 s"

@@ -25,11 +25,16 @@ class TestOperator:
         assert returned["changed"] == [page.id]
         assert MetadataReport.from_json(returned).to_json() == returned
         assert page.metadata == {"stage": "live"}
-        assert [record.getMessage() for record in said.records if record.name == "task"] == [
-            f"Metadata of 1 documents of Dify dataset {kb.id}: set 'stage' and clear 'old', in batches of 50.",
-            "Metadata of 1 documents: 1 to change (set 'stage' and clear 'old'). Fields to create: 'stage' (string).",
+        lines = [record.getMessage() for record in said.records if record.name == "task"]
+        assert lines[0].endswith(f"(connection 'dify_default'), knowledge base 'handbook' ({kb.id}).")
+        assert lines[1:5] == [
+            "Changing the metadata of 1 document in batches of 50: set 'stage' and clear 'old'.",
+            "Metadata of 1 document: 1 to change (set 'stage' and clear 'old'). Fields to create: 'stage' (string).",
             "Result of the change of metadata: 1 changed.",
+            "::group::Documents by outcome",
         ]
+        assert lines[5].splitlines()[-1].split() == ["changed", "page", page.id]
+        assert lines[6:] == ["::endgroup::"]
 
     def test_the_report_is_there_also_where_it_fails(self, kb: Dataset, said: pytest.LogCaptureFixture) -> None:
         task = TaskInstance()
@@ -39,14 +44,16 @@ class TestOperator:
         with pytest.raises(DifyMetadataFailed):
             operator.execute({"ti": task})  # type: ignore[typeddict-item]
         assert task.xcom["report"]["missing"] == [UNKNOWN]
-        assert said.messages[-1] == f"  {UNKNOWN}: It is not in this knowledge base."
+        assert said.messages[-2].splitlines()[-1] == f"missing  {UNKNOWN}  It is not in this knowledge base."
 
     def test_what_is_tolerated_is_told_without_advice(self, kb: Dataset, said: pytest.LogCaptureFixture) -> None:
         operator = DifyDocumentMetadataOperator(
             task_id="set", dataset_id=kb.id, document_ids=[UNKNOWN], values={"a": 1}, tolerate="missing"
         )
         operator.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
-        assert said.messages[-2:] == ["missing: 1 (tolerated)", f"  {UNKNOWN}: It is not in this knowledge base."]
+        row = f"missing (tolerated)  {UNKNOWN}  It is not in this knowledge base."
+        assert said.messages[-2].splitlines()[-1] == row
+        assert not any("check the ids" in message for message in said.messages)
 
     def test_a_kill_leaves_behind_what_was_done(self, dify: FakeDify, kb: Dataset) -> None:
         pages = kb.add_documents(10)

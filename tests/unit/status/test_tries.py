@@ -19,6 +19,7 @@ from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import api, documents
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Response
+from airflow_provider_dify.knowledge.progress import seconds_of
 from airflow_provider_dify.knowledge.retries import Retries, retrying
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault, VirtualClock
 from tests.unit.base.driving import (
@@ -104,8 +105,8 @@ class TestTries:
     def test_it_is_said_why_and_which_try_it_is(self) -> None:
         first, second = read([FAILS, FAILS, GOOD]).pauses
         assert "503 odd" in first.reason
-        assert first.reason.endswith("Trying again (1 of 4).")
-        assert second.reason.endswith("Trying again (2 of 4).")
+        assert first.reason.startswith(f"Retry 1 of 4 in {seconds_of(first.seconds)}: GET /")
+        assert second.reason.startswith(f"Retry 2 of 4 in {seconds_of(second.seconds)}: GET /")
 
     @pytest.mark.parametrize("jitter", [0.0, 1.0])
     def test_what_dify_asks_for_is_waited_for(self, jitter: float) -> None:
