@@ -1,4 +1,4 @@
-"""Runs example DAGs in a throw-away Airflow against the built-in Dify, and prints as JSON what came of them.
+"""Runs example DAGs in a throw-away Airflow against the built-in Dify, and prints the results as JSON.
 
 A program of its own, as Airflow is set up once in a process.
 """
@@ -255,7 +255,7 @@ STORIES = (
 
 
 def main() -> None:
-    """Run all of them; the last line of the output is what came of them."""
+    """Run all of them; the last line of the output has the results."""
     with tempfile.TemporaryDirectory(prefix="dify-examples-") as home:
         prepare_airflow(Path(home))
         from airflow_provider_dify.testing import FakeDify, VirtualClock

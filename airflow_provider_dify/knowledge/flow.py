@@ -125,10 +125,10 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Run flows side by side. What one of them raises ends all of them.
+    """Run flows in parallel. An error of one of them ends all of them.
 
-    :param flows: The flows. They keep what they find out themselves.
-    :param most: How many run at a time.
+    :param flows: The flows. They keep their results themselves.
+    :param most: Maximum number of flows that run at the same time.
     """
 
     flows: Sequence[Flow[None]]

@@ -38,7 +38,7 @@ class Waits:
         self._enough = self._longest
 
     def looked(self, at: float, *, done: int, left: int) -> None:
-        """Take the worker's pace from what it has done since the look before.
+        """Take the worker's pace from what it has done since the previous check.
 
         :param at: When, in seconds.
         :param done: How many documents it was through with since then.

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class DifyWorkflowRunOperator(WorkflowTask, BaseOperator):
-    """Run a Dify workflow exactly once; when the task is green, its run succeeded.
+    """Run a Dify workflow exactly once. The task succeeds only when its run succeeded.
 
-    The run is started in streaming mode and then polled, so that no proxy cuts it off. A start is never sent twice. If
-    its answer is lost, or a worker is killed, the run is looked for in the log of the app: a running one is joined, and
-    the result of one that succeeded is taken. If Dify cannot say whether there is a run, the task fails with
+    The run is started in streaming mode and then polled, so no proxy cuts it off. A start is never sent twice. If its
+    response is lost, or a worker is killed, the task searches for the run in the log of the app: it joins a running
+    one, and uses the result of one that succeeded. If Dify cannot say whether there is a run, the task fails with
     ``DifyRunUnknown`` instead of starting a second one.
 
     If the task is killed or its timeout passes, the run is stopped.
@@ -39,23 +39,23 @@ class DifyWorkflowRunOperator(WorkflowTask, BaseOperator):
         )
 
     :param inputs: The inputs of the app by name, or a string that renders to a JSON object. They are checked against
-        what the app asks for before anything is started.
-    :param files: Inputs that are files, by name: a path, an URL of a storage that Airflow opens, or a list of these.
+        the app's parameters before anything is started.
+    :param files: Inputs that are files, by name: a path, a URL of a storage that Airflow opens, or a list of these.
         They are uploaded. Dify itself fetches ``http://`` and ``https://`` URLs.
     :param workflow_id: Which published version to run; by default, the latest.
-    :param expect: What the outputs have to be: a JSON schema, or a function that gets them and returns ``False`` or
-        raises if they are not.
-    :param output_path: Where to write the outputs as JSON, for outputs that are too large for XCom: a path or an URL of
-        a storage. If it ends in a slash, the file is named by the run.
+    :param expect: The expected outputs: a JSON schema, or a function that gets them and returns ``False`` or raises if
+        they are wrong.
+    :param output_path: Where to write the outputs as JSON, if they are too large for XCom: a path or a URL of a
+        storage. If it ends in a slash, the file is named by the run.
     :return: ``outputs`` (``None`` with ``output_path``), ``outcome``, ``run_id``, ``task_id`` (of Dify), ``user``,
         ``app_id``, ``workflow_id``, ``elapsed_time`` in seconds, ``total_tokens``, ``total_steps``, ``joined`` (whether
         an earlier try had started it), ``error``, ``output_path`` and ``link``. If the task fails, it is in XCom under
         the key ``report``.
-    :raises DifyInputError: The inputs are not what the app asks for, or the key opens no workflow. Nothing was started.
+    :raises DifyInputError: The inputs do not fit the app, or the key is not for a workflow. Nothing was started.
     :raises DifyRunError: The run did not end well; :class:`~airflow_provider_dify.exceptions.DifyRunFailed` if a retry
         cannot fix it.
     :raises DifyRunUnknown: Dify cannot say whether a run was started.
-    :raises DifyError: Dify could not be asked.
+    :raises DifyError: A request to Dify failed.
     """
 
     template_fields: Sequence[str] = (
@@ -101,9 +101,9 @@ class DifyWorkflowRunOperator(WorkflowTask, BaseOperator):
 class DifyChatMessageOperator(ChatTask, BaseOperator):
     """Ask a Dify chat app, agent or chatflow a question, and return its answer.
 
-    A question is never sent twice. If its answer is lost, it is looked for among the messages of the app, under a name
-    that only this try has; in a conversation that is continued, among those that were not there before. If Dify cannot
-    say whether it took the question, the task fails with ``DifyRunUnknown``.
+    A question is never sent twice. If its answer is lost, the task searches for it among the messages of the app, by a
+    user name that only this try has; in a continued conversation, among the new messages. If Dify cannot say whether it
+    accepted the question, the task fails with ``DifyRunUnknown``.
 
     .. seealso:: https://docs.dify.ai/api-reference/chats/send-chat-message
 
@@ -120,19 +120,19 @@ class DifyChatMessageOperator(ChatTask, BaseOperator):
         first >> second
 
     :param query: The question.
-    :param conversation_id: The conversation to continue; by default, a new one is begun.
-    :param conversation_user: The ``user`` to whom that conversation belongs.
-    :param inputs: The inputs of the app by name, or a string that renders to a JSON object. They count for a new
-        conversation only.
-    :param expect: What the answer has to be: a function that gets it and returns ``False`` or raises if it is not, or a
+    :param conversation_id: The conversation to continue; by default, a new one.
+    :param conversation_user: The ``user`` of that conversation.
+    :param inputs: The inputs of the app by name, or a string that renders to a JSON object. They are only used in a
+        new conversation.
+    :param expect: The expected answer: a function that gets it and returns ``False`` or raises if it is wrong, or a
         JSON schema for a text.
     :return: ``answer``, ``conversation_id``, ``user``, ``message_id``, ``citations`` (segments with ``document_id``,
         ``document_name``, ``score`` and ``content``), ``usage``, ``outcome``, ``joined``, ``error`` and ``link``. If
         the task fails, it is in XCom under the key ``report``.
-    :raises DifyInputError: The app is no chat app, or the inputs are not what it asks for. Nothing was asked.
+    :raises DifyInputError: The app is not a chat app, or the inputs do not fit it. Nothing was asked.
     :raises DifyRunError: There is no answer.
-    :raises DifyRunUnknown: Dify cannot say whether it took the question.
-    :raises DifyError: Dify could not be asked.
+    :raises DifyRunUnknown: Dify cannot say whether it accepted the question.
+    :raises DifyError: A request to Dify failed.
     """
 
     template_fields: Sequence[str] = (
@@ -176,8 +176,8 @@ class DifyChatMessageOperator(ChatTask, BaseOperator):
 class DifyAnswerCheckOperator(CheckTask, BaseOperator):
     """Ask a chat app golden questions, and check that its answers are as expected.
 
-    Use it between the steps of a release: documents reach the users only if the *app* answers right with them. A table
-    in the log shows each question, what was expected, and what the app answered.
+    Use it between the steps of a release: documents only reach the users if the *app* gives the right answers with
+    them. A table in the log shows each question, what was expected, and what the app answered.
 
     .. seealso:: https://docs.dify.ai/api-reference/chats/send-chat-message
 
@@ -193,17 +193,17 @@ class DifyAnswerCheckOperator(CheckTask, BaseOperator):
         )
 
     :param questions: What to ask: a list of texts, or of mappings with ``query`` and any of ``contains``,
-        ``contains_not`` (texts, in whatever case), ``matches`` (regular expressions), ``cites``, ``cites_not``
+        ``contains_not`` (texts, case-insensitive), ``matches`` (regular expressions), ``cites``, ``cites_not``
         (documents: ids, or patterns for names), ``inputs`` (of the app) and ``check`` (a function that gets the report
         of the answer, and returns ``False`` or raises); or a string that renders to such a list.
     :param timeout: Seconds for all questions.
-    :param on_failure: ``fail``: the task fails; ``report``: it stays green, and what follows reads the report.
+    :param on_failure: ``fail``: the task fails; ``report``: it succeeds, and downstream tasks read the report.
     :return: The report as plain JSON: ``passed``, ``counts``, ``total``, ``app_id``, and ``answers``, each with
         ``query``, ``passed``, ``problems``, ``expected``, ``answer`` and ``citations``. It is in XCom under
         the key ``report``, too.
-    :raises DifyInputError: The questions make no sense, or the app is no chat app.
+    :raises DifyInputError: The questions are invalid, or the app is not a chat app.
     :raises DifyAnswerCheckFailed: An answer is not as expected; ``report`` says which.
-    :raises DifyError: Dify could not be asked.
+    :raises DifyError: A request to Dify failed.
     """
 
     template_fields: Sequence[str] = (

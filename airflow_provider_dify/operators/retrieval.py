@@ -1,4 +1,4 @@
-"""Operators that check what searches in a Dify knowledge base bring."""
+"""Operators that check the results of searches in a Dify knowledge base."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class OnFailure(str, Enum):
-    """What to do where a query does not bring what it should."""
+    """What to do if a query does not return the expected documents."""
 
     #: Fail the task.
     FAIL = "fail"
@@ -29,9 +29,9 @@ class OnFailure(str, Enum):
 
 
 class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
-    """Ask a knowledge base questions, and see that it finds what it should, and not what it should not.
+    """Search a knowledge base, and check that the results contain the expected documents, and no unwanted ones.
 
-    The report is the task's return value and, also when it fails, in XCom under the key ``report``. A table in the log
+    The report is the task's return value and, even if it fails, in XCom under the key ``report``. A table in the log
     shows each query, what was expected, and what was found.
 
     .. seealso:: https://docs.dify.ai/api-reference/knowledge-bases/retrieve-chunks-from-a-knowledge-base-test-retrieval
@@ -48,28 +48,28 @@ class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
             ],
         )
 
-    :param queries: What to ask: a list of texts of at most 250 characters, or of mappings with ``query`` and any of
-        ``expect``, ``expect_not``, ``top_k`` and ``min_score``; or a string that renders to such a list. An expectation
-        is an id, or a mapping with any of ``id``, ``name`` (a pattern such as ``guide*``) and ``metadata`` (values by
-        name), all of which have to fit, and ``first``: it has to be among so many first documents. There may be a list
-        of them: all of ``expect`` have to be found, none of ``expect_not``.
-    :param expect: What queries without an expectation of their own should return.
-    :param top_k: How many segments each query asks for, at most 100. Several can be of one document.
-    :param min_score: What has a lower score, from 0 to 1, counts as not found. An economy knowledge base has
-        no scores.
+    :param queries: What to search for: a list of texts of at most 250 characters, or of mappings with ``query`` and any
+        of ``expect``, ``expect_not``, ``top_k`` and ``min_score``; or a string that renders to such a list. An
+        expectation is an id, or a mapping with any of ``id``, ``name`` (a pattern such as ``guide*``) and ``metadata``
+        (values by name), all of which have to match, and ``first``: it has to be among this many first documents. A
+        list of them is possible: all of ``expect`` have to be found, none of ``expect_not``.
+    :param expect: What queries without their own expectation should return.
+    :param top_k: How many segments each query returns, at most 100. Several can belong to one document.
+    :param min_score: Results with a lower score, from 0 to 1, do not count. An economy knowledge base has no scores.
     :param search_method: ``keyword_search``, ``semantic_search``, ``full_text_search`` or ``hybrid_search``; ``None``:
-        the knowledge base's own.
-    :param timeout: Seconds in which queries that fail are asked again, as search may lag behind a change; 0: ask once.
-    :param poll_interval: Seconds between two looks; the first looks come sooner.
-    :param on_failure: ``fail``: the task fails; ``report``: it stays green, and what follows reads the report.
+        as set in the knowledge base.
+    :param timeout: Seconds in which failed queries are repeated, because search may lag behind a change; 0: run them
+        once.
+    :param poll_interval: Seconds between two checks; the first checks come sooner.
+    :param on_failure: ``fail``: the task fails; ``report``: it succeeds, and downstream tasks read the report.
     :return: The report as plain JSON: ``dataset_id``, ``passed``, ``counts`` (``passed`` and ``failed``),
-        ``failed_documents`` (ids of documents that should have been found, where they were named by their ids, and of
-        those that should not; also apart as ``missing_documents`` and ``unwanted_documents``), and ``queries``, each
-        with ``query``, ``passed``, ``verdict``, ``found``, ``missing``, ``unwanted`` and ``documents`` (all that was
+        ``failed_documents`` (ids of documents that should have been found, if they were named by id, and of those that
+        should not; also separately as ``missing_documents`` and ``unwanted_documents``), and ``queries``, each with
+        ``query``, ``passed``, ``verdict``, ``found``, ``missing``, ``unwanted`` and ``documents`` (everything that was
         found, with ``document_id``, ``document_name``, ``rank`` and ``score``).
-    :raises DifyInputError: What was asked for makes no sense.
-    :raises DifyRetrievalCheckFailed: A query does not bring what it should; ``result`` tells which.
-    :raises DifyError: Dify could not be asked.
+    :raises DifyInputError: The parameters are invalid.
+    :raises DifyRetrievalCheckFailed: A query did not return the expected documents; ``result`` says which.
+    :raises DifyError: A request to Dify failed.
     """
 
     template_fields: Sequence[str] = (
@@ -86,7 +86,7 @@ class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
     poll_interval: float
     on_failure: str
     writes = False
-    # The timeout is for search to catch up: a failed request is sent again even if it is 0.
+    # The timeout is for search to catch up: a failed request is retried even if it is 0.
     limits_retries = False
 
     def __init__(
@@ -109,7 +109,7 @@ class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
         self.take(locals())
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Ask the queries, and return the report."""
+        """Run the queries, and return the report."""
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.text.counts import number_of
 
@@ -119,7 +119,7 @@ class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
         return self.converse(context, check, plan=f"Asking {number_of(len(check), 'golden question')}.")
 
     def judge(self, report: RetrievalReport) -> None:
-        """Raise if a query did not return what it should, unless it is only to be reported."""
+        """Raise an error if a query failed, unless it should only be reported."""
         if self.on_failure == OnFailure.FAIL.value:
             report.raise_for_failures()
 
@@ -137,7 +137,7 @@ class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
         )
 
     def publish(self, report: RetrievalReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
-        """Show a report in the log, and leave it for what comes after the task."""
+        """Log a report, and leave it for downstream tasks."""
         passed = len(report.answers) - len(report.failing)
         say = self.log.info if report.passed else self.log.warning
         say("%d of %d queries returned the expected documents.", passed, len(report.answers))

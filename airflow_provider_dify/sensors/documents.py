@@ -30,60 +30,61 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-#: A trigger looks no more often, however small the ``poke_interval``: many share a triggerer and a Dify.
+#: A trigger checks no more often than this, however small the ``poke_interval``: many triggers share a triggerer and a
+#: Dify.
 _SHORTEST_INTERVAL = 1.0
 _UNKNOWN = "The trigger fired {}, which this sensor does not know. Clear the task to retry."
-#: So many seconds before Airflow the sensor says that time is up, since it can say what is left.
+#: How many seconds before Airflow the sensor reports a timeout, because it can say what is left.
 _MARGIN = 1.0
 
 
 class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
     """Wait until all documents of an indexing batch, or of a list of ids, are indexed.
 
-    Dify answers the creation of a document at once and indexes it later. The sensor looks first, so that nothing is
-    deferred or rescheduled for documents that are indexed already. It goes by ``indexing_status`` alone.
+    Dify responds to the creation of a document at once and indexes it later. The sensor checks first, so nothing is
+    deferred or rescheduled for documents that are indexed already. It uses ``indexing_status`` alone.
 
-    It fails at once, and without retries, where waiting on cannot help: the indexing of a document ended in an error
-    or was paused, or a document was deleted. An update takes a document out of its batch, and the sensor then asks for
-    the document itself, as long as it has seen it in the batch.
+    It fails at once, and without retries, if waiting longer cannot help: the indexing of a document failed or was
+    paused, or a document was deleted. An update removes a document from its batch; the sensor then reads the document
+    itself, if it has seen it in the batch.
 
-    It also fails where nothing moves for ``stall_timeout`` seconds, counted from its first look at the earliest: the
-    documents of a worker that was killed stay as they are for ever. A movement is a step (``waiting``, ``parsing``,
+    It also fails if there is no progress for ``stall_timeout`` seconds, counted from its first check at the earliest:
+    the documents of a killed worker remain as they are forever. Progress is a step (``waiting``, ``parsing``,
     ``cleaning``, ``splitting``, ``indexing``) or a new segment of any of the documents. While Dify indexes the segments
-    of one document, or works on other documents before these, it shows no movement: give it the time that your longest
+    of one document, or works on other documents before these, it shows no progress: allow the time that your longest
     document, and your queue, need.
 
-    * With ``mode="poke"`` and ``deferrable=True``, every movement between two looks is seen. The triggerer may be
+    * With ``mode="poke"`` and ``deferrable=True``, all progress between two checks is seen. The triggerer may be
       restarted meanwhile.
-    * With ``mode="reschedule"``, nothing is remembered from one look to the next, and movement is told by the times
-      that Dify gives for the steps, against Dify's own clock. A document that is split for longer than
-      ``stall_timeout`` looks as if it stood still, although its segments grow. Documents that have left the batch
-      since the last look cannot be followed: where the whole batch is gone, the sensor fails; where a part of it is,
-      it waits for, and returns, the rest. Wait by ``document_ids``, or in one of the other modes, where documents are
-      updated or deleted meanwhile.
+    * With ``mode="reschedule"``, nothing is remembered between checks, and progress is measured by the times that Dify
+      shows for the steps, against Dify's own clock. A document whose splitting takes longer than ``stall_timeout``
+      seems to make no progress, although its segments grow. Documents that have left the batch since the last check
+      cannot be followed: if the whole batch is gone, the sensor fails; if a part of it is, the sensor waits for, and
+      returns, the rest. If documents are updated or deleted meanwhile, wait by ``document_ids``, or in one of the other
+      modes.
 
-    ``soft_fail`` skips the task on a timeout, where nothing moves, and where a document failed, is paused or is gone;
-    it does so in every mode. When Dify could not be asked, the task fails and may be retried.
+    ``soft_fail`` skips the task on a timeout, if there is no progress, and if a document failed, is paused or is gone,
+    in every mode. If requests to Dify failed, the task fails and may be retried.
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/get-document-indexing-status
 
-    :param batch: The batch that Dify answered the creation of the documents with, a text of 20 digits.
+    :param batch: The batch that Dify returned when the documents were created, a text of 20 digits.
     :param document_ids: UUIDs of the documents, instead of a batch: a list, one id, the output of another task, or a
         string that renders to a JSON list or to ids separated by commas or white space.
-    :param stall_timeout: Seconds without any movement after which it fails; ``None``: never.
-    :param prove_by: What proves, when all are indexed, that those in use have entered search. ``search``: search
-        returned them. A search shows up among Dify's recent queries, costs an embedding in a high-quality knowledge
-        base, and counts against the request limit of Dify Cloud. ``segments``: only that their segments are enabled,
-        which Dify also shows for documents whose keywords it has lost.
-    :param deferrable: Whether to wait in the triggerer instead of on the worker. Its first looks come sooner than
+    :param stall_timeout: Seconds without any progress after which it fails; ``None``: never.
+    :param prove_by: What proves, when all are indexed, that enabled documents have entered search. ``search``: search
+        returned them. A search appears among Dify's recent queries, costs an embedding in a high-quality knowledge
+        base, and counts against the request limit of Dify Cloud. ``segments``: their segments are enabled, which Dify
+        also shows for documents whose keywords it has lost.
+    :param deferrable: Whether to wait in the triggerer instead of on the worker. Its first checks come sooner than
         ``poke_interval``.
-    :return: The UUIDs of the documents, as a list: in the order they were asked for, or in which Dify lists the batch.
-    :raises DifyInputError: What was asked for makes no sense; nothing was sent.
-    :raises DifyIndexingError: A document failed, is paused, is gone, or is one that search does not return;
-        ``documents`` of the error tells which.
-    :raises DifyIndexingStalled: Nothing has moved for too long.
+    :return: The UUIDs of the documents, as a list: in the requested order, or as Dify lists the batch.
+    :raises DifyInputError: The parameters are invalid; nothing was sent.
+    :raises DifyIndexingError: A document failed, is paused, is gone, or is not returned by search; the error's
+        ``documents`` says which.
+    :raises DifyIndexingStalled: There was no progress for too long.
     :raises DifyIndexingTimeout: They were not indexed within ``timeout`` seconds.
-    :raises DifyError: Dify could not be asked.
+    :raises DifyError: A request to Dify failed.
     """
 
     template_fields: Sequence[str] = ("dify_conn_id", "dataset_id", "dataset_name", "batch", "document_ids")
@@ -121,9 +122,9 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         self._waiting: tuple[IndexingWait, Deadline] | None = None
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once. Where not all is indexed and the sensor is deferrable, go on in the triggerer.
+        """Check once. If not everything is indexed and the sensor is deferrable, continue in the triggerer.
 
-        Here, and not in an ``execute`` of its own, so that Airflow's ``soft_fail`` covers the first look, too.
+        This is here, not in an ``execute`` of its own, so that Airflow's ``soft_fail`` covers the first check, too.
         """
         try:
             return self._look(context)
@@ -132,13 +133,13 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
             raise
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> list[str]:
-        """Return and raise what the direct way would.
+        """Return and raise what the sensor would without deferring.
 
-        :param event: What the trigger fired.
+        :param event: The trigger's event.
         """
         report, _, error = read_event(event, _UNKNOWN)
         document_ids: list[str] = report["document_ids"]
-        self.open_hook(context, report["dataset_id"], document_ids)  # for its links: there is nothing left to ask
+        self.open_hook(context, report["dataset_id"], document_ids)  # for its links: there is nothing left to request
         if error:
             self._explain(error)
             raise error
@@ -146,11 +147,11 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         return document_ids
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Go on after the trigger, and with ``soft_fail`` skip where the direct way would.
+        """Continue after the trigger, and with ``soft_fail`` skip if the sensor would without deferring.
 
-        Airflow itself skips a deferred sensor for whatever went wrong, and a direct one only for what is final.
+        Airflow itself skips a deferred sensor for any error, and a direct one only for final errors.
         """
-        # What the trigger says when it does not end by itself: the triggerer is down.
+        # The error if the trigger does not end by itself: the triggerer is down.
         no_answer = next_method == "__fail__" and "timeout" in str((next_kwargs or {}).get("error", "")).lower()
         try:
             return super().resume_execution(next_method, next_kwargs, context)
@@ -172,7 +173,7 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         first = self._waiting is None and not (self.reschedule and _first_poke(self, context))
         self._waiting = self._waiting or self._begin(context)
         wait, deadline = self._waiting
-        # Not kept open: Dify drops a connection that is idle for two seconds, and has only ten.
+        # Not kept open: Dify closes a connection that is idle for two seconds, and has only ten.
         with self.open_hook(context, wait.dataset_id, wait.document_ids) as hook:
             look = wait.look(deadline)
             if first:
@@ -196,7 +197,7 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         )
 
     def _explain(self, error: DifyError) -> None:
-        if self.soft_fail or self.never_fail:  # then Airflow's log would not show why it skips
+        if self.soft_fail or self.never_fail:  # otherwise Airflow's log would not show why it skips
             self.log.warning("%s", error)
 
     def _begin(self, context: Context) -> tuple[IndexingWait, Deadline]:
@@ -227,12 +228,12 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
 
 
 def _first_poke(sensor: BaseSensorOperator, context: Context) -> datetime | None:
-    """Return when a sensor that is rescheduled looked for the first time; ``None`` where this is the first time."""
+    """Return when a rescheduled sensor checked for the first time; ``None`` if this is the first time."""
     task_instance: Any = context["ti"]
     if hasattr(task_instance, "get_first_reschedule_date"):
         first: datetime | None = task_instance.get_first_reschedule_date(context)
         return first
-    # Airflow 2 has only this, by which its own sensors know.
+    # Airflow 2 only has this; its own sensors use it.
     from airflow.sensors.base import _orig_start_date  # type: ignore[import-not-found,unused-ignore]
 
     first = _orig_start_date(

@@ -81,7 +81,7 @@ class AsyncClient:
                 error = raised
 
     async def run_together(self, step: Together) -> None:
-        """Run flows side by side; if one of them fails, end the others."""
+        """Run flows in parallel; if one of them fails, cancel the others."""
         # Each has one request at a time. If there were more flows than connections, some would wait for their turn.
         turns = asyncio.Semaphore(min(step.most, MOST_CONNECTIONS))
 

@@ -1,4 +1,4 @@
-"""Metrics of what is done with Dify, sent to wherever Airflow sends its own: StatsD, OpenTelemetry, or nowhere.
+"""Metrics about requests and jobs, sent to wherever Airflow sends its own: StatsD, OpenTelemetry, or nowhere.
 
 A name consists of fixed words and HTTP statuses. It never contains an id, a name, a host or a key.
 """
@@ -22,14 +22,14 @@ _PREFIX = "dify."
 
 @runtime_checkable
 class Measured(Protocol):
-    """A report that is worth metrics."""
+    """A report that has metrics."""
 
     def measures(self) -> list[Measure]:
-        """Return what to send when the job is over."""
+        """Return what to send when the job has ended."""
 
 
 def send(measure: Measure) -> None:
-    """Send one metric. If that fails, nothing else does."""
+    """Send one metric. A failure has no other effect."""
     name = _PREFIX + measure.name
     try:
         from airflow.providers.common.compat.sdk import Stats
@@ -43,7 +43,7 @@ def send(measure: Measure) -> None:
 
 
 def send_outcomes(report: object) -> None:
-    """Send the metrics of a report. Call it once, when the job is over."""
+    """Send the metrics of a report. Call it once, when the job has ended."""
     if isinstance(report, Measured):
         for measure in report.measures():
             send(measure)
@@ -64,7 +64,7 @@ def answered(status: int) -> None:
 
 @contextmanager
 def unanswered() -> Iterator[None]:
-    """Count a request that gets no complete response."""
+    """Count a request without a complete response."""
     try:
         yield
     except DifyInputError:  # it was not sent

@@ -1,1 +1,1 @@
-"""Triggers: what waits in the triggerer, where it holds no worker."""
+"""Triggers: they wait in the triggerer, without occupying a worker."""

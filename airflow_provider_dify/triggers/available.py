@@ -23,17 +23,16 @@ from airflow_provider_dify.transport import clock as clocks
 
 log = logging.getLogger(__name__)
 
-#: Seconds that no wait after a failed look exceeds, unless Dify asks for more, or looks are farther apart anyway.
+#: Maximum seconds of a wait after a failed check, unless Dify asks for more, or checks are further apart anyway.
 _LONGEST_WAIT = 600.0
 
-#: Seconds between the last of several events and the one before. Airflow up to 3.3 notes at the first event of an asset
-#: that a run is wanted, and takes into that run what came until then: what comes between that note and the run stays
-#: for the run of the next event, whenever that comes. So the last one comes when the scheduler has made the run, which
-#: takes an idle one a second or two, and has no bound for a busy one.
-#: https://github.com/apache/airflow/issues/54659
+#: Seconds between the last of several events and the one before. At the first event of an asset, Airflow up to 3.3
+#: records that a run is needed, and adds the events until then to that run. Events between that record and the run stay
+#: for the run of the next event, whenever that comes. So the last one comes when the scheduler has created the run,
+#: which takes an idle one a second or two, and a busy one any time. https://github.com/apache/airflow/issues/54659
 _GAP = 10.0
 
-#: Seconds after which triggers are shown the newest look again, so that a document whose turn has come can fire.
+#: Seconds after which triggers are shown the newest result again, so that a document whose turn has come can fire.
 _TICK = 1.0
 
 _EventTrigger: Any = getattr(base, "BaseEventTrigger", BaseTrigger)
@@ -46,39 +45,39 @@ class DifyDocumentsAvailableTrigger(_EventTrigger):  # type: ignore[misc]  # Air
     ``document_id``, ``name``, ``word_count``, and ``created_at`` (seconds since the epoch). Dify sets a document's
     flags first; after one is enabled or un-archived, search may follow some seconds later.
 
-    The first look takes what is available as the base line. After that, each document fires at most once, however it
-    became available: created, indexed at last, enabled, or un-archived. One of the base line fires when it comes back
-    after it was away for two complete looks. A document whose content is replaced keeps its id, and does not fire
-    again.
+    Documents that are available at the first check do not fire. After that, each document fires at most once, however
+    it became available: created, finally indexed, enabled, or un-archived. A document of the first check fires if it
+    comes back after it was absent from two complete checks. A document whose content is replaced keeps its id, and does
+    not fire again.
 
-    Since Airflow 3.3 what has fired is kept in the state store of the asset, and is written before an event goes out.
-    So a document never fires twice, and after a restart those fire that became available meanwhile. Where the
-    triggerer stops within about a second after that, before it has handed the event on, that event is lost.
-    Before 3.3 there is no place for it. Each start of the trigger takes a new base line: what became available while
-    no triggerer ran does not fire; and with ``include_existing``, everything fires again.
+    Since Airflow 3.3, fired documents are stored in the asset's state store, before an event is sent. So a document
+    never fires twice, and after a restart those fire that became available meanwhile. If the triggerer stops within
+    about a second after that, before it has passed the event on, that event is lost. Before 3.3 there is no such store.
+    Each start of the trigger begins with a new first check: documents that became available while no triggerer ran do
+    not fire; and with ``include_existing``, all of them fire again.
 
-    A failure of Dify, of the network, or of the connection never ends it: it is logged as a warning, and the next look
-    comes later after each one in a row, at most 10 minutes later or when Dify asks for it. The Airflow Connection is
-    read at each look, so a new key needs no restart.
+    A failure of Dify, of the network, or of the connection never ends the trigger: it is logged as a warning, and the
+    next check comes later after each failure in a row, at most 10 minutes later or when Dify asks for it. The Airflow
+    Connection is read at each check, so a new key needs no restart.
 
-    An event that would come less than 10 seconds after the one before is held back until then, or until the next
-    document becomes available, which is held back in its place. So however many come together, the last one fires
-    about 10 seconds after the others: Airflow up to 3.3 would make a run for the first event, and keep the others
-    back until some later event. For the same reason give the DAG no ``max_active_runs`` that its runs reach
+    An event that would come less than 10 seconds after the previous one is held back until then, or until the next
+    document becomes available, which is then held back instead. So however many come together, the last one fires about
+    10 seconds after the others: Airflow up to 3.3 would create a run for the first event, and keep the others until
+    some later event. For the same reason, do not set a ``max_active_runs`` of the DAG that its runs reach
     (https://github.com/apache/airflow/issues/56050).
 
-    Triggers for the same knowledge base with the same connection and intervals share their looks on Airflow 3.3.
+    On Airflow 3.3, triggers for the same knowledge base with the same connection and intervals share their checks.
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/list-documents
 
     :param dataset_id: UUID of the knowledge base.
     :param dify_conn_id: Id of the Airflow Connection.
-    :param poll_interval: Seconds between two looks. A look is one request for each 100 documents that have to be
-        read; where at most the newest ones are new, that is one.
-    :param full_look_interval: Seconds after which all pages are read at the latest. That finds the document that
-        came while another one left, so that the number of documents does not tell.
-    :param include_existing: Whether the first look fires for what it finds.
-    :raises DifyInputError: A parameter has a wrong value.
+    :param poll_interval: Seconds between two checks. A check is one request for each 100 documents that have to be
+        read; if at most the newest ones are new, that is one.
+    :param full_look_interval: Maximum seconds until all pages are read. That finds a document that came while another
+        one left, so that the number of documents did not change.
+    :param include_existing: Whether documents that are available at the first check fire.
+    :raises DifyInputError: A parameter has an invalid value.
     """
 
     def __init__(
@@ -100,7 +99,7 @@ class DifyDocumentsAvailableTrigger(_EventTrigger):  # type: ignore[misc]  # Air
         self.include_existing = include_existing
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return what a triggerer needs to make it again."""
+        """Return what a triggerer needs to create it again."""
         return f"{type(self).__module__}.{type(self).__qualname__}", {
             "dataset_id": self.dataset_id,
             "dify_conn_id": self.dify_conn_id,
@@ -110,14 +109,14 @@ class DifyDocumentsAvailableTrigger(_EventTrigger):  # type: ignore[misc]  # Air
         }
 
     def shared_stream_key(self) -> Hashable:
-        """Tell which triggers share their looks: Airflow 3.3 asks for it."""
+        """Return a key of triggers that share their checks. Airflow 3.3 calls this."""
         classpath, kwargs = self.serialize()
         del kwargs["include_existing"]
         return classpath, *kwargs.values()
 
     @classmethod
     async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncGenerator[_Newest, None]:
-        """Look again and again, for all triggers of the same :meth:`shared_stream_key`. It never ends."""
+        """Check repeatedly, for all triggers with the same :meth:`shared_stream_key`. It never ends."""
         watch = cls(**kwargs)
         newest = _Newest()
         complete_at, failures = clocks.clock.monotonic(), 0
@@ -137,22 +136,22 @@ class DifyDocumentsAvailableTrigger(_EventTrigger):  # type: ignore[misc]  # Air
                 yield newest
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[_Newest]) -> AsyncGenerator[TriggerEvent, None]:
-        """Fire for what is new to this trigger, and never wait in here: meanwhile, Airflow would queue the stream."""
+        """Fire for what is new to this trigger. It never waits, because Airflow would queue the stream meanwhile."""
         started = clocks.clock.monotonic()
         state = _State(getattr(self, "asset_state_store", None), self.dataset_id)
         announcer = _Announcer(self.dataset_id, state, include_existing=self.include_existing)
         async for newest in shared_stream:
-            if newest.look is None or newest.began < started:  # a look for a trigger that was there before this one
+            if newest.look is None or newest.began < started:  # a result for a trigger that existed before this one
                 continue
             try:
                 async for document in announcer.take(newest.look):
                     yield TriggerEvent(self._payload(document))  # type: ignore[no-untyped-call]
-            except Exception as error:  # it is a call to Airflow's API server; the next look brings it all again
+            except Exception as error:  # it is a call to Airflow's API server; the next check returns everything again
                 text = "What fired for Dify knowledge base %s cannot be kept, and nothing fires until it can: %s"
                 log.warning(text, self.dataset_id, error, exc_info=error)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Do all of it alone: Airflow before 3.3 shares nothing."""
+        """Do everything alone: Airflow before 3.3 shares nothing."""
         async with aclosing(self.open_shared_stream(self.serialize()[1])) as looks:
             async for event in self.filter_shared_stream(looks):
                 yield event
@@ -161,17 +160,17 @@ class DifyDocumentsAvailableTrigger(_EventTrigger):  # type: ignore[misc]  # Air
         return await run_flow(look(self.dataset_id, before), await async_settings(self.dify_conn_id), log)
 
     def _wait_after(self, error: Exception, failures: int) -> float:
-        """Log a failed look; return the seconds to wait before the next one."""
+        """Log a failed check; return the seconds to wait before the next one."""
         retries = Retries(first=self.poll_interval, longest=max(_LONGEST_WAIT, self.poll_interval))
         known = error if isinstance(error, DifyError) else DifyError(str(error))
         wait = max(self.poll_interval, retries.delay(failures, known))
         log.warning(
-            "Dify knowledge base %s cannot be watched (failure %d in a row): %s Next look in %.0f s.",
+            "Dify knowledge base %s cannot be watched (failure %d in a row): %s Next check in %.0f s.",
             self.dataset_id,
             failures,
             error,
             wait,
-            # What Airflow and this package raise says it all.
+            # Errors of Airflow and this package say it all.
             exc_info=None if isinstance(error, AirflowException) else error,
         )
         return wait
@@ -188,10 +187,10 @@ class DifyDocumentsAvailableTrigger(_EventTrigger):  # type: ignore[misc]  # Air
 
 @dataclass
 class _Newest:
-    """The newest look. A stream gives the same object each time: a trigger that was held up sees no older look.
+    """The newest result. A stream yields the same object each time: a trigger that was blocked sees no older result.
 
-    :param look: ``None`` where none has succeeded yet.
-    :param began: When it began, in seconds of the monotonic clock.
+    :param look: ``None`` if no check has succeeded yet.
+    :param began: When the check began, in seconds of the monotonic clock.
     """
 
     look: Look | None = None
@@ -199,7 +198,7 @@ class _Newest:
 
 
 async def _ticks(seconds: float, interval: float) -> AsyncGenerator[None, None]:
-    """Let so many seconds pass, and yield at their beginning and after each interval."""
+    """Wait this many seconds, and yield at the beginning and after each interval."""
     end = clocks.clock.monotonic() + seconds
     while (rest := end - clocks.clock.monotonic()) > 0:
         yield
@@ -207,14 +206,14 @@ async def _ticks(seconds: float, interval: float) -> AsyncGenerator[None, None]:
 
 
 class _Announcer:
-    """Keeps the watermark of one trigger, and says what to fire for and when.
+    """Keeps the watermark of one trigger, and decides when to fire for which document.
 
-    It holds a document back that would fire too soon after another one. That document fires even if it is not
-    available any more by then: Airflow may keep events back until one comes after them.
+    It holds a document back that would fire too soon after another one. That document fires even if it is not available
+    any more by then: Airflow may keep events back until one comes after them.
 
     :param dataset_id: UUID of the knowledge base, for the log.
-    :param state: Where the watermark is kept.
-    :param include_existing: Whether the first look ever is announced, too.
+    :param state: Where the watermark is stored.
+    :param include_existing: Whether the documents of the very first check are announced, too.
     """
 
     def __init__(self, dataset_id: str, state: _State, *, include_existing: bool) -> None:
@@ -225,22 +224,22 @@ class _Announcer:
         self._fired_at = float("-inf")
         self._taken: Look | None = None
         self._held: Document | None = None
-        #: When what is held back may fire, in seconds of the monotonic clock.
+        #: When the held back document may fire, in seconds of the monotonic clock.
         self._turn = float("inf")
 
     async def take(self, seen: Look) -> AsyncGenerator[Document, None]:
-        """Give the documents that may fire now; each is written down before.
+        """Yield the documents that may fire now; each is stored before.
 
-        It does nothing where it has taken the look before, and nothing is due. What it cannot write down comes with
-        the next look.
+        It does nothing if it has taken the result before and nothing is due. Documents that it cannot store come with
+        the next result.
         """
         if seen is self._taken and clocks.clock.monotonic() < self._turn:
             return
         self._taken, self._turn = seen, float("inf")
         seen = seen.also(self._held) if self._held else seen
         if self._mark.base is None or self._mark.after(seen) != self._mark:
-            # Another triggerer may be running this trigger, too, or may have until now, and so may another trigger
-            # of the asset: what they have written must not be fired for again, nor be written over.
+            # Another triggerer may be running this trigger, too, or may have until now, or another trigger of the
+            # asset: do not fire again for what they have stored, and do not overwrite it.
             self._mark = self._mark.joined(await self._state.read())
         first = self._mark.base is None
         if first:
@@ -259,7 +258,7 @@ class _Announcer:
             self._turn = self._fired_at + _GAP
 
     def _news(self, seen: Look) -> list[Document]:
-        """Return what is new in the order of firing: what is held back fires before any other."""
+        """Return the new documents in the order of firing: the held back one fires before any other."""
         held = self._held.id if self._held else None
         return sorted(self._mark.news(seen), key=lambda document: document.id != held)
 
@@ -276,19 +275,19 @@ class _Announcer:
 
 
 class _StateStore(Protocol):
-    """The part of Airflow's state store of an asset that is used."""
+    """The methods of Airflow's asset state store that are used."""
 
     async def aget(self, key: str) -> JSON:
-        """Return a value; ``None`` where there is none."""
+        """Return a value; ``None`` if there is none."""
 
     async def aset(self, key: str, value: JSON) -> None:
-        """Keep a value."""
+        """Store a value."""
 
 
 class _State:
     """Where a watermark outlives the process.
 
-    :param store: Airflow's; ``None`` before 3.3, where it lives in the trigger alone.
+    :param store: Airflow's store; ``None`` before 3.3, where the watermark only lives in the trigger.
     :param dataset_id: UUID of the knowledge base.
     """
 
@@ -297,20 +296,20 @@ class _State:
         self._key = f"airflow-provider-dify/available/{dataset_id}"
 
     async def read(self) -> Watermark:
-        """Return the watermark that was written last; one of no look where there is none."""
+        """Return the stored watermark; an initial one if there is none."""
         if self._store is None:
             return Watermark()
         try:
             return Watermark.from_json(await self._store.aget(self._key))
         except (
             ValueError
-        ) as error:  # Airflow makes one trigger of equal ones, and asks it which of their assets it means
+        ) as error:  # Airflow creates one trigger for equal ones, and asks it which of their assets it means
             self._store = None
             text = "Equal triggers watch for several assets, so what fired is not kept over a restart (%s)."
             log.warning(text, error)
             return Watermark()
 
     async def write(self, mark: Watermark) -> None:
-        """Keep a watermark."""
+        """Store a watermark."""
         if self._store is not None:
             await self._store.aset(self._key, mark.to_json())

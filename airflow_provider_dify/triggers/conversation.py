@@ -1,4 +1,4 @@
-"""What waits in the triggerer, where it occupies no worker."""
+"""Waits in the triggerer, without occupying a worker."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from airflow_provider_dify.transport.settings import Settings
 _KINDS: Mapping[str, type[Movable[Any]]] = {
     kind.kind: kind for kind in (StatusChange, IndexingWait, Release, Rollback, WorkflowRun)
 }
-#: Seconds that a task which is killed may take to stop what goes on in Dify.
+#: Seconds that a killed task may take to stop what runs in Dify.
 _SECONDS_TO_STOP = 20.0
-#: So many documents an event names.
+#: Maximum number of documents that an event names.
 _MOST_NAMED = 200
 
 
@@ -35,8 +35,8 @@ class DifyConversationTrigger(BaseTrigger):
     report of the whole conversation), ``names`` of documents with errors, by id, ``error`` (:meth:`DifyError.to_json`,
     or ``None``) and ``started``.
 
-    :param kind: What it is: ``status``, ``indexing``, ``release``, ``rollback`` or ``workflow``.
-    :param state: Where it stands (:meth:`Movable.to_json`). It holds no secret.
+    :param kind: The kind of conversation: ``status``, ``indexing``, ``release``, ``rollback`` or ``workflow``.
+    :param state: Its state (:meth:`Movable.to_json`). It contains no secrets.
     :param dify_conn_id: Id of the Airflow Connection. The key is fetched when the trigger runs.
     :param started: When the task began, in seconds since the epoch.
     :param timeout: Seconds from then until which it waits.
@@ -53,16 +53,16 @@ class DifyConversationTrigger(BaseTrigger):
         self._settings: Settings | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class and the arguments to make this trigger again: plain JSON, and no secret."""
+        """Return the class and the arguments to create this trigger again: plain JSON, without secrets."""
         names = ("kind", "state", "dify_conn_id", "started", "timeout")
         path = f"{type(self).__module__}.{type(self).__qualname__}"
         return path, {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Continue to the end, and fire the event that ``execute_complete`` of the task takes."""
+        """Continue to the end, and fire the event for ``execute_complete`` of the task."""
         conversation = _KINDS[self.kind].from_json(self.state)
         self._conversation = conversation
-        # The wall clock, as it began in another process.
+        # The wall clock, because it began in another process.
         deadline = Deadline(self.timeout, clocks.clock.time, self.started)
         error: DifyError | None = None
         try:
@@ -82,19 +82,19 @@ class DifyConversationTrigger(BaseTrigger):
         )
 
     async def on_kill(self) -> None:
-        """Stop what goes on in Dify for a task that is killed while it waits (Airflow 3.3 and newer call this)."""
+        """Stop what runs in Dify for a task that is killed while it waits (Airflow 3.3 and newer call this)."""
         if isinstance(self._conversation, Stoppable) and self._settings:
             deadline = Deadline(_SECONDS_TO_STOP, clocks.clock.time)
             try:
                 await run_flow(self._conversation.when_killed(), self._settings, self.log, deadline)
             except DifyError as error:
-                self.log.warning("What goes on in Dify for this task could not be stopped: %s", error)
+                self.log.warning("What runs in Dify for this task could not be stopped: %s", error)
             return
         self.log.info("Killed while waiting. What was done so far stays as it is; XCom 'report' says what was before.")
 
 
 def _names_to_show(report: Mapping[str, JSON], names: Mapping[str, str]) -> dict[str, str]:
-    """Return the names of documents that the log may show: a report of thousands would make a large event."""
+    """Return the names of documents that the log may show: a report about thousands would make a large event."""
     lists = [value for value in report.values() if isinstance(value, list)]
     ids = [*report.get("errors", ()), *(i for one in lists for i in one[:20] if isinstance(i, str))]
     return {i: names[i] for i in dict.fromkeys(ids[:_MOST_NAMED]) if i in names}

@@ -1,4 +1,4 @@
-"""See the provider at work: example DAGs run in a real Airflow, and a Dify shows what became of its documents.
+"""See the provider at work: example DAGs run in a real Airflow, and a Dify shows what happened to its documents.
 
 Without settings the Dify is the built-in one, in which ten minutes of waiting take no time. With DIFY_BASE_URL,
 DIFY_API_KEY and DIFY_DATASET_ID it is that Dify; documents are created there for the demo and deleted at its end, and

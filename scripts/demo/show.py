@@ -124,7 +124,7 @@ def _style(cell: str) -> str:
 
 
 def outcomes(reports: Mapping[str, Any], ids: Sequence[str]) -> list[str]:
-    """Return for each document what became of it, and in which task."""
+    """Return what happened to each document, and in which task."""
     told: dict[str, str] = {}
     for task_id, report in reports.items():
         for outcome, count in ((report or {}).get("counts") or {}).items():

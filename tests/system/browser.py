@@ -71,7 +71,7 @@ class Browser:
         return str(self._driver.current_url)
 
     def picture(self, name: str) -> None:
-        """Take a picture of what is to be seen, when nothing moves any more; what moves for ever is not waited for."""
+        """Take a picture of what is to be seen, when nothing moves any more; endless movement is not waited for."""
         end = time.monotonic() + 2
         while self._driver.execute_script(_MOVES) and time.monotonic() < end:
             time.sleep(0.1)

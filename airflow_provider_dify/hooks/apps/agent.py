@@ -42,12 +42,12 @@ _OPTIONS = ("inputs",)
 class DifyAgentHook(DifyHook, BaseManagedAgentHook):  # type: ignore[misc, unused-ignore]  # Any without its provider
     """A chat app, agent or chatflow of Dify that other agents may ask.
 
-    Each call has a connection to Dify of its own, so an agent may ask several things at the same time. A
-    ``session_id`` continues a conversation. ``vendor_options`` may have ``inputs``: the inputs of the app, by name.
+    Each call has its own connection to Dify, so an agent may ask several things at the same time. A ``session_id``
+    continues a conversation. ``vendor_options`` may have ``inputs``: the inputs of the app, by name.
 
     A question is never sent twice within a call. If a task is retried, its agent asks again.
 
-    :param dify_conn_id: Id of the Airflow Connection, whose password is the key of the app. It opens this app only.
+    :param dify_conn_id: Id of the Airflow Connection, whose password is the app key. It only works for this app.
     """
 
     agent_platform = "dify"
@@ -58,7 +58,7 @@ class DifyAgentHook(DifyHook, BaseManagedAgentHook):  # type: ignore[misc, unuse
         super().__init__(dify_conn_id)
 
     def resolve_agent(self, agent: str) -> ManagedAgentRef:
-        """Return what identifies an app.
+        """Return the identity of an app.
 
         :param agent: The name of the app.
         """
@@ -80,8 +80,8 @@ class DifyAgentHook(DifyHook, BaseManagedAgentHook):  # type: ignore[misc, unuse
         :param agent: The name of the app. It has to be the app of the connection.
         :param request: What to ask.
         :raises ManagedAgentRejected: The app failed with this question; another one may work.
-        :raises ManagedAgentInvocationError: It cannot work, such as a wrong key.
-        :raises DifyError: Dify could not be asked; a retry can help.
+        :raises ManagedAgentInvocationError: It cannot work, for example because of a wrong key.
+        :raises DifyError: A request to Dify failed; a retry can help.
         """
         from airflow.providers.common.ai.exceptions import ManagedAgentInvocationError, ManagedAgentRejected
 
@@ -127,7 +127,7 @@ class DifyAgentHook(DifyHook, BaseManagedAgentHook):  # type: ignore[misc, unuse
 
 
 def _question(request: ManagedAgentRequest) -> str:
-    """Return the question: Dify keeps what was said before by itself.
+    """Return the question. Dify keeps the earlier messages by itself.
 
     :raises DifyInputError: It is more than one message.
     """
@@ -146,9 +146,9 @@ def _question(request: ManagedAgentRequest) -> str:
 
 
 def _of_session(session_id: str | None) -> tuple[str | None, str]:
-    """Return the conversation to continue, and to whom it belongs; a new user for a new one.
+    """Return the conversation to continue, and its user; a new user for a new one.
 
-    :raises DifyInputError: It is no session of this hook.
+    :raises DifyInputError: It is not a session of this hook.
     """
     if session_id is None:
         return None, f"airflow/agent/{uuid4()}"

@@ -1,4 +1,4 @@
-"""Running apps from an event loop: in an async task, or in a trigger of your own."""
+"""Running apps from an event loop: in an async task, or in your own trigger."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _LOG = logging.getLogger(__name__)
 
 
 class DifyAsyncAppHook:
-    """Runs apps without holding up the event loop. Its methods are those of ``DifyHook``, except for uploads.
+    """Runs apps without blocking the event loop. Its methods are those of ``DifyHook``, except for uploads.
 
     Use it as a context manager: the connection is read at the beginning, and the requests of all calls share a few
-    connections to Dify. Calls may run side by side.
+    connections to Dify. Calls may run in parallel.
 
-    :param dify_conn_id: Id of the Airflow Connection, whose password is the key of the app.
+    :param dify_conn_id: Id of the Airflow Connection, whose password is the app key.
     """
 
     def __init__(self, dify_conn_id: str = DEFAULT_APP_CONN_ID) -> None:
@@ -47,7 +47,7 @@ class DifyAsyncAppHook:
 
     async def __aenter__(self) -> Self:
         self._settings = await async_settings(self.dify_conn_id)
-        # As long as one client is there, the connections stay open for all.
+        # As long as one client exists, the connections stay open for all.
         self._client = await AsyncClient(self._settings, _LOG).__aenter__()
         return self
 
@@ -57,23 +57,23 @@ class DifyAsyncAppHook:
         self._client = self._settings = None
 
     async def run(self, flow: Flow[T], deadline: Deadline | None = None) -> T:
-        """Run a conversation with Dify, and send again what failed if that makes sense.
+        """Run a flow, and retry failed requests if a retry makes sense.
 
-        :param flow: The conversation.
+        :param flow: The flow to run.
         :param deadline: No wait goes beyond it.
         :return: What the flow returns.
-        :raises DifyError: What went wrong, and could not be fixed by trying again.
+        :raises DifyError: A request failed and retries did not help.
         """
         if self._settings is None:
             raise TypeError("Use it as a context manager: 'async with DifyAsyncAppHook(...) as hook'.")
         return await run_flow(flow, self._settings, _LOG, deadline)
 
     async def app_info(self) -> AppInfo:
-        """Read the name and the mode of the app; see :meth:`DifyHook.app_info`."""
+        """Read the name and mode of the app; see :meth:`DifyHook.app_info`."""
         return await self.run(api.get_info())
 
     async def app_parameters(self) -> dict[str, Any]:
-        """Read what the app asks for; see :meth:`DifyHook.app_parameters`."""
+        """Read the parameters of the app; see :meth:`DifyHook.app_parameters`."""
         return await self.run(api.get_parameters())
 
     async def run_workflow(
@@ -87,7 +87,7 @@ class DifyAsyncAppHook:
         """Run a workflow and wait for its end; see :meth:`DifyHook.run_workflow`.
 
         :param inputs: The inputs of the app, by name. Upload files with ``DifyHook.upload_app_file``.
-        :param user: Under which name Dify shows the run. If this user has a run already, that one counts.
+        :param user: The name under which Dify shows the run. If this user has a run already, that one counts.
         :param workflow_id: Which published version to run; by default, the latest.
         :param options: How to wait, for how long, and which outcomes should not raise.
         :return: How the run ended, and what it returned.
@@ -110,13 +110,13 @@ class DifyAsyncAppHook:
         """Ask a chat app, an agent or a chatflow a question; see :meth:`DifyHook.ask_app`.
 
         :param query: The question.
-        :param user: Who asks. A new conversation needs a user who has none yet.
+        :param user: Who asks. A new conversation needs a user without conversations.
         :param conversation_id: The conversation to continue; it belongs to its user.
         :param inputs: The inputs of the app, by name, for a new conversation.
         :param options: How to wait, for how long, and which outcomes should not raise.
         :return: The answer, and what it is based on.
         :raises DifyRunError: There is no answer.
-        :raises DifyRunUnknown: Dify cannot say whether it took the question.
+        :raises DifyRunUnknown: Dify cannot say whether it accepted the question.
         """
         message = ChatMessage(single_try(user), ChatRequest(query, inputs or {}, conversation_id), options=options)
         await self._converse(message)
@@ -142,7 +142,7 @@ class DifyAsyncAppHook:
         return list(await self.run(api.runs_of(user, status=status, limit=values.whole_number(limit, "limit"))))
 
     async def stop_app_run(self, run_id: str, *, user: str, task_id: str = "") -> AppRun:
-        """Stop a run of a workflow, and see whether it has stopped; see :meth:`DifyHook.stop_app_run`."""
+        """Stop a run of a workflow, and check whether it has stopped; see :meth:`DifyHook.stop_app_run`."""
         return await self.run(stopped(values.canonical_id(run_id, "run_id"), task_id, user))
 
     async def _converse(self, conversation: WorkflowRun | ChatMessage) -> None:

@@ -1,4 +1,4 @@
-"""The verbs of the hook that are about apps."""
+"""The methods of the hook for apps."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from airflow_provider_dify.transport.metrics import measured
 
 
 class AppVerbs(FlowHook):
-    """Runs apps. The password of the connection has to be the key of the app."""
+    """Runs apps. The password of the connection must be the app key."""
 
     def app_info(self) -> AppInfo:
-        """Read the name and the mode of the app.
+        """Read the name and mode of the app.
 
         https://docs.dify.ai/api-reference/applications/get-app-info
 
         :return: The app.
-        :raises DifyAppKeyError: The key is not that of an app.
+        :raises DifyAppKeyError: The key is not an app key.
         """
         return self.run(api.get_info())
 
     def app_parameters(self) -> dict[str, Any]:
-        """Read what the app asks for, as Dify answers: ``user_input_form``, ``file_upload`` and so on.
+        """Read the parameters of the app as in Dify's response: ``user_input_form``, ``file_upload`` and so on.
 
         https://docs.dify.ai/api-reference/applications/get-app-parameters
 
-        :return: Dify's answer.
+        :return: Dify's response.
         :raises DifyAppError: The app is not published.
         """
         return self.run(api.get_parameters())
@@ -53,18 +53,18 @@ class AppVerbs(FlowHook):
         workflow_id: str | None = None,
         options: RunOptions | None = None,
     ) -> RunReport:
-        """Run a workflow and wait for its end. If this user has a run in the log of the app already, that one counts.
+        """Run a workflow and wait for its end. If the log of the app has a run of this user already, that one counts.
 
         https://docs.dify.ai/api-reference/workflows/run-workflow
 
         :param inputs: The inputs of the app, by name.
-        :param user: Under which name Dify shows the run, at most 255 characters. Give each run its own: the same name
-            gives the result of the same run.
+        :param user: The name under which Dify shows the run, at most 255 characters. Use a new name for each run: the
+            same name gives the result of the same run.
         :param files: Inputs that are files, by name: the path of each.
         :param workflow_id: Which published version to run; by default, the latest.
         :param options: How to wait, for how long, and which outcomes should not raise.
         :return: How the run ended, and what it returned.
-        :raises DifyInputError: The inputs are not what the app asks for. Nothing was started.
+        :raises DifyInputError: The inputs do not fit the app. Nothing was started.
         :raises DifyRunError: The run did not end well.
         :raises DifyRunUnknown: Dify cannot say whether the run was started.
         """
@@ -88,14 +88,14 @@ class AppVerbs(FlowHook):
         https://docs.dify.ai/api-reference/chats/send-chat-message
 
         :param query: The question.
-        :param user: Who asks, at most 255 characters. A new conversation needs a user who has none yet.
+        :param user: Who asks, at most 255 characters. A new conversation needs a user without conversations.
         :param conversation_id: The conversation to continue; it belongs to its user.
         :param inputs: The inputs of the app, by name, for a new conversation.
         :param options: How to wait, for how long, and which outcomes should not raise.
         :return: The answer, and what it is based on.
-        :raises DifyInputError: The app is no chat app, or the inputs are not what it asks for. Nothing was asked.
+        :raises DifyInputError: The app is not a chat app, or the inputs do not fit it. Nothing was asked.
         :raises DifyRunError: There is no answer.
-        :raises DifyRunUnknown: Dify cannot say whether it took the question.
+        :raises DifyRunUnknown: Dify cannot say whether it accepted the question.
         """
         message = ChatMessage(single_try(user), ChatRequest(query, inputs or {}, conversation_id), options=options)
         deadline = self.deadline(message.options.timeout)
@@ -103,12 +103,12 @@ class AppVerbs(FlowHook):
         return message.result()
 
     def list_conversations(self, *, user: str, limit: int = 20) -> list[dict[str, Any]]:
-        """List the conversations of a user, the latest first, as Dify shows them.
+        """List the conversations of a user, latest first, as in Dify's response.
 
         https://docs.dify.ai/api-reference/conversations/list-conversations
 
         :param user: Whose conversations.
-        :param limit: At most so many.
+        :param limit: Maximum number.
         :return: Dify's rows.
         """
         return list(self.run(api.conversations_of(user, limit=inputs.whole_number(limit, "limit"))))
@@ -119,8 +119,8 @@ class AppVerbs(FlowHook):
         https://docs.dify.ai/api-reference/conversations/list-conversation-messages
 
         :param conversation_id: The conversation.
-        :param user: To whom it belongs.
-        :param limit: At most so many.
+        :param user: Its user.
+        :param limit: Maximum number.
         :return: The messages, each with its answer.
         :raises DifyNotFoundError: The user has no such conversation.
         """
@@ -145,32 +145,32 @@ class AppVerbs(FlowHook):
 
         :param user: Only those of exactly this user.
         :param status: Only ``succeeded``, ``failed`` or ``stopped`` ones; Dify has no filter for others.
-        :param limit: At most so many, and at most 100: with more pages, Dify repeats and leaves out rows.
+        :param limit: Maximum number, at most 100: with more pages, Dify repeats and omits rows.
         :return: The runs.
         """
         return list(self.run(api.runs_of(user, status=status, limit=inputs.whole_number(limit, "limit"))))
 
     def stop_app_run(self, run_id: str, *, user: str, task_id: str = "") -> AppRun:
-        """Stop a run of a workflow, and see whether it has stopped: Dify itself always says so.
+        """Stop a run of a workflow, and check whether it has stopped: Dify itself always says so.
 
         https://docs.dify.ai/api-reference/workflows/stop-workflow-task
 
         :param run_id: Id of the run.
-        :param user: Under which name Dify shows it.
-        :param task_id: Id by which it is stopped, from its start; empty: its events are asked for it.
-        :return: The run as it is then. Check its ``status``.
+        :param user: The name under which Dify shows it.
+        :param task_id: Id for stopping it, from its start; empty: it is read from the run's events.
+        :return: The run after the stop. Check its ``status``.
         :raises DifyNotFoundError: The app has no such run.
         """
         return self.run(stopped(inputs.canonical_id(run_id, "run_id"), task_id, user))
 
     def upload_app_file(self, path: str, *, user: str) -> dict[str, Any]:
-        """Upload a file for an app. It belongs to the user, and no other can use it.
+        """Upload a file for an app. Only its user can use it.
 
         https://docs.dify.ai/api-reference/files/upload-file
 
-        :param path: The file: a path, or an URL of a storage that Airflow opens.
-        :param user: Under which name the app will run with it.
-        :return: Dify's answer, with the ``id`` of the file.
+        :param path: The file: a path, or a URL of a storage that Airflow opens.
+        :param user: The name under which the app will run with it.
+        :return: Dify's response, with the ``id`` of the file.
         """
         return self.run(api.upload_file(upload_of(_local(path), user)))
 

@@ -28,7 +28,7 @@ class DatasetVerbs(FlowHook):
         :param name: Its name, at most 40 characters.
         :param options: How it should be set up.
         :param timeout: Seconds to try if Dify fails.
-        :return: Its id, whether it was created or updated, and what became of each setting.
+        :return: Its id, whether it was created or updated, and the outcome of each setting.
         :raises DifyInputError: Something makes no sense (then nothing was sent), or several knowledge bases have the
             name.
         :raises DifySetupFailed: Dify cannot change a setting (then nothing was changed), or ignored one.
@@ -46,7 +46,7 @@ class DatasetVerbs(FlowHook):
         :param name: Its name, at most 40 characters.
         :param options: How it should be set up.
         :param timeout: Seconds to try if Dify fails.
-        :return: Its id, and what became of each setting.
+        :return: Its id, and the outcome of each setting.
         :raises DifyInputError: Something makes no sense, or the name is taken; nothing was changed.
         :raises DifySetupFailed: Dify ignored a setting.
         :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
@@ -69,7 +69,7 @@ class DatasetVerbs(FlowHook):
         :param options: How it should be set up.
         :param name: Its new name, if it should have another one.
         :param timeout: Seconds to try if Dify fails.
-        :return: Whether it was updated, and what became of each setting.
+        :return: Whether it was updated, and the outcome of each setting.
         :raises DifyInputError: Something makes no sense; nothing was sent.
         :raises DifySetupFailed: Dify cannot change a setting (then nothing was changed), or ignored one.
         :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.

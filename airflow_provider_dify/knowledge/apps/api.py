@@ -1,4 +1,4 @@
-"""The endpoints of Dify's app API: the request of each, and how its answer is read.
+"""The endpoints of Dify's app API: how each request is built and its response is read.
 
 Reference: https://docs.dify.ai/api-reference
 """
@@ -15,11 +15,11 @@ from airflow_provider_dify.knowledge.apps import events
 from airflow_provider_dify.knowledge.apps.events import Start
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Request, Response, Upload
 
-#: One page: with several, rows of the same second are repeated and left out (1.16.0, file 45).
+#: One page: with several, rows of the same second are repeated and omitted (1.16.0, file 45).
 _LOG_ROWS = 100
 _CITATION = ("position", "dataset_id", "dataset_name", "document_id", "document_name", "segment_id", "score", "content")
 _USAGE = ("message_tokens", "answer_tokens", "total_tokens", "total_price", "currency", "provider_response_latency")
-#: In these a run does not change any more. Any other, also one that a later Dify may have, is not final.
+#: Runs with these statuses do not change any more. All others, even unknown ones of a later Dify, are not final.
 FINAL_STATUSES = frozenset({"succeeded", "failed", "stopped", "partial-succeeded"})
 PAUSED = "paused"
 
@@ -29,8 +29,8 @@ class AppInfo:
     """An app.
 
     :param name: Its name.
-    :param mode: ``workflow``, ``advanced-chat`` (a chatflow), ``chat``, ``agent-chat`` or ``completion``; empty if the
-        Dify does not tell.
+    :param mode: ``workflow``, ``advanced-chat`` (a chatflow), ``chat``, ``agent-chat`` or ``completion``; empty if Dify
+        does not say.
     :param description: Its description.
     :param tags: Its tags.
     """
@@ -42,7 +42,7 @@ class AppInfo:
 
     @classmethod
     def read(cls, payload: Mapping[str, JSON]) -> AppInfo:
-        """Read it from an answer."""
+        """Read a response."""
         kinds = dict.fromkeys(("name", "mode", "description"), answers.a_text_or_nothing)
         answers.check(payload, {**kinds, "tags": answers.a_list_or_nothing})
         tags = tuple(tag for tag in payload.get("tags") or () if answers.a_text(tag))
@@ -56,7 +56,7 @@ class AppRun:
     :param id: Its id.
     :param status: ``running``, ``paused``, ``succeeded``, ``partial-succeeded``, ``failed`` or ``stopped``.
     :param workflow_id: Which published version ran.
-    :param app_id: The app; empty if Dify does not tell.
+    :param app_id: The app; empty if Dify does not say.
     :param outputs: What it returned.
     :param error: Why it failed or was stopped.
     :param elapsed_time: How long it ran, in seconds.
@@ -85,7 +85,7 @@ class AppRun:
 
     @classmethod
     def read(cls, payload: Mapping[str, JSON]) -> AppRun:
-        """Read it from an answer."""
+        """Read a response."""
         numbers = ("elapsed_time", "total_tokens", "total_steps", "created_at", "finished_at")
         kinds: dict[str, answers.Kind] = dict.fromkeys(numbers, answers.a_number_or_nothing)
         answers.check(payload, {**kinds, "id": answers.an_id, "status": answers.a_text})
@@ -115,7 +115,7 @@ class LogRow:
     :param run_id: Id of the run.
     :param status: Its status.
     :param created_at: When it began, in seconds since the epoch.
-    :param user: Who started it: what the request named as ``user``; empty if it came from elsewhere.
+    :param user: Who started it: the ``user`` of the request; empty if it came from elsewhere.
     """
 
     run_id: str
@@ -125,7 +125,7 @@ class LogRow:
 
     @classmethod
     def read(cls, row: Mapping[str, JSON]) -> LogRow:
-        """Read it from an answer."""
+        """Read a response."""
         run = row["workflow_run"]
         answers.check(run, {"id": answers.an_id, "status": answers.a_text, "created_at": answers.a_number_or_nothing})
         user = (row.get("created_by_end_user") or {}).get("session_id") or ""
@@ -139,11 +139,11 @@ class ChatRow:
     :param id: Its id.
     :param conversation_id: The conversation.
     :param query: What was asked.
-    :param answer: The answer; empty while it is being made.
+    :param answer: The answer; empty while it is being written.
     :param status: ``normal`` or ``error``.
     :param error: Why there is no answer.
     :param citations: The segments that were used, each with its document.
-    :param usage: What it took: tokens, price and seconds.
+    :param usage: Tokens, price and seconds.
     :param created_at: When it was asked, in seconds since the epoch.
     """
 
@@ -159,7 +159,7 @@ class ChatRow:
 
     @classmethod
     def read(cls, row: Mapping[str, JSON]) -> ChatRow:
-        """Read it from an answer."""
+        """Read a response."""
         answers.check(row, {"id": answers.an_id, "conversation_id": answers.an_id, "status": answers.a_text_or_nothing})
         sources = [one for one in row.get("retriever_resources") or () if isinstance(one, dict)]
         return cls(
@@ -185,7 +185,7 @@ def get_info() -> Flow[AppInfo]:
 
 
 def get_parameters() -> Flow[dict[str, JSON]]:
-    """Read what the app asks for.
+    """Read the parameters of the app.
 
     :raises DifyAppError: It is not published.
 
@@ -202,7 +202,7 @@ def start_run(
     files: tuple[Mapping[str, JSON], ...] = (),
     workflow_id: str | None = None,
 ) -> Flow[Start]:
-    """Start a run of a workflow, and read from its stream which one it is. It is never sent again by itself.
+    """Start a run of a workflow, and read its id from the stream. The request is never retried by itself.
 
     https://docs.dify.ai/api-reference/workflows/run-workflow
     """
@@ -228,8 +228,8 @@ def get_run(run_id: str) -> Flow[AppRun]:
 def runs_of(user: str | None, *, status: str | None = None, limit: int = _LOG_ROWS) -> Flow[tuple[LogRow, ...]]:
     """List the runs of a user in the log of the app, newest first. A run that waits in a queue is not in it.
 
-    :param user: Exactly this text; ``None``: everybody. A Dify that does not know this filter lists everybody's, so the
-        rows are checked.
+    :param user: Exactly this text; ``None``: everybody. A Dify without this filter lists all runs, so the rows are
+        checked.
 
     https://docs.dify.ai/api-reference/workflows/list-workflow-logs
     """
@@ -244,11 +244,11 @@ def runs_of(user: str | None, *, status: str | None = None, limit: int = _LOG_RO
 
 
 def send_message(body: Mapping[str, JSON], hear: Callable[[Start], None]) -> Flow[Start]:
-    """Ask a chat app, and read its stream to the end, or as far as it comes. It is never sent again by itself.
+    """Ask a chat app, and read its stream to the end, or as far as it comes. The request is never retried by itself.
 
-    The stream is read to its end, as only chatflows are known to go on without a reader.
+    The stream is read to its end, because only chatflows are known to continue without a reader.
 
-    :param hear: Is told what is known of the answer while it comes, such as the id by which it is stopped.
+    :param hear: Called with what is known about the answer while it comes, such as the id for stopping it.
 
     https://docs.dify.ai/api-reference/chats/send-chat-message
     """
@@ -260,7 +260,7 @@ def send_message(body: Mapping[str, JSON], hear: Callable[[Start], None]) -> Flo
 
 
 def conversations_of(user: str, *, limit: int = 20) -> Flow[tuple[dict[str, JSON], ...]]:
-    """List the conversations of a user, the latest first, as Dify shows them.
+    """List the conversations of a user, latest first, as in Dify's response.
 
     https://docs.dify.ai/api-reference/conversations/list-conversations
     """
@@ -279,7 +279,7 @@ def messages_of(user: str, conversation_id: str, *, limit: int = 100) -> Flow[tu
 
 
 def stop_message(task_id: str, user: str) -> Flow[None]:
-    """Ask Dify to stop an answer. It always answers "success".
+    """Ask Dify to stop an answer. It always responds "success".
 
     https://docs.dify.ai/api-reference/chats/stop-chat-message-generation
     """
@@ -287,22 +287,23 @@ def stop_message(task_id: str, user: str) -> Flow[None]:
 
 
 def find_task(run_id: str, user: str) -> Flow[str]:
-    """Return the id by which a run is stopped; empty if its events do not name it soon.
+    """Return the id for stopping a run; empty if its events do not contain it soon.
 
-    The snapshot is asked for: without it, a second reader takes events from the first (1.16.0, file 41, cases T and U).
+    The snapshot is requested because otherwise a second reader takes events from the first (1.16.0, file 41, cases T
+    and U).
     """
     response = yield _events_of(run_id, user, lambda body: bool(events.task_in(run_id, body)))
     return events.task_in(run_id, _body(response))
 
 
 def shows_life(run_id: str, user: str) -> Flow[bool]:
-    """Whether a worker works on a run: it writes a ping every 10 s."""
+    """Whether a worker is running it: the worker writes a ping every 10 s."""
     response = yield _events_of(run_id, user, events.shows_life)
     return events.shows_life(_body(response))
 
 
 def stop_task(task_id: str, user: str) -> Flow[None]:
-    """Ask Dify to stop a run. It always answers "success": read the run to see whether it stopped.
+    """Ask Dify to stop a run. It always responds "success": read the run to see whether it stopped.
 
     https://docs.dify.ai/api-reference/workflows/stop-workflow-task
     """
@@ -310,7 +311,7 @@ def stop_task(task_id: str, user: str) -> Flow[None]:
 
 
 def upload_file(upload: Upload) -> Flow[dict[str, JSON]]:
-    """Upload a file, which belongs to its user; return what Dify says of it, with its ``id``.
+    """Upload a file, which belongs to its user; return Dify's response, with its ``id``.
 
     https://docs.dify.ai/api-reference/files/upload-file
     """
@@ -342,7 +343,7 @@ def _body(response: Response | None) -> bytes:
 
 
 def _app_id(inputs: JSON) -> str:
-    """Return the app of a run, which only its inputs name; in an answer they are JSON in a text."""
+    """Return the app of a run, which only its inputs contain; in a response they are JSON as text."""
     try:
         known = json.loads(inputs) if isinstance(inputs, str) else inputs
         app_id = known["sys.app_id"]

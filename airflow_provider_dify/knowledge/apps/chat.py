@@ -1,7 +1,7 @@
-"""Asking a chat app, an agent or a chatflow a question, and finding its answer again if it was lost.
+"""Asks a chat app, an agent or a chatflow a question, and finds the answer again if it was lost.
 
-A conversation belongs to its user (1.16.0, file 43). A new one is found under the name of its try, which no other has.
-In one that is continued, the message is the one that was not there before.
+A conversation belongs to its user (1.16.0, file 43). A new one is found by the user name of its try, which is unique.
+In a continued conversation, the message is the one that did not exist before.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _STOPPED = ("failed", "stopped")
 
 
 class ChatMessage:
-    """A question to a chat app, from the question whether it was asked already to its answer.
+    """A question to a chat app: checks whether it was asked already, asks it, and waits for the answer.
 
     :param tries: The tries of the task; if a conversation is continued, ``user`` is its owner in all of them.
     :param request: What to ask.
     :param options: How to wait, and when to ask again.
-    :param known: What an earlier try has kept.
-    :param keep: Keeps something for later tries, before a question is sent.
+    :param known: What an earlier try has stored.
+    :param keep: Stores something for later tries, before a question is sent.
     """
 
-    #: An app is no knowledge base.
+    #: An app is not a knowledge base.
     dataset_id = ""
     names = NO_NAMES
 
@@ -66,7 +66,7 @@ class ChatMessage:
         self._before: tuple[str, ...] = ()
 
     def report(self) -> ChatReport:
-        """Return how far it is."""
+        """Return the state so far."""
         row = self._row
         return ChatReport(
             self._ended(),
@@ -86,7 +86,7 @@ class ChatMessage:
     def result(self) -> ChatReport:
         """Return the report of a question that was answered.
 
-        :raises DifyRunError: It was not; :class:`DifyRunUnknown` if nobody knows.
+        :raises DifyRunError: It was not answered; :class:`DifyRunUnknown` if nobody knows.
         """
         report = self.report()
         report.raise_for_outcomes(frozenset(map(RunOutcome, self.options.tolerate)))
@@ -102,9 +102,9 @@ class ChatMessage:
     def flow(self, deadline: Deadline, retries: Retries | None = None) -> Flow[ChatReport]:  # noqa: ARG002 - as called
         """Find the answer of an earlier try, or ask.
 
-        :param deadline: Until when to wait for the answer; then it is stopped.
-        :param retries: Not needed: reads are repeated for it, and a question never is.
-        :raises DifyError: Dify could not be asked, or does not accept the inputs.
+        :param deadline: How long to wait for the answer; then it is stopped.
+        :param retries: Not needed: reads are retried anyway, and a question never is.
+        :raises DifyError: A request to Dify failed, or Dify does not accept the inputs.
         """
         if not (yield from patiently(deadline, self._find)) and self._may_ask:
             yield from self._ask(deadline)
@@ -115,13 +115,13 @@ class ChatMessage:
         return self.report()
 
     def when_killed(self) -> Flow[None]:
-        """Stop the answer, as nobody waits for it any more."""
+        """Stop the answer, because nobody waits for it any more."""
         if self.start.task_id and self._outcome is None:
             yield from api.stop_message(self.start.task_id, self.user)
 
     @property
     def _may_ask(self) -> bool:
-        """Whether a question may be sent: not if nobody knows what became of an earlier one."""
+        """Whether a question may be sent: not if nobody knows what happened to an earlier one."""
         lost = bool(self._known.get("sent")) and self._known.get("user") in (self._tries.user, *self._tries.earlier)
         if lost and self.options.rerun not in (Rerun.UNKNOWN.value, Rerun.ALWAYS.value):
             self.user, self.sent = str(self._known["user"]), True
@@ -144,7 +144,7 @@ class ChatMessage:
         return self.options.rerun == Rerun.NEVER.value
 
     def _row_of(self, user: str) -> Flow[ChatRow | None]:
-        """Return the message that a try has sent; ``None`` if there is none."""
+        """Return the message of a try; ``None`` if there is none."""
         if conversation_id := self._request.conversation_id:
             if "before" not in self._known and not self._before:
                 return None
@@ -188,7 +188,7 @@ class ChatMessage:
         self.error = self.start.error or None
 
     def _hear(self, start: Start) -> None:
-        """Take what is known of the answer while it comes: if the task is killed, it is stopped."""
+        """Take what is known about the answer while it comes: if the task is killed, it is stopped."""
         self.start = start
 
     def _await_row(self, deadline: Deadline) -> Flow[None]:
@@ -222,7 +222,7 @@ class ChatMessage:
             yield progress.pause(min(waits.next(), deadline.remaining), "the answer")
 
     def _look(self) -> Flow[RunOutcome | None]:
-        """Read the message, and return how it has ended; ``None`` if it has not."""
+        """Read the message, and return its outcome; ``None`` if it has not ended."""
         row = self._row
         if row is None:
             return None
@@ -234,5 +234,5 @@ class ChatMessage:
             run = yield from api.get_run(run_id)
             self.error = run.error
             return RunOutcome(run.status) if run.is_final else None
-        # A stopped answer of a basic chat looks like a whole one.
+        # A stopped answer of a basic chat looks like a complete one.
         return RunOutcome.SUCCEEDED if row.answer or self.start.ended else None

@@ -1,4 +1,4 @@
-"""Asking an app golden questions, some at a time, and checking its answers."""
+"""Asks an app golden questions, a few at a time, and checks its answers."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from airflow_provider_dify.knowledge.retries import Retries
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: So much of an answer the table shows.
+#: Maximum number of characters of an answer in the table.
 _WIDTH = 200
 
 
 @dataclass(frozen=True)
 class CheckedAnswer:
-    """What an app answered to a golden question.
+    """The answer to a golden question.
 
     :param query: The question.
     :param problems: Everything that is wrong with the answer.
     :param answer: The answer.
     :param citations: The names of the documents that it cites.
-    :param expected: What the answer has to be, in words.
+    :param expected: The expected answer, in words.
     """
 
     query: str
@@ -48,10 +48,10 @@ class CheckedAnswer:
 
 @dataclass(frozen=True)
 class AnswerReport:
-    """What an app answered to all golden questions.
+    """The answers to all golden questions.
 
     :param answers: The answers, in the order of the questions.
-    :param total: How many questions there are; if the task broke off, there are fewer answers.
+    :param total: Number of questions; if the task was interrupted, there are fewer answers.
     :param app_id: The app, if it is known.
     """
 
@@ -71,7 +71,7 @@ class AnswerReport:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many ended how."""
+        """The number of answers by result."""
         failed = len(self.failing)
         return {
             "passed": len(self.answers) - failed,
@@ -80,11 +80,11 @@ class AnswerReport:
         }
 
     def measures(self) -> list[Measure]:
-        """Return how many ended how, for the metrics."""
+        """Return the number of answers by result, for the metrics."""
         return [Measure(f"answers.{outcome}", count) for outcome, count in self.counts.items() if count]
 
     def table(self) -> str:
-        """Return each question with what was expected and what came, for the log."""
+        """Return each question with the expected and the actual answer, for the log."""
         lines = [f"{self.counts['passed']} of {self.total} answers are as expected."]
         for one in self.answers:
             answer = " ".join(one.answer.split())
@@ -99,9 +99,9 @@ class AnswerReport:
         return "\n".join(lines)
 
     def raise_for_failures(self) -> None:
-        """Raise if an answer is not as expected.
+        """Raise an error if an answer is not as expected.
 
-        :raises DifyAnswerCheckFailed: One is not.
+        :raises DifyAnswerCheckFailed: An answer is not as expected.
         """
         if self.passed:
             return
@@ -127,7 +127,7 @@ class AnswerReport:
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Self:
-        """Return the report that :meth:`to_json` was made of."""
+        """Return the report that :meth:`to_json` was called on."""
         answers = tuple(
             CheckedAnswer(one["query"], tuple(one["problems"]), one["answer"], tuple(one["citations"]), one["expected"])
             for one in data["answers"]
@@ -136,14 +136,14 @@ class AnswerReport:
 
 
 class AnswerCheck:
-    """Golden questions to an app. Each is a conversation of its own.
+    """Golden questions to an app. Each is a separate conversation.
 
-    :param user: Under which name Dify shows the questions.
-    :param questions: The questions, and what their answers have to be.
+    :param user: The name under which Dify shows the questions.
+    :param questions: The questions, and the expected answers.
     :param options: How they are asked.
     """
 
-    #: An app is no knowledge base.
+    #: An app is not a knowledge base.
     dataset_id = ""
     names = NO_NAMES
 
@@ -162,16 +162,16 @@ class AnswerCheck:
         return len(self._questions)
 
     def report(self) -> AnswerReport:
-        """Return what was answered so far."""
+        """Return the answers so far."""
         answers = tuple(self._answers[number] for number in sorted(self._answers))
         return AnswerReport(answers, len(self._questions), self._app_id)
 
     def flow(self, deadline: Deadline, retries: Retries | None = None) -> Flow[AnswerReport]:  # noqa: ARG002 - as called
         """Ask all questions.
 
-        :param deadline: Until when.
-        :param retries: Not needed: reads are repeated for it, and a question never is.
-        :raises DifyError: Dify could not be asked.
+        :param deadline: How long to wait.
+        :param retries: Not needed: reads are retried anyway, and a question never is.
+        :raises DifyError: A request to Dify failed.
         """
         flows = [self._ask(number, deadline) for number in range(len(self._questions))]
         yield Together(flows, self._options.max_active_questions)
@@ -184,7 +184,7 @@ class AnswerCheck:
 
     def _ask(self, number: int, deadline: Deadline) -> Flow[None]:
         question, timeout = self._questions[number], self._options.answer_timeout
-        # A question may be asked again: that changes nothing but the bill.
+        # A question may be asked again: that changes nothing except the bill.
         options = RunOptions(rerun=Rerun.ALWAYS.value, appear_timeout=min(30.0, timeout))
         tries = Tries(f"{self._user[: LONGEST_USER - 10]}/q{number + 1}")
         message = ChatMessage(tries, ChatRequest(question.query, question.inputs), options=options)

@@ -1,7 +1,7 @@
-"""What Dify's streams say: server-sent events, of which only the beginning is trusted.
+"""Reads Dify's streams: server-sent events, of which only the beginning is trusted.
 
-Each is a line of JSON behind ``data:``, and an empty line. Pings have no data. A stream may end without its last event
-(1.16.0, file 41), so its end says nothing.
+Each event is a line of JSON after ``data:``, and an empty line. Pings have no data. A stream may end without its last
+event (1.16.0, file 41), so its end means nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ENDS = (b"\n\n", b"\r\n\r\n")
 
 
 def events_in(body: bytes) -> Iterator[dict[str, JSON]]:
-    """Return the events that are there as a whole, without pings."""
+    """Return the complete events, without pings."""
     blocks = body.replace(b"\r\n", b"\n").split(b"\n\n")
     for block in blocks[:-1]:
         data = b"\n".join(line[5:].strip() for line in block.split(b"\n") if line.startswith(b"data:"))
@@ -32,16 +32,16 @@ def events_in(body: bytes) -> Iterator[dict[str, JSON]]:
 
 @dataclass(frozen=True)
 class Start:
-    """What a stream says of the run that it belongs to.
+    """What a stream says about its run.
 
     :param run_id: Id of the run.
-    :param task_id: Id by which it is stopped.
-    :param refused: Why there is no such run: Dify found fault with the inputs only after it had named an id.
-    :param error: What went wrong, if no run was named before. It may have been started all the same.
+    :param task_id: Id for stopping it.
+    :param refused: Why there is no such run: Dify rejected the inputs only after it had sent an id.
+    :param error: What went wrong before a run was named. It may have been started anyway.
     :param conversation_id: The conversation, in a chat.
     :param message_id: The message, in a chat.
-    :param app_id: The app, if it is told.
-    :param ended: Whether a chat has told its answer to the end.
+    :param app_id: The app, if known.
+    :param ended: Whether the answer of a chat is complete.
     """
 
     run_id: str = ""
@@ -57,8 +57,7 @@ class Start:
 def start_in(body: bytes) -> Start:
     """Return what a stream has said so far; everything is empty if it has said nothing.
 
-    If inputs are refused, Dify names one id as that of the run and of the task, and no such run exists (1.16.0, file
-    42).
+    If inputs are rejected, Dify sends the same id for the run and the task, and no such run exists (1.16.0, file 42).
     """
     start = Start()
     for event in events_in(body):
@@ -87,9 +86,9 @@ def _heard(start: Start, event: Mapping[str, JSON]) -> Start:
 
 
 class Listener:
-    """Hears a stream of a chat as it comes: each event once, as an answer can have thousands.
+    """Reads the stream of a chat as it comes: each event once, because an answer can have thousands.
 
-    :param hear: Is told what is known when that has changed.
+    :param hear: Called with what is known when that has changed.
     """
 
     def __init__(self, hear: Callable[[Start], None] = lambda _: None) -> None:
@@ -98,7 +97,7 @@ class Listener:
         self._heard = 0
 
     def __call__(self, body: bytes) -> bool:
-        """Take all that came so far, and return whether the answer is complete, or will never be."""
+        """Take everything that has arrived so far, and return whether the answer is complete, or never will be."""
         before, end = self.start, _end_of_events(body)
         for event in events_in(body[self._heard : end]):
             self.start = _heard(self.start, event)
@@ -109,27 +108,27 @@ class Listener:
 
 
 def _end_of_events(body: bytes) -> int:
-    """Return where the last whole event ends."""
+    """Return where the last complete event ends."""
     return max((at + len(end) for end in _ENDS if (at := body.rfind(end)) >= 0), default=0)
 
 
 def names_run(body: bytes) -> bool:
-    """Whether a stream has named a run that exists, or will not do so any more."""
+    """Whether a stream has named an existing run, or never will."""
     start = start_in(body)
     return bool(start.refused or start.error) or (bool(start.run_id) and start.run_id != start.task_id)
 
 
 def task_in(run_id: str, body: bytes) -> str:
-    """Return the id by which a run is stopped, from its events; empty if they do not name it.
+    """Return the id for stopping a run, from its events; empty if they do not contain it.
 
-    Events that are told again may have the id of the run in its place (1.16.0, file 41, case A).
+    Repeated events may have the id of the run instead (1.16.0, file 41, case A).
     """
     ids = (event.get("task_id") for event in events_in(body))
     return next((str(one) for one in ids if answers.an_id(one) and one != run_id), "")
 
 
 def shows_life(body: bytes) -> bool:
-    """Whether a stream shows a worker at work on the run: the first ping is the API's, later ones are the worker's."""
+    """Whether a stream shows that a worker is running it: the first ping is the API's, later ones are the worker's."""
     ended = any(event.get("event") == "workflow_finished" for event in events_in(body))
     return ended or body.count(_PING) > 1
 

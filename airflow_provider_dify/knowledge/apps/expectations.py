@@ -1,4 +1,4 @@
-"""What an answer has to be: golden questions, and whether an answer is as expected."""
+"""Golden questions, and whether an answer is as expected."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _NAMES = ("query", "inputs", "contains", "contains_not", "matches", "cites", "ci
 
 @dataclass(frozen=True)
 class GoldenQuestion:
-    """A question, and what its answer has to be.
+    """A question, and its expected answer.
 
     :param query: The question.
     :param inputs: The inputs of the app, by name.
-    :param contains: Texts that the answer has to contain, in whatever case.
+    :param contains: Texts that the answer has to contain, case-insensitively.
     :param contains_not: Texts that it must not contain.
-    :param matches: Regular expressions that have to be found in it.
+    :param matches: Regular expressions that it has to match.
     :param cites: Documents that it has to cite: ids, or patterns for names such as ``handbook*``.
     :param cites_not: Documents that it must not cite.
     :param check: A function that gets the report of the answer as a mapping, and returns ``False`` or raises if it is
-        not as it should be.
+        wrong.
     """
 
     query: str
@@ -43,7 +43,7 @@ class GoldenQuestion:
 
     @property
     def expected(self) -> str:
-        """What the answer has to be, for the log."""
+        """The expected answer, for the log."""
         parts = [f"contains {inputs.show(one)}" for one in self.contains]
         parts += [f"does not contain {inputs.show(one)}" for one in self.contains_not]
         parts += [f"matches {one}" for one in self.matches]
@@ -77,8 +77,8 @@ class GoldenQuestion:
 def read_questions(given: object, parameter: str = "questions") -> tuple[GoldenQuestion, ...]:
     """Return golden questions from a list of texts and mappings, or a text that renders to one.
 
-    :param parameter: What errors call them.
-    :raises DifyInputError: They make no sense.
+    :param parameter: Their name in errors.
+    :raises DifyInputError: They are invalid.
     """
     found = inputs.literal(given)
     if isinstance(found, (str, bytes, Mapping)) or not isinstance(found, Iterable):

@@ -1,4 +1,4 @@
-"""Finding the runs that the tries of a task have started, in the log of the app."""
+"""Finds the runs that the tries of a task have started, in the log of the app."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LIVE = 2
 class Found:
     """A run of a try.
 
-    :param user: Under which name the try appears in Dify.
+    :param user: The name of the try in Dify.
     :param row: The run.
     """
 
@@ -29,7 +29,7 @@ class Found:
 
     @property
     def failed(self) -> bool:
-        """Whether it came to nothing."""
+        """Whether it has no result and never will."""
         return self.row.status in _FAILED
 
 
@@ -43,7 +43,7 @@ def runs_of(users: Iterable[str]) -> Flow[tuple[Found, ...]]:
 
 
 def run_of(user: str, run_id: str) -> Flow[tuple[Found, ...]]:
-    """Find a run by its id; nothing if there is no such run."""
+    """Find a run by its id; empty if there is no such run."""
     try:
         run = yield from api.get_run(run_id)
     except DifyNotFoundError:
@@ -52,7 +52,7 @@ def run_of(user: str, run_id: str) -> Flow[tuple[Found, ...]]:
 
 
 def best_of(runs: Iterable[Found]) -> Found | None:
-    """Return the run that counts: of those that succeeded, or else of those that may, the first one."""
+    """Return the run that counts: the first one that succeeded, otherwise the first one that may."""
     good = [run for run in runs if not run.failed]
     return min(good, key=lambda run: (_RANKS.get(run.row.status, _LIVE), run.row.created_at), default=None)
 

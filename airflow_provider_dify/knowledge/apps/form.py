@@ -1,6 +1,6 @@
-"""What an app asks for, and whether some inputs are that: checked before anything is started.
+"""The parameters of an app, and whether inputs fit them; checked before anything is started.
 
-Dify itself drops unknown inputs without a word, and refuses others only after it has answered 200 (1.16.0, file 42).
+Dify itself silently drops unknown inputs, and rejects others only after it has answered 200 (1.16.0, file 42).
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class Field:
 
     :param name: Its name in ``inputs``.
     :param kind: Its type in Dify: ``text-input``, ``paragraph``, ``number``, ``select``, ``checkbox``, ``file``,
-        ``file-list``, or what a later Dify has.
-    :param required: Whether it has to be given.
+        ``file-list``, or a type of a later Dify.
+    :param required: Whether it is required.
     :param options: The values of a ``select``.
-    :param max_length: Most characters of a text, or most files of a list; ``None``: no limit.
+    :param max_length: Maximum number of characters of a text, or of files in a list; ``None``: no limit.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Field:
 class Form:
     """The inputs of an app.
 
-    :param fields: What it asks for.
+    :param fields: The inputs that it has.
     """
 
     def __init__(self, fields: tuple[Field, ...]) -> None:
@@ -47,7 +47,7 @@ class Form:
 
     @classmethod
     def read(cls, parameters: Mapping[str, JSON]) -> Form:
-        """Read it from the parameters of an app.
+        """Read the parameters of an app.
 
         :raises ValueError: They have another form.
         """
@@ -58,11 +58,11 @@ class Form:
         )
 
     def check(self, given: Mapping[str, JSON], files: Mapping[str, object]) -> dict[str, JSON]:
-        """Return inputs in the types that the app asks for.
+        """Return inputs in the types that the app needs.
 
         :param given: The inputs by name.
-        :param files: The inputs that are files which are still to be uploaded, by name.
-        :raises DifyInputError: Something is unknown, missing, or of a wrong type.
+        :param files: The inputs that are files to be uploaded, by name.
+        :raises DifyInputError: An input is unknown, missing, or of a wrong type.
         """
         for name in (*given, *files):
             self._require_known(name)
@@ -163,9 +163,9 @@ def _files(field: Field, value: JSON) -> JSON:
 
 
 def require_few(field: Field, count: int) -> None:
-    """Check how many files an input gets.
+    """Check the number of files of an input.
 
-    :raises DifyInputError: The app does not take so many.
+    :raises DifyInputError: The app does not accept this many.
     """
     most = 1 if field.kind == FILE else field.max_length
     if most is not None and count > most:

@@ -1,4 +1,4 @@
-"""How a run is awaited, and when another one may be started. It loads next to nothing, as every DAG file loads it."""
+"""How to wait for a run, and when to start another one. Imports almost nothing, because every DAG file loads it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Rerun(str, Enum):
 
     #: If it failed or was stopped.
     FAILED = "failed"
-    #: Each try starts one of its own, however those of earlier tries ended.
+    #: Each try starts its own run, however those of earlier tries ended.
     ALWAYS = "always"
     #: Never.
     NEVER = "never"
@@ -28,17 +28,17 @@ class Rerun(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a run is awaited, and when another one may be started.
+    """How to wait for a run, and when to start another one.
 
     :param timeout: Seconds to wait for the end of the run, which is then stopped.
     :param poll_interval: Seconds between two checks; the first checks come sooner.
     :param stall_timeout: Seconds without a sign of life after which a run counts as ``stalled``; ``None``: never.
-    :param appear_timeout: Seconds to wait for a run to appear in the log of the app, if the answer to its start was
+    :param appear_timeout: Seconds to wait for a run to appear in the log of the app, if the response to its start was
         lost.
     :param rerun: When a retry starts another run: ``failed`` (if the earlier one failed or was stopped), ``always``,
         ``never``, or ``unknown`` (also if nobody knows whether there is one, or if it is stalled).
     :param tolerate: Outcomes that should not fail the task, such as ``("partial-succeeded",)``.
-    :raises DifyInputError: A value makes no sense.
+    :raises DifyInputError: A value is invalid.
     """
 
     timeout: float = 3600.0
@@ -49,7 +49,7 @@ class RunOptions:
     tolerate: Iterable[str] = ()
 
     def __post_init__(self) -> None:
-        """Check the values, and put them into canonical form."""
+        """Check the values, and convert them to canonical form."""
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.apps.report import RunOutcome
 
@@ -69,17 +69,17 @@ class RunOptions:
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Self:
-        """Return what :meth:`to_json` was made of."""
+        """Return the options that :meth:`to_json` was called on."""
         return cls(**data)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChatOptions(RunOptions):
-    """How an answer is awaited, and when a question may be asked again.
+    """How to wait for an answer, and when to ask a question again.
 
     :param timeout: Seconds to wait for the answer, which is then stopped.
-    :param appear_timeout: Seconds to wait for the question to appear among the messages of the app, if it was sent and
-        nothing came back.
+    :param appear_timeout: Seconds to wait for the question to appear among the messages of the app, if there was no
+        response.
     :param rerun: When a retry asks again: ``failed`` (if there was an error), ``always``, ``never``, or ``unknown``
         (also if nobody knows whether it was asked).
     """
@@ -89,19 +89,19 @@ class ChatOptions(RunOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckOptions:
-    """How golden questions are asked.
+    """How to ask golden questions.
 
     :param answer_timeout: Seconds to wait for each answer.
-    :param max_active_questions: How many questions to ask at a time. A process opens at most 4 connections to one Dify,
-        so more has no effect.
-    :raises DifyInputError: A value makes no sense.
+    :param max_active_questions: How many questions to ask at the same time. A process opens at most 4 connections to
+        one Dify, so more has no effect.
+    :raises DifyInputError: A value is invalid.
     """
 
     answer_timeout: float = 120.0
     max_active_questions: int = 4
 
     def __post_init__(self) -> None:
-        """Check the values, and put them into canonical form."""
+        """Check the values, and convert them to canonical form."""
         from airflow_provider_dify.knowledge import inputs
 
         inputs.settle(self, answer_timeout=inputs.number, max_active_questions=inputs.whole_number)

@@ -1,4 +1,4 @@
-"""How the run of an app ended."""
+"""How an app run ended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST_QUOTE = 300
 
 
 class RunOutcome(ReportOutcome):
-    """How a run ended. What Dify itself calls so has Dify's name."""
+    """How a run ended. Statuses of Dify have Dify's names."""
 
     SUCCEEDED = "succeeded"
     #: A node failed, and its error strategy covered it.
@@ -34,7 +34,7 @@ class RunOutcome(ReportOutcome):
         "paused",
         "It is waiting for a person: raise the timeout, or tolerate 'paused'. A retry waits for the same run",
     )
-    #: It is running, and nobody works on it.
+    #: It is running, but no worker is processing it.
     STALLED = (
         "stalled",
         "No worker is processing it. A retry waits for it again; rerun='unknown' lets a retry start another one",
@@ -52,19 +52,19 @@ class RunOutcome(ReportOutcome):
 class RunReport(Report[RunOutcome, str]):
     """How a run ended, and what it returned.
 
-    :param outcome: How it ended.
-    :param run_id: Id of the run; empty if it is not known.
-    :param task_id: Id by which it is stopped; empty if it is not known.
-    :param user: Under which name it appears in Dify: that of the try that started it.
-    :param app_id: The app; empty if it is not known.
+    :param outcome: The outcome.
+    :param run_id: Id of the run; empty if unknown.
+    :param task_id: Id for stopping it; empty if unknown.
+    :param user: Its name in Dify: that of the try that started it.
+    :param app_id: The app; empty if unknown.
     :param workflow_id: Which published version ran.
-    :param outputs: What it returned; ``None`` if it is elsewhere.
-    :param error: Why it failed or was stopped, in Dify's words.
+    :param outputs: What it returned; ``None`` if that is stored elsewhere.
+    :param error: Why it failed or was stopped, as Dify says.
     :param elapsed_time: How long it ran, in seconds.
     :param total_tokens: How many tokens its models used.
     :param total_steps: How many nodes ran.
     :param joined: Whether an earlier try had started it.
-    :param output_path: The file that holds the outputs, if it was asked for.
+    :param output_path: The file that contains the outputs, if requested.
     """
 
     kind = RunOutcome
@@ -87,23 +87,23 @@ class RunReport(Report[RunOutcome, str]):
 
     @property
     def counts(self) -> dict[str, int]:
-        """How it ended, as other reports say it: of one run."""
+        """Its outcome with a count of one, like in other reports."""
         return {self.outcome.value: 1}
 
     def of(self, outcome: RunOutcome) -> tuple[str, ...]:
-        """Return the run, if it ended so."""
+        """Return the run, if it has this outcome."""
         return (self.run_id or "-",) if outcome is self.outcome else ()
 
     def describe(self) -> str:
-        """Say how it ended, for the log."""
+        """Describe how it ended, for the log."""
         name = f"Run {self.run_id}" if self.run_id else "The run"
         used = f" after {self.elapsed_time:.1f} s, {self.total_steps} steps and {self.total_tokens} tokens"
         return f"{name}: {self.outcome.value}{used if self.total_steps else ''}."
 
     def raise_for_outcomes(self, tolerate: Collection[RunOutcome] = (), *, final: bool | None = None) -> None:
-        """Raise if it ended in an outcome that is not tolerated.
+        """Raise an error if its outcome is not tolerated.
 
-        :param tolerate: Outcomes that are no failure.
+        :param tolerate: Outcomes that are not a failure.
         :param final: Whether a retry cannot fix it; by default, as the outcome says.
         :raises DifyRunUnknown: Dify cannot say whether it was started.
         :raises DifyRunFailed: A retry cannot fix it.
@@ -124,7 +124,7 @@ class RunReport(Report[RunOutcome, str]):
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Self:
-        """Return the report that :meth:`to_json` was made of."""
+        """Return the report that :meth:`to_json` was called on."""
         known = known_fields(cls, data)
         return cls(**{**known, "outcome": RunOutcome(data["outcome"]), "outputs": data.get("outputs")})
 
@@ -156,7 +156,7 @@ class ChatReport(RunReport):
     :param conversation_id: The conversation, to continue it with the same ``user``.
     :param message_id: The message.
     :param citations: The segments that were used, each with its document.
-    :param usage: What it took: tokens, price and seconds.
+    :param usage: Tokens, price and seconds.
     """
 
     answer: str = ""
@@ -166,7 +166,7 @@ class ChatReport(RunReport):
     usage: Mapping[str, JSON] = field(default_factory=dict)
 
     def describe(self) -> str:
-        """Say how it ended, for the log."""
+        """Describe how it ended, for the log."""
         used = f", {len(self.citations)} citations" if self.citations else ""
         return f"Answer: {self.outcome.value}, {len(self.answer):,} characters{used}."
 

@@ -12,7 +12,7 @@ from airflow_provider_dify.knowledge.apps import api
 from airflow_provider_dify.knowledge.apps.form import FILES, Form, require_few
 from airflow_provider_dify.knowledge.flow import JSON, Content, Flow, Request, Upload
 
-#: The type that Dify knows a file by, by the end of its name. It refuses a file with another one.
+#: Dify's type for a file, by its extension. It rejects a file with another type.
 _TYPES = {
     "image": ("jpg", "jpeg", "png", "webp", "gif", "svg"),
     "audio": ("mp3", "m4a", "wav", "amr", "mpga"),
@@ -23,9 +23,9 @@ _TYPES = {
     ),
 }  # fmt: skip
 _TYPE_OF = {end: kind for kind, ends in _TYPES.items() for end in ends}
-#: The modes that ``/chat-messages`` takes.
+#: The modes that ``/chat-messages`` accepts.
 CHAT_MODES = ("chat", "agent-chat", "advanced-chat", "")
-#: The modes that ``/workflows/run`` runs. A Dify that does not tell the mode says it when it is asked to run.
+#: The modes that ``/workflows/run`` accepts. A Dify that does not return the mode raises an error at the start.
 WORKFLOW_MODES = ("workflow", "")
 
 
@@ -34,7 +34,7 @@ class LocalFile:
     """A file to upload.
 
     :param name: Its name.
-    :param content: What it holds.
+    :param content: Its content.
     """
 
     name: str
@@ -45,7 +45,7 @@ class LocalFile:
 class RemoteFile:
     """A file that Dify fetches itself.
 
-    :param url: Its address.
+    :param url: Its URL.
     """
 
     url: str
@@ -68,10 +68,10 @@ class RunRequest:
     workflow_id: str | None = None
 
     def prepared(self, user: str) -> Flow[dict[str, JSON]]:
-        """Check the inputs against what the app asks for, upload the files, and return what to send as inputs.
+        """Check the inputs, upload the files, and return what to send as inputs.
 
-        :param user: Under which name the run appears in Dify: files belong to it.
-        :raises DifyInputError: The app is no workflow, or asks for something else.
+        :param user: The name of the run in Dify: files belong to it.
+        :raises DifyInputError: The app is not a workflow, or the inputs do not fit.
         """
         info = yield from api.get_info()
         if info.mode not in WORKFLOW_MODES:
@@ -89,8 +89,8 @@ class ChatRequest:
     """What to ask a chat app.
 
     :param query: The question.
-    :param inputs: The inputs of the app, by name; they count for a new conversation only.
-    :param conversation_id: The conversation that it continues; ``None``: a new one.
+    :param inputs: The inputs of the app, by name; only used in a new conversation.
+    :param conversation_id: The conversation to continue; ``None``: a new one.
     """
 
     query: str
@@ -98,10 +98,10 @@ class ChatRequest:
     conversation_id: str | None = None
 
     def prepared(self, user: str) -> Flow[dict[str, JSON]]:
-        """Check the inputs against what the app asks for, and return what to send.
+        """Check the inputs, and return what to send.
 
         :param user: Who asks: a conversation belongs to its user.
-        :raises DifyInputError: The app is no chat app, or asks for something else.
+        :raises DifyInputError: The app is not a chat app, or the inputs do not fit.
         """
         yield from require_chat_app()
         form = yield from read_form()
@@ -129,13 +129,13 @@ def require_chat_app() -> Flow[None]:
 
 
 def read_form() -> Flow[Form]:
-    """Read what the app asks for."""
+    """Read the parameters of the app."""
     response = yield Request("GET", "/parameters")
     return read_answer(response, Form.read)
 
 
 def uploaded(form: Form, files: Mapping[str, Sequence[AppFile]], user: str) -> Flow[dict[str, JSON]]:
-    """Upload files, and return what stands for them in the inputs of an app."""
+    """Upload files, and return the values for the inputs of an app."""
     inputs: dict[str, JSON] = {}
     for name, chosen in files.items():
         require_few(form.fields[name], len(chosen))
@@ -145,7 +145,7 @@ def uploaded(form: Form, files: Mapping[str, Sequence[AppFile]], user: str) -> F
 
 
 def type_of(name: str) -> str:
-    """Return the type that Dify knows a file by."""
+    """Return Dify's type for a file."""
     return _TYPE_OF.get(PurePosixPath(name).suffix.lstrip(".").lower(), "custom")
 
 

@@ -1,8 +1,8 @@
-"""Running a workflow, so that there is exactly one run of a task that counts, or the task is red.
+"""Runs a workflow so that exactly one run of a task counts, or the task fails.
 
-Dify has no idempotency: what is sent twice runs twice (1.16.0, file 40). So a start is never sent again. If its answer
-is lost, the run is looked for in the log of the app, under a name that only this try has. A run that waits in Dify's
-queue is not in the log, so an empty log proves nothing (file 41).
+Dify has no idempotency: a repeated request runs twice (1.16.0, file 40). So a start is never sent again. If its
+response is lost, the run is searched for in the log of the app, by a user name that only this try has. A run that waits
+in Dify's queue is not in the log, so an empty log proves nothing (file 41).
 """
 
 from __future__ import annotations
@@ -34,21 +34,22 @@ _KEPT = ("user", "run_id", "task_id", "joined", "sent", "error")
 
 
 def _forget(_: Mapping[str, JSON]) -> None:
-    """Keep nothing: nobody will try again."""
+    """Store nothing: nobody will retry."""
 
 
 class WorkflowRun:
-    """A run of a workflow, from the question whether there already is one to its end.
+    """A run of a workflow: checks whether there is one already, starts it, and waits for its end.
 
     :param tries: The tries of the task.
     :param request: What to run; ``None`` if it is known to be started.
     :param options: How to wait, and when to start another run.
-    :param known: What an earlier try has kept: whether it sent a start, and which run that was.
-    :param keep: Keeps that for later tries. It is called before a start is sent, and must have it when it returns.
+    :param known: What an earlier try has stored: whether it sent a start, and which run that was.
+    :param keep: Stores that for later tries. It is called before a start is sent, and must have stored it when it
+        returns.
     """
 
     kind: ClassVar[str] = "workflow"
-    #: An app is no knowledge base.
+    #: An app is not a knowledge base.
     dataset_id = ""
     names = NO_NAMES
 
@@ -70,7 +71,7 @@ class WorkflowRun:
         self.run_id = ""
         self.task_id = ""
         self.joined = False
-        #: Whether a start was sent of which no run is known.
+        #: Whether a start was sent without a known run.
         self.sent = False
         self.error: str | None = None
         self._run: AppRun | None = None
@@ -85,7 +86,7 @@ class WorkflowRun:
         return is_long(pause) and bool(self.run_id or self.sent) and not may_start
 
     def to_json(self) -> dict[str, JSON]:
-        """Return all that is needed to continue, as plain JSON: no inputs, and no outputs."""
+        """Return everything needed to continue, as plain JSON, without inputs and outputs."""
         return {
             **{name: getattr(self, name) for name in _KEPT},
             "try": self._tries.user,
@@ -104,7 +105,7 @@ class WorkflowRun:
         return run
 
     def report(self) -> RunReport:
-        """Return how far it is."""
+        """Return the state so far."""
         run = self._run
         report = RunReport(
             self._ended(),
@@ -131,7 +132,7 @@ class WorkflowRun:
     def result(self) -> RunReport:
         """Return the report of a run that ended well.
 
-        :raises DifyRunError: It did not; :class:`DifyRunUnknown` if nobody knows.
+        :raises DifyRunError: It did not end well; :class:`DifyRunUnknown` if nobody knows.
         """
         report = self.report()
         report.raise_for_outcomes(self.tolerated)
@@ -149,9 +150,9 @@ class WorkflowRun:
     def flow(self, deadline: Deadline, retries: Retries | None = None) -> Flow[RunReport]:  # noqa: ARG002 - as called
         """Find the run of the task or start one, and wait for its end.
 
-        :param deadline: Until when; then a run that goes on is stopped.
-        :param retries: Not needed: reads are repeated for it, and a start never is.
-        :raises DifyError: Dify could not be asked, or does not accept the inputs.
+        :param deadline: How long to wait; then the run is stopped.
+        :param retries: Not needed: reads are retried anyway, and a start never is.
+        :raises DifyError: A request to Dify failed, or Dify does not accept the inputs.
         """
         if not self.run_id:
             yield from self._begin(deadline)
@@ -166,11 +167,11 @@ class WorkflowRun:
 
     @property
     def tolerated(self) -> frozenset[RunOutcome]:
-        """The outcomes that are no failure."""
+        """The outcomes that are not a failure."""
         return frozenset(map(RunOutcome, self.options.tolerate))
 
     def when_killed(self) -> Flow[None]:
-        """Stop the run, and see that it has stopped, as nobody waits for it any more."""
+        """Stop the run, and check that it has stopped, because nobody waits for it any more."""
         if self.sent and not self.run_id:
             yield Note("A run may have started. It goes on, because its id is not known yet.", logging.WARNING)
         if self.run_id and not (self._run and self._run.is_final):
@@ -182,7 +183,7 @@ class WorkflowRun:
 
     def _begin(self, deadline: Deadline) -> Flow[None]:
         """Find a run, or start one."""
-        if self.sent:  # here it goes on
+        if self.sent:  # continue here
             yield from self._await(self.user, deadline)
             return
         runs = yield from patiently(deadline, self._find)
@@ -201,7 +202,7 @@ class WorkflowRun:
         yield from self._start(deadline)
 
     def _find(self) -> Flow[tuple[Found, ...]]:
-        """Find the runs of this and earlier tries, in the log and by what an earlier try has kept."""
+        """Find the runs of this and earlier tries, in the log and by what an earlier try has stored."""
         runs = yield from finding.runs_of(self._users)
         user, run_id = str(self._known.get("user") or ""), str(self._known.get("run_id") or "")
         if run_id and user in self._users and all(found.row.run_id != run_id for found in runs):
@@ -215,7 +216,7 @@ class WorkflowRun:
         return (self._tries.user, *earlier)
 
     def _unknown_user(self, runs: tuple[Found, ...]) -> str:
-        """Return the try that has sent a start of which there is no run; empty if there is none."""
+        """Return the try that has sent a start without a known run; empty if there is none."""
         user = str(self._known.get("user") or "")
         seen = any(run.user == user for run in runs)
         return user if self._known.get("sent") and user in self._users and not seen else ""
@@ -332,7 +333,7 @@ class WorkflowRun:
         self._run = run
 
     def _is_stalled(self, deadline: Deadline) -> Flow[bool]:
-        """Whether nobody works on the run any more."""
+        """Whether no worker is processing the run any more."""
         limit = self.options.stall_timeout
         if limit is None or deadline.elapsed - self._alive_at < limit:
             return False

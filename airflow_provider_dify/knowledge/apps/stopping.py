@@ -1,4 +1,4 @@
-"""Stopping a run. Dify always answers "success", so the run itself is read."""
+"""Stops a run. Dify always answers "success", so the run itself is read."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from airflow_provider_dify.knowledge.apps import api
 from airflow_provider_dify.knowledge.apps.api import AppRun
 from airflow_provider_dify.knowledge.flow import Flow, Note, Pause
 
-#: So often a run is read after its stop, once a second: it stops when its nodes notice.
+#: How often a run is read after its stop, once a second: it stops when its nodes notice.
 STOP_CHECKS = 30
 
 
 def stopped(run_id: str, task_id: str, user: str, *, checks: int = STOP_CHECKS) -> Flow[AppRun]:
-    """Stop a run, and return it as it is then: check its status.
+    """Stop a run, and return it: check its status.
 
-    :param task_id: Id by which it is stopped; empty: its events are asked for it.
-    :param user: Under which name it appears in Dify.
+    :param task_id: Id for stopping it; empty: it is read from the run's events.
+    :param user: Its name in Dify.
     :param checks: How often to check, once a second, whether it has stopped.
-    :raises DifyError: Dify could not be asked.
+    :raises DifyError: A request to Dify failed.
     """
     task_id = task_id or (yield from _task_of(run_id, user))
     if not task_id:

@@ -1,7 +1,7 @@
-"""Under which names the tries of a task appear in Dify.
+"""The names of a task's tries in Dify.
 
-Dify keeps runs by ``user``: exactly the text that a request named (1.16.0, file 42: at most 255 characters, 300 are an
-internal error). So a try finds its own runs, and those of earlier tries, if each has a name that can be worked out.
+Dify stores the ``user`` of a request with its run, unchanged (1.16.0, file 42: at most 255 characters, 300 are an
+internal error). So a try can find its own runs, and those of earlier tries, if their names can be computed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import inputs
 
 LONGEST_USER = 255
-#: So many earlier tries are looked up; there is a request for each.
+#: How many earlier tries are looked up, with one request for each.
 _MOST_TRIES = 20
 _HASH = 32
 
@@ -33,7 +33,7 @@ class Tries:
 def tries_of(prefix: str, dag_id: str, task_id: str, run_id: str, map_index: int, number: int) -> Tries:
     """Return the names of the tries of a task.
 
-    :param prefix: What they begin with: it tells two Airflows apart that use the same app.
+    :param prefix: Their prefix: it distinguishes Airflows that use the same app.
     :param map_index: -1 if the task is not mapped.
     :param number: Number of the current try, from 1.
     """
@@ -44,10 +44,10 @@ def tries_of(prefix: str, dag_id: str, task_id: str, run_id: str, map_index: int
 
 
 def single_try(user: object) -> Tries:
-    """Return the only try of something that is no task.
+    """Return the only try of something that is not a task.
 
     :param user: Its name.
-    :raises DifyInputError: It is no text, or too long.
+    :raises DifyInputError: It is not text, or too long.
     """
     name = inputs.text(user, "user")
     if len(name) > LONGEST_USER:

@@ -1,7 +1,7 @@
-"""Telling the id of a knowledge base for agents from one that is nowhere.
+"""Recognizes the id of a knowledge base for agents.
 
-Dify 1.18 has a second kind of knowledge base, under ``/knowledge-fs``. To the API of the classic kind its ids are
-unknown: "Dataset not found" would send people to look for a typing error.
+Dify 1.18 has a second kind of knowledge base, under ``/knowledge-fs``. The API of the classic kind does not know its
+ids: "Dataset not found" would make people look for a typo.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _FIRST_VERSION = (1, 18)
 
 
 def telling_agents(flow: Flow[T]) -> Flow[T]:
-    """Run a flow; where Dify does not find its knowledge base, ask whether it is one for agents, and say so.
+    """Run a flow. If Dify does not find its knowledge base, check whether it is one for agents, and say so.
 
-    Only a Dify that has them is asked, and only once the flow has failed.
+    This only sends requests to a Dify that has them, and only after the flow has failed.
     """
     try:
         return (yield from flow)
@@ -35,7 +35,7 @@ def telling_agents(flow: Flow[T]) -> Flow[T]:
 
 
 def _unknown_dataset(error: DifyNotFoundError) -> str | None:
-    """Return the id of the knowledge base that was not found, of a Dify that may have it as another kind."""
+    """Return the id of the missing knowledge base, if this Dify may have it as another kind."""
     found = _DATASET.match(error.message)
     version = re.match(r"(\d+)\.(\d+)", error.server_version or "")
     if not found or not version or tuple(map(int, version.groups())) < _FIRST_VERSION:
@@ -44,7 +44,9 @@ def _unknown_dataset(error: DifyNotFoundError) -> str | None:
 
 
 def _is_for_agents(dataset_id: str) -> Flow[bool]:
-    """Ask the other API for one document. It knows a knowledge base if it gives it, or refuses it in its own way."""
+    """Request one document from the other API. It knows the knowledge base if it returns one, or refuses it in its own
+    way.
+    """
     path = f"/knowledge-fs/spaces/{dataset_id}/documents"
     try:
         yield Request("GET", path, query=(("limit", 1),), repeatable=False)

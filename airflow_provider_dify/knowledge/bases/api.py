@@ -142,7 +142,7 @@ def read_base(dataset_id: str) -> Flow[BaseState]:
 
 
 def create_base(settings: Mapping[str, JSON]) -> Flow[BaseState]:
-    """Create a knowledge base. Dify does not find a namesake that is created at the same moment.
+    """Create a knowledge base. Dify does not notice one with the same name that is created at the same moment.
 
     https://docs.dify.ai/api-reference/knowledge-bases/create-an-empty-knowledge-base
     """

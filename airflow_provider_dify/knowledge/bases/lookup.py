@@ -1,4 +1,4 @@
-"""Finding a knowledge base by its name."""
+"""Finds a knowledge base by name."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.text.hints import did_you_mean
 from airflow_provider_dify.knowledge.text.names import canonical
 
-#: So many knowledge bases an error names.
+#: Maximum number of knowledge bases that an error names.
 _MOST_NAMED = 5
 
 
 def check_name(value: object, parameter: str = "dataset_name") -> str:
     """Return the name of a knowledge base.
 
-    :raises DifyInputError: It is none.
+    :raises DifyInputError: It is invalid.
     """
     return canonical(inputs.text(value, parameter, "the name of a knowledge base").strip())
 
@@ -47,7 +47,7 @@ def has_name(one: Dataset, name: str) -> bool:
 
 
 def find(name: object) -> Flow[Dataset]:
-    """Find the knowledge base that has a name, from the list of those that the key opens.
+    """Find the knowledge base with a name, in the list of those that the key can access.
 
     :raises DifyInputError: None has it, or several have.
     :raises DifyAccessError: The key may not list knowledge bases.

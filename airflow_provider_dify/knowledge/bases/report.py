@@ -1,4 +1,4 @@
-"""What became of a knowledge base and of each of its settings."""
+"""The outcome for a knowledge base and each of its settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_dify.knowledge.text.tables import Row
 
 
 class BaseOutcome(str, Enum):
-    """What became of a knowledge base."""
+    """The outcome for a knowledge base."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -25,7 +25,7 @@ class BaseOutcome(str, Enum):
 
 
 class SettingOutcome(ReportOutcome):
-    """How a setting of a knowledge base ended."""
+    """The outcome for a setting of a knowledge base."""
 
     #: It was sent, and read back Dify shows it.
     CHANGED = "changed"
@@ -43,7 +43,7 @@ class SettingOutcome(ReportOutcome):
 
 @dataclass(frozen=True)
 class KnowledgeBaseReport(DocumentReport[SettingOutcome]):
-    """What became of a knowledge base, and of each setting that was asked for, by its name.
+    """The outcome for a knowledge base, and for each requested setting, by its name.
 
     :param dataset_id: Its id; empty if there is none.
     :param dataset_name: Its name.

@@ -112,7 +112,7 @@ class Manifest:
         return {name: len(getattr(self, name)) for name in _LISTS}
 
     def table(self, names: Mapping[str, str]) -> list[str]:
-        """Return the lines of a table of what became of each document, for the log.
+        """Return the lines of a table with the outcome of each document, for the log.
 
         :param names: The names of documents, by id, where they are known.
         """

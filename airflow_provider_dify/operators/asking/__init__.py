@@ -1,1 +1,1 @@
-"""What the operators on apps are made of."""
+"""The parts of the operators on apps."""

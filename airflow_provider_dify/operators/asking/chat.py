@@ -1,4 +1,4 @@
-"""What a task does that asks a chat app."""
+"""Tasks that ask a chat app."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class ChatTask(AppTask):
     expect: Expectation | None
 
     def conversation(self, context: Context) -> ChatMessage:
-        """Return the question that the parameters describe.
+        """Return the question of the parameters.
 
-        :raises DifyInputError: They make no sense.
+        :raises DifyInputError: They are invalid.
         """
         from airflow_provider_dify.exceptions import DifyInputError
         from airflow_provider_dify.knowledge import inputs
@@ -70,7 +70,7 @@ class ChatTask(AppTask):
         )
 
     def judge(self, report: ChatReport) -> None:
-        """Raise if there is no answer, or not the one that was expected."""
+        """Raise an error if there is no answer, or not the expected one."""
         from airflow_provider_dify.exceptions import DifyRunFailed
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.apps.report import RunOutcome
@@ -83,7 +83,7 @@ class ChatTask(AppTask):
             )
 
     def publish(self, report: ChatReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
-        """Show a report in the log, and leave it for what comes after the task."""
+        """Log a report, and leave it for downstream tasks."""
         say = self.log.info if report.outcome.good else self.log.warning
         say("%s%s", report.describe(), f' "{report.error}"' if report.error else "")
         self.show_app(context, report.app_id)
@@ -103,9 +103,9 @@ class CheckTask(AppTask):
     on_failure: str
 
     def conversation(self, context: Context) -> AnswerCheck:
-        """Return the check that the parameters describe.
+        """Return the check of the parameters.
 
-        :raises DifyInputError: They make no sense.
+        :raises DifyInputError: They are invalid.
         """
         from airflow_provider_dify.knowledge.apps.check import AnswerCheck
         from airflow_provider_dify.knowledge.apps.expectations import read_questions
@@ -115,12 +115,12 @@ class CheckTask(AppTask):
         return AnswerCheck(user, questions, options=self.options(CheckOptions))
 
     def judge(self, report: AnswerReport) -> None:
-        """Raise if an answer is not as expected, unless it is only to be reported."""
+        """Raise an error if an answer is not as expected, unless it should only be reported."""
         if self.on_failure == "fail":
             report.raise_for_failures()
 
     def publish(self, report: AnswerReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
-        """Show a report in the log, and leave it for what comes after the task."""
+        """Log a report, and leave it for downstream tasks."""
         (self.log.info if report.passed else self.log.warning)("%s", report.table())
         self.show_app(context, report.app_id)
         self.publish_run(context, report.to_json(), "check", {})

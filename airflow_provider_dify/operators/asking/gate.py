@@ -1,4 +1,4 @@
-"""A release that an app has to agree to. It loads next to nothing, as every parse of a DAG file loads it."""
+"""A release that an app has to approve. Imports almost nothing, because each parse of a DAG file loads it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.apps.check import AnswerCheck
     from airflow_provider_dify.knowledge.flow import Deadline
 
-#: Under this key the answers are in XCom.
+#: XCom key of the answers.
 ANSWERS_KEY = "answers"
-#: What begins the name under which Dify shows the questions.
+#: Prefix of the name under which Dify shows the questions.
 _PREFIX = "airflow"
 
 
 class GatedTask(ConversationTask):
-    """A task that goes on only if an app answers golden questions as expected.
+    """A task that continues only if an app answers golden questions as expected.
 
     :param checks: What the app has to answer before old documents leave, as ``questions`` of
         ``DifyAnswerCheckOperator``. If an answer is wrong, the release is undone. A retry asks again. The answers are
@@ -33,9 +33,9 @@ class GatedTask(ConversationTask):
     checks_conn_id: str
 
     def require_app(self) -> None:
-        """Check that the app is one that answers questions, before anything is changed.
+        """Check that the app answers questions, before anything is changed.
 
-        :raises DifyInputError: It is not.
+        :raises DifyInputError: It does not.
         """
         from airflow_provider_dify.hooks.dify import DifyHook
         from airflow_provider_dify.knowledge.apps.requesting import require_chat_app
@@ -45,9 +45,9 @@ class GatedTask(ConversationTask):
                 hook.run(require_chat_app())
 
     def gate(self, context: Context) -> Callable[[Deadline], None] | None:
-        """Return what asks the app, and raises if an answer is wrong; ``None`` if there is nothing to ask.
+        """Return a function that asks the app, and raises if an answer is wrong; ``None`` if there are no questions.
 
-        :raises DifyInputError: The questions make no sense.
+        :raises DifyInputError: The questions are invalid.
         """
         from airflow_provider_dify.knowledge.apps.check import AnswerCheck
         from airflow_provider_dify.knowledge.apps.expectations import read_questions
@@ -77,7 +77,7 @@ class GatedTask(ConversationTask):
             try:
                 hook.run(check.flow(deadline))
             finally:
-                self._stop = None  # Airflow allows no call from within another one
+                self._stop = None  # Airflow does not allow a call from within another one
                 self._show_answers(check, context)
                 self._stop = outer
         check.report().raise_for_failures()

@@ -1,4 +1,4 @@
-"""What a try of a task leaves to later tries: it must outlive the worker, and XCom is cleared before each try."""
+"""What a try of a task stores for later tries: it must outlive the worker, and XCom is cleared before each try."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.flow import JSON
 
 _KEY = "dify_run"
-#: Under such names a Variable appears while a start is under way, if Airflow has no state of tasks.
+#: Prefix of Variables that exist while a start is in progress, if Airflow has no task state.
 VARIABLE_PREFIX = "dify_run_"
 _TASK = ("dag_id", "task_id", "run_id", "map_index")
 
 
 class Memory(Protocol):
-    """What a try leaves to later tries."""
+    """What a try stores for later tries."""
 
     def recall(self) -> dict[str, JSON]:
-        """Return what an earlier try has kept; nothing if it kept nothing."""
+        """Return what an earlier try has stored; empty if nothing."""
 
     def keep(self, note: Mapping[str, JSON]) -> None:
-        """Keep something instead of what was kept before. When this returns, it is kept.
+        """Replace what was stored. When this returns, it is stored.
 
-        :raises DifyError: It cannot be kept.
+        :raises DifyError: It cannot be stored.
         """
 
 
 def memory_of(context: Mapping[str, Any]) -> Memory:
-    """Return the memory of a task: its state store from Airflow 3.3 on, or else a Variable."""
+    """Return the memory of a task: its state store from Airflow 3.3 on, otherwise a Variable."""
     store = context.get("task_state_store")
     return _Variable(context) if store is None else _Store(store)
 
 
 def forget(context: Mapping[str, Any]) -> None:
-    """Remove what only told later tries that nobody knows of a run, once it is known; a failure is no failure."""
+    """Remove what only tells later tries that a run is unknown, once it is known. An error does not fail the task."""
     if context.get("task_state_store") is not None:  # Airflow removes it
         return
     with suppress(DifyError):
@@ -68,7 +68,7 @@ class _Store:
 
 
 class _Variable:
-    """A Variable of Airflow. It is only there while nobody knows whether a start has led to a run."""
+    """An Airflow Variable. It only exists while nobody knows whether a start has led to a run."""
 
     def __init__(self, context: Mapping[str, Any]) -> None:
         task = [getattr(context["ti"], name, None) for name in _TASK]
@@ -96,7 +96,7 @@ class _Variable:
             if note.get("sent"):
                 Variable.set(self._name, json.dumps(dict(note)))
                 self._is_there = True
-            elif self._is_there:  # the log of the app says the rest
+            elif self._is_there:  # the log of the app has the rest
                 Variable.delete(self._name)
                 self._is_there = False
         except Exception as error:  # noqa: BLE001 - from Airflow's API server or its database

@@ -1,4 +1,4 @@
-"""What is done with the outputs of an app: they are checked, and large ones are kept in a file."""
+"""Checks the outputs of an app, and writes large ones to a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_dify.knowledge.inputs import show, without_keys
 if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.flow import JSON
 
-#: A JSON schema, or a function that returns ``False`` or raises if outputs are not as they should be.
+#: A JSON schema, or a function that returns ``False`` or raises if outputs are wrong.
 Expectation: TypeAlias = Mapping[str, Any] | Callable[[Any], object]
 _LONGEST_TEXT = 300
 
@@ -21,7 +21,7 @@ _LONGEST_TEXT = 300
 def check_expectation(expect: Expectation | None) -> None:
     """Check an expectation before anything is sent.
 
-    :raises DifyInputError: It is none, or no valid JSON schema.
+    :raises DifyInputError: It is invalid, or not a valid JSON schema.
     """
     if expect is None or callable(expect):
         return
@@ -36,7 +36,7 @@ def check_expectation(expect: Expectation | None) -> None:
 
 
 def problem_of(outputs: JSON, expect: Expectation | None) -> str:
-    """Return why outputs are not what was expected; empty if they are."""
+    """Return why outputs are not as expected; empty if they are."""
     if expect is None:
         return ""
     if callable(expect):
@@ -49,7 +49,7 @@ def problem_of(outputs: JSON, expect: Expectation | None) -> str:
 
 
 def write(outputs: JSON, path: str, run_id: str) -> str:
-    """Write outputs to a file as JSON, and return where they are.
+    """Write outputs to a file as JSON, and return its path.
 
     :param path: The file; if it ends in a slash, a folder in which the file is named by the run.
     :raises DifyError: It cannot be written.

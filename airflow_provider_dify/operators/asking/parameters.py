@@ -1,4 +1,4 @@
-"""What the parameters of operators on apps stand for; loaded when a task runs."""
+"""Reads the parameters of operators on apps; loaded when a task runs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def named(value: object, parameter: str) -> dict[str, Any]:
-    """Return values by name, which a template may have rendered as a text.
+    """Return values by name. A template may have rendered them as text.
 
-    :raises DifyInputError: They are none.
+    :raises DifyInputError: They are something else.
     """
     found = inputs.literal(value)
     if found is None or found == "":

@@ -1,4 +1,4 @@
-"""What the operators on apps have in common. It loads next to nothing, as every parse of a DAG file loads it."""
+"""What the operators on apps share. Imports almost nothing, because each parse of a DAG file loads it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ if TYPE_CHECKING:
     from airflow_provider_dify.operators.asking.memory import Memory
     from airflow_provider_dify.transport.settings import Settings
 
-#: What the event of an asset says of a run.
+#: What an asset event says about a run.
 _IN_EVENTS = frozenset({"app_id", "run_id", "outcome", "total_tokens", "total_steps", "elapsed_time"})
 
 
 class AppTask(ConversationTask):
-    """What every task on an app shows Airflow: its report, a link, events, and lineage.
+    """What every task on an app shows in Airflow: its report, a link, events, and lineage.
 
-    :param dify_conn_id: Id of the Airflow Connection, whose password is the key of the app.
-    :param user: What begins the name under which Dify shows what the task does, followed by DAG id, task id, run id,
-        map index and try number. Give each Airflow that uses the app its own: they would take each other's runs.
+    :param dify_conn_id: Id of the Airflow Connection, whose password is the app key.
+    :param user: Prefix of the name under which Dify shows what the task does, followed by DAG id, task id, run id, map
+        index and try number. Use a different one for each Airflow that uses the app: otherwise they would take each
+        other's runs.
     """
 
     user: str
@@ -36,7 +37,7 @@ class AppTask(ConversationTask):
     _settings: Settings | None = None
 
     def show_links(self, context: Context, hook: DifyHook, dataset_id: str, document_ids: Sequence[str]) -> None:  # noqa: ARG002 - as called
-        """Take the host of the Dify. Which app it is, only its first answer tells."""
+        """Remember the Dify's host. Only the first response says which app it is."""
         from airflow_provider_dify import assets
 
         try:
@@ -57,7 +58,7 @@ class AppTask(ConversationTask):
             self.operator_extra_links = type(self).operator_extra_links
 
     def link_to(self, app_id: str) -> str:
-        """Return the address of the log of an app; empty if it is not known."""
+        """Return the URL of the log of an app; empty if it is unknown."""
         return app_link(self._settings, app_id) if self._settings else ""
 
     def publish_run(self, context: Context, plain: dict[str, JSON], action: str, run: Mapping[str, JSON]) -> None:
@@ -65,7 +66,7 @@ class AppTask(ConversationTask):
 
         :param plain: The report, as plain JSON.
         :param action: What was done.
-        :param run: What OpenLineage learns of the run; empty if there was none.
+        :param run: What OpenLineage learns about the run; empty if there was none.
         """
         self.show_app(context, plain.get("app_id") or "")
         context["ti"].xcom_push(key=REPORT_KEY, value=plain)
@@ -102,8 +103,8 @@ class AppTask(ConversationTask):
         accessor.add(assets.app(self._activity.host, self._activity.app_id), extra=extra)
 
     def keep(self, context: Context, memory: Memory, note: Mapping[str, JSON]) -> None:
-        """Keep something for later tries, and show the link to the app once it is known."""
-        # Airflow allows no call from within another one, as a signal would make one.
+        """Store something for later tries, and show the link to the app once it is known."""
+        # Airflow does not allow a call from within another one, as a signal would make.
         stop, self._stop = self._stop, None
         try:
             memory.keep(note)

@@ -1,4 +1,4 @@
-"""What a task does that runs a workflow of Dify."""
+"""Tasks that run a workflow."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.flow import JSON
     from airflow_provider_dify.operators.asking.outputs import Expectation
 
-#: Only runs that ended so have outputs that count.
+#: Only runs with these outcomes have outputs that count.
 _WITH_OUTPUTS = ("succeeded", "partial-succeeded")
-#: What OpenLineage learns of a run.
+#: What OpenLineage learns about a run.
 _FACET = ("run_id", "total_tokens", "total_steps", "elapsed_time")
 
 
@@ -40,7 +40,7 @@ class WorkflowTask(AppTask):
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> dict[str, Any]:
         """Return and raise what ``execute`` would.
 
-        :param event: What the trigger fired.
+        :param event: The trigger's event.
         """
         from airflow_provider_dify.knowledge.apps.report import RunReport
         from airflow_provider_dify.operators.asking.memory import forget
@@ -51,7 +51,7 @@ class WorkflowTask(AppTask):
         report = RunReport.from_json(plain)
         send_outcomes(report)
         with self.open_hook(context, "") as hook:
-            if report.outcome.value in _WITH_OUTPUTS:  # they would be too much for an event
+            if report.outcome.value in _WITH_OUTPUTS:  # they would be too large for an event
                 report = replace(report, outputs=hook.get_app_run(report.run_id).outputs)
         if report.outcome.value != "unknown":
             forget(context)
@@ -63,7 +63,7 @@ class WorkflowTask(AppTask):
         return self.result_of(report)
 
     def judge(self, report: RunReport) -> None:
-        """Raise if the run did not end well, or its outputs are not what was expected."""
+        """Raise an error if the run did not end well, or its outputs are not as expected."""
         from airflow_provider_dify.exceptions import DifyRunFailed
         from airflow_provider_dify.operators.asking.outputs import problem_of
 
@@ -76,7 +76,7 @@ class WorkflowTask(AppTask):
             )
 
     def publish(self, report: RunReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
-        """Show a report in the log, and leave it for what comes after the task."""
+        """Log a report, and leave it for downstream tasks."""
         from airflow_provider_dify.exceptions import DifyError
 
         good = report.outcome.good or report.outcome in self._tolerated()
@@ -92,7 +92,7 @@ class WorkflowTask(AppTask):
         self.publish_run(context, plain, "run", {**run, "outcome": report.outcome.value} if run else {})
 
     def result_of(self, report: RunReport) -> dict[str, JSON]:
-        """Return a report as plain JSON. If it is asked for, its outputs are in a file then."""
+        """Return a report as plain JSON. If requested, its outputs are in a file then."""
         from airflow_provider_dify.operators.asking.outputs import write
 
         if self.output_path and report.outputs and report.outcome.value in _WITH_OUTPUTS:
@@ -108,9 +108,9 @@ class WorkflowTask(AppTask):
         return inputs.choices(self.tolerate, RunOutcome, "tolerate")
 
     def conversation(self, context: Context) -> WorkflowRun:
-        """Return the run that the parameters describe.
+        """Return the run of the parameters.
 
-        :raises DifyInputError: They make no sense.
+        :raises DifyInputError: They are invalid.
         """
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.apps.requesting import RunRequest

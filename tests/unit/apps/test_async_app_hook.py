@@ -1,4 +1,4 @@
-"""Apps from an event loop: the same as the verbs of the hook, side by side."""
+"""Apps from an event loop: the same as the verbs of the hook, in parallel."""
 
 from __future__ import annotations
 

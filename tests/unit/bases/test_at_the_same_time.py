@@ -133,7 +133,7 @@ NONE: dict[str, Any] = {"data": [], "total": 0, "page": 1, "limit": 100, "has_mo
 
 
 def both_created(dify: FakeDify) -> Dataset:
-    """Another task creates it at the same moment: neither Dify nor the first look sees that."""
+    """Another task creates it at the same moment: neither Dify nor the first read sees that."""
     dify.world.checks_names = False
     dify.faults.add(Fault("status", method="GET", path="/datasets$", status=200, body=NONE))
     return dify.add_dataset("handbook")

@@ -101,7 +101,7 @@ class Airflow:
 
 
 def fire(deferred: TaskDeferred) -> Any:
-    """Make the trigger anew from what Airflow keeps of it, run it, and return what it fires."""
+    """Create the trigger again from what Airflow keeps of it, run it, and return what it fires."""
     path, kwargs = deferred.trigger.serialize()
     module, _, name = path.rpartition(".")
     trigger = getattr(importlib.import_module(module), name)(**through_json(kwargs))
@@ -313,5 +313,5 @@ BAD_ENDS: list[Scenario] = [
     dify_down,
     no_batch,
 ]
-#: Not final: Airflow shall try again, also with ``soft_fail``.
+#: Not final: Airflow should try again, also with ``soft_fail``.
 WORTH_ANOTHER_TRY = {dify_down}

@@ -67,7 +67,7 @@ class TestWatermark:
         assert mark.news(seen(page, other)) == [page]
 
     def test_one_look_without_it_is_not_away(self) -> None:
-        """A list that changes while it is read can lack a document, and the next look has it again."""
+        """A list that changes while it is read can lack a document, and the next check has it again."""
         page = document()
         mark = Watermark().after(seen(page), announce=False)
         for _ in range(3):
@@ -119,7 +119,7 @@ class TestLook:
         return kb
 
     def look(self, dify: FakeDify, kb: Dataset, before: Look | None) -> tuple[Look, int]:
-        """Return the look, and how many pages it read."""
+        """Return the result, and how many pages it read."""
         so_far = len(dify.requests)
         with DifyHook() as hook:
             found = hook.run(look(kb.id, before))

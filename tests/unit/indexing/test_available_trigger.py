@@ -112,7 +112,7 @@ class TestPace:
         assert at[9][1] <= 60 + 9 * 0.7 + 14
 
     def test_of_documents_without_end(self, dify: FakeDify, kb: Dataset) -> None:
-        """One that is held back is not overtaken for ever, be the others older than it or not."""
+        """One that is held back is not overtaken forever, whether the others are older or not."""
         hidden = [kb.add_document(f"hidden-{number}", enabled=False) for number in range(30)]
         later(dify, 60, lambda: kb.add_documents(2, "new-"))
         for number, document in enumerate(hidden):
@@ -129,14 +129,14 @@ class TestPace:
         assert run(dify, trigger(kb, poll_interval=1), 200) == ["new-0", "new-1", "new-2"]
 
     def test_while_dify_fails(self, dify: FakeDify, kb: Dataset) -> None:
-        """It waits for the end of the look that is under way, and for none of those that come minutes later."""
+        """It waits for the end of the current check, and for none of those that come minutes later."""
         later(dify, 60, lambda: kb.add_documents(2, "new-"))
         later(dify, 62, lambda: dify.faults.add(Fault("status", status=500, times=1000)))
         at = moments(dify, trigger(kb, poll_interval=1).run(), 2)
         assert at[1][1] - at[0][1] <= 20
 
     def test_while_nothing_can_be_kept(self, dify: FakeDify, kb: Dataset, caplog: pytest.LogCaptureFixture) -> None:
-        """It is tried again at each look, no sooner."""
+        """It is tried again at each check, no sooner."""
         store = Store()
         later(dify, 30, lambda: kb.add_documents(2, "new-"))
         later(dify, 65, lambda: store.failures.extend([RuntimeError("API server")] * 5))
@@ -187,7 +187,7 @@ class TestFailures:
         assert sorted(run(dify, trigger(kb), 24 * 3600 + 600)) == names
 
     def test_of_the_key(self, dify: FakeDify, kb: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A new key in the connection is enough: the connection is read at each look."""
+        """A new key in the connection is enough: the connection is read at each check."""
         names = ten(dify, kb)
         later(dify, 250, lambda: dify.world.keys.pop(dify.api_key))
 
@@ -269,7 +269,7 @@ class TestRestart:
         assert sorted(got["here"] + got["there"]) == names
 
     def test_what_another_one_has_fired_is_not_written_over(self, dify: FakeDify, kb: Dataset) -> None:
-        """Here between a look and the writing of what it leaves: that a document of the base line is gone for good."""
+        """Here between a check and the writing of its result: that a document of the base line is gone for good."""
         store, page = Store(), kb.add_document("page", enabled=False)
         here = trigger(kb, store, full_look_interval=1)
         later(dify, 30, switch(kb.documents[0], on=False))

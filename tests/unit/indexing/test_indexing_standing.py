@@ -88,7 +88,7 @@ class TestStanding:
     @pytest.mark.parametrize("ahead", [0.0, 7200.0, -7200.0], ids=["same clock", "ahead", "behind"])
     @pytest.mark.parametrize(("age", "stands"), [(1700, False), (1900, True)])
     def test_without_a_memory_the_times_of_the_steps_tell(self, ahead: float, age: int, stands: bool) -> None:
-        # As a sensor that is rescheduled: each look is the first one of a new process.
+        # As a sensor that is rescheduled: each check is the first one of a new process.
         def answer(path: str, now: float) -> Any:
             last = int(NOW + now + ahead) - age
             return batch_of(state(A, "indexing", splitting_completed_at=last, processing_started_at=last - 9999),

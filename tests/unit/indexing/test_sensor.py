@@ -106,7 +106,7 @@ def test_every_mode_finds_out_in_time(
     kwargs, _ = scenario(dify, kb)
     with pytest.raises(DifyIndexingStalled):
         airflow.run(mode, dataset_id=kb.id, poke_interval=60, stall_timeout=900, **kwargs)
-    # It stood at 600 s; a look at each minute sees both that, and that it stands, up to a minute later.
+    # It stood at 600 s; a check each minute sees both that, and that it stands, up to a minute later.
     assert 600 + 900 < dify.clock.monotonic() <= 600 + 900 + 2 * 60 + 1
 
 

@@ -87,7 +87,7 @@ def test_two_thousand_files(dify: FakeDify, kb: Dataset, tmp_path: Path) -> None
     assert in_search(kb) == expected
     assert len(kb.documents) == FILES + 10
     assert kinds(dify.requests[before:], kb) == {
-        # The look: the knowledge base, and its documents. 12 more pages are the first tries of
+        # The first read: the knowledge base, and its documents. 12 more pages are the first tries of
         # looks at more than 8 documents, of which the newest are on the first page: 2 for the digests to withdraw,
         # 2 for each of the two batches of marks, 4 while indexing is awaited, 2 for the documents to archive.
         # Before each of 10 creations, one request sees that the name is still free. At the end, the metadata of all

@@ -1,4 +1,4 @@
-"""What is sent to a connection's Dify, and what becomes of the answers."""
+"""What is sent to a connection's Dify, and what happens to the responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Flows side by side: on a worker as in a triggerer."""
+"""Parallel flows: the same on a worker and in a triggerer."""
 
 from __future__ import annotations
 

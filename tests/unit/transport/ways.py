@@ -1,4 +1,4 @@
-"""Running a flow over the blocking and over the asynchronous client, and comparing what came of it."""
+"""Running a flow over the blocking and over the asynchronous client, and comparing the results."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def sent(dify: FakeDify) -> list[tuple[object, ...]]:
 
 
 def both_ways(dify: FakeDify, settings: Settings, flow: Callable[[], Flow[Any]], *faults: Fault) -> object:
-    """Run a flow both ways, each with the same faults; check that all is equal, and return what came of it."""
+    """Run a flow both ways, each with the same faults; check that all is equal, and return the result."""
     results = []
     for way in WAYS.values():
         dify.faults.clear()
