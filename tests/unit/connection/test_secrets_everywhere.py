@@ -209,7 +209,8 @@ def scene(
     assert scene.net.leaks() == set()
     # Check that the search would have found something.
     places = {where.partition(".")[0] for where, _ in scene.net.caught}
-    assert {"log of urllib3", "log of httpcore", "XCom", "rendered"} <= places
+    core = library().__name__.replace("httpx", "httpcore")
+    assert {"log of urllib3", f"log of {core}", "XCom", "rendered"} <= places
 
 
 def test_where_all_goes_well(dify: FakeDify, kb: Dataset, scene: Scene, connect: Callable[..., None]) -> None:
