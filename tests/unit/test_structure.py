@@ -21,6 +21,7 @@ ROOMS: dict[str, set[str]] = {
     "metadata": set(),
     "status": {"selection", "retrieval"},
     "indexing": {"status"},
+    "chunks": {"status"},
     "deletion": {"selection", "status"},
     "ingest": {"indexing", "metadata", "status"},
     "release": {"deletion", "indexing", "metadata", "retrieval", "selection", "status"},
