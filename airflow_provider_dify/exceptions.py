@@ -338,6 +338,12 @@ class DifySetupFailed(DifySetupError, AirflowFailException):  # noqa: N818 - rea
     retryable = False
 
 
+class DifyChunkError(DifyError):
+    """Chunks of a document are not as requested, although Dify accepted the change."""
+
+    retryable = True
+
+
 class DifyRetrievalCheckFailed(DifyReportError):  # noqa: N818 - reads as an end state
     """Searches did not return the expected documents; ``result`` says which. A retry can help, because search may lag
     behind.

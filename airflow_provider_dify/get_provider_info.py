@@ -55,6 +55,21 @@ ASSET_URIS: dict[str, Any] = {
 }
 
 
+#: Pages of the documentation, by their path in the repository.
+HOW_TO_GUIDES: list[str] = [
+    "/docs/quick-start.md",
+    "/docs/examples.md",
+    "/docs/operators/index.md",
+    "/docs/how-to/archive-after-ingestion.md",
+    "/docs/how-to/exactly-once.md",
+    "/docs/how-to/golden-questions.md",
+    "/docs/how-to/large-knowledge-bases.md",
+    "/docs/how-to/nightly-archive.md",
+    "/docs/how-to/production.md",
+    "/docs/how-to/roll-back.md",
+]
+
+
 def get_provider_info() -> dict[str, Any]:
     """Return the metadata of this provider, as Airflow's ``provider_info.schema.json`` wants it."""
     return {
@@ -66,7 +81,8 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "Dify",
                 "external-doc-url": "https://docs.dify.ai/",
-                "tags": ["service"],
+                "how-to-guide": HOW_TO_GUIDES,
+                "tags": ["service", "ai", "llm"],
             }
         ],
         "hooks": [{"integration-name": "Dify", "python-modules": ["airflow_provider_dify.hooks.dify"]}],
@@ -99,6 +115,7 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
+        "retry-policies": [{"integration-name": "Dify", "python-modules": ["airflow_provider_dify.policies"]}],
         "extra-links": [
             "airflow_provider_dify.links.console.DifyKnowledgeBaseLink",
             "airflow_provider_dify.links.console.DifyDocumentLink",

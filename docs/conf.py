@@ -55,6 +55,7 @@ add_module_names = False
 html_theme = "furo"
 html_title = f"airflow-provider-dify {__version__}"
 html_static_path = ["_static"]
+html_logo = html_favicon = "images/logo.svg"
 html_css_files = ["own.css"]
 html_js_files = ["copy.js"]
 html_copy_source = False

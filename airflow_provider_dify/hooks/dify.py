@@ -17,6 +17,7 @@ from airflow_provider_dify.exceptions import (
 )
 from airflow_provider_dify.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
 from airflow_provider_dify.hooks.apps.verbs import AppVerbs
+from airflow_provider_dify.hooks.bases.chunks import ChunkVerbs
 from airflow_provider_dify.hooks.bases.datasets import DatasetVerbs
 from airflow_provider_dify.hooks.bases.tags import TagVerbs
 from airflow_provider_dify.hooks.connection import key_advice
@@ -43,6 +44,7 @@ _SECONDS_FOR_A_TEST = 10.0
 
 class DifyHook(
     AppVerbs,
+    ChunkVerbs,
     DatasetVerbs,
     DocumentVerbs,
     IngestVerbs,

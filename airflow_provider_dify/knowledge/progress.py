@@ -11,16 +11,16 @@ from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
 
 _SECONDS_BETWEEN_NOTES = 10.0
 _NUMBERS = re.compile(r"\d+")
-#: Nobody waits shorter or longer between two checks, whatever was asked for: it would be a flood, or never end.
+#: Limits of the seconds between two checks, whatever the user sets: shorter would be a flood, longer would never end.
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 86_400.0
 
 
 class Waits:
-    """Seconds between looks: short ones first, since most changes are through at once, then ever longer ones.
+    """Seconds between checks: short first, since most changes finish at once, then longer and longer.
 
-    Where the worker's pace is known, no wait is longer than it needs for what is left.
+    If the worker's pace is known, no wait is longer than it needs for the rest.
 
-    :param longest: Seconds that no wait exceeds.
+    :param longest: Maximum wait in seconds.
     :param first: Seconds of the first wait; each further one is twice as long.
     """
 
@@ -33,19 +33,19 @@ class Waits:
         self.restart()
 
     def restart(self) -> None:
-        """Begin with short waits again: something has moved."""
+        """Start with short waits again: there was progress."""
         self._next = min(self._first, self._longest)
         self._enough = self._longest
 
     def looked(self, at: float, *, done: int, left: int) -> None:
-        """Take the worker's pace from what it has done since the previous check.
+        """Update the worker's pace from its progress since the previous check.
 
-        :param at: When, in seconds.
-        :param done: How many documents it was through with since then.
+        :param at: The time of this check, in seconds.
+        :param done: How many documents it has finished since then.
         :param left: How many are left.
         """
         if self._looked_at is not None and done:
-            # With none left, whatever else is awaited does not go by that pace.
+            # If none are left, anything else that is awaited does not depend on that pace.
             self._enough = left * (at - self._looked_at) / done if left else self._longest
         self._looked_at = at
 
@@ -58,7 +58,7 @@ class Waits:
 
 @dataclass(frozen=True)
 class Whole:
-    """The job that a part of it reports on.
+    """The whole job, of which another job is a part.
 
     :param done: How many of its documents are done without that part.
     :param total: How many it has; 0: the part is all of it.
@@ -69,7 +69,7 @@ class Whole:
 
     @classmethod
     def around(cls, part: int, total: int) -> Whole:
-        """Return a job of so many documents, of which all are done but a part."""
+        """Return a job with this many documents, of which all except a part are done."""
         return cls(max(0, total - part), total)
 
     def to_json(self) -> list[int]:
@@ -78,11 +78,11 @@ class Whole:
 
     @classmethod
     def from_json(cls, data: Sequence[int] | None) -> Whole:
-        """Return what :meth:`to_json` was made of; the default for ``None``."""
+        """Return the job that :meth:`to_json` was called on; the default for ``None``."""
         return cls(*(data or ()))
 
     def without(self, done: int, of: int) -> Whole:
-        """Return the same for what is left of the part.
+        """Return the job for the rest of the part.
 
         :param done: How many documents of the part are done.
         :param of: How many the part has.
@@ -90,22 +90,22 @@ class Whole:
         return Whole(self.done + done, self.of(of))
 
     def of(self, part: int) -> int:
-        """Return how many documents there are in all.
+        """Return the total number of documents.
 
         :param part: How many the part has.
         """
         return max(self.total, self.done + part)
 
 
-#: A job that is no part of another one.
+#: A job that is not part of another one.
 ALONE = Whole()
 
 
 class Progress:
-    """Says how far a job is: only what is new, and at most every ten seconds.
+    """Logs the progress of a job: only what is new, and at most every ten seconds.
 
-    :param deadline: Tells the time.
-    :param whole: The job, if this is about a part of it.
+    :param deadline: Knows the time.
+    :param whole: The whole job, if this is a part of it.
     """
 
     def __init__(self, deadline: Deadline, whole: Whole = ALONE) -> None:
@@ -116,26 +116,26 @@ class Progress:
         self._done: dict[str, int] = {}
 
     def note(self, what: str, done: int, of: int, things: str = "documents") -> Flow[None]:
-        """Say how far it is, if it is further than last time.
+        """Log the progress, if there is any since last time.
 
         :param what: What was done, such as ``Read``.
-        :param done: With how many.
-        :param of: Of how many.
+        :param done: How many are done.
+        :param of: How many there are.
         """
         if self._is_time and done > self._done.get(what, 0):
             self._done[what] = done
             yield self.status(f"{what} {done:,} of {of:,} {things}")
 
     def search(self, done: int, of: int) -> Flow[None]:
-        """Say for how many documents of the whole job search is up to date.
+        """Log for how many documents of the whole job search is up to date.
 
-        :param done: For how many of those that are checked.
+        :param done: For how many of the checked ones.
         :param of: How many are checked.
         """
         yield from self.note("Search is up to date for", self.whole.done + done, self.whole.of(of))
 
     def status(self, text: str) -> Note:
-        """Return a line that says how far it is."""
+        """Return a line about the progress."""
         self._said_at = self._deadline.elapsed
         return Note(f"{text}, {self._said_at:.0f} s")
 
@@ -150,7 +150,7 @@ class Progress:
         return Pause(seconds, f"Waiting for {what} ({elapsed:.0f} s elapsed, next check in {seconds_of(seconds)})")
 
     def is_news(self, text: str) -> bool:
-        """Whether a text should be said: it is of another kind than the last one, or has other numbers by now."""
+        """Whether to log a text: it is of another kind than the last one, or has other numbers."""
         known, kind = self._waits_for, _NUMBERS.sub("", text)
         if text == known or (kind == _NUMBERS.sub("", known) and not self._is_time):
             return False

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: The third value of an outcome that a retry cannot fix.
 FINAL = True
-#: The fields of a report that its JSON leaves out if they are empty.
+#: Fields of a report that its JSON omits if they are empty.
 _RARE = ("disabled_chunks", "dry_run")
 NOT_ATTEMPTED = "not_attempted"
 #: The outcomes of items for which nothing was sent to Dify.
@@ -29,13 +29,13 @@ NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 class ReportOutcome(str, Enum):
-    """How a document, a file or an input ended. Each job has its own outcomes.
+    """The outcome of a document, a file or an input. Each job has its own outcomes.
 
-    A member is its name in reports, what to do about it, and whether a retry cannot fix it (:data:`FINAL`). A good
+    A member is its name in reports, the advice about it, and whether a retry cannot fix it (:data:`FINAL`). A good
     outcome needs no advice. A member equals its name.
     """
 
-    #: What to do about it; empty if it is good.
+    #: Advice; empty if it is good.
     advice: str
     #: Whether a retry cannot fix it.
     final: bool
@@ -48,12 +48,12 @@ class ReportOutcome(str, Enum):
 
     @property
     def good(self) -> bool:
-        """Whether it is what was asked for."""
+        """Whether it is as requested."""
         return not self.advice
 
 
 class Entry(Protocol):
-    """One line of a report: a file or an input, which need not have a document."""
+    """One line of a report: a file or an input, which may not have a document."""
 
     @property
     def name(self) -> str:
@@ -61,7 +61,7 @@ class Entry(Protocol):
 
     @property
     def outcome(self) -> ReportOutcome:
-        """How it ended."""
+        """Its outcome."""
 
     @property
     def document_id(self) -> str | None:
@@ -69,7 +69,7 @@ class Entry(Protocol):
 
     @property
     def error(self) -> str | None:
-        """Why it is not as it should be."""
+        """Why it is not in the expected state."""
 
 
 _O = TypeVar("_O", bound=ReportOutcome)
@@ -85,48 +85,48 @@ class Report(ABC, Generic[_O, _T]):
 
     #: Its outcomes.
     kind: type[_O]
-    #: What its metrics are called, before the name of the outcome.
+    #: Prefix of its metrics, before the name of the outcome.
     measured_as: str
-    #: What it raises, and what it raises if a retry cannot fix it.
+    #: The error that it raises, and the one if a retry cannot fix it.
     raises: tuple[type[DifyReportError], type[DifyReportError]]
     dataset_id: str
-    #: In a dry run, what was not attempted is no failure.
+    #: In a dry run, ``not_attempted`` is not a failure.
     dry_run: bool = False
 
     @abstractmethod
     def of(self, outcome: _O) -> tuple[_T, ...]:
-        """Return everything that ended so."""
+        """Return all items with an outcome."""
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many ended how; every outcome is there."""
+        """The number of items for each outcome."""
         return {outcome.value: len(self.of(outcome)) for outcome in self.kind}
 
     @property
     def total(self) -> int:
-        """How many there are."""
+        """The number of items."""
         return sum(self.counts.values())
 
     def describe(self) -> str:
-        """Say how it ended, for the log."""
+        """Describe how it ended, for the log."""
         return counted(self.counts) or "no documents"
 
     def measures(self) -> list[Measure]:
-        """Return how many ended how, for the metrics; nothing for a dry run."""
+        """Return the number of items by outcome, for the metrics; nothing for a dry run."""
         counts = {} if self.dry_run else self.counts
         named = {f"{self.measured_as}.{outcome}".replace("-", "_"): count for outcome, count in counts.items()}
         return [Measure(name, count) for name, count in named.items() if count]
 
     def failing(self, tolerate: Collection[_O] = ()) -> dict[_O, tuple[_T, ...]]:
-        """Return everything that is not as it should be, by outcome, without tolerated outcomes."""
+        """Return all items that failed, by outcome, without tolerated outcomes."""
         fine = (*tolerate, *([NOT_ATTEMPTED] if self.dry_run else []))
         bad = (outcome for outcome in self.kind if not outcome.good and outcome not in fine)
         return {outcome: items for outcome in bad if (items := self.of(outcome))}
 
     def raise_for_outcomes(self, tolerate: Collection[_O] = (), *, final: bool | None = None) -> None:
-        """Raise if anything ended in an outcome that is not tolerated.
+        """Raise an error if anything has an outcome that is not tolerated.
 
-        :param tolerate: Outcomes that are no failure.
+        :param tolerate: Outcomes that are not a failure.
         :param final: Whether a retry cannot fix it; by default, as the outcomes say.
         :raises DifyReportError: The first error of :attr:`raises`; the second one if a retry cannot fix it.
         """
@@ -151,13 +151,13 @@ class Report(ABC, Generic[_O, _T]):
         return any(count and name not in _UNTOUCHED for name, count in self.counts.items())
 
     def table(self, names: Mapping[str, str] = NO_NAMES, tolerate: Collection[_O] = (), limit: int = 20) -> list[str]:
-        """Return the lines of a table of how each item ended, for the log: first what failed.
+        """Return the lines of a table with the outcome of each item, for the log: failures first.
 
-        What was not attempted is left out if nothing was, as it tells nothing.
+        If nothing was attempted, those items are omitted, because they give no information.
 
-        :param names: The names of documents, by id, as far as they are known.
-        :param tolerate: Outcomes that are no failure.
-        :param limit: How many items to show of each outcome.
+        :param names: The names of documents, by id, as far as known.
+        :param tolerate: Outcomes that are not a failure.
+        :param limit: How many items to show for each outcome.
         """
         failing = self.failing(tolerate)
         order = [*failing, *(outcome for outcome in self.kind if outcome not in failing)]
@@ -172,35 +172,35 @@ class Report(ABC, Generic[_O, _T]):
     @classmethod
     @abstractmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Self:
-        """Return the report that :meth:`to_json` was made of."""
+        """Return the report that :meth:`to_json` was called on."""
 
     def _is_final(self, failing: Collection[_O]) -> bool:
         return all(outcome.final for outcome in failing)
 
     def _first_error(self, failing: Mapping[_O, Sequence[_T]]) -> str:  # noqa: ARG002 - for subclasses
-        """Return what ends the text of an error."""
+        """Return the end of an error text."""
         return ""
 
     @abstractmethod
     def _problem(self, count: int) -> str:
-        """Return the sentence that begins the text of an error."""
+        """Return the beginning of an error text."""
 
     @abstractmethod
     def _label(self, item: _T) -> str:
-        """Return what an item is called in the text of an error."""
+        """Return the name of an item in an error text."""
 
     @abstractmethod
     def _row(self, item: _T, names: Mapping[str, str]) -> Row:
-        """Return what the log says of an item."""
+        """Return the row of an item in the log."""
 
 
 class DocumentReport(Report[_O, str]):
-    """A report that has a list of ids for each outcome, in a field of its name. Every id is in exactly one."""
+    """A report with a list of ids for each outcome, in a field of its name. Each id is in exactly one."""
 
     errors: Mapping[str, str]
 
     def of(self, outcome: _O) -> tuple[str, ...]:
-        """Return the documents that ended so."""
+        """Return the documents with an outcome."""
         ids: tuple[str, ...] = getattr(self, outcome.value)
         return ids
 
@@ -212,7 +212,7 @@ class DocumentReport(Report[_O, str]):
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Self:
-        """Return the report that :meth:`to_json` was made of."""
+        """Return the report that :meth:`to_json` was called on."""
         return cls(**known_fields(cls, data))
 
     def _label(self, item: str) -> str:
@@ -230,11 +230,11 @@ class EntryReport(Report[_O, _E]):
         """Return all entries, in order."""
 
     def of(self, outcome: _O) -> tuple[_E, ...]:
-        """Return the entries that ended so."""
+        """Return the entries with an outcome."""
         return tuple(entry for entry in self._entries() if entry.outcome is outcome)
 
     def ids(self, *outcomes: _O) -> tuple[str, ...]:
-        """Return the documents of entries that ended so; without outcomes, of those that ended well."""
+        """Return the documents of entries with these outcomes; without outcomes, of all good ones."""
         wanted = outcomes or [outcome for outcome in self.kind if outcome.good]
         return tuple(e.document_id for e in self._entries() if e.outcome in wanted and e.document_id)
 
@@ -250,7 +250,7 @@ class EntryReport(Report[_O, _E]):
 
 
 def by_name(outcomes: Mapping[str, ReportOutcome]) -> dict[str, tuple[str, ...]]:
-    """Return the documents that ended so, by the name of each outcome, in the order of the mapping."""
+    """Return the documents by the name of their outcome, in the order of the mapping."""
     lists: dict[str, tuple[str, ...]] = {outcome.value: () for outcome in outcomes.values()}
     return {name: tuple(i for i, outcome in outcomes.items() if outcome == name) for name in lists}
 
@@ -268,7 +268,7 @@ def plain(report: Any, counts: Mapping[str, int]) -> dict[str, JSON]:
 
 
 def known_fields(kind: type, data: Mapping[str, JSON]) -> dict[str, Any]:
-    """Return the fields of a dataclass from what :func:`plain` made of it; lists become tuples."""
+    """Return the fields of a dataclass from the result of :func:`plain`; lists become tuples."""
     return {field.name: _frozen(data[field.name]) for field in fields(kind) if field.name in data}
 
 

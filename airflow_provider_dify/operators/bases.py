@@ -1,4 +1,4 @@
-"""The operator that makes sure that a Dify knowledge base exists, or that it does not."""
+"""The operator that makes sure that a Dify knowledge base exists, or does not exist."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class DifyKnowledgeBaseOperator(ConversationTask, BaseOperator):
-    """Make sure that a knowledge base exists and is set up as wanted, or that it does not exist.
+    """Make sure that a knowledge base exists with the given settings, or that it does not exist.
 
     A missing knowledge base is created, and settings that differ are changed. Every setting is read back: if Dify
     ignored one, the task fails. What Dify cannot change is refused before anything is sent. Several tasks at the same
@@ -42,7 +42,7 @@ class DifyKnowledgeBaseOperator(ConversationTask, BaseOperator):
     :raises DifyInputError: Something makes no sense (then nothing was sent), or several knowledge bases have the name.
     :raises DifyGuardError: It may not be deleted; nothing was changed.
     :raises DifySetupFailed: Dify cannot change a setting (then nothing was changed), or ignored one.
-    :raises DifyError: Dify could not be asked.
+    :raises DifyError: A request to Dify failed.
     """
 
     template_fields: Sequence[str] = (
@@ -100,7 +100,7 @@ class DifyKnowledgeBaseOperator(ConversationTask, BaseOperator):
             super().show_links(context, hook, dataset_id, document_ids)
 
     def publish(self, report: KnowledgeBaseReport, names: Mapping[str, str], context: Context) -> None:
-        """Show a report in the log, and leave it for what comes after the task."""
+        """Log a report, and leave it for downstream tasks."""
         self.show(f"knowledge base '{report.dataset_name}'", report, names, title="Settings by outcome")
         self.open_hook(context, report.dataset_id)  # for its links
         self.publish_report(context, report.to_json(), action="knowledge_base")

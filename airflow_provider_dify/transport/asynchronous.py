@@ -1,4 +1,4 @@
-"""Runs flows in an event loop, over httpx connections that all flows to one Dify share."""
+"""Runs flows in an event loop, over connections of httpx or httpx2 that all flows to one Dify share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider_dify.transport.common import Log
 from airflow_provider_dify.transport.limits import ACCEPTED, Body, TooLarge, Undecodable
 from airflow_provider_dify.transport.lines import Line, cancel_gently, join, leave
 from airflow_provider_dify.transport.masking import masked_logs
-from airflow_provider_dify.transport.opening import MOST_CONNECTIONS
+from airflow_provider_dify.transport.opening import MOST_CONNECTIONS, library
 from airflow_provider_dify.transport.settings import Settings
 
 if TYPE_CHECKING:
@@ -139,22 +139,21 @@ class AsyncClient:
             raise common.not_sendable(self._settings, request, error) from None
 
     async def _exchange(self, transport: httpx.AsyncBaseTransport, request: Request) -> tuple[httpx.Response, bytes]:
-        import httpx
-
+        http = library()
         try:
             return await cancel_gently(partial(self._ask, transport, request))
         except TooLarge as error:
             raise common.too_large(self._settings, request, error) from None
         except Undecodable as error:
             raise common.not_answered(self._settings, request, error, reached=True) from None
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        except (http.HTTPError, http.InvalidURL, OSError, ValueError) as error:
             raise self._failure(request, error) from None  # its text may contain secrets
 
     async def _ask(self, transport: httpx.AsyncBaseTransport, request: Request) -> tuple[httpx.Response, bytes]:
         """Send a request and read its response, in a task of its own."""
         import anyio
-        import httpx
 
+        http = library()
         timeout = self._settings.timeout
         outgoing, events = _outgoing(self._settings, request), _Events(request.enough)
         # Each timeout of httpx covers one read only: a server could send a byte now and then forever.
@@ -168,15 +167,14 @@ class AsyncClient:
             return await _exchange(transport, outgoing, events)
         if events.answer is not None:
             return events.answer, events.body
-        raise httpx.ReadTimeout(f"not a whole answer in {timeout:g} s")
+        raise http.ReadTimeout(f"not a whole answer in {timeout:g} s")
 
     def _failure(self, request: Request, error: Exception) -> DifyTransportError | DifyInputError:
-        import httpx
-
+        http = library()
         # Only the request itself causes these: a URL or a header that httpx cannot use.
-        unusable = (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
+        unusable = (http.InvalidURL, http.UnsupportedProtocol, http.LocalProtocolError)
         # TLS that breaks off during a response raises an OSError.
-        if isinstance(error, unusable) or not isinstance(error, (httpx.HTTPError, OSError)):
+        if isinstance(error, unusable) or not isinstance(error, (http.HTTPError, OSError)):
             return common.not_sendable(self._settings, request, error)
         return common.not_answered(self._settings, request, error, reached=_may_have_reached(error))
 
@@ -213,8 +211,7 @@ async def _exchange(
     An httpx.AsyncClient is not used: it would log each request at level INFO, let a .netrc replace the key, and keep
     cookies, which would be sent with other keys.
     """
-    import httpx
-
+    http = library()
     answer = await transport.handle_async_request(request)
     try:
         events.begin(answer)
@@ -223,7 +220,7 @@ async def _exchange(
             body.add(piece)
             if events.are_enough(body, piece):
                 break
-    except (httpx.HTTPError, OSError):
+    except (http.HTTPError, OSError):
         if events.answer is None:
             raise
     finally:
@@ -232,14 +229,13 @@ async def _exchange(
 
 
 def _outgoing(settings: Settings, request: Request) -> httpx.Request:
-    import httpx
-
-    headers = httpx.Headers({"Accept": "*/*", "Accept-Encoding": ACCEPTED, "Connection": "keep-alive"})
+    http = library()
+    headers = http.Headers({"Accept": "*/*", "Accept-Encoding": ACCEPTED, "Connection": "keep-alive"})
     for name, value in (common.headers_for(settings) | common.headers_of(request)).items():
         headers[name] = value  # one by one, so that another spelling of a name replaces it
     headers["Authorization"] = common.authorization(settings)
-    timeout = httpx.Timeout(settings.timeout, connect=settings.connect_timeout)
-    return httpx.Request(
+    timeout = http.Timeout(settings.timeout, connect=settings.connect_timeout)
+    outgoing: httpx.Request = http.Request(
         request.method,
         settings.base_url + request.path,
         params=dict(request.query) or None,
@@ -247,11 +243,11 @@ def _outgoing(settings: Settings, request: Request) -> httpx.Request:
         json=request.json,
         extensions={"timeout": timeout.as_dict()},
     )
+    return outgoing
 
 
 def _may_have_reached(error: Exception) -> bool:
     """Whether Dify may have received the failed request: only if there was a connection."""
-    import httpx
-
+    http = library()
     # A TLS failure while connecting is a ConnectError, too.
-    return not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError))
+    return not isinstance(error, (http.ConnectError, http.ConnectTimeout, http.PoolTimeout, http.ProxyError))

@@ -1,8 +1,8 @@
 """Keeps secrets out of the logs of HTTP libraries.
 
-At level DEBUG, httpcore logs the headers of every response and the password of a SOCKS proxy; at level WARNING, urllib3
-logs response headers that it cannot parse. Those headers may repeat what a server or proxy received. Airflow only masks
-what its own log handlers write.
+At level DEBUG, httpcore and httpcore2 log the headers of every response and the password of a SOCKS proxy; at level
+WARNING, urllib3 logs response headers that it cannot parse. Those headers may repeat what a server or proxy received.
+Airflow only masks what its own log handlers write.
 
 A filter on a logger does not see records of child loggers, so each logger of these libraries gets the filter.
 """
@@ -16,10 +16,14 @@ from contextvars import ContextVar
 
 from airflow_provider_dify.transport.settings import Settings
 
-#: The libraries whose loggers are masked. httpx2 is the successor of httpx in newer versions of Airflow.
+#: The libraries whose loggers are masked. Airflow 3.4 and newer bring httpx2 instead of httpx.
 _LIBRARIES = ("requests", "urllib3", "httpx", "httpcore", "httpx2", "httpcore2", "hpack")
 #: Loggers that a library may create during a request.
-_LATE = ("httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
+_LATE = tuple(
+    f"{library}.{part}"
+    for library in ("httpcore", "httpcore2")
+    for part in ("connection", "http11", "http2", "proxy", "socks")
+)
 #: Set during a request. What others send with these libraries is not masked.
 _SETTINGS: ContextVar[Settings | None] = ContextVar("settings", default=None)
 

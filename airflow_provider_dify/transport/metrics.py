@@ -28,16 +28,22 @@ class Measured(Protocol):
         """Return what to send when the job has ended."""
 
 
+def load() -> Any:
+    """Return what Airflow sends its own metrics with. The first call imports it."""
+    from airflow.providers.common.compat.sdk import Stats
+
+    return Stats
+
+
 def send(measure: Measure) -> None:
     """Send one metric. A failure has no other effect."""
     name = _PREFIX + measure.name
     try:
-        from airflow.providers.common.compat.sdk import Stats
-
+        stats = load()
         if measure.seconds is None:
-            Stats.incr(name, measure.count)
+            stats.incr(name, measure.count)
         else:
-            Stats.timing(name, timedelta(seconds=measure.seconds))
+            stats.timing(name, timedelta(seconds=measure.seconds))
     except Exception:
         log.debug("The metric %s could not be sent.", name, exc_info=True)
 

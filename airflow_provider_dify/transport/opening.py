@@ -1,4 +1,4 @@
-"""Creates the httpx transport for one Dify, with the same rules for TLS and proxies as requests.
+"""Creates the transport of httpx or httpx2 for one Dify, with the same rules for TLS and proxies as requests.
 
 httpx's own rules for the environment differ: other variables for the CA bundle, and no networks in NO_PROXY. A task
 must not reach another Dify, or none, when it moves from the worker to the triggerer.
@@ -6,10 +6,14 @@ must not reach another Dify, or none, when it moves from the worker to the trigg
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from functools import cache
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, requires
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dify.transport import common
+from airflow_provider_dify.transport import common, metrics
 from airflow_provider_dify.transport.settings import Certificate, Settings
 
 if TYPE_CHECKING:
@@ -23,6 +27,22 @@ MOST_CONNECTIONS = 4
 KEEP_ALIVE = 1.8
 
 
+@cache
+def library() -> Any:
+    """Return the HTTP library that Airflow brings: httpx2 since 3.4, httpx before. They differ in nothing used here."""
+    names = ("httpx2", "httpx") if _airflow_uses_httpx2() else ("httpx", "httpx2")
+    try:
+        return import_module(names[0])
+    except ImportError:
+        return import_module(names[1])
+
+
+def _airflow_uses_httpx2() -> bool:
+    with suppress(PackageNotFoundError):  # Airflow 2 has no SDK
+        return any(re.match(r"httpx2\b", one) for one in requires("apache-airflow-task-sdk") or ())
+    return False
+
+
 def open_transport(settings: Settings) -> httpx.AsyncBaseTransport:
     """Return a transport for a Dify; no connection is opened yet.
 
@@ -33,26 +53,28 @@ def open_transport(settings: Settings) -> httpx.AsyncBaseTransport:
     :raises ValueError: A proxy is not a URL, or its kind is unknown.
     :raises ImportError: A package for this kind of proxy is missing.
     """
-    import httpx
-
+    http = library()
     _load_backend()
     verify, proxy = _with_environment(settings)
-    return httpx.AsyncHTTPTransport(
+    transport: httpx.AsyncBaseTransport = http.AsyncHTTPTransport(
         verify=_tls(verify if settings.base_url.startswith("https") else False, settings.cert),
         trust_env=False,
         proxy=_proxy(proxy, verify) if proxy else None,
-        limits=httpx.Limits(max_connections=MOST_CONNECTIONS, keepalive_expiry=KEEP_ALIVE),
+        limits=http.Limits(max_connections=MOST_CONNECTIONS, keepalive_expiry=KEEP_ALIVE),
     )
+    return transport
 
 
 def _load_backend() -> None:
-    """Import what anyio loads with the first connection: 80 ms that would block every trigger of the process."""
+    """Import what the first connection and metric would load: 80 ms that would block every trigger of the process."""
     import anyio
     import anyio.streams.tls
 
     with suppress(ImportError):
         import sniffio  # noqa: F401 - httpcore uses it if it is installed
 
+    with suppress(ImportError):
+        metrics.load()
     anyio.connect_tcp  # noqa: B018 - imported when it is looked up
     anyio.run(anyio.sleep, 0)
 
@@ -113,10 +135,10 @@ def _load(context: ssl.SSLContext, cert: Certificate) -> None:
 
 
 def _proxy(url: str, verify: bool | str) -> httpx.Proxy:
-    import httpx
-
+    http = library()
     try:
         # Without this context, httpx would create one for each connection, in the event loop.
-        return httpx.Proxy(url, ssl_context=_tls(verify) if url.startswith("https") else None)
-    except httpx.InvalidURL as error:  # it is not a ValueError
+        made: httpx.Proxy = http.Proxy(url, ssl_context=_tls(verify) if url.startswith("https") else None)
+    except http.InvalidURL as error:  # it is not a ValueError
         raise ValueError(str(error)) from None
+    return made

@@ -21,6 +21,7 @@ ROOMS: dict[str, set[str]] = {
     "metadata": set(),
     "status": {"selection", "retrieval"},
     "indexing": {"status"},
+    "chunks": {"status"},
     "deletion": {"selection", "status"},
     "export": {"metadata"},
     "ingest": {"indexing", "metadata", "status"},

@@ -1,4 +1,4 @@
-"""The verbs of the hook that create, change and delete knowledge bases."""
+"""The methods of the hook that create, change and delete knowledge bases."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ class DatasetVerbs(FlowHook):
     def ensure_dataset(
         self, name: str, options: KnowledgeBaseOptions | None = None, *, timeout: float = TIMEOUT
     ) -> KnowledgeBaseReport:
-        """Make sure that a knowledge base exists and is set up as wanted; every setting is read back.
+        """Make sure that a knowledge base exists and has the given settings; every setting is read back.
 
-        Calls at the same time, also from other processes, make one knowledge base.
+        Simultaneous calls, even from other processes, create one knowledge base.
 
         https://docs.dify.ai/api-reference/knowledge-bases/create-an-empty-knowledge-base
 
         :param name: Its name, at most 40 characters.
-        :param options: How it should be set up.
-        :param timeout: Seconds to try if Dify fails.
+        :param options: Its settings.
+        :param timeout: Seconds to retry if Dify fails.
         :return: Its id, whether it was created or updated, and the outcome of each setting.
-        :raises DifyInputError: Something makes no sense (then nothing was sent), or several knowledge bases have the
+        :raises DifyInputError: The arguments are invalid (then nothing was sent), or several knowledge bases have the
             name.
         :raises DifySetupFailed: Dify cannot change a setting (then nothing was changed), or ignored one.
-        :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
+        :raises DifyError: A request to Dify failed; the error's ``report`` says how far it got.
         """
         return self._ensure(Ensuring(name, options), timeout)
 
@@ -44,12 +44,12 @@ class DatasetVerbs(FlowHook):
         https://docs.dify.ai/api-reference/knowledge-bases/create-an-empty-knowledge-base
 
         :param name: Its name, at most 40 characters.
-        :param options: How it should be set up.
-        :param timeout: Seconds to try if Dify fails.
+        :param options: Its settings.
+        :param timeout: Seconds to retry if Dify fails.
         :return: Its id, and the outcome of each setting.
-        :raises DifyInputError: Something makes no sense, or the name is taken; nothing was changed.
+        :raises DifyInputError: The arguments are invalid, or the name is taken; nothing was changed.
         :raises DifySetupFailed: Dify ignored a setting.
-        :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
+        :raises DifyError: A request to Dify failed; the error's ``report`` says how far it got.
         """
         return self._ensure(Ensuring(name, options, may_exist=False), timeout)
 
@@ -61,18 +61,18 @@ class DatasetVerbs(FlowHook):
         name: str | None = None,
         timeout: float = TIMEOUT,
     ) -> KnowledgeBaseReport:
-        """Change settings of a knowledge base; every one is read back.
+        """Change settings of a knowledge base; each of them is read back.
 
         https://docs.dify.ai/api-reference/knowledge-bases/update-knowledge-base
 
         :param dataset_id: UUID of the knowledge base.
-        :param options: How it should be set up.
-        :param name: Its new name, if it should have another one.
-        :param timeout: Seconds to try if Dify fails.
+        :param options: Its settings.
+        :param name: Its new name, if it should change.
+        :param timeout: Seconds to retry if Dify fails.
         :return: Whether it was updated, and the outcome of each setting.
-        :raises DifyInputError: Something makes no sense; nothing was sent.
+        :raises DifyInputError: The arguments are invalid; nothing was sent.
         :raises DifySetupFailed: Dify cannot change a setting (then nothing was changed), or ignored one.
-        :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
+        :raises DifyError: A request to Dify failed; the error's ``report`` says how far it got.
         """
         dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
         return self._ensure(Ensuring(name, options, dataset_id=dataset_id), timeout)
@@ -80,17 +80,17 @@ class DatasetVerbs(FlowHook):
     def delete_dataset(
         self, dataset_id: str, *, max_documents: int | None = 0, timeout: float = TIMEOUT
     ) -> KnowledgeBaseReport:
-        """Delete a knowledge base with its documents, and prove that it is gone. A missing one is no failure.
+        """Delete a knowledge base with its documents, and confirm that it is gone. A missing one is not a failure.
 
         https://docs.dify.ai/api-reference/knowledge-bases/delete-knowledge-base
 
         :param dataset_id: UUID of the knowledge base.
-        :param max_documents: Delete nothing if it has more documents than this; ``None``: any number.
-        :param timeout: Seconds to try if Dify fails.
+        :param max_documents: Delete nothing if it has more documents than this; ``None``: no limit.
+        :param timeout: Seconds to retry if Dify fails.
         :return: Whether it was deleted, and with how many documents.
-        :raises DifyInputError: Something makes no sense; nothing was sent.
+        :raises DifyInputError: The arguments are invalid; nothing was sent.
         :raises DifyGuardError: It has more documents, or apps use it; nothing was changed.
-        :raises DifyError: Dify could not be asked, or still has it.
+        :raises DifyError: A request to Dify failed, or the knowledge base still exists.
         """
         dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
         removal = Removal(dataset_id=dataset_id, max_documents=max_documents)

@@ -1,4 +1,4 @@
-"""The verbs of the hook about tags of knowledge bases, and about models."""
+"""The methods of the hook for tags of knowledge bases, and for models."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class TagVerbs(FlowHook):
     """Reads and changes tags, and lists models."""
 
     def list_tags(self) -> tuple[Tag, ...]:
-        """List all tags of knowledge bases, the newest first.
+        """List all tags of knowledge bases, newest first.
 
         https://docs.dify.ai/api-reference/tags/list-knowledge-tags
 
         :return: The tags.
-        :raises DifyError: Dify could not be asked.
+        :raises DifyError: A request to Dify failed.
         """
         return self.run(api.list_tags())
 
@@ -31,7 +31,7 @@ class TagVerbs(FlowHook):
 
         :param dataset_id: UUID of the knowledge base.
         :return: The tags.
-        :raises DifyNotFoundError: The key opens no such knowledge base.
+        :raises DifyNotFoundError: The key cannot access such a knowledge base.
         """
         return self.run(api.tags_of(inputs.canonical_id(dataset_id, "dataset_id")))
 
@@ -42,20 +42,20 @@ class TagVerbs(FlowHook):
 
         :param name: Its name, at most 50 characters.
         :return: The tag.
-        :raises DifyInputError: The name makes no sense; nothing was sent.
+        :raises DifyInputError: The name is invalid; nothing was sent.
         :raises DifyRequestError: There is a tag with this name, among other reasons.
         """
         return self.run(api.create_tag(tag_name(name, "name")))
 
     def rename_tag(self, tag_id: str, name: str) -> Tag:
-        """Give a tag another name; knowledge bases keep it.
+        """Rename a tag; knowledge bases keep it.
 
         https://docs.dify.ai/api-reference/tags/update-knowledge-tag
 
         :param tag_id: UUID of the tag.
         :param name: Its new name, at most 50 characters.
         :return: The tag.
-        :raises DifyInputError: The name makes no sense; nothing was sent.
+        :raises DifyInputError: The name is invalid; nothing was sent.
         :raises DifyRequestError: There is no such tag, or another one has this name, among other reasons.
         """
         return self.run(api.rename_tag(inputs.canonical_id(tag_id, "tag_id"), tag_name(name, "name")))
@@ -71,14 +71,14 @@ class TagVerbs(FlowHook):
         self.run(api.delete_tag(inputs.canonical_id(tag_id, "tag_id")))
 
     def bind_tags(self, dataset_id: str, tag_ids: Iterable[str] | str) -> tuple[Tag, ...]:
-        """Give a knowledge base tags; it keeps those that it has. Dify passes over unknown tags in silence.
+        """Add tags to a knowledge base; its other tags stay. Dify silently ignores unknown tags.
 
         https://docs.dify.ai/api-reference/tags/create-tag-binding
 
         :param dataset_id: UUID of the knowledge base.
         :param tag_ids: UUIDs of the tags.
         :return: All its tags, read back.
-        :raises DifyInputError: The ids make no sense; nothing was sent.
+        :raises DifyInputError: The ids are invalid; nothing was sent.
         :raises DifyNotFoundError: There is no such knowledge base.
         """
         dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
@@ -86,14 +86,14 @@ class TagVerbs(FlowHook):
         return self.run(api.tags_of(dataset_id))
 
     def unbind_tags(self, dataset_id: str, tag_ids: Iterable[str] | str) -> tuple[Tag, ...]:
-        """Take tags away from a knowledge base.
+        """Remove tags from a knowledge base.
 
         https://docs.dify.ai/api-reference/tags/delete-tag-binding
 
         :param dataset_id: UUID of the knowledge base.
         :param tag_ids: UUIDs of the tags.
-        :return: The tags that are left, read back.
-        :raises DifyInputError: The ids make no sense; nothing was sent.
+        :return: The remaining tags, read back.
+        :raises DifyInputError: The ids are invalid; nothing was sent.
         :raises DifyNotFoundError: There is no such knowledge base.
         """
         dataset_id = inputs.canonical_id(dataset_id, "dataset_id")

@@ -28,7 +28,7 @@ class Tag:
 
     :param id: Its id.
     :param name: Its name.
-    :param knowledge_bases: How many knowledge bases have it; ``None`` if Dify does not tell.
+    :param knowledge_bases: How many knowledge bases have it; ``None`` if Dify does not say.
     """
 
     id: str
@@ -37,7 +37,7 @@ class Tag:
 
     @classmethod
     def read(cls, item: dict[str, JSON]) -> Tag:
-        """Read one tag of an answer."""
+        """Read one tag of a response."""
         answers.check(item, _NAMED)
         count = item.get("binding_count")
         return cls(item["id"], item["name"], None if count is None else int(count))
@@ -94,7 +94,7 @@ class BaseState:
 
     @classmethod
     def read(cls, item: dict[str, JSON], now: float = 0.0) -> BaseState:
-        """Read it from an answer, which was made at ``now``."""
+        """Read a response that was created at ``now``."""
         answers.check(item, _STATE)
         fields, tags = item.get("doc_metadata") or [], item.get("tags") or []
         for entry in fields:
@@ -160,9 +160,9 @@ def update_base(dataset_id: str, settings: Mapping[str, JSON]) -> Flow[None]:
 
 
 def delete_base(dataset_id: str) -> Flow[None]:
-    """Delete a knowledge base with all documents, whether apps use it or not.
+    """Delete a knowledge base with all documents, even if apps use it.
 
-    :raises DifyNotFoundError: There is none (any more).
+    :raises DifyNotFoundError: It does not exist (any more).
 
     https://docs.dify.ai/api-reference/knowledge-bases/delete-knowledge-base
     """
@@ -181,7 +181,7 @@ def list_tags() -> Flow[tuple[Tag, ...]]:
 def create_tag(name: str) -> Flow[Tag]:
     """Create a tag.
 
-    :raises DifyRequestError: There is one of that name, among other reasons.
+    :raises DifyRequestError: A tag of that name exists, among other reasons.
 
     https://docs.dify.ai/api-reference/tags/create-knowledge-tag
     """
@@ -189,7 +189,7 @@ def create_tag(name: str) -> Flow[Tag]:
 
 
 def rename_tag(tag_id: str, name: str) -> Flow[Tag]:
-    """Give a tag another name.
+    """Rename a tag.
 
     https://docs.dify.ai/api-reference/tags/update-knowledge-tag
     """
@@ -205,7 +205,7 @@ def delete_tag(tag_id: str) -> Flow[None]:
 
 
 def bind_tags(dataset_id: str, tag_ids: Sequence[str]) -> Flow[None]:
-    """Give a knowledge base tags. Unknown tags are passed over in silence.
+    """Add tags to a knowledge base. Dify silently ignores unknown tags.
 
     https://docs.dify.ai/api-reference/tags/create-tag-binding
     """
@@ -213,7 +213,7 @@ def bind_tags(dataset_id: str, tag_ids: Sequence[str]) -> Flow[None]:
 
 
 def unbind_tag(dataset_id: str, tag_id: str) -> Flow[None]:
-    """Take a tag away from a knowledge base: one at a time, as older versions know no list.
+    """Remove a tag from a knowledge base: one at a time, because older versions do not accept a list.
 
     https://docs.dify.ai/api-reference/tags/delete-tag-binding
     """

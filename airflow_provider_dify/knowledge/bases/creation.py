@@ -1,7 +1,7 @@
-"""Finding a knowledge base by its name, or creating it: one, even if several tasks do so at the same time.
+"""Finds a knowledge base by its name, or creates it: exactly one, even if several tasks do so at the same time.
 
-Dify checks a name first and writes then, without a constraint in its database. So two creations at the same moment can
-both succeed. Each task looks again a little later, when all of them see the same list: all keep the oldest, and each
+Dify checks a name first and then writes, without a constraint in its database. So two simultaneous creations can both
+succeed. Each task checks again a little later, when all of them see the same list: all keep the oldest, and each
 deletes its own one if it is another.
 """
 
@@ -20,28 +20,28 @@ from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pau
 from airflow_provider_dify.knowledge.progress import seconds_of
 from airflow_provider_dify.knowledge.retries import Retries
 
-#: Seconds after which a creation that began before another one ended is to be seen.
+#: Seconds after which a creation that began before another one ended is visible.
 SETTLED = 3.0
-#: So often is looked whether another task has deleted its own.
-_MOST_LOOKS = 4
-#: So often may Dify say that a name is taken that is in no list.
+#: How often to check whether another task has deleted its own.
+_MOST_CHECKS = 4
+#: How often Dify may say that a name is taken that is in no list.
 _MOST_REFUSALS = 3
 _TAKEN = "dataset_name_duplicate"
 
 
 class Creation:
-    """Finds the knowledge base of a name, or creates it.
+    """Finds the knowledge base with a name, or creates it.
 
     :param name: The name, in canonical form.
-    :param settings: Asked for what a new one is created with.
+    :param settings: Called to get the settings of a new one.
     """
 
     def __init__(self, name: str, settings: Callable[[], Flow[dict[str, JSON]]]) -> None:
         self._name = name
         self._settings = settings
-        #: Whether it came to be by this.
+        #: Whether this has created it.
         self.created = False
-        #: Id of the one that this created for certain.
+        #: Id of the one that this has certainly created.
         self.own = ""
         self._failures = self._looks = self._refusals = 0
         self._waited: set[str] = set()
@@ -85,7 +85,9 @@ class Creation:
         yield Pause(1.0, f"Another task has just created knowledge base {inputs.show(self._name)}; reading it in 1 s")
 
     def _settled(self, dataset_id: str) -> Flow[BaseState | None]:
-        """Read the only one; ``None``: look again, as it is gone, or so new that another one may not be seen yet."""
+        """Read the only one; ``None``: check again, because it is gone, or so new that another one may not be visible
+        yet.
+        """
         try:
             base = yield from api.read_base(dataset_id)
         except DifyNotFoundError:
@@ -102,7 +104,7 @@ class Creation:
             yield from self._give_way(oldest.id)
             return
         self._looks += 1
-        if self._looks > _MOST_LOOKS or not (yield from self._may_change(found)):
+        if self._looks > _MOST_CHECKS or not (yield from self._may_change(found)):
             raise DifyInputError(
                 f"{inputs.show(self._name)} is the name of {len(found)} knowledge bases. Delete or rename all but one "
                 f"in Dify: {some_ids(found)}."
@@ -116,11 +118,11 @@ class Creation:
         newest = max(found, key=lambda one: (one.created_at, one.id))
         with suppress(DifyNotFoundError):
             base = yield from api.read_base(newest.id)
-            return abs(base.age) < _MOST_LOOKS * SETTLED
+            return abs(base.age) < _MOST_CHECKS * SETTLED
         return True
 
     def _give_way(self, oldest: str) -> Flow[None]:
-        """Delete the one that this created, as another task created one before: nobody uses it yet."""
+        """Delete the one that this has created, because another task created one before: nobody uses it yet."""
         with suppress(DifyNotFoundError):
             base = yield from api.read_base(self.own)
             if base.document_count:

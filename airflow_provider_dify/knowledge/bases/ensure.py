@@ -1,4 +1,4 @@
-"""Making sure that a knowledge base exists and is set up: find or create it, compare, change, and read back."""
+"""Makes sure that a knowledge base exists with given settings: find or create it, compare, change, and read back."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
 from airflow_provider_dify.knowledge.report import NO_NAMES, by_name
 from airflow_provider_dify.knowledge.retries import Retries
 
-#: So often are settings sent that do not read back.
+#: How often settings are sent if they do not read back.
 _MOST_TRIES = 2
 
 
 class Ensuring:
-    """Makes sure that a knowledge base is there as it should be.
+    """Makes sure that a knowledge base exists with given settings.
 
-    All that it knows is in here and not in the generator, so that :meth:`report` is right at any moment.
+    Its whole state is in this object, not in the generator, so :meth:`report` is correct at any moment.
 
     :param name: Its name. It is created if it is missing.
-    :param options: How it should be set up; ``None``: in any way.
-    :param dataset_id: Instead of finding it by its name, its UUID. The name, if there is one, becomes its name.
+    :param options: Its settings; ``None``: any.
+    :param dataset_id: Its UUID, instead of finding it by name. The name, if there is one, becomes its name.
     :param may_exist: Whether it may exist already.
-    :raises DifyInputError: Something of this makes no sense.
+    :raises DifyInputError: An argument is invalid.
     """
 
     names: Mapping[str, str] = NO_NAMES
@@ -55,7 +55,7 @@ class Ensuring:
         self._read_back = False
 
     def report(self) -> KnowledgeBaseReport:
-        """Return what has become of it and of each setting so far."""
+        """Return the outcome for it and each setting so far."""
         outcomes = {one: self._outcomes.get(one, SettingOutcome.NOT_ATTEMPTED) for one in self._setup.wanted}
         lists: dict[str, Any] = {**by_name({setting.value: outcome for setting, outcome in outcomes.items()})}
         errors = {setting.value: text for setting, text in self._setup.errors.items()}
@@ -70,14 +70,14 @@ class Ensuring:
         return BaseOutcome.UNCHANGED if self._read_back else BaseOutcome.UNKNOWN
 
     def flow(self, deadline: Deadline, retries: Retries) -> Flow[KnowledgeBaseReport]:
-        """Carry it out.
+        """Set up the knowledge base.
 
-        :param deadline: Until when to try again if Dify fails.
-        :param retries: How often to try again.
+        :param deadline: How long to retry if Dify fails.
+        :param retries: How failed requests are retried.
         :return: The report.
         :raises DifyInputError: Several knowledge bases have the name, or one has it that should not.
         :raises DifySetupFailed: Dify cannot change some of the settings (then nothing was changed), or ignored some.
-        :raises DifyError: Dify could not be asked; the report so far is its ``report``.
+        :raises DifyError: A request to Dify failed; the report so far is its ``report``.
         """
         try:
             base = yield from self._find(deadline, retries)
@@ -109,7 +109,7 @@ class Ensuring:
         return base
 
     def _settings_of_new(self) -> Flow[dict[str, JSON]]:
-        """Return what to create it with, if that can work."""
+        """Return the settings to create it with, if they can work."""
         yield from self._check_model(None)
         if why := self._setup.against_search(None):
             self._refuse({Setting.RETRIEVAL_MODEL: why})

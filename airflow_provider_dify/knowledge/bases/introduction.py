@@ -14,8 +14,8 @@ T = TypeVar("T")
 def introduced(flow: Flow[T], where: str, dataset_id: str, plan: str = "", name: str = "") -> Flow[T]:
     """Run a flow after a line that says where it works.
 
-    One request reads the name, and Dify's version with it. If it fails, the line does without: the flow says why. A
-    flow that begins with the same request gets its answer.
+    One request reads the name, and Dify's version with it. If it fails, the line leaves these out: the flow will report
+    the error. A flow that begins with the same request gets its response.
 
     :param where: The host of the Dify, and how it was found.
     :param dataset_id: The knowledge base; empty for an app.

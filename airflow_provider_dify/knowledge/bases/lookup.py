@@ -25,9 +25,9 @@ def check_name(value: object, parameter: str = "dataset_name") -> str:
 
 
 def list_all(*, hidden: bool = False) -> Flow[list[Dataset]]:
-    """List all knowledge bases that the key opens.
+    """List all knowledge bases that the key can access.
 
-    :param hidden: Whether to list those of other members too that only they see in Dify: they take names as well.
+    :param hidden: Whether to include those that only other members see in Dify: their names are taken, too.
     :raises DifyAccessError: The key may not list knowledge bases.
     """
     pager: Pager[Dataset] = Pager()

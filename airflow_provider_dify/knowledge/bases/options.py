@@ -1,4 +1,4 @@
-"""How a knowledge base is set up. It loads next to nothing, as every DAG file loads it."""
+"""The settings of a knowledge base. This module imports almost nothing, because every DAG file loads it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class KnowledgeBaseOptions:
-    """How a knowledge base should be set up. What is not given stays as it is, or as Dify sets it up.
+    """The settings of a knowledge base. Others stay as they are, or as Dify sets them.
 
     :param description: What it is about, at most 400 characters.
     :param permission: Who sees it in Dify: ``only_me`` (the owner of the workspace, for whom the API acts) or

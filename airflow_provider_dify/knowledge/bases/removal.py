@@ -1,4 +1,4 @@
-"""Deleting a knowledge base, if it holds no more than it may, and proving that it is gone."""
+"""Deletes a knowledge base, if it has no more documents than allowed, and confirms that it is gone."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Removal:
     """The deletion of a knowledge base.
 
     :param name: Its name.
-    :param dataset_id: Instead of its name, its UUID.
-    :param max_documents: Delete nothing if it has more documents than this; ``None``: any number.
-    :raises DifyInputError: Something of this makes no sense.
+    :param dataset_id: Its UUID, instead of its name.
+    :param max_documents: Delete nothing if it has more documents than this; ``None``: no limit.
+    :raises DifyInputError: An argument is invalid.
     """
 
     names: Mapping[str, str] = NO_NAMES
@@ -41,17 +41,17 @@ class Removal:
         self._documents = 0
 
     def report(self) -> KnowledgeBaseReport:
-        """Return what has become of it so far."""
+        """Return the outcome so far."""
         return KnowledgeBaseReport(self.dataset_id, self.name, self._outcome.value, deleted_documents=self._documents)
 
     def flow(self, deadline: Deadline, retries: Retries) -> Flow[KnowledgeBaseReport]:  # noqa: ARG002 - as all do
-        """Carry it out.
+        """Delete the knowledge base.
 
         :return: The report.
         :raises DifyInputError: Several knowledge bases have the name.
-        :raises DifyGuardError: It has more documents than it may, or apps use it; nothing was changed.
-        :raises DifySetupError: It is still there.
-        :raises DifyError: Dify could not be asked; the report so far is its ``report``.
+        :raises DifyGuardError: It has more documents than allowed, or apps use it; nothing was changed.
+        :raises DifySetupError: It still exists.
+        :raises DifyError: A request to Dify failed; the report so far is its ``report``.
         """
         try:
             base = yield from self._find()
@@ -99,7 +99,7 @@ class Removal:
 
     def _delete(self, base: BaseState) -> Flow[None]:
         yield Note(f"Deleting knowledge base '{base.name}' ({base.id}) with {base.document_count:,} documents.")
-        with suppress(DifyNotFoundError):  # somebody else was faster, or it was us and the answer was lost
+        with suppress(DifyNotFoundError):  # somebody else was faster, or the response to this run was lost
             yield from api.delete_base(base.id)
         try:
             yield from api.read_base(base.id)

@@ -20,20 +20,20 @@ class BaseOutcome(str, Enum):
     DELETED = "deleted"
     #: It did not exist, and should not.
     ABSENT = "absent"
-    #: The run ended before it was known.
+    #: The run ended before the outcome was known.
     UNKNOWN = "unknown"
 
 
 class SettingOutcome(ReportOutcome):
     """The outcome for a setting of a knowledge base."""
 
-    #: It was sent, and read back Dify shows it.
+    #: It was sent, and a final read confirmed it.
     CHANGED = "changed"
-    #: It was so already; nothing was sent for it.
+    #: It already has the value; nothing was sent for it.
     UNCHANGED = "unchanged"
     #: Dify ignored it, and ``tolerate`` names it.
     UNSUPPORTED = "unsupported"
-    #: It was sent, and Dify shows something else.
+    #: It was sent, but Dify shows another value.
     IGNORED = "ignored", "Dify accepted it and shows another value: does this version know it? Or tolerate it", FINAL
     #: Dify cannot change it. Nothing was changed.
     REFUSED = "refused", "Dify cannot change this; nothing was changed", FINAL

@@ -47,14 +47,14 @@ class Permission(str, Enum):
 
 
 class Technique(str, Enum):
-    """By what a knowledge base is searched."""
+    """How a knowledge base is searched."""
 
     HIGH_QUALITY = "high_quality"
     ECONOMY = "economy"
 
 
 class RerankingMode(str, Enum):
-    """What sorts the results of a search again."""
+    """How the results of a search are reranked."""
 
     MODEL = "reranking_model"
     WEIGHTS = "weighted_score"
@@ -75,7 +75,7 @@ def description(value: object, parameter: str) -> str:
 
 
 def tags(value: object, parameter: str) -> tuple[str, ...]:
-    """Return names of tags: a list, or a text that holds a list, or one name."""
+    """Return names of tags: a list, a text that contains a list, or one name."""
     found = inputs.literal(value)
     items = [found] if isinstance(found, str) and found.strip() else found
     if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
@@ -97,7 +97,7 @@ def metadata_fields(value: object, parameter: str) -> dict[str, FieldType]:
 
 
 def retrieval_model(value: object, parameter: str) -> dict[str, JSON]:
-    """Return settings of the search, each of the type that Dify takes."""
+    """Return search settings, each of the type that Dify accepts."""
     checked = {}
     for name, given in _mapping(value, parameter).items():
         if name not in _SEARCH:
@@ -136,12 +136,12 @@ _SEARCH: Mapping[str, Callable[[Any, str], object]] = {
     "reranking_model": inputs.or_none(_object),
     "weights": inputs.or_none(_object),
 }
-#: As Dify sets up the search of a new knowledge base (1.16.0, file 20).
+#: Dify's search settings of a new knowledge base (1.16.0, file 20).
 _NEW_SEARCH: Mapping[str, JSON] = {"reranking_enable": False, "top_k": 2, "score_threshold_enabled": False}
 
 
 def check_model(model: str | None, provider: str | None, technique: str | None) -> None:
-    """Check settings about the embedding model, which depend on each other.
+    """Check the settings of the embedding model, which depend on each other.
 
     :raises DifyInputError: They do not fit.
     """
@@ -155,9 +155,9 @@ def check_model(model: str | None, provider: str | None, technique: str | None) 
 
 
 def whole_search(given: Mapping[str, JSON], present: Mapping[str, JSON], technique: str | None) -> dict[str, JSON]:
-    """Return all settings of a search, as Dify wants them: those that are given, and the others as they are.
+    """Return all settings of a search, as Dify requires: the given ones, and the current values of the others.
 
-    Dify shows parts that it would not take: they are left out.
+    Dify shows parts that it would not accept: they are left out.
     """
     usual = SearchMethod.SEMANTIC if technique == Technique.HIGH_QUALITY.value else SearchMethod.KEYWORD
     kept = {name: value for name, value in present.items() if name in _SEARCH and value is not None}
@@ -167,14 +167,14 @@ def whole_search(given: Mapping[str, JSON], present: Mapping[str, JSON], techniq
 
 
 def _is_complete(weights: JSON) -> bool:
-    """Whether nothing in them is null."""
+    """Whether no value in them is null."""
     if isinstance(weights, dict):
         return all(map(_is_complete, weights.values()))
     return weights is not None
 
 
 def covers(shown: JSON, wanted: JSON) -> bool:
-    """Whether Dify shows what is wanted, perhaps with more beside it, or with empty parts for nothing."""
+    """Whether Dify shows the requested value, perhaps with additional or empty parts."""
     if isinstance(wanted, Mapping):
         return isinstance(shown, Mapping) and all(covers(shown.get(name), value) for name, value in wanted.items())
     if wanted is None or wanted == "":

@@ -1,4 +1,4 @@
-"""Setting up a knowledge base: which settings differ, what Dify cannot change, and whether it took the others."""
+"""Sets up a knowledge base: which settings differ, which Dify cannot change, and whether it accepted the others."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ class Setup:
             Setting.TAGS: options.tags,
         }
         self.wanted = {setting: value for setting, value in wanted.items() if value is not None}
-        #: Which provider of the embedding model is meant.
+        #: The provider of the embedding model.
         self._provider = options.embedding_model_provider
-        #: What there is to say of single settings.
+        #: Messages about single settings.
         self.errors: dict[Setting, str] = {}
 
     def for_new(self) -> dict[str, JSON]:
-        """Return what to create a knowledge base with."""
+        """Return the settings to create a knowledge base with."""
         return self._plain(BaseState("", ""), list(self.wanted))
 
     def differences(self, base: BaseState) -> list[Setting]:
-        """Return the settings that are not as they should be."""
+        """Return the settings that differ."""
         return [setting for setting in self.wanted if not self._is_set(setting, base)]
 
     def _is_set(self, setting: Setting, base: BaseState) -> bool:
@@ -97,9 +97,9 @@ class Setup:
                     yield f"Field {inputs.show(name)} exists with type {base.fields[name]}. Use another name."
 
     def against_search(self, technique: str | None) -> str | None:
-        """Return why it cannot be searched as wanted, if it cannot.
+        """Return why it cannot be searched as requested, if it cannot.
 
-        :param technique: Its present technique.
+        :param technique: Its current technique.
         """
         method = self.wanted.get(Setting.RETRIEVAL_MODEL, {}).get("search_method")
         technique = self.wanted.get(Setting.INDEXING_TECHNIQUE, technique)
@@ -121,7 +121,7 @@ class Setup:
             yield "To change it, Dify needs to know the embedding model. Set embedding_model, too."
 
     def find_model(self, base: BaseState | None) -> Flow[str | None]:
-        """Find the provider of the embedding model, before something is sent with it; return what is wrong.
+        """Find the provider of the embedding model before it is sent; return what is wrong.
 
         :param base: The knowledge base; ``None``: there is none yet.
         """
@@ -132,7 +132,7 @@ class Setup:
             models = yield from api.list_models(ModelType.TEXT_EMBEDDING)
         except DifyEndpointError:
             if self._provider:
-                return None  # an older Dify, which sees for itself whether it has the model
+                return None  # an older Dify, which checks by itself whether it has the model
             raise
         fitting = [one for one in models if one.name == name]
         fitting = [one for one in fitting if self._provider is None or same_provider(one.provider, self._provider)]
@@ -155,7 +155,7 @@ class Setup:
                 self.errors[Setting.TAGS] = f"This Dify has no tags in its API. {error.message}"
 
     def _plain(self, base: BaseState, settings: list[Setting]) -> dict[str, JSON]:
-        """Return what a request says of settings. A model without the technique would be written down, not used."""
+        """Return the settings in a request. A model without the technique would be stored but not used."""
         plain = {one.value: self.wanted[one] for one in settings if one in _AS_THEY_ARE}
         if Setting.RETRIEVAL_MODEL in settings:
             technique = self.wanted.get(Setting.INDEXING_TECHNIQUE, base.indexing_technique)
@@ -187,7 +187,7 @@ def _wrong_model(name: str, provider: str | None, models: tuple[Model, ...], fit
 
 
 def _set_tags(base: BaseState, names: tuple[str, ...]) -> Flow[None]:
-    """Give a knowledge base tags, and take all others away from it."""
+    """Give a knowledge base these tags, and remove all others."""
     known = {tag.name: tag.id for tag in (yield from api.list_tags())}
     for name in names:
         if name not in known:
@@ -204,7 +204,7 @@ def _create_tag(name: str) -> Flow[str]:
     try:
         return (yield from api.create_tag(name)).id
     except DifyRequestError as error:
-        # Somebody else was faster, or it was us and the answer was lost.
+        # Somebody else was faster, or the response to this run was lost.
         found = {tag.name: tag.id for tag in (yield from api.list_tags())}
         if "already exists" not in error.detail.lower() or name not in found:
             raise

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-#: An item of a table of outcomes: its name, its id, and what there is to say about it.
+#: An item of a table of outcomes: its name, its id, and its message.
 Row = tuple[str, str, str]
 _HEAD = ("outcome", "name", "id", "remark")
 
 
 def of_outcomes(groups: Mapping[str, Sequence[Row]], limit: int = 20) -> list[str]:
-    """Return the lines of a table of how items ended; none if there are no items.
+    """Return the lines of a table of outcomes; empty if there are no items.
 
-    :param groups: The items, by how they ended. Those about which there is something to say come first.
+    :param groups: The items by outcome. Those with a message come first.
     :param limit: How many to show of each group.
     """
     rows: list[tuple[str, ...]] = []

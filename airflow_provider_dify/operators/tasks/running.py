@@ -1,4 +1,4 @@
-"""Running a conversation: on the worker, and its long waits in the triggerer. It loads next to nothing before."""
+"""Runs a conversation on the worker, and its long waits in the triggerer. Imports almost nothing at first."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.flow import JSON
     from airflow_provider_dify.knowledge.selection.choice import Choice
 
-#: Under this key a task leaves what it knows while it waits in the triggerer.
+#: XCom key of a task's state while it waits in the triggerer.
 _STATE_KEY = "dify_state"
-#: Seconds that a trigger may take beyond the timeout of its task, and for each document that it has to read.
+#: Seconds that a trigger may exceed the timeout of its task, and additional seconds for each document to read.
 _GRACE, _GRACE_EACH = 120.0, 0.1
-#: Seconds that a task which is killed may take to stop what goes on in Dify.
+#: Seconds that a killed task may take to stop what runs in Dify.
 _SECONDS_TO_STOP = 20.0
-#: Seconds that Airflow waits for a trigger at most: it adds them to the time of day, which has an end.
+#: Maximum seconds that Airflow waits for a trigger: it adds them to the current time, which has a limit.
 LONGEST_DEFERRAL = 10 * 365 * 86_400.0
 
 
 class ConversationTask(KnowledgeBaseTask):
-    """A task that runs one conversation and publishes its report, also if it fails or is killed."""
+    """A task that runs one conversation and publishes its report, even if it fails or is killed."""
 
     timeout: float
     deferrable: bool = False
-    #: What the log says of what was done, if the task is killed.
+    #: What the log says about changes if the task is killed.
     if_killed: ClassVar[str] = "Killed. What was changed so far stays as it is:"
-    #: Whether the triggerer may take as much time again to undo what was done.
+    #: Whether the triggerer may take the same time again to undo changes.
     undoes: ClassVar[bool] = False
     #: Whether the timeout ends the retries of requests, too.
     limits_retries: ClassVar[bool] = True
@@ -55,7 +55,7 @@ class ConversationTask(KnowledgeBaseTask):
 
         :param document_ids: Its documents, for the links.
         :param plan: What it does, for the log.
-        :param started: When the task began, in seconds since the epoch, if it was in the triggerer since.
+        :param started: When the task began, in seconds since the epoch, if it has been in the triggerer.
         :return: The report as plain JSON.
         """
         from airflow_provider_dify.exceptions import DifyError
@@ -78,7 +78,7 @@ class ConversationTask(KnowledgeBaseTask):
             flow = self._leaving(conversation, conversation.flow(deadline, hook.retries))
             if started is None:
                 flow = self.introduced(hook, flow, conversation.dataset_id, plan)
-            # Only while nothing but Dify is spoken to: Airflow allows no call from within another one.
+            # Only during requests to Dify: Airflow does not allow a call from within another one.
             self._stop = stop
             try:
                 try:
@@ -92,7 +92,7 @@ class ConversationTask(KnowledgeBaseTask):
                 self.log_cause(error)
                 raise
             finally:
-                # Also if it failed or was killed: whoever fixes it needs to know what was done.
+                # Even if it failed or was killed: whoever fixes it needs to know what was done.
                 if not left:
                     send_outcomes(conversation.report())
                     self._publish(conversation, context)
@@ -103,14 +103,14 @@ class ConversationTask(KnowledgeBaseTask):
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> Any:
         """Return and raise what ``execute`` would.
 
-        :param event: What the trigger fired.
+        :param event: The trigger's event.
         """
         from airflow_provider_dify.transport.metrics import send_outcomes
 
         plain, names, error = read_event(event)
         report = self.read_report(plain)
         send_outcomes(report)
-        self.open_hook(context, plain["dataset_id"], self.ids_of(report))  # for its links: there is nothing left to ask
+        self.open_hook(context, plain["dataset_id"], self.ids_of(report))  # for its links, nothing is left to request
         if error:
             self.log_cause(error)
         self.publish(report, names, context)
@@ -120,13 +120,13 @@ class ConversationTask(KnowledgeBaseTask):
         return plain
 
     def on_kill(self) -> None:
-        """Send nothing more, and leave behind what was done so far: in the log, and in XCom under ``report``."""
+        """Stop sending, and leave what was done so far in the log and in XCom under ``report``."""
         if self._stop is not None:
             self.log.warning(self.if_killed)
             self._stop()
 
     def _stop_in_dify(self, conversation: Conversation[Any], hook: DifyHook) -> None:
-        """Stop what goes on in Dify without this task."""
+        """Stop what runs in Dify without this task."""
         from airflow_provider_dify.exceptions import DifyError
         from airflow_provider_dify.knowledge.conversation import Stoppable
 
@@ -138,7 +138,7 @@ class ConversationTask(KnowledgeBaseTask):
             self.log.warning("What goes on in Dify for this task could not be stopped: %s", error)
 
     def publish(self, report: Any, names: Mapping[str, str], context: Context) -> None:
-        """Show a report in the log, and leave it for what comes after the task."""
+        """Log a report, and leave it for downstream tasks."""
         raise NotImplementedError
 
     def show(
@@ -149,11 +149,11 @@ class ConversationTask(KnowledgeBaseTask):
         tolerate: Any = (),
         title: str = "Documents by outcome",
     ) -> None:
-        """Show a report in the log.
+        """Log a report.
 
-        :param what: What the report is of.
-        :param names: The names of documents, by id, as far as they are known.
-        :param tolerate: Outcomes that fail nothing.
+        :param what: What the report is about.
+        :param names: The names of documents, by id, as far as known.
+        :param tolerate: Outcomes that are not a failure.
         :param title: Title of the table.
         """
         dry_run = " (a dry run: nothing was changed)" if getattr(report, "dry_run", False) else ""
@@ -162,18 +162,18 @@ class ConversationTask(KnowledgeBaseTask):
         self.log_table(title, report.table(names, tolerate))
 
     def ended(self, context: Context, hook: DifyHook, report: Any) -> None:
-        """Use the hook once more, after the conversation ended well or left."""
+        """Use the hook again after the conversation ended well or left."""
 
     def judge(self, report: Any) -> None:
-        """Raise if a report that a conversation returned is not good enough."""
+        """Raise an error if a conversation's report is not good enough."""
 
     def result_of(self, report: Any) -> dict[str, JSON]:
-        """Return what the task returns, which is plain JSON."""
+        """Return the task's return value, which is plain JSON."""
         plain: dict[str, JSON] = report.to_json()
         return plain
 
     def read_report(self, plain: dict[str, JSON]) -> Any:
-        """Return the report that a trigger fired."""
+        """Return the report in a trigger's event."""
         raise NotImplementedError
 
     def ids_of(self, report: Any) -> Sequence[str]:  # noqa: ARG002 - for subclasses
@@ -181,7 +181,7 @@ class ConversationTask(KnowledgeBaseTask):
         return ()
 
     def waits_for(self, conversation: Any, context: Context) -> Movable[Any]:
-        """Return what continues in the triggerer; by default, all of it."""
+        """Return what continues in the triggerer; by default, everything."""
         context["ti"].xcom_push(key=REPORT_KEY, value=conversation.report().to_json())
         movable: Movable[Any] = conversation
         return movable
@@ -205,15 +205,15 @@ class ConversationTask(KnowledgeBaseTask):
 
 
 def patience(left: float, documents: int) -> float:
-    """Return the seconds after which Airflow ends a trigger that does not end by itself, with a report."""
+    """Return the seconds after which Airflow ends a trigger that has not ended by itself with a report."""
     return left + _GRACE + _GRACE_EACH * documents
 
 
 def hand_over(task: Any, movable: Movable[Any], began: float, seconds: float) -> None:
-    """Let the triggerer continue a conversation of a task, which continues in ``execute_complete``.
+    """Let the triggerer continue a conversation of a task, which then continues in ``execute_complete``.
 
     :param began: When the task began, in seconds since the epoch.
-    :param seconds: After which Airflow ends the trigger.
+    :param seconds: After how many seconds Airflow ends the trigger.
     """
     from airflow_provider_dify.triggers.conversation import DifyConversationTrigger
 
@@ -231,17 +231,17 @@ def hand_over(task: Any, movable: Movable[Any], began: float, seconds: float) ->
 
 
 class DocumentsTask(ConversationTask):
-    """A task on documents that are given by their ids, or selected by filters.
+    """A task on documents that are given by id or selected by filters.
 
     :param document_ids: UUIDs of the documents: a list, one id, the output of another task, or a string that renders to
         a JSON list or to ids separated by commas or white space.
-    :param filters: Instead of ids, what the documents have to be, such as ``{"status": "available", "created_before":
+    :param filters: Conditions for the documents, instead of ids, such as ``{"status": "available", "created_before":
         "90d"}``: at least one parameter of :meth:`DifyHook.list_documents`, or a text that renders to such a mapping.
-        They are selected once, when the task begins. A retry selects again: it finds only documents that still fit, and
-        its report is about these.
-    :param max_documents: Fail, and change nothing, if more documents than this are meant.
-    :param max_share: Fail, and change nothing, if more than this part of all documents is meant, such as ``0.1``.
-        ``auto``: one half for filters, any for ids; ``None``: any.
+        Documents are selected once, when the task begins. A retry selects again: it only finds documents that still
+        match, and its report is about these.
+    :param max_documents: Fail, and change nothing, if more documents than this are selected.
+    :param max_share: Fail, and change nothing, if more than this share of all documents is selected, such as ``0.1``.
+        ``auto``: one half for filters, no limit for ids; ``None``: no limit.
     """
 
     document_ids: Any
@@ -250,7 +250,7 @@ class DocumentsTask(ConversationTask):
     max_share: Any
 
     def choice(self) -> Choice:
-        """Return which documents are meant."""
+        """Return which documents are selected."""
         from airflow_provider_dify.knowledge.selection.choice import Choice
         from airflow_provider_dify.transport import clock as clocks
 
@@ -259,13 +259,13 @@ class DocumentsTask(ConversationTask):
 
 
 class StagedTask(ConversationTask):
-    """A task that only waits in the triggerer, and continues on a worker: what it knows is too much for a trigger.
+    """A task that only waits in the triggerer, and continues on a worker: its state is too large for a trigger.
 
-    It is kept in XCom meanwhile, as ``dag.test()`` passes nothing but the event.
+    The state is kept in XCom meanwhile, because ``dag.test()`` only passes the event.
     """
 
     def waits_for(self, conversation: Any, context: Context) -> Movable[Any]:
-        """Keep what the task knows, and return what to wait for in the triggerer."""
+        """Store the task's state, and return what to wait for in the triggerer."""
         self._publish(conversation, context)
         context["ti"].xcom_push(key=_STATE_KEY, value=conversation.state())
         movable: Movable[Any] = conversation.waits_for()
@@ -276,8 +276,8 @@ class StagedTask(ConversationTask):
     ) -> dict[str, JSON]:
         """Continue after a wait.
 
-        :param event: What the trigger fired.
-        :param make: Makes the conversation from what was kept.
+        :param event: The trigger's event.
+        :param make: Creates the conversation from the stored state.
         """
         from airflow_provider_dify.exceptions import DifyError
         from airflow_provider_dify.transport.metrics import send_outcomes
@@ -305,10 +305,10 @@ def read_event(
     event: dict[str, Any] | None,
     unknown: str = "The trigger fired {}, which this operator does not know. Clear the task to retry.",
 ) -> tuple[dict[str, Any], dict[str, str], DifyError | None]:
-    """Return the report, the names and the error of what a trigger fired.
+    """Return the report, the names and the error in a trigger's event.
 
-    :param unknown: What to say if it fired something else.
-    :raises DifyError: It fired something else.
+    :param unknown: The message if it is something else.
+    :raises DifyError: It is something else.
     """
     from airflow_provider_dify.exceptions import DifyError
 

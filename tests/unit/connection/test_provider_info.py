@@ -95,6 +95,17 @@ class TestMetadata:
                 for entry in INFO.get(kind, ())}  # fmt: skip
         assert used == declared
 
+    def test_what_only_newer_airflow_reads(self) -> None:
+        """Airflow before 3.4 ignores it: its schema allows keys that it does not know."""
+        (entry,) = INFO["retry-policies"]
+        assert entry["integration-name"] == "Dify"
+        (module,) = entry["python-modules"]
+        assert hasattr(importlib.import_module(module), "DifyRetryPolicy")
+        known = schema("provider.yaml.schema.json")["properties"]
+        if "retry-policies" in known:
+            for key in ("retry-policies", "integrations"):
+                jsonschema.validate(INFO[key], known[key])
+
     def test_the_connection_type_is_that_of_the_hook(self) -> None:
         (declared,) = INFO["connection-types"]
         module, _, name = declared["hook-class-name"].rpartition(".")
@@ -214,7 +225,7 @@ class TestCost:
         # Airflow loads it while its own configuration is loaded: a single import of Airflow, and nobody can start it.
         loaded = python(f"{code}\nresult = sorted(sys.modules)")
         assert "airflow_provider_dify" in loaded
-        heavy = re.compile(r"(airflow|requests|httpx|structlog|pydantic|sqlalchemy)(\.|$)")
+        heavy = re.compile(r"(airflow|requests|httpx2?|structlog|pydantic|sqlalchemy)(\.|$)")
         assert [name for name in loaded if heavy.match(name)] == []
 
     OPERATORS = tuple(name for entry in INFO["operators"] for name in entry["python-modules"])
@@ -230,5 +241,5 @@ class TestCost:
             "result = [first, sorted(set(sys.modules) - before)]"
         )
         assert set(self.OPERATORS) <= set(loaded)
-        assert [name for name in loaded if re.match(r"(requests|httpx|urllib3|openlineage)(\.|$)", name)] == []
+        assert [name for name in loaded if re.match(r"(requests|httpx2?|urllib3|openlineage)(\.|$)", name)] == []
         assert first < 60

@@ -1,0 +1,1 @@
+"""The chunks (segments) of a document, one by one."""
