@@ -407,7 +407,7 @@ def test_no_secret_is_ever_seen(
     # Check that the search would have found something.
     everything = "\n".join(stage.said)
     for told in (
-        "Of 1 documents: 1 to archive",
+        "Of 1 document: 1 to archive",
         "was answered with 502",
         "Result of archive",
         "has unknown extras",

@@ -259,7 +259,7 @@ def test_where_it_changes_its_mind_while_a_task_waits(
     connect(dify.base_url)
     locked = kb.add_document("locked")
     locked.lock(600)
-    dify.faults.add(Fault("page", status=403, body=f"<title>{EVERYTHING}</title>", after=6, times=None))
+    dify.faults.add(Fault("page", status=403, body=f"<title>{EVERYTHING}</title>", after=7, times=None))
     scene.run(status, locked, deferrable=True)
     assert scene.net.errors == 1
 

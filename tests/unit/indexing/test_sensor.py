@@ -130,8 +130,9 @@ def test_what_is_indexed_is_neither_deferred_nor_rescheduled(
     page = kb.add_document("page")
     assert airflow.run(mode, dataset_id=kb.id, batch=page.batch) == [page.id]
     assert (airflow.deferred, airflow.runs, dify.clock.slept) == (None, 1, [])
-    # The batch; then, to prove that search returns it: the document, the knowledge base, its segments, a search.
-    assert len(dify.requests) == 5
+    # The knowledge base, for its name; the batch; then, to prove that search returns it: the document, the knowledge
+    # base, its segments, a search.
+    assert len(dify.requests) == 6
 
 
 @pytest.mark.parametrize("mode", ["poke", "deferrable"])
@@ -191,6 +192,7 @@ class TestDeferred:
                 "stall_timeout": 500,
                 "prove_by": "search",
                 "poll_interval": 30.0,
+                "whole": [0, 0],
             },
             "started": dify.clock.time(),
             "timeout": 700.0,

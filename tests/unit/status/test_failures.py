@@ -94,8 +94,8 @@ def test_what_is_not_proven_is_told_where_the_run_breaks_off(
     assert isinstance(run.error, DifyAuthenticationError)
     assert run.not_empty == {"changed": ["page"], "unchanged": ["kept"]}
     assert said.messages[-2].splitlines()[2:] == [
-        f"changed    page      {page.id}  Dify accepted the change, but the run ended before this was proven.",
-        f"unchanged  kept      {kept.id}  The run ended before search was checked.",
+        f"changed    page  {page.id}  Dify accepted the change, but the run ended before this was proven.",
+        f"unchanged  kept  {kept.id}  The run ended before search was checked.",
     ]
 
 
