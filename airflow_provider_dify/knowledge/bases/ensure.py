@@ -105,7 +105,8 @@ class Ensuring:
                 f"A knowledge base with the name {inputs.show(self.name)} exists already: {base.id}. Use another name, "
                 "or ensure_dataset."
             )
-        yield Note(f"Knowledge base '{self.name}' ({base.id}) {'was created' if self._creation.created else 'exists'}.")
+        what = "was created" if self._creation.created else "exists"
+        yield Note(f"Knowledge base {inputs.show(self.name)} ({base.id}) {what}.")
         return base
 
     def _settings_of_new(self) -> Flow[dict[str, JSON]]:

@@ -86,19 +86,21 @@ class Removal:
     def _check(self, base: BaseState) -> None:
         if self._most is not None and base.document_count > self._most:
             raise DifyGuardError(
-                f"Knowledge base '{base.name}' has {base.document_count:,} documents, and max_documents allows "
-                f"{self._most:,}. Nothing was changed. Raise max_documents, or set it to None, if they should be "
-                "deleted too."
+                f"Knowledge base {inputs.show(base.name)} has {base.document_count:,} documents, and "
+                f"max_documents allows {self._most:,}. Nothing was changed. Raise max_documents, or set it to "
+                "None, if they should be deleted too."
             )
         if base.app_count:
             apps = "1 app uses" if base.app_count == 1 else f"{base.app_count} apps use"
             raise DifyGuardError(
-                f"{apps} knowledge base '{base.name}', and Dify would delete it all the same. Nothing was changed. "
-                "Remove it from the apps first."
+                f"{apps} knowledge base {inputs.show(base.name)}, and Dify would delete it all the same. "
+                "Nothing was changed. Remove it from the apps first."
             )
 
     def _delete(self, base: BaseState) -> Flow[None]:
-        yield Note(f"Deleting knowledge base '{base.name}' ({base.id}) with {base.document_count:,} documents.")
+        yield Note(
+            f"Deleting knowledge base {inputs.show(base.name)} ({base.id}) with {base.document_count:,} documents."
+        )
         with suppress(DifyNotFoundError):  # somebody else was faster, or the response to this run was lost
             yield from api.delete_base(base.id)
         try:
@@ -107,7 +109,7 @@ class Removal:
             self._outcome, self._documents = BaseOutcome.DELETED, base.document_count
             return
         raise DifySetupError(
-            f"Dify answered that knowledge base '{base.name}' ({base.id}) was deleted, but it still exists. Check the "
-            "log of its API server, and retry.",
+            f"Dify answered that knowledge base {inputs.show(base.name)} ({base.id}) was deleted, but it still exists. "
+            "Check the log of its API server, and retry.",
             self.report(),
         )

@@ -119,6 +119,8 @@ def _short(text: str, parameter: str, most: int) -> str:
         raise DifyInputError(
             f"{parameter} has {len(text)} characters, {inputs.show(text)}. Dify accepts at most {most}."
         )
+    if inputs.without_keys(text) != text:
+        raise DifyInputError(f"{parameter} contains what looks like a secret: {inputs.show(text)}. Dify would show it.")
     return text
 
 

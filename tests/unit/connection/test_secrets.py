@@ -17,6 +17,7 @@ from airflow_provider_dify.exceptions import DifyError, DifyReleaseError, DifyRe
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.apps.options import RunOptions
+from airflow_provider_dify.knowledge.bases.options import KnowledgeBaseOptions
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.ingest.options import FolderOptions, IngestOptions
 from airflow_provider_dify.knowledge.release.options import ReleaseOptions
@@ -352,6 +353,24 @@ def apps_are_run(stage: Stage) -> Iterator[Callable[[], object]]:
     yield lambda: check.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
 
 
+def knowledge_bases_are_set_up(stage: Stage) -> Iterator[Callable[[], object]]:
+    hook = stage.connect()
+    vectors = stage.dify.add_dataset("vectors", indexing_technique="high_quality")
+    yield lambda: hook.ensure_dataset("manual", KnowledgeBaseOptions(description=f"About {TOKEN}"))
+    yield lambda: hook.update_dataset(vectors.id, KnowledgeBaseOptions(indexing_technique="economy"))
+    for given in ({"tags": [KEY]}, {"permission": KEY}, {"embedding_model": KEY}, {"metadata_fields": {KEY: KEY}}):
+        yield lambda given=given: hook.ensure_dataset(KEY, KnowledgeBaseOptions(**given))  # type: ignore[misc]
+    chunk = stage.page.chunks[0].id
+    yield lambda: hook.update_chunk(stage.kb.id, stage.page.id, KEY, content="x")
+    stage.fault("status", method="POST", path="/segments/", status=200, body={"data": {"id": UNKNOWN, "content": KEY}})
+    yield lambda: hook.update_chunk(stage.kb.id, stage.page.id, chunk, content="x")
+    stage.fault("echo_key", method="POST", path="/segments", status=400)
+    yield lambda: hook.add_chunks(stage.kb.id, stage.page.id, [{"content": TOKEN}])
+    yield lambda: hook.delete_dataset(stage.kb.id)
+    stage.fault("status", method="DELETE", status=200, body={"result": KEY})
+    yield lambda: hook.delete_dataset(vectors.id)
+
+
 def key_is_in_the_wrong_place(stage: Stage) -> Iterator[Callable[[], object]]:
     """Keys begin with "dataset-" and so are easily mistaken for the id of a knowledge base."""
     stage.connect()
@@ -395,6 +414,7 @@ def test_no_secret_is_ever_seen(
         versions_are_released,
         a_folder_is_synced,
         apps_are_run,
+        knowledge_bases_are_set_up,
     ):
         for act in scenarios(stage):
             stage.play(act)
