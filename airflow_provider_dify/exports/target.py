@@ -103,7 +103,7 @@ class FolderTarget:
         place = self._root / path
         self._do("written", place, place.unlink, missing=None)
         if is_local(place):
-            with suppress(OSError):  # as a rule, there are others in its folder
+            with suppress(OSError):  # usually, its folder has other files
                 place.parent.rmdir()
 
     def scratch(self) -> BinaryIO:

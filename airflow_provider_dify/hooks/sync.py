@@ -67,7 +67,7 @@ class SyncVerbs(FlowHook):
         :param dataset_id: UUID of the knowledge base.
         :param target: The folder: a path, a URL that ``ObjectStoragePath`` opens, or a path object. It is created.
         :param options: How it is done.
-        :return: What became of each document.
+        :return: What happened to each document.
         :raises DifyInputError: What was asked for makes no sense, the target holds something else, or Dify is too old.
         :raises DifyStorageError: The target cannot be read or written.
         :raises DifyExportError: Documents were not exported; ``report`` tells which.

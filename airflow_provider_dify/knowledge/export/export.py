@@ -43,7 +43,7 @@ _CHUNKS = "chunks"
 
 
 class Export:
-    """The export of a knowledge base, from the first look to the manifest.
+    """The export of a knowledge base, from the first request to the manifest.
 
     All that it knows is in here and not in the generator, so that :meth:`report` is right at any moment, also when
     the task is killed halfway.
@@ -67,7 +67,7 @@ class Export:
         self._given_up = 0
 
     def report(self) -> ExportReport:
-        """Return what became of each document so far; complete and consistent at any moment."""
+        """Return what happened to each document so far; complete and consistent at any moment."""
         outcomes = {i: self._outcomes.get(i, ExportOutcome.NOT_ATTEMPTED) for i in self._listed}
         digest = hashlib.sha256(self._manifest).hexdigest() if self._manifest else None
         return ExportReport(

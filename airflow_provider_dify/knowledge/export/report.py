@@ -1,4 +1,4 @@
-"""What became of each document that was to be exported."""
+"""What happened to each document that an export should save."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ExportOutcome(ReportOutcome):
 
 @dataclass(frozen=True)
 class ExportReport(DocumentReport[ExportOutcome]):
-    """What became of each document of a knowledge base.
+    """What happened to each document of a knowledge base.
 
     :param dataset_id: The knowledge base.
     :param target: Where the export is.

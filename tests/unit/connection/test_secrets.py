@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.apps.options import RunOptions
 from airflow_provider_dify.knowledge.bases.options import KnowledgeBaseOptions
 from airflow_provider_dify.knowledge.documents import Action
+from airflow_provider_dify.knowledge.export.options import ExportOptions
 from airflow_provider_dify.knowledge.ingest.options import FolderOptions, IngestOptions
 from airflow_provider_dify.knowledge.release.options import ReleaseOptions
 from airflow_provider_dify.knowledge.status.options import StatusOptions
@@ -371,6 +373,25 @@ def knowledge_bases_are_set_up(stage: Stage) -> Iterator[Callable[[], object]]:
     yield lambda: hook.delete_dataset(vectors.id)
 
 
+def a_knowledge_base_is_exported(stage: Stage) -> Iterator[Callable[[], object]]:
+    hook = stage.connect()
+    kb = stage.dify.add_dataset("notes")
+    with TemporaryDirectory() as folder:
+        yield lambda: hook.export_dataset(kb.id, KEY, ExportOptions(tolerate=(KEY,)))
+        kb.add_document("page.md", text=f"About {TOKEN}.", file_name="page.md").lose_file(unreadable=True)
+        yield lambda: hook.export_dataset(kb.id, folder)
+        stage.fault("echo_key", path="download-zip", status=400)
+        yield lambda: hook.export_dataset(kb.id, folder)
+        kb = stage.dify.add_dataset("empty")
+        kb.add_document("nothing", text="", source_type="notion_import")
+        yield lambda: hook.export_dataset(kb.id, f"{folder}/empty")
+        blocked = Path(folder) / "blocked"
+        blocked.mkdir()
+        (blocked / "files").write_text("A file where a folder has to be.")
+        kb.add_document("page.md", text="Page.")
+        yield lambda: hook.export_dataset(kb.id, blocked)
+
+
 def key_is_in_the_wrong_place(stage: Stage) -> Iterator[Callable[[], object]]:
     """Keys begin with "dataset-" and so are easily mistaken for the id of a knowledge base."""
     stage.connect()
@@ -415,6 +436,7 @@ def test_no_secret_is_ever_seen(
         a_folder_is_synced,
         apps_are_run,
         knowledge_bases_are_set_up,
+        a_knowledge_base_is_exported,
     ):
         for act in scenarios(stage):
             stage.play(act)

@@ -14,7 +14,7 @@ from tests.unit.conftest import TaskInstance
 
 
 class Result:
-    """What came of a run."""
+    """The result of a run."""
 
     def __init__(self, kb: Dataset, report: dict[str, Any] | None, error: DifyError | None) -> None:
         self.report = report or {}
