@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
+from importlib import import_module
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow, soon
-from airflow_provider_dify.knowledge.apps.run import WorkflowRun
 from airflow_provider_dify.knowledge.conversation import Movable, Stoppable
 from airflow_provider_dify.knowledge.flow import JSON, Deadline
-from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
-from airflow_provider_dify.knowledge.release.release import Release
-from airflow_provider_dify.knowledge.release.rollback import Rollback
-from airflow_provider_dify.knowledge.status.change import StatusChange
 from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport.settings import Settings
 
-_KINDS: Mapping[str, type[Movable[Any]]] = {
-    kind.kind: kind for kind in (StatusChange, IndexingWait, Release, Rollback, WorkflowRun)
+#: Where each kind of conversation is. They load in a thread: the triggerer imports this module in its event loop, where
+#: all of them would hold up every other trigger.
+_KINDS: Mapping[str, tuple[str, str]] = {
+    "status": ("status.change", "StatusChange"),
+    "indexing": ("indexing.wait", "IndexingWait"),
+    "release": ("release.release", "Release"),
+    "rollback": ("release.rollback", "Rollback"),
+    "workflow": ("apps.run", "WorkflowRun"),
 }
 #: Seconds that a killed task may take to stop what runs in Dify.
 _SECONDS_TO_STOP = 20.0
@@ -60,7 +63,7 @@ class DifyConversationTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Continue to the end, and fire the event for ``execute_complete`` of the task."""
-        conversation = _KINDS[self.kind].from_json(self.state)
+        conversation = (await asyncio.to_thread(_load, self.kind)).from_json(self.state)
         self._conversation = conversation
         # The wall clock, because it began in another process.
         deadline = Deadline(self.timeout, clocks.clock.time, self.started)
@@ -91,6 +94,12 @@ class DifyConversationTrigger(BaseTrigger):
                 self.log.warning("What runs in Dify for this task could not be stopped: %s", error)
             return
         self.log.info("Killed while waiting. What was done so far stays as it is; XCom 'report' says what was before.")
+
+
+def _load(kind: str) -> type[Movable[Any]]:
+    room, name = _KINDS[kind]
+    found: type[Movable[Any]] = getattr(import_module(f"airflow_provider_dify.knowledge.{room}"), name)
+    return found
 
 
 def _names_to_show(report: Mapping[str, JSON], names: Mapping[str, str]) -> dict[str, str]:

@@ -243,3 +243,17 @@ class TestCost:
         assert set(self.OPERATORS) <= set(loaded)
         assert [name for name in loaded if re.match(r"(requests|httpx2?|urllib3|openlineage)(\.|$)", name)] == []
         assert first < 60
+
+    def test_a_trigger_loads_no_conversation_before_it_runs(self) -> None:
+        """Airflow imports a trigger in the event loop that all triggers share."""
+        loaded, kinds = python(
+            "import airflow.triggers.base\n"
+            "before = set(sys.modules)\n"
+            "from airflow_provider_dify.triggers import conversation\n"
+            "loaded = sorted(set(sys.modules) - before)\n"
+            "result = [loaded, {name: conversation._load(name).kind for name in conversation._KINDS}]"
+        )
+        rooms = ("apps", "indexing", "ingest", "metadata", "release", "retrieval", "selection", "status", "sync")
+        within = re.compile(rf"airflow_provider_dify\.knowledge\.({'|'.join(rooms)})\.")
+        assert [name for name in loaded if within.match(name)] == []
+        assert list(kinds) == list(kinds.values()) == ["status", "indexing", "release", "rollback", "workflow"]
