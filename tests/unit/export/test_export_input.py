@@ -22,7 +22,7 @@ TABLE: dict[str, tuple[str, Any, str]] = {
     "a truth as target": ("target", True, f"{TARGET}True."),
     "a list of targets": ("target", ["/a", "/b"], f"{TARGET}['/a', '/b']."),
     "a file as target": ("target", __file__, f"target must be a folder, but {__file__} is a file."),
-    "a target with NUL": ("target", "/tmp/a\0b", "target contains a NUL character"),
+    "a target with NUL": ("target", "/srv/a\0b", "target contains a NUL character"),
     "a folder of nobody": ("target", "~nobody-has-this-name/x", "target is not a path on this machine"),
     "no scheme": ("target", "s3//:bucket://x", "target is neither a path nor a URL"),
     "an unknown scheme": ("target", "nosuch://bucket/x", "target: this Airflow cannot open nosuch://"),
