@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import sys
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from tests.system.tally import StuckError, wait_for
 
 VERSION = tuple(int(part) for part in metadata.version("apache-airflow").split(".")[:2])
 DAGS = Path(__file__).parent / "dags"
+CONFIG = Path(__file__).parent / "config"
 #: Seconds after which Airflow takes a triggerer that says nothing for dead.
 TRIGGERER_DEAD_AFTER = 10
 
@@ -43,11 +45,17 @@ class Airflow(Processes):
 
     def start(self) -> None:
         """Start everything; return when tasks can run."""
+        shutil.copytree(CONFIG, self.home / "config", ignore=shutil.ignore_patterns("__pycache__"))
         self._compile()
         self._start("standalone", self.output)
         jobs = ["SchedulerJob", "TriggererJob"] + (["DagProcessorJob"] if VERSION >= (3,) else [])
         port = int(self.environment["AIRFLOW__API__PORT"])
         wait_for("Airflow to be up", lambda: all(map(self.database.has_job, jobs)) and is_open(port), 240)
+
+    def collections(self) -> list[float]:
+        """Return for how many seconds each long run of the garbage collector stopped a triggerer."""
+        file = self.home / "collections.txt"
+        return [float(line) for line in file.read_text().split()] if file.exists() else []
 
     def _compile(self) -> None:
         """Compile what the triggerer loads in its event loop, as happens once in the life of an installation."""

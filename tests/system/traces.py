@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.system.standalone import Airflow
@@ -10,6 +11,8 @@ from tests.system.tally import Tally
 
 #: The assertion that a busy machine can break.
 NOT_BLOCKED = "no trigger held up the triggerer"
+#: Seconds for which Airflow lets a trigger block the event loop without a warning.
+_ALLOWED = 0.2
 _BLOCKED = re.compile(r"async thread was blocked for ([\d.]+) seconds")
 
 
@@ -32,4 +35,22 @@ def check_traces(tally: Tally, airflow: Airflow, key: str, known: str) -> None:
     logs = {path: path.read_text(errors="replace") for path in airflow.logs()}
     tally.check("there are logs of triggers", any(".trigger." in path.name for path in logs), list(logs))
     blocked = [float(seconds) for text in logs.values() for seconds in _BLOCKED.findall(text)]
-    tally.check(NOT_BLOCKED, not blocked, f"blocked for {blocked} s")
+    collections = airflow.collections()
+    by_triggers = _without_collections(blocked, collections)
+    tally.check(
+        NOT_BLOCKED, not by_triggers, f"blocked for {blocked} s, of which the garbage collector {collections} s"
+    )
+
+
+def _without_collections(blocked: Iterable[float], collections: Iterable[float]) -> list[float]:
+    """Return the times that a run of the garbage collector does not explain; each run explains one of them.
+
+    A full collection stops the event loop for as long as Airflow's own objects take to be visited, wherever it falls.
+    """
+    left, unexplained = sorted(collections), []
+    for seconds in sorted(blocked, reverse=True):
+        if left and seconds - left[-1] <= _ALLOWED:
+            left.pop()
+        else:
+            unexplained.append(seconds)
+    return unexplained

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault, VirtualClock
 from airflow_provider_dify.transport.settings import USER_AGENT
 from tests.unit.conftest import CONN_ID, Change, Connect, patches
+from tests.waiting import until
 
 
 class TestWhatIsSent:
@@ -231,11 +231,7 @@ class TestTestConnection:
         for fields in ({}, {"password": "dataset-wrong"}):
             reach(**fields).test_connection()
         assert len(dify.requests) == 2
-        for _ in range(100):
-            if not dify.open_connections:
-                return
-            threading.Event().wait(0.01)
-        pytest.fail("A connection is still open.")
+        assert until(lambda: dify.open_connections == 0)
 
 
 def test_one_connection_serves_many_requests_until_closed(dify: FakeDify, kb: Dataset, reach: Connect) -> None:
