@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from http.client import HTTPException, HTTPResponse
@@ -106,13 +106,13 @@ def events_of(answer: requests.Response, enough: Callable[[bytes], bool]) -> byt
 
 
 class _Session(requests.Session):
-    _merged: Mapping[str, Any] | None = None
+    _merged: dict[str, Any] | None = None
 
-    def merge_environment_settings(self, *args: Any) -> dict[str, Any]:
+    def merge_environment_settings(self, *args: Any, **kwargs: Any) -> Any:
         # Read once, because all requests have the same host and settings; requests would read the whole environment
         # for each of them.
         if self._merged is None:
-            self._merged = super().merge_environment_settings(*args)
+            self._merged = {**super().merge_environment_settings(*args, **kwargs)}
         return dict(self._merged)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
