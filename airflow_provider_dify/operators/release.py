@@ -138,7 +138,7 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
 
         self.read_guards()
         release = self._of(context)
-        self.require_app()
+        self.require_app(context)
         verb, new = ("Dry run: would release" if self._dry_run else "Releasing"), len(release.replacement.new)
         plan = (
             f"{verb} {release.version}: {number_of(new, 'new document')} instead of {release.replacement.describe()}, "
