@@ -305,8 +305,9 @@ class TestKeys:
 
 
 def test_a_run_of_ten_minutes_survives_a_restart_of_the_triggerer(
-    dify: FakeDify, app: Any, said: pytest.LogCaptureFixture
+    dify: FakeDify, app: Any, said: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(DifyConversationTrigger, "log", logging.getLogger("task"), raising=False)
     app.seconds = 600
     operator, context, begin = task(deferrable=True), context_of(1, Store()), dify.clock.monotonic()
     with pytest.raises(TaskDeferred) as deferred:
