@@ -97,12 +97,12 @@ def test_bad_input(dify: FakeDify, make: Make, case: str, monkeypatch: pytest.Mo
 def test_an_app_of_another_mode(dify: FakeDify, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     app_for(dify, chat if make is workflow else workflow, monkeypatch)
     ran = run_try(make(GOOD))
-    kind, text = {
+    errors: dict[Make, tuple[type[DifyError], str]] = {
         workflow: (DifyInputError, "which is not a workflow: its mode is 'advanced-chat'. Use DifyChatMessageOperator"),
         chat: (DifyAppError, "Use DifyWorkflowRunOperator for workflows, and DifyChatMessageOperator for chat apps"),
         answers: (DifyInputError, "which is not a chat app: its mode is 'workflow'. Use DifyWorkflowRunOperator"),
-    }[make]
-    assert_nothing_sent(dify, ran, kind, text)
+    }
+    assert_nothing_sent(dify, ran, *errors[make])
 
 
 @EACH
