@@ -46,6 +46,7 @@ NOT_ERRORS = frozenset(
         "document {} is {}, and its content differs",
         "its file is gone",
         "Dry run: would delete",
+        "Dry run: would index",
         "Dry run: would release",
         "Dry run: would sync",
         "another document stands for its file",
