@@ -26,7 +26,7 @@ ROOMS: dict[str, set[str]] = {
     "export": {"metadata"},
     "ingest": {"indexing", "metadata", "status"},
     "release": {"deletion", "indexing", "metadata", "retrieval", "selection", "status"},
-    "sync": {"deletion", "indexing", "ingest", "metadata", "selection", "status"},
+    "sync": {"bases", "deletion", "export", "indexing", "ingest", "metadata", "selection", "status"},
 }
 BASE = "modules in no room"
 MOST_FILES = 14
