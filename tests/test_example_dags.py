@@ -8,6 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.program
 RUNS = Path(__file__).parent / "example_runs.py"
 
 

@@ -1,4 +1,4 @@
-"""The verbs of the hook about the chunks of a document."""
+"""The verbs of the hook about the chunks of a document, and their child chunks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.chunks import edit
+from airflow_provider_dify.knowledge.chunks import children, edit
+from airflow_provider_dify.knowledge.chunks.children import ChildChunk
 from airflow_provider_dify.knowledge.status.segments import Segment
 
 
@@ -54,7 +55,7 @@ class ChunkVerbs(FlowHook):
         answer: str | None = None,
         keywords: Iterable[str] | None = None,
     ) -> Segment:
-        """Change a chunk, which must be enabled. What is ``None`` stays.
+        """Change a chunk, which must be enabled. What is ``None`` stays, and so do its child chunks.
 
         https://docs.dify.ai/api-reference/chunks/update-chunk
 
@@ -119,6 +120,80 @@ class ChunkVerbs(FlowHook):
         """
         ids = inputs.canonical_ids(chunk_ids, "chunk_ids")
         self.run(edit.delete_chunks(*_place(dataset_id, document_id), ids))
+
+    def list_child_chunks(self, dataset_id: str, document_id: str, chunk_id: str) -> tuple[ChildChunk, ...]:
+        """List all child chunks of a chunk, by position.
+
+        https://docs.dify.ai/api-reference/chunks/list-child-chunks
+
+        :param dataset_id: UUID of the knowledge base.
+        :param document_id: UUID of the document.
+        :param chunk_id: UUID of the chunk.
+        :return: The child chunks. Only chunks of a parent-child knowledge base have any.
+        :raises DifyNotFoundError: The chunk is not in this document.
+        :raises DifyListChangedError: They kept changing while they were read.
+        """
+        return self.run(children.list_children(_parent(dataset_id, document_id, chunk_id)))
+
+    def add_child_chunks(
+        self, dataset_id: str, document_id: str, chunk_id: str, texts: Iterable[str] | str
+    ) -> tuple[ChildChunk, ...]:
+        """Add child chunks to a chunk in a parent-child knowledge base. A call that fails may have added some.
+
+        https://docs.dify.ai/api-reference/chunks/create-child-chunk
+
+        :param dataset_id: UUID of the knowledge base.
+        :param document_id: UUID of the document.
+        :param chunk_id: UUID of the chunk.
+        :param texts: Their texts.
+        :return: The new child chunks.
+        :raises DifyInputError: Something makes no sense, or the knowledge base does not use child chunks; nothing was
+            changed.
+        :raises DifyChunkError: They read back differently.
+        """
+        return self.run(children.add_children(_parent(dataset_id, document_id, chunk_id), children.texts_of(texts)))
+
+    def update_child_chunk(
+        self, dataset_id: str, document_id: str, chunk_id: str, child_chunk_id: str, *, content: str
+    ) -> ChildChunk:
+        """Change the text of a child chunk.
+
+        https://docs.dify.ai/api-reference/chunks/update-child-chunk
+
+        :param dataset_id: UUID of the knowledge base.
+        :param document_id: UUID of the document.
+        :param chunk_id: UUID of the chunk.
+        :param child_chunk_id: UUID of the child chunk.
+        :param content: Its new text.
+        :return: The child chunk.
+        :raises DifyInputError: Something makes no sense, or it is not in this chunk; nothing was changed.
+        :raises DifyChunkError: It reads back differently.
+        """
+        place, child_id = (
+            _parent(dataset_id, document_id, chunk_id),
+            inputs.canonical_id(child_chunk_id, "child_chunk_id"),
+        )
+        return self.run(children.change_child(place, child_id, inputs.text(content, "content")))
+
+    def delete_child_chunks(
+        self, dataset_id: str, document_id: str, chunk_id: str, child_chunk_ids: Iterable[str] | str
+    ) -> None:
+        """Delete child chunks of a chunk, and prove that they are gone. Missing ones are no failure.
+
+        https://docs.dify.ai/api-reference/chunks/delete-child-chunk
+
+        :param dataset_id: UUID of the knowledge base.
+        :param document_id: UUID of the document.
+        :param chunk_id: UUID of the chunk.
+        :param child_chunk_ids: UUIDs of the child chunks.
+        :raises DifyChunkError: Some still exist.
+        """
+        ids = inputs.canonical_ids(child_chunk_ids, "child_chunk_ids")
+        self.run(children.delete_children(_parent(dataset_id, document_id, chunk_id), ids))
+
+
+def _parent(dataset_id: str, document_id: str, chunk_id: str) -> children.Parent:
+    return children.Parent(*_place(dataset_id, document_id), inputs.canonical_id(chunk_id, "chunk_id"))
 
 
 def _place(dataset_id: str, document_id: str) -> tuple[str, str]:

@@ -131,7 +131,8 @@ def _suggestion(call: Call) -> str:
 
 
 def route(path: str, authorise: Authorise = authorise_knowledge, **handlers: Handler) -> Route:
-    """A route: ``{dataset}``, ``{document}``, ``{field}`` and ``{segment}`` are UUIDs, other parts in braces any name.
+    """A route: ``{dataset}``, ``{document}``, ``{field}``, ``{segment}`` and ``{child}`` are UUIDs, other parts in
+    braces any name.
 
     :param authorise: Checks the key.
     """
@@ -144,7 +145,7 @@ def open_route(path: str, **handlers: Handler) -> Route:
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    names = dict.fromkeys(("dataset", "document", "field", "segment", "file"), UUID)
+    names = dict.fromkeys(("dataset", "document", "field", "segment", "child", "file"), UUID)
     return re.compile(re.sub(r"\{(\w+)\}", lambda name: f"(?P<{name[1]}>{names.get(name[1], '[^/]+')})", path))
 
 

@@ -63,6 +63,16 @@ ROUTES: list[Route] = [
         post=segments.update_segment,
         delete=segments.delete_segment,
     ),
+    route(
+        "/datasets/{dataset}/documents/{document}/segments/{segment}/child_chunks",
+        get=segments.list_children,
+        post=segments.add_child,
+    ),
+    route(
+        "/datasets/{dataset}/documents/{document}/segments/{segment}/child_chunks/{child}",
+        patch=segments.update_child,
+        delete=segments.delete_child,
+    ),
     route("/datasets/{dataset}/documents/metadata", post=metadata.assign),
     route("/datasets/{dataset}/metadata", get=metadata.list_fields, post=metadata.create_field),
     route("/datasets/{dataset}/metadata/{field}", patch=metadata.rename_field, delete=metadata.delete_field),

@@ -1,10 +1,13 @@
-"""The endpoints of segments (chunks): read, add, change and delete them by hand."""
+"""The endpoints of segments (chunks) and their child chunks: read, add, change and delete them by hand.
+
+Those of child chunks follow the documented API and Dify's source (1.16.0); they were not recorded.
+"""
 
 from __future__ import annotations
 
 from airflow_provider_dify.testing.api import shapes
 from airflow_provider_dify.testing.api.call import Call
-from airflow_provider_dify.testing.api.reading import page_of, paging
+from airflow_provider_dify.testing.api.reading import LARGEST_PAGE, page_of, paging
 from airflow_provider_dify.testing.api.replies import (
     InvalidParamError,
     Json,
@@ -13,7 +16,7 @@ from airflow_provider_dify.testing.api.replies import (
     invalid,
     missing,
 )
-from airflow_provider_dify.testing.model.rows import Row, Segment, derived_id
+from airflow_provider_dify.testing.model.rows import Child, Row, Segment, derived_id
 
 
 def list_segments(call: Call) -> Reply:
@@ -70,6 +73,8 @@ def update_segment(call: Call) -> Reply:
     elif not segment.enabled and enabled is not True:
         raise InvalidParamError("Can't update disabled segment")
     else:
+        if call.dataset.doc_form == "hierarchical_model":
+            segment.children = document.children(segment)  # they stay, unless the request asks for new ones
         segment.content = str(given.get("content") or segment.content)
         segment.given = list(given.get("keywords") or []) or segment.given
         segment.switch(True)
@@ -87,6 +92,74 @@ def delete_segment(call: Call) -> Reply:
     document.touch(call.world.clock.time())
     call.dataset.text_changed()
     return Reply(204, cost="segments")
+
+
+def list_children(call: Call) -> Reply:
+    """``GET …/segments/{segment_id}/child_chunks``, by position."""
+    document = _document(call)
+    segment = _segment(call, document)
+    page, limit = paging(call, "ChildChunkListQuery")
+    limit = min(limit, LARGEST_PAGE)
+    shown, about = page_of(document.children(segment), page, limit)
+    data = [shapes.child_json(document, segment, one) for one in shown]
+    body = {"data": data, "total": about["total"], "total_pages": -(-about["total"] // limit)}
+    return Reply(200, body | {"page": page, "limit": limit}, cost="segments", size=len(shown))
+
+
+def add_child(call: Call) -> Reply:
+    """``POST …/segments/{segment_id}/child_chunks``: search returns its segment by it at once.
+
+    Dify accepts it in every knowledge base, although search only uses it in a parent-child one.
+    """
+    document = _document(call)
+    segment = _segment(call, document)
+    content, at = _child_content(call, "ChildChunkCreatePayload"), call.world.clock.time()
+    document.number_added += 1
+    children = document.children(segment)
+    position = max((one.position for one in children), default=0) + 1
+    made = Child(content, f"{segment.key}+{document.number_added}", position, at, at, by_hand=True)
+    segment.children = [*children, made]
+    return _changed_child(call, document, segment, made)
+
+
+def update_child(call: Call) -> Reply:
+    """``PATCH …/child_chunks/{child_chunk_id}``: search follows at once."""
+    document = _document(call)
+    segment = _segment(call, document)
+    child = _child(call, document, segment)
+    child.content = _child_content(call, "ChildChunkUpdatePayload")
+    child.updated_at, child.by_hand = call.world.clock.time(), True
+    return _changed_child(call, document, segment, child)
+
+
+def delete_child(call: Call) -> Reply:
+    """``DELETE …/child_chunks/{child_chunk_id}``: search follows at once."""
+    document = _document(call)
+    segment = _segment(call, document)
+    child = _child(call, document, segment)
+    segment.children = [one for one in document.children(segment) if one is not child]
+    call.dataset.text_changed()
+    return Reply(204, cost="segments")
+
+
+def _changed_child(call: Call, document: Row, segment: Segment, child: Child) -> Reply:
+    call.dataset.text_changed()
+    return Reply(200, {"data": shapes.child_json(document, segment, child)}, cost="segments", size=1)
+
+
+def _child_content(call: Call, model: str) -> str:
+    body = call.json_object()
+    if "content" not in body:
+        raise invalid(call.world.version, model, missing("content", body))
+    return str(body["content"])
+
+
+def _child(call: Call, document: Row, segment: Segment) -> Child:
+    segment.children = document.children(segment)
+    for one in segment.children:
+        if shapes.child_id(document, one) == call.parts["child"].lower():
+            return one
+    raise NotFoundError("Child chunk not found.")
 
 
 def _one(call: Call, document: Row, segment: Segment) -> Reply:

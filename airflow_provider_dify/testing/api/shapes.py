@@ -9,7 +9,7 @@ from airflow_provider_dify.testing.api.replies import Json
 from airflow_provider_dify.testing.model.documents import Dataset
 from airflow_provider_dify.testing.model.fields import BUILT_IN
 from airflow_provider_dify.testing.model.knowledge_base import DEFAULT_MODEL
-from airflow_provider_dify.testing.model.rows import RUNNING, Row, Segment, derived_id
+from airflow_provider_dify.testing.model.rows import RUNNING, Child, Row, Segment, derived_id
 
 #: Settings of a knowledge base whose documents are elsewhere; empty for others.
 _EXTERNAL: Json = {
@@ -271,20 +271,28 @@ def _keywords(document: Row, segment: Segment, *, found: bool) -> list[str] | No
 
 
 def _children(document: Row, segment: Segment) -> list[Json]:
-    at, key = whole(document.created_at), segment.key
-    return [
-        {
-            "id": derived_id(document, f"child {key}.{index}"),
-            "segment_id": derived_id(document, f"segment {key}"),
-            "content": text,
-            "position": index + 1,
-            "word_count": len(text),
-            "type": "automatic",
-            "created_at": at,
-            "updated_at": at,
-        }
-        for index, text in enumerate(document.children(segment))
-    ]
+    if document.dataset.doc_form != "hierarchical_model":
+        return []
+    return [child_json(document, segment, one) for one in document.children(segment)]
+
+
+def child_json(document: Row, segment: Segment, child: Child) -> Json:
+    """One child chunk of a segment."""
+    return {
+        "id": child_id(document, child),
+        "segment_id": derived_id(document, f"segment {segment.key}"),
+        "content": child.content,
+        "position": child.position,
+        "word_count": len(child.content),
+        "type": "customized" if child.by_hand else "automatic",
+        "created_at": whole(child.created_at),
+        "updated_at": whole(child.updated_at),
+    }
+
+
+def child_id(document: Row, child: Child) -> str:
+    """The id of a child chunk."""
+    return derived_id(document, f"child {child.key}")
 
 
 def record_json(document: Row, one: Segment, score: float, found: tuple[tuple[int, float], ...]) -> Json:

@@ -38,6 +38,11 @@ class Chunk:
         return list(self._now.keywords)
 
     @property
+    def children(self) -> list[str]:
+        """The texts of its child chunks, which find it in a parent-child knowledge base."""
+        return [one.content for one in self._document.children(self._now)]
+
+    @property
     def enabled(self) -> bool:
         """As the API shows it. A disabled chunk is never found; an enabled one may have lost its keywords."""
         return self._now.enabled

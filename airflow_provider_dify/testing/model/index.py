@@ -84,11 +84,11 @@ class Index:
             yield {place for spelling in self._spellings.get(word, ()) for place in self._places[spelling]}
 
     def _add_texts(self, document: Row, segment: Segment, *, own: bool) -> None:
-        children = document.children(segment)
-        for number, text in enumerate(children or [segment.content]):
+        has_children = document.dataset.doc_form == "hierarchical_model"
+        for number, text in enumerate(document.entries(segment)):
             vector = vector_of(text)
             length = math.sqrt(sum(count * count for count in vector.values()))
-            child = number if children else None
+            child = number if has_children else None
             self._add(Entry(document, segment, own, child, _node(document, segment), vector, length), vector)
 
     def _add(self, entry: Entry, words: Collection[str]) -> None:

@@ -26,6 +26,25 @@ _UUID = re.compile(r"(?:[0-9a-fA-F]{4}-?){7}[0-9a-fA-F]{4}")
 
 
 @dataclass(slots=True, eq=False)
+class Child:
+    """One child chunk, by which search finds its segment in a parent-child knowledge base.
+
+    :param key: What its id is derived from; it stays if others are deleted.
+    :param position: Its place among the child chunks of its segment.
+    :param created_at: In seconds since 1970.
+    :param updated_at: In seconds since 1970.
+    :param by_hand: Whether somebody added or changed it.
+    """
+
+    content: str
+    key: str
+    position: int
+    created_at: float
+    updated_at: float
+    by_hand: bool = False
+
+
+@dataclass(slots=True, eq=False)
 class Segment:
     """One segment (chunk) of a document.
 
@@ -35,6 +54,7 @@ class Segment:
     :param in_index: Whether the keyword table or the vector store contains it. Otherwise search cannot find it; if a
         disabled one is in it, it uses up a place of ``top_k``.
     :param by_hand: Whether somebody disabled it alone.
+    :param children: Its child chunks once somebody has changed them; ``None``: those of its text.
     """
 
     content: str
@@ -43,6 +63,7 @@ class Segment:
     enabled: bool = False
     in_index: bool = False
     by_hand: bool = False
+    children: list[Child] | None = None
     _words: tuple[str, tuple[str, ...]] | None = None
 
     @property
@@ -161,11 +182,22 @@ class Row:
         """The rule by which it is split."""
         return self.rule or Rule.of(derived_id(self, "rule"), {})
 
-    def children(self, segment: Segment) -> list[str]:
-        """The texts of the child chunks of a segment; only a parent-child knowledge base has any."""
+    def children(self, segment: Segment) -> list[Child]:
+        """The child chunks of a segment. By itself, only a parent-child knowledge base has any."""
+        if segment.children is not None:
+            return segment.children
         if self.dataset.doc_form != "hierarchical_model":
             return []
-        return self.cut_by.children(segment.content)
+        return [
+            Child(text, f"{segment.key}.{index}", index + 1, self.created_at, self.created_at)
+            for index, text in enumerate(self.cut_by.children(segment.content))
+        ]
+
+    def entries(self, segment: Segment) -> list[str]:
+        """The texts by which search finds a segment: those of its child chunks in a parent-child knowledge base."""
+        if self.dataset.doc_form != "hierarchical_model":
+            return [segment.content]
+        return [one.content for one in self.children(segment)]
 
     def show(self, enabled: bool, *, lost: bool = False) -> None:
         """Add all its segments to search, or remove them.

@@ -368,6 +368,12 @@ def knowledge_bases_are_set_up(stage: Stage) -> Iterator[Callable[[], object]]:
     yield lambda: hook.update_chunk(stage.kb.id, stage.page.id, chunk, content="x")
     stage.fault("echo_key", method="POST", path="/segments", status=400)
     yield lambda: hook.add_chunks(stage.kb.id, stage.page.id, [{"content": TOKEN}])
+    yield lambda: hook.list_child_chunks(stage.kb.id, stage.page.id, KEY)
+    yield lambda: hook.add_child_chunks(stage.kb.id, stage.page.id, chunk, TOKEN)
+    stage.kb.doc_form = "hierarchical_model"
+    stage.fault("echo_key", method="POST", path="/child_chunks", status=400)
+    yield lambda: hook.add_child_chunks(stage.kb.id, stage.page.id, chunk, TOKEN)
+    yield lambda: hook.update_child_chunk(stage.kb.id, stage.page.id, chunk, UNKNOWN, content=TOKEN)
     yield lambda: hook.delete_dataset(stage.kb.id)
     stage.fault("status", method="DELETE", status=200, body={"result": KEY})
     yield lambda: hook.delete_dataset(vectors.id)
