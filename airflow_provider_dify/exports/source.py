@@ -39,6 +39,8 @@ def open_export(source: object, reading: FolderOptions, *, adopt: bool) -> Expor
     :raises DifySourceError: The folder is missing, or cannot be read.
     """
     root = open_folder(source)
+    if not hasattr(root, "__truediv__"):  # such as an object that can only be listed
+        return None
     place = inputs.without_keys(str(root))
     path = root / MANIFEST
     if FORMAT.encode() not in (_read(path, _HEAD) or b"") and not _holds_contents(root):

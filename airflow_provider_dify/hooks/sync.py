@@ -54,11 +54,12 @@ class SyncVerbs(FlowHook):
         """
         options = inputs.given(options, SyncOptions, "options")
         how = inputs.given(reading, FolderOptions, "reading")
-        name = sync_source or inputs.without_keys(str(source)).rstrip("/")
         exported = open_export(source, how, adopt=options.adopt)
+        files = list_folder(source, how) if exported is None else ()
+        name = sync_source or inputs.without_keys(str(source)).rstrip("/")
         sync: Sync | Promotion
         if exported is None:
-            sync = Sync(dataset_id, list_folder(source, how), options, sync_source=name)
+            sync = Sync(dataset_id, files, options, sync_source=name)
         else:
             sync = Promotion(dataset_id, exported, options, sync_source=name)
         report = self.run(*self._within(sync, options.timeout))
