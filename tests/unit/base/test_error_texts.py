@@ -79,6 +79,7 @@ NOT_ERRORS = frozenset(
         "The answer is stopped:",
         "The run is stopped:",
         "A start needs its inputs.",
+        "is JSON that fits the schema",
     }
 )
 
