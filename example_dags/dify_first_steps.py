@@ -14,7 +14,10 @@ with DAG(
     dag_id="dify_first_steps",
     schedule=None,
     start_date=pendulum.datetime(2026, 1, 1),
-    params={"dataset_id": Param("", type="string", title="Knowledge base (UUID)")},
+    params={
+        "dataset_id": Param("", type="string", title="Knowledge base (UUID)"),
+        "dry_run": Param(True, type="boolean", title="Only report which drafts would be archived"),
+    },
 ) as dag:
     ingest = DifyDocumentIngestOperator(
         task_id="ingest",
@@ -34,6 +37,7 @@ with DAG(
         filters={"status": "available", "name": "draft*"},
         action="archive",
         max_documents=100,
+        dry_run="{{ params.dry_run }}",
     )
     ingest >> check >> archive_drafts
 # [END first_steps]

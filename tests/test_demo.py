@@ -46,6 +46,7 @@ def table(output: str, scene: str) -> dict[str, list[str]]:
     return {first: cells for first, *cells in rows}
 
 
+@pytest.mark.program
 def test_in_the_built_in_dify() -> None:
     output = run_demo()
     assert output.isascii()

@@ -8,6 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.program
 RUNS = Path(__file__).parent / "example_runs.py"
 
 
@@ -75,6 +78,16 @@ def test_they_do_what_they_say() -> None:
         "found": [["success", "v0 page"], ["failed", "v0 page"], ["success", "v2 page"]],
     }
     pages = [f"page{number}.md" for number in range(8)]
+    flags = [["Holidays", False, False], ["visitors.md", True, False], ["visitors.md", True, True]]
+    with_new = sorted([*flags, ["new.md", True, False]])
+    assert runs["promote"] == {
+        "runs": [
+            {"state": "success", "flags": flags, "sent": 6},
+            {"state": "success", "flags": flags, "sent": 0},
+            {"state": "success", "flags": with_new, "sent": 2},
+            {"state": "failed", "flags": with_new, "sent": 0},
+        ]
+    }
     assert runs["sync"] == {
         "runs": [
             {

@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.testing.standing import Standalone, standalone
 
+pytestmark = pytest.mark.program
 DAG = """
 from datetime import datetime
 

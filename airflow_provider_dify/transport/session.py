@@ -106,6 +106,15 @@ def events_of(answer: requests.Response, enough: Callable[[bytes], bool]) -> byt
 
 
 class _Session(requests.Session):
+    _merged: dict[str, Any] | None = None
+
+    def merge_environment_settings(self, *args: Any, **kwargs: Any) -> Any:
+        # Read once, because all requests have the same host and settings; requests would read the whole environment
+        # for each of them.
+        if self._merged is None:
+            self._merged = {**super().merge_environment_settings(*args, **kwargs)}
+        return dict(self._merged)
+
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
         # Redirects are not followed. To find the next one, requests would read the whole body, however long it is.
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlencode
 
 from airflow_provider_dify.exceptions import DifyInputError, DifyTransportError
 from airflow_provider_dify.knowledge.errors import is_file
@@ -98,7 +99,7 @@ class Client:
             answer = self._open_session().request(
                 request.method,
                 settings.base_url + request.path,
-                params=dict(request.query),
+                params=urlencode(request.query),
                 json=request.json,
                 data=form,
                 headers={**common.headers_of(request), **(form.headers if form else {})},

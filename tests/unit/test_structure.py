@@ -27,7 +27,7 @@ ROOMS: dict[str, set[str]] = {
     "ingest": {"indexing", "metadata", "status"},
     "reindex": {"ingest", "selection", "status"},
     "release": {"deletion", "indexing", "metadata", "retrieval", "selection", "status"},
-    "sync": {"deletion", "indexing", "ingest", "metadata", "selection", "status"},
+    "sync": {"bases", "deletion", "export", "indexing", "ingest", "metadata", "selection", "status"},
 }
 BASE = "modules in no room"
 MOST_FILES = 14

@@ -7,7 +7,7 @@ def test_first_steps(dify):
     draft = handbook.add_document("draft 7", text="Visitors may park anywhere.")
 
     dag = DagBag().get_dag("dify_first_steps")
-    run = dag.test(run_conf={"dataset_id": handbook.id})
+    run = dag.test(run_conf={"dataset_id": handbook.id, "dry_run": False})
 
     assert run.state == "success"
     assert dify.search(handbook, "visitors") == ["parking.md"]
