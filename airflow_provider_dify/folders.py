@@ -20,7 +20,7 @@ from airflow_provider_dify.patterns import fits, fits_all_in, patterns
 from airflow_provider_dify.sources import leads_out
 from airflow_provider_dify.storage import is_local, to_path, unreadable
 
-__all__ = ["HIDDEN", "SEPARATOR", "FolderOptions", "list_folder", "patterns"]
+__all__ = ["HIDDEN", "SEPARATOR", "FolderOptions", "list_folder", "open_folder", "patterns"]
 
 #: Joins the folders of a path in the name of a document: Dify allows no slash there.
 SEPARATOR = "__"
@@ -57,7 +57,7 @@ def list_folder(source: object, options: FolderOptions | None = None) -> list[Fi
     limit = how.max_file_size
     most = None if limit is None else inputs.whole_number(limit, "max_file_size")
     tree = _Tree(
-        _root(source),
+        open_folder(source),
         patterns(how.include, "include"),
         patterns(how.exclude, "exclude"),
         recursive=inputs.flag(how.recursive, "recursive"),
@@ -83,7 +83,13 @@ def _advice(below: str) -> str:
     return f"Rename the file, or {pattern}."
 
 
-def _root(given: object) -> Any:
+def open_folder(given: object) -> Any:
+    """Return the path of a folder that must exist.
+
+    :param given: A path, a URL that ``ObjectStoragePath`` opens, or a path object.
+    :raises DifyInputError: It is a file, or nothing that can be a folder.
+    :raises DifySourceError: It does not exist, or cannot be accessed.
+    """
     source = inputs.as_text(given)
     if isinstance(source, str) and source.strip():
         root = to_path(source.strip())

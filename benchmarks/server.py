@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,10 +12,12 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from airflow_provider_dify.testing import Costs, Dataset, FakeDify, RequestRecord, SystemClock
+from airflow_provider_dify.testing import App, Costs, Dataset, FakeDify, Node, RequestRecord, Run, SystemClock
 
 #: Seconds to wait for the other process; it creates 100,000 documents in less than two.
 _PATIENCE = 60.0
+#: Seconds in which runs have started.
+_SECONDS_TO_START = 0.5
 #: Seconds that Dify's worker takes to update search for a document, as measured.
 SECONDS_PER_JOB = 0.06
 #: Seconds to index a new document here: almost none, since Dify's indexing is not what is measured.
@@ -27,11 +31,13 @@ class Setup:
     :param documents: Number of healthy documents in its knowledge base.
     :param costs: How long its calls take, in real time; ``None``: no time.
     :param locked: Whether every document is locked for an hour.
+    :param runs: Number of runs of a workflow that never end. If there are any, the connection is the one of the app.
     """
 
     documents: int
     costs: Costs | None
     locked: bool = False
+    runs: int = 0
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,7 @@ class Target:
     """What a client needs to know.
 
     :param connection: The Airflow connection in JSON form.
+    :param run_ids: The runs of the app.
     """
 
     base_url: str
@@ -46,6 +53,7 @@ class Target:
     connection: str
     dataset_id: str
     document_ids: list[str]
+    run_ids: list[str]
 
 
 @dataclass(frozen=True)
@@ -138,11 +146,25 @@ def _serve(pipe: Connection, setup: Setup) -> None:
     document_ids = [document.id for document in documents]
     for document in documents if setup.locked else ():
         document.lock(3600)
+    app = dify.add_workflow("benchmark", nodes=[Node("wait", math.inf)])
     with dify:
-        pipe.send(Target(dify.base_url, dify.api_key, dify.airflow_connection(), dataset.id, document_ids))
+        run_ids = _start_runs(app, setup.runs)
+        connection = dify.airflow_connection(app=app if run_ids else None)
+        pipe.send(Target(dify.base_url, dify.api_key, connection, dataset.id, document_ids, run_ids))
         with suppress(EOFError):
             while pipe.recv():
                 pipe.send(_tally(dify, dataset))
+
+
+def _start_runs(app: App, number: int) -> list[str]:
+    """Start runs that stay ``running``, because their process dies: then the built-in Dify has no work with them."""
+    runs = [Run(app, user="benchmark", inputs={}, blocking=True) for _ in range(number)]
+    for run in runs:
+        app.engine.submit(run)
+    time.sleep(_SECONDS_TO_START if runs else 0.0)
+    for run in runs:
+        run.orphan()
+    return [run.id for run in runs]
 
 
 def _tally(dify: FakeDify, dataset: Dataset) -> Tally:

@@ -48,30 +48,14 @@ class Cost:
 
 
 def measure(sizes: Sizes) -> Section:
-    """Wait for many documents at once, with this provider and in two other ways."""
-    ways = {way: _run(way, sizes) for way in ("trigger", "own client", "thread")}
-    ours, own, thread = ways.values()
+    """Wait for many documents at once, with this provider and in two other ways; and for as many app runs."""
+    ours, runs, own, thread = (cost_of(way, sizes) for way in ("trigger", "app runs", "own client", "thread"))
     return Section(
         f"5. Waiting: {sizes.waits:,} deferred tasks in one event loop, a look every {_POLL_INTERVAL:g} s, for "
         f"{sizes.wait_seconds:g} s",
         [
-            Line("wait_pause", "longest pause of the loop", ours.longest_pause * 1000, "ms", _told(ours), _BELOW_50),
-            Line(
-                "wait_work",
-                "longest stretch of work in it",
-                ours.longest_work * 1000,
-                "ms",
-                "By processor time: what a pause takes beyond it, other processes took.",
-            ),
-            Line(
-                "wait_memory",
-                "memory",
-                ours.memory / 1000,
-                "kB a wait",
-                "Growth of the process, all included.",
-                _BELOW_50,
-            ),
-            Line("wait_cpu", "processor", ours.cpu_share * 100, "%", "Of one, for all of them together."),
+            *_bounded("wait", "longest pause of the loop", ours),
+            *_bounded("wait_run", "app runs instead of documents: longest pause of the loop", runs),
             *_other("own", "a client of its own for each wait", own),
             *_other("thread", "asyncio.to_thread over requests", thread),
         ],
@@ -79,6 +63,28 @@ def measure(sizes: Sizes) -> Section:
 
 
 _BELOW_50 = Bound("below", 50)
+
+
+def _bounded(name: str, what: str, cost: Cost) -> list[Line]:
+    return [
+        Line(f"{name}_pause", what, cost.longest_pause * 1000, "ms", _told(cost), _BELOW_50),
+        Line(
+            f"{name}_work",
+            "longest stretch of work in it",
+            cost.longest_work * 1000,
+            "ms",
+            "By processor time: what a pause takes beyond it, other processes took.",
+        ),
+        Line(
+            f"{name}_memory",
+            "memory",
+            cost.memory / 1000,
+            "kB a wait",
+            "Growth of the process, all included.",
+            _BELOW_50,
+        ),
+        Line(f"{name}_cpu", "processor", cost.cpu_share * 100, "%", "Of one, for all of them together."),
+    ]
 
 
 def _other(name: str, what: str, cost: Cost) -> list[Line]:
@@ -99,9 +105,11 @@ def _told(cost: Cost) -> str:
     return f"Python's garbage collector is spared Airflow's own objects. {seen}"
 
 
-def _run(way: str, sizes: Sizes) -> Cost:
-    progress(f"waiting for {sizes.waits:,} documents at once: {way}")
-    with running(Setup(sizes.waits, costs=None, locked=True)) as dify:
+def cost_of(way: str, sizes: Sizes) -> Cost:
+    """Measure a way to wait."""
+    progress(f"waiting for {sizes.waits:,} at once: {way}")
+    is_run = way == "app runs"
+    with running(Setup(1 if is_run else sizes.waits, costs=None, locked=True, runs=sizes.waits * is_run)) as dify:
         process = subprocess.run(
             [sys.executable, "-m", __name__, way, str(sizes.wait_seconds)],
             input=json.dumps(asdict(dify.target)),
@@ -132,6 +140,26 @@ async def wait_in_trigger(target: Target, document_id: str) -> None:
     )
     async for _ in trigger.run():
         raise RuntimeError("A document that is locked for an hour cannot be done.")
+
+
+async def wait_for_run(_: Target, run_id: str) -> None:
+    """Wait for one run of a workflow with this provider, forever."""
+    from airflow_provider_dify.knowledge.apps.options import RunOptions
+    from airflow_provider_dify.knowledge.apps.run import WorkflowRun
+    from airflow_provider_dify.knowledge.apps.tries import single_try
+    from airflow_provider_dify.triggers.conversation import DifyConversationTrigger
+
+    run = WorkflowRun(single_try("benchmark"), None, options=RunOptions(poll_interval=_POLL_INTERVAL))
+    run.run_id = run_id
+    trigger = DifyConversationTrigger(
+        kind=WorkflowRun.kind,
+        state=run.to_json(),
+        dify_conn_id=clients.CONNECTION_ID,
+        started=time.time(),
+        timeout=3600.0,
+    )
+    async for _event in trigger.run():
+        raise RuntimeError("A run that never ends cannot be done.")
 
 
 async def _wait_with_own_client(target: Target, document_id: str) -> None:
@@ -166,6 +194,7 @@ def _change(target: Target) -> str:
 
 _WAYS: dict[str, Callable[[Target, str], _Wait]] = {
     "trigger": wait_in_trigger,
+    "app runs": wait_for_run,
     "own client": _wait_with_own_client,
     "thread": _wait_in_threads,
 }
@@ -173,16 +202,17 @@ _WAYS: dict[str, Callable[[Target, str], _Wait]] = {
 
 async def _measure(wait: Callable[[Target, str], _Wait], target: Target, seconds: float) -> dict[str, float]:
     # Load everything that waits share first: Airflow takes seconds, and only then does a trigger's first wait begin.
+    things = target.run_ids or target.document_ids
     for moment in (0.1, 8.0):
-        await _for_a_moment(wait(target, target.document_ids[0]), moment)
+        await _for_a_moment(wait(target, things[0]), moment)
     loaded = set(sys.modules)
     gc.collect()
     gc.freeze()  # scanning all of Airflow's own objects takes a quarter of a second, which is not caused by the waits
     memory, cpu, began = _resident(), time.process_time(), time.monotonic()
     ticker = asyncio.create_task(_longest_pause(began + seconds))
     waits = []
-    for document_id in target.document_ids:
-        waits.append(asyncio.create_task(wait(target, document_id)))
+    for thing in things:
+        waits.append(asyncio.create_task(wait(target, thing)))
         await asyncio.sleep(0)  # as the triggerer does between two of its triggers
     pause, work = await ticker
     cost = {

@@ -167,6 +167,52 @@ def release_steps(add: Callable[[], Any]) -> dict[str, Any]:
     return {"found": found}
 
 
+def promote(add: Callable[[], Any]) -> dict[str, Any]:
+    """Staging is promoted twice, then with a change, then with one that makes the answers wrong."""
+    from airflow_provider_dify.testing import FakeDify
+
+    dify, staging = add()
+    visitors = staging.add_document("visitors.md", text="Visitors park at the gate.", file_name="visitors.md")
+    staging.add_document("visitors.md", text="Visitors parked at the mill.", file_name="visitors.md", archived=True)
+    staging.add_document("Holidays", text="Thirty days of holidays.", enabled=False)
+    found = []
+    with FakeDify(clock=dify.clock) as other, tempfile.TemporaryDirectory(prefix="dify-export-") as folder:
+        os.environ["AIRFLOW_CONN_DIFY_STAGING"] = dify.airflow_connection()
+        os.environ["AIRFLOW_CONN_DIFY_PRODUCTION"] = other.airflow_connection()
+        queries = [{"query": "visitors park", "expect": {"name": "visitors.md"}}]
+        conf = {"staging": staging.id, "name": "manual", "folder": folder, "queries": queries}
+        for number in range(4):
+            if number == 2:
+                staging.add_document("new.md", text="Everybody brings a passport.")
+            elif number == 3:
+                visitors.set(enabled=False, in_search=False)
+            before = len(other.requests)
+            state, _ = run_dag("dify_promote", dify.airflow_connection(), conf)
+            sent = sum("/document/create-by-" in request.path for request in other.requests[before:])
+            (live,) = (one for one in other.world.datasets.values() if one.name == "manual")
+            flags = sorted([one.name, one.enabled, one.archived] for one in live.documents)
+            found.append({"state": state, "flags": flags, "sent": sent})
+    return {"runs": found}
+
+
+def reindex(add: Callable[[], Any]) -> dict[str, Any]:
+    """Two documents have failed; then one of them fails again and again."""
+    from airflow_provider_dify.testing import FakeDify
+
+    dify, _ = add()
+    with FakeDify(clock=dify.clock, version="1.17.0") as newer:
+        kb = newer.add_dataset("handbook")
+        kb.add_documents(3)
+        pages = [kb.add_document(name, text=f"About {name}.", indexing_status="error") for name in ("seals", "crabs")]
+        found = []
+        for _ in range(2):
+            state, reports = run_dag("dify_reindex", newer.airflow_connection(), {"dataset_id": kb.id})
+            found.append([state, len(reports["reindex"]["reindexed"]), len(reports["reindex"]["failed"])])
+            pages[0].set(indexing_status="error", in_search=False)
+            newer.worker.failing.add(pages[0].id)
+        return {"runs": found, "found": newer.search(kb, "About seals and crabs")}
+
+
 def sync(add: Callable[[], Any]) -> dict[str, Any]:
     """A folder beside a document of somebody else; then some of it is other; then most of it is gone."""
     dify, kb = add()
@@ -243,7 +289,9 @@ STORIES = (
     ingest_and_switch,
     knowledge_base,
     nightly_archive,
+    promote,
     quarantine,
+    reindex,
     release,
     release_gated_by_answers,
     release_steps,

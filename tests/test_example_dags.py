@@ -47,6 +47,7 @@ def test_they_do_what_they_say() -> None:
         "enabled": {"prices 2026": True, "draft": False},
         "found": ["prices 2026"],
     }
+    assert runs["reindex"] == {"runs": [["success", 2, 0], ["failed", 0, 1]], "found": ["crabs"]}
     assert runs["roll_back_on_event"] == {
         "states": ["success", "success"],
         "found": ["leave.md"],
@@ -78,6 +79,16 @@ def test_they_do_what_they_say() -> None:
         "found": [["success", "v0 page"], ["failed", "v0 page"], ["success", "v2 page"]],
     }
     pages = [f"page{number}.md" for number in range(8)]
+    flags = [["Holidays", False, False], ["visitors.md", True, False], ["visitors.md", True, True]]
+    with_new = sorted([*flags, ["new.md", True, False]])
+    assert runs["promote"] == {
+        "runs": [
+            {"state": "success", "flags": flags, "sent": 6},
+            {"state": "success", "flags": flags, "sent": 0},
+            {"state": "success", "flags": with_new, "sent": 2},
+            {"state": "failed", "flags": with_new, "sent": 0},
+        ]
+    }
     assert runs["sync"] == {
         "runs": [
             {

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import SplitResult, urlsplit
@@ -49,6 +50,8 @@ _EXTRAS = [field.name for field in fields(Settings) if field.name not in ("base_
 _CERT = ("cert", "key", "password")
 #: A masked key as Dify's pages show it: three stars, or its beginning and end with dots in between.
 _MASKED_KEY = re.compile(r"\*{3}|\.{3}|\u2026")
+#: Raises a ValueError if the port of a URL is not a number.
+_check_port = attrgetter("port")
 
 
 class ConnectionFields(Protocol):
@@ -224,7 +227,7 @@ def _split_url(url: str, connection: ConnectionFields) -> SplitResult:
         raise DifyInputError(no_url)
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises if it is not a number
+        _check_port(parts)
     except ValueError as error:
         raise DifyInputError(f"{wrong}{error}.") from None
     if parts.scheme.lower() not in ("http", "https"):
@@ -400,7 +403,7 @@ def _is_file(path: object) -> bool:
 def _is_proxy(proxy: str) -> bool:
     try:
         parts = split_proxy(proxy)
-        parts.port  # noqa: B018 - raises if it is not a number
+        _check_port(parts)
     except ValueError:
         return False
     return bool(parts.hostname) and not re.search(r"\s", proxy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_dify.exports.source import open_export
 from airflow_provider_dify.exports.target import open_target
 from airflow_provider_dify.folders import list_folder
 from airflow_provider_dify.hooks.base import FlowHook
@@ -13,6 +14,7 @@ from airflow_provider_dify.knowledge.export.options import ExportOptions
 from airflow_provider_dify.knowledge.export.report import ExportOutcome, ExportReport
 from airflow_provider_dify.knowledge.ingest.options import FolderOptions
 from airflow_provider_dify.knowledge.sync.options import SyncOptions
+from airflow_provider_dify.knowledge.sync.promotion import Promotion
 from airflow_provider_dify.knowledge.sync.report import SyncOutcome, SyncReport
 from airflow_provider_dify.knowledge.sync.sync import Sync
 
@@ -31,7 +33,8 @@ class SyncVerbs(FlowHook):
     ) -> SyncReport:
         """Sync the documents of a knowledge base with the files of a folder, and confirm the result.
 
-        Only documents that an earlier sync of the same name created are touched.
+        Only documents that an earlier sync of the same name created are touched. If the folder is an export, its
+        documents are recreated with their metadata, process rules and flags.
 
         https://docs.dify.ai/api-reference/documents/create-document-by-file
 
@@ -50,9 +53,15 @@ class SyncVerbs(FlowHook):
         :raises DifyError: A request to Dify failed; the error's ``report`` says how far it got.
         """
         options = inputs.given(options, SyncOptions, "options")
-        files = list_folder(source, reading)
+        how = inputs.given(reading, FolderOptions, "reading")
+        exported = open_export(source, how, adopt=options.adopt)
+        files = list_folder(source, how) if exported is None else ()
         name = sync_source or inputs.without_keys(str(source)).rstrip("/")
-        sync = Sync(dataset_id, files, options, sync_source=name)
+        sync: Sync | Promotion
+        if exported is None:
+            sync = Sync(dataset_id, files, options, sync_source=name)
+        else:
+            sync = Promotion(dataset_id, exported, options, sync_source=name)
         report = self.run(*self._within(sync, options.timeout))
         report.raise_for_outcomes([SyncOutcome(one) for one in options.tolerate])
         return report

@@ -80,7 +80,7 @@ def check(item: JSON, kinds: Mapping[str, Kind]) -> None:
         raise ValueError(f"a {type(item).__name__} instead of an object")  # noqa: TRY004 - as for what is in it
     for name, of_kind in kinds.items():
         if not of_kind(item.get(name)):
-            wanted = of_kind.__name__.replace("_", " ")
+            wanted = of_kind.__name__.replace("_", " ").strip()
             raise ValueError(f"'{name}' is not {wanted} but a {type(item.get(name)).__name__}")
 
 

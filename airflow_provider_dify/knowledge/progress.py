@@ -106,10 +106,13 @@ class Progress:
 
     :param deadline: Knows the time.
     :param whole: The whole job, if this is a part of it.
+    :param repeat_after: Seconds after which a wait is logged again, if nothing else is known than that it goes on;
+        ``None``: never.
     """
 
-    def __init__(self, deadline: Deadline, whole: Whole = ALONE) -> None:
+    def __init__(self, deadline: Deadline, whole: Whole = ALONE, *, repeat_after: float | None = None) -> None:
         self.whole = whole
+        self._repeat_after = repeat_after
         self._deadline = deadline
         self._said_at = deadline.elapsed
         self._waits_for = ""
@@ -150,8 +153,10 @@ class Progress:
         return Pause(seconds, f"Waiting for {what} ({elapsed:.0f} s elapsed, next check in {seconds_of(seconds)})")
 
     def is_news(self, text: str) -> bool:
-        """Whether to log a text: it is of another kind than the last one, or has other numbers."""
+        """Whether to log a text: it is of another kind than the last one, has other numbers, or is to be repeated."""
         known, kind = self._waits_for, _NUMBERS.sub("", text)
+        if text == known and self._repeat_after is not None:
+            return self._deadline.elapsed - self._said_at >= self._repeat_after
         if text == known or (kind == _NUMBERS.sub("", known) and not self._is_time):
             return False
         self._waits_for = text

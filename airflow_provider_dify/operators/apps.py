@@ -122,8 +122,9 @@ class DifyChatMessageOperator(ChatTask, BaseOperator):
     :param query: The question.
     :param conversation_id: The conversation to continue; by default, a new one.
     :param conversation_user: The ``user`` of that conversation.
-    :param inputs: The inputs of the app by name, or a string that renders to a JSON object. They are only used in a
-        new conversation.
+    :param inputs: The inputs of the app by name, or a string that renders to a JSON object. They are checked against
+        the app's parameters before anything is asked. In a continued conversation, a chatflow needs them again; other
+        apps keep those of the first question.
     :param expect: The expected answer: a function that gets it and returns ``False`` or raises if it is wrong, or a
         JSON schema for a text.
     :return: ``answer``, ``conversation_id``, ``user``, ``message_id``, ``citations`` (segments with ``document_id``,
@@ -194,8 +195,9 @@ class DifyAnswerCheckOperator(CheckTask, BaseOperator):
 
     :param questions: What to ask: a list of texts, or of mappings with ``query`` and any of ``contains``,
         ``contains_not`` (texts, case-insensitive), ``matches`` (regular expressions), ``cites``, ``cites_not``
-        (documents: ids, or patterns for names), ``inputs`` (of the app) and ``check`` (a function that gets the report
-        of the answer, and returns ``False`` or raises); or a string that renders to such a list.
+        (documents: ids, or patterns for names), ``schema`` (a JSON schema), ``inputs`` (of the app) and ``check`` (a
+        function that gets the report of the answer, and returns ``False`` or raises); or a string that renders to such
+        a list.
     :param timeout: Seconds for all questions.
     :param on_failure: ``fail``: the task fails; ``report``: it succeeds, and downstream tasks read the report.
     :return: The report as plain JSON: ``passed``, ``counts``, ``total``, ``app_id``, and ``answers``, each with

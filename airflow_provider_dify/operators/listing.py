@@ -59,7 +59,7 @@ class DifyListDocumentsOperator(KnowledgeBaseTask, BaseOperator):
         dataset_name: str | None = None,
         filters: Mapping[str, Any] | str | None = None,
         batches_of: int | None = None,
-        max_documents: int | None = None,
+        max_documents: int | str | None = None,
         fail_if_empty: bool = False,
         dify_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,

@@ -114,10 +114,10 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
         answer_timeout: float = CheckOptions.answer_timeout,
         max_active_questions: int = CheckOptions.max_active_questions,
         until: str = "retire",
-        max_documents: int | None = None,
+        max_documents: int | str | None = None,
         max_share: float | None = None,
         tolerate: Iterable[str] = (),
-        dry_run: bool = False,
+        dry_run: bool | str = False,
         timeout: float = 1800.0,
         stall_timeout: float | None = STALL_TIMEOUT,
         poll_interval: float = 10.0,
@@ -138,7 +138,7 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
 
         self.read_guards()
         release = self._of(context)
-        self.require_app()
+        self.require_app(context)
         verb, new = ("Dry run: would release" if self._dry_run else "Releasing"), len(release.replacement.new)
         plan = (
             f"{verb} {release.version}: {number_of(new, 'new document')} instead of {release.replacement.describe()}, "

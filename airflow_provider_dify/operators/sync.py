@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_dify.knowledge.ingest.contents import Source
+    from airflow_provider_dify.knowledge.sync.promotion import Promotion
     from airflow_provider_dify.knowledge.sync.report import SyncReport
     from airflow_provider_dify.knowledge.sync.sync import Sync
 
@@ -48,6 +49,10 @@ class DifySyncOperator(StagedTask, BaseOperator):
     nothing is changed. The retry of a killed task continues where it stopped: until a run has proven its result, it
     leaves an empty metadata field ``sync_unfinished …`` in the knowledge base. Do not let two tasks with the same
     ``sync_source`` run at the same time: set ``max_active_runs=1``.
+
+    **Exports.** If the source is an export of ``DifyExportOperator``, its documents are recreated with their names,
+    contents, metadata, process rules and flags. Each copy has the id of its original in its metadata
+    (``exported_document``), so names need not be unique. Such a sync does not defer.
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/create-document-by-file
 
@@ -82,6 +87,7 @@ class DifySyncOperator(StagedTask, BaseOperator):
     ui_color = "#d6e4ff"
     described_by = (FolderOptions, SyncOptions)
     source: Any
+    adopt: bool
     sync_source: str | None
     retire: str
     tolerate: Any
@@ -101,9 +107,9 @@ class DifySyncOperator(StagedTask, BaseOperator):
         name_prefix: str = "",
         retire: str = "archive",
         adopt: bool = False,
-        max_documents: int | None = None,
+        max_documents: int | str | None = None,
         max_share: float | None = MAX_SHARE,
-        dry_run: bool = False,
+        dry_run: bool | str = False,
         process_rule: Mapping[str, Any] | None = None,
         doc_form: str | None = None,
         doc_language: str | None = None,
@@ -128,7 +134,7 @@ class DifySyncOperator(StagedTask, BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Sync the knowledge base, and return the report."""
         self.read_guards()
-        sync = self.in_knowledge_base(lambda dataset_id: self._sync(dataset_id, self._files()))
+        sync = self.in_knowledge_base(self._new)
         verb = "Dry run: would sync" if self._dry_run else "Syncing"
         plan = f"{verb} with {self._place()}. What happens to documents whose files are gone: {self.retire}."
         return self.converse(context, sync, plan=plan)
@@ -147,10 +153,16 @@ class DifySyncOperator(StagedTask, BaseOperator):
 
         report.raise_for_outcomes(inputs.choices(self.tolerate, SyncOutcome, "tolerate"))
 
-    def _files(self) -> Sequence[Source]:
+    def _new(self, dataset_id: object) -> Sync | Promotion:
+        from airflow_provider_dify.exports.source import open_export
         from airflow_provider_dify.folders import list_folder
+        from airflow_provider_dify.knowledge.sync.promotion import Promotion
 
-        return list_folder(self.source, self.options(FolderOptions))
+        reading = self.options(FolderOptions)
+        exported = open_export(self.source, reading, adopt=self.adopt)
+        if exported is None:
+            return self._sync(dataset_id, list_folder(self.source, reading))
+        return Promotion(dataset_id, exported, self.options(SyncOptions), sync_source=self._name())
 
     def _place(self) -> str:
         """The source for people, without the secrets of its URL: it is in the log, and in the documents' metadata."""
@@ -161,8 +173,10 @@ class DifySyncOperator(StagedTask, BaseOperator):
     def _sync(self, dataset_id: object, files: Sequence[Source], before: Mapping[str, Any] | None = None) -> Sync:
         from airflow_provider_dify.knowledge.sync.sync import Sync
 
-        name = self._place().rstrip("/") if self.sync_source is None else self.sync_source
-        return Sync(dataset_id, files, self.options(SyncOptions), sync_source=name, before=before)
+        return Sync(dataset_id, files, self.options(SyncOptions), sync_source=self._name(), before=before)
+
+    def _name(self) -> str:
+        return self._place().rstrip("/") if self.sync_source is None else self.sync_source
 
     def publish(self, report: SyncReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
         """Log a report, and leave it for downstream tasks."""

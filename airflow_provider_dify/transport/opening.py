@@ -69,13 +69,13 @@ def _load_backend() -> None:
     """Import what the first connection and metric would load: 80 ms that would block every trigger of the process."""
     import anyio
     import anyio.streams.tls
+    from anyio import connect_tcp  # noqa: F401 - it is loaded when it is looked up
 
     with suppress(ImportError):
         import sniffio  # noqa: F401 - httpcore uses it if it is installed
 
     with suppress(ImportError):
         metrics.load()
-    anyio.connect_tcp  # noqa: B018 - imported when it is looked up
     anyio.run(anyio.sleep, 0)
 
 

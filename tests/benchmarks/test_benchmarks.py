@@ -56,9 +56,12 @@ def test_the_page_shows_each_line_with_its_bound() -> None:
 def test_what_waits_in_a_trigger_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
     connection = '{"conn_type": "dify", "host": "http://127.0.0.1:9/v1", "password": "dataset-key"}'
     monkeypatch.setenv(f"AIRFLOW_CONN_{clients.CONNECTION_ID.upper()}", connection)
-    target = Target("http://127.0.0.1:9/v1", "dataset-key", "{}", "5cd7dc6a-e446-4696-ad00-30036e58194e", [DOCUMENT])
-    with pytest.raises(asyncio.TimeoutError):  # it waits; it did not end before
-        asyncio.run(asyncio.wait_for(waits.wait_in_trigger(target, DOCUMENT), 0.05))
+    target = Target(
+        "http://127.0.0.1:9/v1", "dataset-key", "{}", "5cd7dc6a-e446-4696-ad00-30036e58194e", [DOCUMENT], []
+    )
+    for wait in (waits.wait_in_trigger, waits.wait_for_run):
+        with pytest.raises(asyncio.TimeoutError):  # it waits; it did not end before
+            asyncio.run(asyncio.wait_for(wait(target, DOCUMENT), 0.05))
 
 
 @pytest.mark.parametrize("way", [clients.bare_calls, clients.call_per_document, clients.provider_flags])

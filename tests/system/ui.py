@@ -139,10 +139,10 @@ class Visit:
             self._trigger(kb.id, ids(new), ids(old))
             (run,) = wait_for("the run", lambda: self._airflow.database.runs(DAG), 30)
             states = self._airflow.database.states
-            wait_for("the task to run", lambda: states(DAG, run).get("archive_old") == "running", 90)
+            wait_for("the task to run", lambda: states(DAG, run).get("archive_old") == "running", 300)
             self._look_at_task(run, kb.id)
             old[0].unlock()
-            wait_for("the run to end", lambda: self._airflow.database.runs(DAG)[run] in ("success", "failed"), 90)
+            wait_for("the run to end", lambda: self._airflow.database.runs(DAG)[run] in ("success", "failed"), 300)
             self._tally.equal("the run is green", self._airflow.database.runs(DAG)[run], "success")
             done = all(document.archived and not document.in_search for document in old)
             self._tally.check("the documents are archived and out of search", done, old)

@@ -25,8 +25,9 @@ ROOMS: dict[str, set[str]] = {
     "deletion": {"selection", "status"},
     "export": {"metadata"},
     "ingest": {"indexing", "metadata", "status"},
+    "reindex": {"ingest", "selection", "status"},
     "release": {"deletion", "indexing", "metadata", "retrieval", "selection", "status"},
-    "sync": {"deletion", "indexing", "ingest", "metadata", "selection", "status"},
+    "sync": {"bases", "deletion", "export", "indexing", "ingest", "metadata", "selection", "status"},
 }
 BASE = "modules in no room"
 MOST_FILES = 14

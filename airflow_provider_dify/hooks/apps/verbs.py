@@ -90,7 +90,7 @@ class AppVerbs(FlowHook):
         :param query: The question.
         :param user: Who asks, at most 255 characters. A new conversation needs a user without conversations.
         :param conversation_id: The conversation to continue; it belongs to its user.
-        :param inputs: The inputs of the app, by name, for a new conversation.
+        :param inputs: The inputs of the app, by name. In a continued conversation, only a chatflow needs them again.
         :param options: How to wait, for how long, and which outcomes should not raise.
         :return: The answer, and what it is based on.
         :raises DifyInputError: The app is not a chat app, or the inputs do not fit it. Nothing was asked.

@@ -243,17 +243,20 @@ def runs_of(user: str | None, *, status: str | None = None, limit: int = _LOG_RO
     return rows if user is None else tuple(row for row in rows if row.user == user)
 
 
-def send_message(body: Mapping[str, JSON], hear: Callable[[Start], None]) -> Flow[Start]:
+def send_message(
+    body: Mapping[str, JSON], hear: Callable[[Start], None], is_late: Callable[[], bool] = lambda: False
+) -> Flow[Start]:
     """Ask a chat app, and read its stream to the end, or as far as it comes. The request is never retried by itself.
 
     The stream is read to its end, because only chatflows are known to continue without a reader.
 
     :param hear: Called with what is known about the answer while it comes, such as the id for stopping it.
+    :param is_late: Whether it is too late to go on reading.
 
     https://docs.dify.ai/api-reference/chats/send-chat-message
     """
     sent = {**body, "response_mode": "streaming"}
-    listener = events.Listener(hear)
+    listener = events.Listener(hear, is_late)
     response = yield Request("POST", "/chat-messages", json=sent, repeatable=False, enough=listener)
     listener(_body(response))
     return listener.start

@@ -16,6 +16,7 @@ from airflow_provider_dify.knowledge.apps.events import Start
 from airflow_provider_dify.knowledge.apps.options import Rerun, RunOptions
 from airflow_provider_dify.knowledge.apps.report import ChatReport, RunOutcome
 from airflow_provider_dify.knowledge.apps.requesting import ChatRequest
+from airflow_provider_dify.knowledge.apps.stopping import STOP_CHECKS, ended
 from airflow_provider_dify.knowledge.apps.tries import Tries
 from airflow_provider_dify.knowledge.errors import may_be_carried_out
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
@@ -24,7 +25,6 @@ from airflow_provider_dify.knowledge.report import NO_NAMES
 from airflow_provider_dify.knowledge.retries import Retries, patiently
 
 _NOTHING: Mapping[str, JSON] = MappingProxyType({})
-_STOPPED = ("failed", "stopped")
 
 
 class ChatMessage:
@@ -116,15 +116,42 @@ class ChatMessage:
 
     def when_killed(self) -> Flow[None]:
         """Stop the answer, because nobody waits for it any more."""
-        if self.start.task_id and self._outcome is None:
+        yield from self._stop(checks=5)
+
+    def _stop(self, checks: int = STOP_CHECKS) -> Flow[None]:
+        """Stop the answer. Only a chatflow shows whether it has stopped.
+
+        It is noted first: half an answer looks like a complete one, so a retry must not take it.
+        """
+        if not self.start.task_id or self._outcome is not None:
+            return
+        self._note(sent=True, stopped=True)
+        self._outcome = RunOutcome.RUNNING
+        try:
             yield from api.stop_message(self.start.task_id, self.user)
+            self._outcome = yield from self._outcome_of_stop(checks)
+        finally:
+            if self._outcome is not RunOutcome.STOPPED:
+                self._note()
+
+    def _outcome_of_stop(self, checks: int) -> Flow[RunOutcome]:
+        if not self.start.run_id:  # a basic chat app does not say
+            return RunOutcome.STOPPED
+        run = yield from ended(self.start.run_id, checks)
+        known = run.is_final or run.status == api.PAUSED
+        return RunOutcome(run.status) if known else RunOutcome.RUNNING
+
+    def _note(self, **more: JSON) -> None:
+        """Store for later tries what is known about the question."""
+        self._keep({"user": self.user, "before": list(self._before), **more})
 
     @property
     def _may_ask(self) -> bool:
         """Whether a question may be sent: not if nobody knows what happened to an earlier one."""
-        lost = bool(self._known.get("sent")) and self._known.get("user") in (self._tries.user, *self._tries.earlier)
-        if lost and self.options.rerun not in (Rerun.UNKNOWN.value, Rerun.ALWAYS.value):
-            self.user, self.sent = str(self._known["user"]), True
+        lost = bool(self._known.get("sent")) and not self._known.get("stopped")
+        user, ours = str(self._known.get("user") or ""), (self._tries.user, *self._tries.earlier)
+        if lost and user in ours and self.options.rerun not in (Rerun.UNKNOWN.value, Rerun.ALWAYS.value):
+            self.user, self.sent = user, True
             return False
         return True
 
@@ -133,15 +160,26 @@ class ChatMessage:
         earlier = () if self.options.rerun == Rerun.ALWAYS.value else self._tries.earlier
         for user in (self._tries.user, *dict.fromkeys(earlier)):
             row = yield from self._row_of(user)
-            if row and (row.status == "normal" or user == self._tries.user or self._never):
+            if row and self._counts(row, user):
                 self._row, self.user, self.joined = row, user, user != self._tries.user
+                self._outcome = RunOutcome.STOPPED if self._was_stopped(user) else None
                 yield Note(f"Using message {row.id}, which {'an earlier' if self.joined else 'this'} try sent.")
                 return True
         return False
 
-    @property
-    def _never(self) -> bool:
-        return self.options.rerun == Rerun.NEVER.value
+    def _counts(self, row: ChatRow, user: str) -> bool:
+        """Whether to take the message of a try, instead of asking again."""
+        if self.options.rerun == Rerun.NEVER.value:
+            return True
+        if self._was_stopped(user):
+            return False
+        # In a continued conversation, all tries have the same user.
+        is_own = user == self._tries.user and not self._request.conversation_id
+        return row.status == "normal" or is_own
+
+    def _was_stopped(self, user: str) -> bool:
+        """Whether an earlier try has told Dify to stop its answer."""
+        return bool(self._known.get("stopped")) and self._known.get("user") == user
 
     def _row_of(self, user: str) -> Flow[ChatRow | None]:
         """Return the message of a try; ``None`` if there is none."""
@@ -163,17 +201,17 @@ class ChatMessage:
         if conversation_id := self._request.conversation_id:
             rows = yield from patiently(deadline, lambda: api.messages_of(self.user, conversation_id))
             self._before = tuple(row.id for row in rows) or ("-",)
-        yield from patiently(deadline, lambda: self._send(body))
+        yield from patiently(deadline, lambda: self._send(body, deadline))
 
-    def _send(self, body: Mapping[str, JSON]) -> Flow[None]:
+    def _send(self, body: Mapping[str, JSON], deadline: Deadline) -> Flow[None]:
         """Send the question, once.
 
         :raises DifyError: It was not carried out.
         """
-        self._keep({"user": self.user, "sent": True, "before": list(self._before)})
+        self._note(sent=True)
         self.sent = True
         try:
-            self.start = yield from api.send_message(body, self._hear)
+            self.start = yield from api.send_message(body, self._hear, lambda: deadline.passed)
         except DifyError as error:
             if not may_be_carried_out(error):
                 self.sent = False
@@ -212,22 +250,36 @@ class ChatMessage:
             self._outcome = yield from patiently(deadline, self._look)
             if self._outcome:
                 self.sent = False
-                self._keep({"user": self.user, "before": list(self._before)})
+                self._note()
                 return
             if deadline.passed:
-                yield from self.when_killed()
-                self._outcome = (yield from self._look()) or RunOutcome.RUNNING
-                self.error = self.error or f"There was no answer after {deadline.elapsed:.0f} s."
+                yield from self._give_up(deadline)
                 return
             yield progress.pause(min(waits.next(), deadline.remaining), "the answer")
 
+    def _give_up(self, deadline: Deadline) -> Flow[None]:
+        """Stop the answer at the deadline."""
+        lasted = deadline.elapsed
+        yield from self._stop()
+        self._outcome = self._outcome or RunOutcome.RUNNING
+        if self._outcome is RunOutcome.SUCCEEDED:  # just before it was stopped
+            yield from self._read()
+            return
+        told = ", and this task told it to stop" if self.start.task_id else ""
+        self.error = f"There was no complete answer after {lasted:.0f} s{told}."
+
+    def _read(self) -> Flow[None]:
+        """Read the message again."""
+        if row := self._row:
+            rows = yield from api.messages_of(self.user, row.conversation_id)
+            self._row = next((one for one in rows if one.id == row.id), row)
+
     def _look(self) -> Flow[RunOutcome | None]:
         """Read the message, and return its outcome; ``None`` if it has not ended."""
+        yield from self._read()
         row = self._row
         if row is None:
             return None
-        rows = yield from api.messages_of(self.user, row.conversation_id)
-        self._row = row = next((one for one in rows if one.id == row.id), row)
         if row.status == "error":
             return RunOutcome.FAILED
         if run_id := self.start.run_id:

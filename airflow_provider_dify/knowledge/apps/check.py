@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_dify.exceptions import DifyAnswerCheckFailed
+from airflow_provider_dify.exceptions import DifyAnswerCheckFailed, DifyInputError
 from airflow_provider_dify.knowledge.apps.chat import ChatMessage
 from airflow_provider_dify.knowledge.apps.expectations import GoldenQuestion
 from airflow_provider_dify.knowledge.apps.options import CheckOptions, Rerun, RunOptions
-from airflow_provider_dify.knowledge.apps.requesting import ChatRequest
+from airflow_provider_dify.knowledge.apps.requesting import ChatRequest, read_form, require_chat_app
 from airflow_provider_dify.knowledge.apps.tries import LONGEST_USER, Tries
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Measure, Note, Together
 from airflow_provider_dify.knowledge.report import NO_NAMES
-from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.retries import Retries, patiently
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -157,6 +157,8 @@ class AnswerCheck:
         self._answers: dict[int, CheckedAnswer] = {}
         self._active: dict[int, ChatMessage] = {}
         self._app_id = ""
+        #: Those of each question, in the types that the app needs, once they are checked.
+        self._inputs: tuple[dict[str, JSON], ...] = ()
 
     def __len__(self) -> int:
         return len(self._questions)
@@ -171,11 +173,30 @@ class AnswerCheck:
 
         :param deadline: How long to wait.
         :param retries: Not needed: reads are retried anyway, and a question never is.
+        :raises DifyInputError: The app is not a chat app, or the inputs of a question do not fit. Nothing was asked.
         :raises DifyError: A request to Dify failed.
         """
+        yield from patiently(deadline, self.prepare)
         flows = [self._ask(number, deadline) for number in range(len(self._questions))]
         yield Together(flows, self._options.max_active_questions)
         return self.report()
+
+    def prepare(self) -> Flow[None]:
+        """Check the app, and the inputs of all questions.
+
+        :raises DifyInputError: The app is not a chat app, or the inputs of a question do not fit.
+        """
+        if self._inputs:
+            return
+        yield from require_chat_app()
+        form = yield from read_form()
+        found = []
+        for number, question in enumerate(self._questions, 1):
+            try:
+                found.append(form.check(question.inputs, {}))
+            except DifyInputError as error:
+                raise DifyInputError(f"Question {number}: {error.message}") from None
+        self._inputs = tuple(found)
 
     def when_killed(self) -> Flow[None]:
         """Stop the answers that are being written."""
@@ -187,7 +208,8 @@ class AnswerCheck:
         # A question may be asked again: that changes nothing except the bill.
         options = RunOptions(rerun=Rerun.ALWAYS.value, appear_timeout=min(30.0, timeout))
         tries = Tries(f"{self._user[: LONGEST_USER - 10]}/q{number + 1}")
-        message = ChatMessage(tries, ChatRequest(question.query, question.inputs), options=options)
+        request = ChatRequest(question.query, self._inputs[number], is_checked=True)
+        message = ChatMessage(tries, request, options=options)
         self._active[number] = message
         answer = yield from message.flow(deadline.within(timeout))
         del self._active[number]

@@ -89,22 +89,28 @@ class Listener:
     """Reads the stream of a chat as it comes: each event once, because an answer can have thousands.
 
     :param hear: Called with what is known when that has changed.
+    :param is_late: Whether it is too late to go on reading.
     """
 
-    def __init__(self, hear: Callable[[Start], None] = lambda _: None) -> None:
+    def __init__(
+        self, hear: Callable[[Start], None] = lambda _: None, is_late: Callable[[], bool] = lambda: False
+    ) -> None:
         self.start = Start()
         self._hear = hear
+        self._is_late = is_late
         self._heard = 0
 
     def __call__(self, body: bytes) -> bool:
-        """Take everything that has arrived so far, and return whether the answer is complete, or never will be."""
+        """Take everything that has arrived so far, and return whether to stop reading: the answer is complete, never
+        will be, or takes too long.
+        """
         before, end = self.start, _end_of_events(body)
         for event in events_in(body[self._heard : end]):
             self.start = _heard(self.start, event)
         self._heard = end
         if self.start != before:
             self._hear(self.start)
-        return bool(self.start.refused or self.start.error or self.start.ended)
+        return bool(self.start.refused or self.start.error or self.start.ended) or self._is_late()
 
 
 def _end_of_events(body: bytes) -> int:

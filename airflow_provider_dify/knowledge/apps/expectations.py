@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,8 +14,10 @@ from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.apps.report import ChatReport
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.text.hints import did_you_mean, why
+from airflow_provider_dify.knowledge.text.schemas import check_schema, misfit
 
-_NAMES = ("query", "inputs", "contains", "contains_not", "matches", "cites", "cites_not", "check")
+_TEXTS = ("contains", "contains_not", "matches", "cites", "cites_not")
+_NAMES = ("query", "inputs", *_TEXTS, "schema", "check")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class GoldenQuestion:
     :param matches: Regular expressions that it has to match.
     :param cites: Documents that it has to cite: ids, or patterns for names such as ``handbook*``.
     :param cites_not: Documents that it must not cite.
+    :param schema: A JSON schema: the answer has to be JSON that fits it.
     :param check: A function that gets the report of the answer as a mapping, and returns ``False`` or raises if it is
         wrong.
     """
@@ -39,6 +43,7 @@ class GoldenQuestion:
     matches: tuple[str, ...] = ()
     cites: tuple[str, ...] = ()
     cites_not: tuple[str, ...] = ()
+    schema: Mapping[str, JSON] | None = None
     check: Callable[[Mapping[str, Any]], object] | None = field(default=None, compare=False)
 
     @property
@@ -49,6 +54,7 @@ class GoldenQuestion:
         parts += [f"matches {one}" for one in self.matches]
         parts += [f"cites {one}" for one in self.cites]
         parts += [f"does not cite {one}" for one in self.cites_not]
+        parts += ["is JSON that fits the schema"] if self.schema is not None else []
         parts += [f"passes {_name_of(self.check)}"] if self.check else []
         return "; ".join(parts) or "any answer"
 
@@ -62,7 +68,16 @@ class GoldenQuestion:
         found += [f"does not match {one}" for one in self.matches if not re.search(one, answer.answer)]
         found += [f"does not cite {one}" for one in self.cites if not _cites(answer, one)]
         found += [f"cites {one}" for one in self.cites_not if _cites(answer, one)]
-        return (*found, *self._by_function(answer))
+        return (*found, *self._by_schema(answer.answer), *self._by_function(answer))
+
+    def _by_schema(self, text: str) -> tuple[str, ...]:
+        if self.schema is None:
+            return ()
+        try:
+            problem = misfit(json.loads(text), self.schema)
+        except (ValueError, RecursionError):
+            return ("is not JSON",)
+        return (f"does not fit the schema: {problem}",) if problem else ()
 
     def _by_function(self, answer: ChatReport) -> tuple[str, ...]:
         if self.check is None:
@@ -100,12 +115,18 @@ def _question(given: object, where: str) -> GoldenQuestion:
     check = parts.get("check")
     if check is not None and not callable(check):
         raise DifyInputError(f"{where}['check'] must be a function, not {inputs.show(check)}.")
-    texts = {name: _texts(parts.get(name), f"{where}['{name}']") for name in _NAMES[2:7]}
+    texts = {name: _texts(parts.get(name), f"{where}['{name}']") for name in _TEXTS}
     _require_patterns(texts["matches"], where)
+    schema = parts.get("schema")
+    if schema is not None and not isinstance(schema, Mapping):
+        raise DifyInputError(f"{where}['schema'] must be a JSON schema, not {inputs.show(schema)}.")
+    if schema is not None:
+        check_schema(schema, f"{where}['schema']")
     values = parts.get("inputs") or {}
     if not isinstance(values, Mapping):
         raise DifyInputError(f"{where}['inputs'] must be a mapping of names to values, not {inputs.show(values)}.")
-    return GoldenQuestion(inputs.text(parts.get("query"), f"{where}['query']"), values, check=check, **texts)
+    query = inputs.text(parts.get("query"), f"{where}['query']")
+    return GoldenQuestion(query, values, schema=schema, check=check, **texts)
 
 
 def _name_of(check: object) -> str:

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.apps import api
+from airflow_provider_dify.knowledge.apps.api import AppInfo
 from airflow_provider_dify.knowledge.apps.form import FILES, Form, require_few
 from airflow_provider_dify.knowledge.flow import JSON, Content, Flow, Request, Upload
 
@@ -23,8 +24,9 @@ _TYPES = {
     ),
 }  # fmt: skip
 _TYPE_OF = {end: kind for kind, ends in _TYPES.items() for end in ends}
+_CHATFLOW = "advanced-chat"
 #: The modes that ``/chat-messages`` accepts.
-CHAT_MODES = ("chat", "agent-chat", "advanced-chat", "")
+CHAT_MODES = ("chat", "agent-chat", _CHATFLOW, "")
 #: The modes that ``/workflows/run`` accepts. A Dify that does not return the mode raises an error at the start.
 WORKFLOW_MODES = ("workflow", "")
 
@@ -89,13 +91,15 @@ class ChatRequest:
     """What to ask a chat app.
 
     :param query: The question.
-    :param inputs: The inputs of the app, by name; only used in a new conversation.
+    :param inputs: The inputs of the app, by name.
     :param conversation_id: The conversation to continue; ``None``: a new one.
+    :param is_checked: Whether the app and the inputs were checked before.
     """
 
     query: str
     inputs: Mapping[str, JSON] = field(default_factory=dict, repr=False)
     conversation_id: str | None = None
+    is_checked: bool = False
 
     def prepared(self, user: str) -> Flow[dict[str, JSON]]:
         """Check the inputs, and return what to send.
@@ -103,20 +107,29 @@ class ChatRequest:
         :param user: Who asks: a conversation belongs to its user.
         :raises DifyInputError: The app is not a chat app, or the inputs do not fit.
         """
-        yield from require_chat_app()
-        form = yield from read_form()
-        inputs = {} if self.conversation_id else form.check(self.inputs, {})
+        inputs = self.inputs if self.is_checked else (yield from self.checked_inputs())
         return {
             "query": self.query,
-            "inputs": inputs,
+            "inputs": dict(inputs),
             "user": user,
             "conversation_id": self.conversation_id or "",
             "auto_generate_name": False,
         }
 
+    def checked_inputs(self) -> Flow[dict[str, JSON]]:
+        """Check the app and the inputs, and return the inputs in the types that the app needs.
 
-def require_chat_app() -> Flow[None]:
-    """Check that the key is for an app that answers questions.
+        :raises DifyInputError: The app is not a chat app, or the inputs do not fit.
+        """
+        app = yield from require_chat_app()
+        form = yield from read_form()
+        # Other apps keep those of the first question.
+        needs_inputs = not self.conversation_id or app.mode == _CHATFLOW
+        return form.check(self.inputs, {}) if needs_inputs or self.inputs else {}
+
+
+def require_chat_app() -> Flow[AppInfo]:
+    """Check that the key is for an app that answers questions, and return the app.
 
     :raises DifyInputError: It is for another app.
     """
@@ -126,6 +139,7 @@ def require_chat_app() -> Flow[None]:
             f"The key of the connection is for the app '{info.name}', which is not a chat app: its mode is "
             f"'{info.mode}'. Use DifyWorkflowRunOperator for a workflow, or the key of a chat app."
         )
+    return info
 
 
 def read_form() -> Flow[Form]:

@@ -30,6 +30,8 @@ from airflow_provider_dify.knowledge.report import NO_NAMES
 from airflow_provider_dify.knowledge.retries import Retries, patiently
 
 _NOTHING: Mapping[str, JSON] = MappingProxyType({})
+#: Seconds between two lines in the log that say that the run goes on: Dify says nothing more before its end.
+_STILL_RUNNING = 60.0
 _KEPT = ("user", "run_id", "task_id", "joined", "sent", "error")
 
 
@@ -297,7 +299,8 @@ class WorkflowRun:
 
     def _follow(self, deadline: Deadline) -> Flow[None]:
         """Wait for the end of the run. At the deadline, stop it."""
-        waits, progress = Waits(longest=self.options.poll_interval), Progress(deadline)
+        waits = Waits(longest=self.options.poll_interval)
+        progress = Progress(deadline, repeat_after=_STILL_RUNNING)
         while True:
             awaits = f"run {self.run_id} to appear in the log of the app"
             try:

@@ -26,6 +26,15 @@ def stopped(run_id: str, task_id: str, user: str, *, checks: int = STOP_CHECKS) 
         yield Note(f"Run {run_id} cannot be stopped, because Dify does not tell the id for it.", logging.WARNING)
         return (yield from api.get_run(run_id))
     yield from api.stop_task(task_id, user)
+    return (yield from ended(run_id, checks))
+
+
+def ended(run_id: str, checks: int = STOP_CHECKS) -> Flow[AppRun]:
+    """Return a run that was told to stop, once it has stopped: check its status.
+
+    :param checks: How often to check, once a second, whether it has stopped.
+    :raises DifyError: A request to Dify failed.
+    """
     run = yield from api.get_run(run_id)
     while not run.is_final and run.status != api.PAUSED and checks > 0:
         checks -= 1

@@ -11,6 +11,7 @@ from typing import Any
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import answers, inputs
 from airflow_provider_dify.knowledge.documents import Document
+from airflow_provider_dify.knowledge.export.names import FOLDER
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.text.names import canonical
 
@@ -65,7 +66,7 @@ class Content:
         """Return what :meth:`to_json` was made of."""
         answers.check(data, _CONTENT)
         parts = data["path"].split("/")
-        if len(parts) != 2 or any(part in ("", ".", "..") for part in parts) or "\\" in data["path"]:
+        if len(parts) != 2 or parts[0] != FOLDER or parts[1] in ("", ".", "..") or "\\" in data["path"]:
             raise ValueError("'path' leads out of the export")
         return cls(Kind(data["kind"]), data["path"], data["source"], Saved(data["size"], data["sha256"]))
 
@@ -196,16 +197,18 @@ class Manifest:
         """Read the file.
 
         :param place: Where it is, for people.
-        :raises DifyInputError: It is no manifest of an export, or one of a newer version of this provider.
+        :raises DifyInputError: It is not the manifest of an export, or it has the format of a newer version of this
+            provider.
         """
         try:
             data = json.loads(content)
-            _check_format(data)
+            _check_format(data, place)
             answers.check(
                 data, {"knowledge_base": _a_mapping, "metadata_fields": _a_mapping, "process_rules": _a_mapping}
             )
             answers.check(data["knowledge_base"], {"id": answers.an_id})
             entries = tuple(map(Entry.from_json, answers.items(data, "documents")))
+            _check_entries(entries, data["process_rules"])
             return cls(data["knowledge_base"], data["metadata_fields"], data["process_rules"], entries)
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise DifyInputError(
@@ -214,8 +217,24 @@ class Manifest:
             ) from None
 
 
-def _check_format(data: Mapping[str, JSON]) -> None:
+def _check_format(data: Mapping[str, JSON], place: str) -> None:
     if data["format"] != FORMAT:
         raise ValueError(f"its format is {inputs.show(data['format'])}")
-    if data["version"] != VERSION:
-        raise ValueError(f"its version is {inputs.show(data['version'])}, and this provider knows {VERSION}")
+    version = data["version"]
+    if isinstance(version, int) and version > VERSION:
+        raise DifyInputError(
+            f"{place} has format {version} of an export, and this version of the provider reads only format {VERSION}. "
+            "Upgrade airflow-provider-dify here, or export the knowledge base again with this version."
+        )
+    if version != VERSION:
+        raise ValueError(f"its version is {inputs.show(version)}")
+
+
+def _check_entries(entries: Sequence[Entry], rules: Mapping[str, JSON]) -> None:
+    ids = {entry.id for entry in entries}
+    paths = [entry.content.path for entry in entries if entry.content]
+    if len(ids) < len(entries) or len(set(paths)) < len(paths):
+        raise ValueError("two documents have the same 'id' or 'path'")
+    answers.check(rules, dict.fromkeys(rules, _a_mapping))
+    if missing := {entry.rule for entry in entries if entry.rule} - rules.keys():
+        raise ValueError(f"'process_rules' lacks {min(missing)}")

@@ -100,8 +100,8 @@ def update(dataset_id: str, document_id: str, name: str, source: Source, options
 
 
 def _send(path: str, name: str, source: Source, data: dict[str, JSON]) -> Flow[Taken]:
-    if source.text is not None:
-        body = {**data, "name": name, "text": source.text}
+    if (text := source.text) is not None:
+        body = {**data, "name": name, "text": text}
         response = yield Request("POST", f"{path}text", json=body, repeatable=False)
     else:
         response = yield Request("POST", f"{path}file", upload=Upload(name, source, data), repeatable=False)

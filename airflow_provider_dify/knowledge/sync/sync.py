@@ -86,7 +86,7 @@ class Sync:
         before: Mapping[str, JSON] | None = None,
     ) -> None:
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
-        self.sync_source = _checked_name(sync_source)
+        self.sync_source = checked_name(sync_source)
         self._options = inputs.given(options, SyncOptions, "options")
         self._retire = Retire(self._options.retire)
         self._sources = _by_name(sources)
@@ -377,7 +377,11 @@ class Sync:
         return entry
 
 
-def _checked_name(value: object) -> str:
+def checked_name(value: object) -> str:
+    """Return the name of a sync.
+
+    :raises DifyInputError: It is empty, or contains a secret.
+    """
     name = inputs.text(value, "sync_source", "a name that is not empty")
     if inputs.without_keys(name) != name:  # it becomes metadata of documents
         raise DifyInputError(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.apps.chat import ChatMessage
     from airflow_provider_dify.knowledge.apps.check import AnswerCheck, AnswerReport
     from airflow_provider_dify.knowledge.apps.report import ChatReport
+    from airflow_provider_dify.knowledge.flow import JSON
     from airflow_provider_dify.operators.asking.outputs import Expectation
 
 
@@ -87,11 +88,25 @@ class ChatTask(AppTask):
         say = self.log.info if report.outcome.good else self.log.warning
         say("%s%s", report.describe(), f' "{report.error}"' if report.error else "")
         self.show_app(context, report.app_id)
-        self.publish_run(context, self.result_of(report), "ask", {})
+        self.publish_run(context, self.result_of(report), "ask", _facts_of(report))
 
     def result_of(self, report: ChatReport) -> dict[str, Any]:
         """Return a report as plain JSON."""
         return {**report.to_json(), "link": self.link_to(report.app_id)}
+
+
+def _facts_of(report: ChatReport) -> dict[str, JSON]:
+    """Return what events and OpenLineage learn about an answer; empty if there is none."""
+    if not report.message_id:
+        return {}
+    tokens, seconds = (report.usage.get(name) for name in ("total_tokens", "provider_response_latency"))
+    return {
+        "run_id": report.run_id,
+        "outcome": report.outcome.value,
+        "total_tokens": tokens if isinstance(tokens, int) else 0,
+        "total_steps": 0,
+        "elapsed_time": seconds if isinstance(seconds, (int, float)) else 0.0,
+    }
 
 
 class CheckTask(AppTask):

@@ -32,23 +32,26 @@ class GatedTask(ConversationTask):
     checks: Any
     checks_conn_id: str
 
-    def require_app(self) -> None:
-        """Check that the app answers questions, before anything is changed.
+    def require_app(self, context: Context) -> None:
+        """Check that the app answers questions with these inputs, before anything is changed.
 
-        :raises DifyInputError: It does not.
+        :raises DifyInputError: It does not, or the questions are invalid.
         """
         from airflow_provider_dify.hooks.dify import DifyHook
-        from airflow_provider_dify.knowledge.apps.requesting import require_chat_app
 
-        if self.checks is not None:
+        if (check := self._check(context)) is not None:
             with DifyHook(self.checks_conn_id) as hook:
-                hook.run(require_chat_app())
+                hook.run(check.prepare())
 
     def gate(self, context: Context) -> Callable[[Deadline], None] | None:
         """Return a function that asks the app, and raises if an answer is wrong; ``None`` if there are no questions.
 
         :raises DifyInputError: The questions are invalid.
         """
+        check = self._check(context)
+        return None if check is None else lambda deadline: self._ask(check, context, deadline)
+
+    def _check(self, context: Context) -> AnswerCheck | None:
         from airflow_provider_dify.knowledge.apps.check import AnswerCheck
         from airflow_provider_dify.knowledge.apps.expectations import read_questions
         from airflow_provider_dify.operators.asking.parameters import tries_in
@@ -56,8 +59,7 @@ class GatedTask(ConversationTask):
         if self.checks is None:
             return None
         user, questions = tries_in(context, _PREFIX).user, read_questions(self.checks, "checks")
-        check = AnswerCheck(user, questions, options=self.options(CheckOptions))
-        return lambda deadline: self._ask(check, context, deadline)
+        return AnswerCheck(user, questions, options=self.options(CheckOptions))
 
     def _ask(self, check: AnswerCheck, context: Context, deadline: Deadline) -> None:
         from airflow_provider_dify.hooks.dify import DifyHook

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError
 from airflow_provider_dify.knowledge.inputs import show, without_keys
+from airflow_provider_dify.knowledge.text.schemas import check_schema, misfit, short
 
 if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.flow import JSON
 
 #: A JSON schema, or a function that returns ``False`` or raises if outputs are wrong.
 Expectation: TypeAlias = Mapping[str, Any] | Callable[[Any], object]
-_LONGEST_TEXT = 300
 
 
 def check_expectation(expect: Expectation | None) -> None:
@@ -27,12 +26,7 @@ def check_expectation(expect: Expectation | None) -> None:
         return
     if not isinstance(expect, Mapping):
         raise DifyInputError(f"expect must be a JSON schema or a function, not {show(expect)}.")
-    try:
-        _validator(expect).check_schema(expect)
-    except DifyInputError:
-        raise
-    except Exception as error:  # noqa: BLE001 - a schema may be wrong in many ways
-        raise DifyInputError(f"expect is not a valid JSON schema: {_short(error)}") from None
+    check_schema(expect, "expect")
 
 
 def problem_of(outputs: JSON, expect: Expectation | None) -> str:
@@ -41,11 +35,7 @@ def problem_of(outputs: JSON, expect: Expectation | None) -> str:
         return ""
     if callable(expect):
         return _problem_by_function(outputs, expect)
-    error = next(iter(_validator(expect)(expect).iter_errors(outputs)), None)
-    if error is None:
-        return ""
-    where = "/".join(map(str, error.absolute_path))
-    return f"{f'{where}: ' if where else ''}{_short(error.message)}"
+    return misfit(outputs, expect)
 
 
 def write(outputs: JSON, path: str, run_id: str) -> str:
@@ -62,7 +52,7 @@ def write(outputs: JSON, path: str, run_id: str) -> str:
         with target.open("wb") as file:
             file.write(json.dumps(outputs, ensure_ascii=False).encode(errors="replace"))
     except Exception as error:  # noqa: BLE001 - each kind of storage has its own errors
-        text = without_keys(f"{target} cannot be written: {type(error).__name__}: {_short(error)}")
+        text = without_keys(f"{target} cannot be written: {type(error).__name__}: {short(error)}")
         raise DifyError(f"{text} The run itself has ended: a retry reads its result.") from None
     return str(target)
 
@@ -71,19 +61,6 @@ def _problem_by_function(outputs: JSON, expect: Callable[[Any], object]) -> str:
     try:
         answer = expect(outputs)
     except Exception as error:  # noqa: BLE001 - from the user's function
-        return f"{type(error).__name__}: {_short(error)}" if str(error) else type(error).__name__
+        return f"{type(error).__name__}: {short(error)}" if str(error) else type(error).__name__
     name = getattr(expect, "__name__", "expect")
     return f"{name} returned False" if answer is False else ""
-
-
-def _validator(schema: Mapping[str, Any]) -> Any:
-    try:
-        validators: Any = import_module("jsonschema.validators")  # it comes with Airflow
-    except ImportError:
-        raise DifyInputError("A JSON schema needs the package jsonschema. Install it, or give a function.") from None
-    return validators.validator_for(schema, default=validators.Draft202012Validator)
-
-
-def _short(error: object) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"

@@ -73,7 +73,7 @@ class AppTask(ConversationTask):
         if self._activity is None:
             return
         self._activity = replace(self._activity, action=action, counts=plain["counts"], run=run)
-        extra = {name: value for name, value in plain.items() if name in _IN_EVENTS}
+        extra = {name: value for name, value in {**plain, **run}.items() if name in _IN_EVENTS}
         if self.outlets and run:
             self._attach_run(context, {"dify_conn_id": self.dify_conn_id, "action": action, **extra})
 

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from airflow_provider_dify.exceptions import DifyError, DifyTransportError
@@ -82,6 +83,11 @@ class Stage:
         self.stops_work = True
         self.queue_seconds = 40.0
         self.kill_at: int | None = None
+        #: At which request, counted from 1, the API is killed, and how long it is down then.
+        self.restart_at: int | None = None
+        self.restart_seconds = 30.0
+        #: Which requests, counted from 1, are answered with 503; a start is not.
+        self.broken: frozenset[int] = frozenset()
         self._starts = list(starts)
         self._ends = list(ends)
 
@@ -99,13 +105,20 @@ class Stage:
 
     def answer(self, request: Request) -> Response:  # noqa: C901 - one line for each endpoint
         self.requests.append(request)
-        if self.kill_at is not None and len(self.requests) == self.kill_at:
-            if request.path == "/workflows/run":  # it has gone out
+        number, path = len(self.requests), request.path
+        if self.kill_at == number:
+            if path == "/workflows/run":  # it has gone out
                 self._start(request)
             raise Killed
         if self.now < self.down_until:
             raise DifyTransportError("Connection refused.", reached=False)
-        path = request.path
+        if self.restart_at == number:
+            if path == "/workflows/run":
+                self._start(request)
+            self.down_until = self.now + self.restart_seconds
+            raise DifyTransportError("Connection reset.", reached=True)
+        if number in self.broken and path != "/workflows/run":
+            return dify_error(503, "unknown", "Service unavailable.")
         if path == "/info":
             return reply(200, {"name": "echo", "mode": self.mode, "description": "", "tags": []})
         if path == "/parameters":
@@ -212,16 +225,20 @@ def started(run_id: str, task_id: str) -> bytes:
 
 @dataclass
 class Try:
-    """How a try went."""
+    """How a try went.
+
+    :param left: Whether it continues in the triggerer.
+    """
 
     conversation: WorkflowRun
     report: RunReport
     error: DifyError | None = None
     killed: bool = False
+    left: bool = False
 
     @property
     def green(self) -> bool:
-        return self.error is None and not self.killed and self.report.outcome.good
+        return self.error is None and not self.killed and not self.left and self.report.outcome.good
 
     @property
     def outcome(self) -> str:
@@ -229,7 +246,7 @@ class Try:
 
 
 class Task:
-    """A task whose tries share a memory."""
+    """A task whose tries share a memory, which only the current try may change, as in Airflow 3.3."""
 
     def __init__(
         self, stage: Stage, *, timeout: float = 600.0, inputs: Mapping[str, Any] | None = None, **options: Any
@@ -241,50 +258,84 @@ class Task:
         self.memory: dict[str, Any] = {}
         self.number = 0
 
-    def keep(self, note: Mapping[str, Any]) -> None:
+    def keep(self, note: Mapping[str, Any], number: int) -> None:
+        if number != self.number:
+            raise DifyError("This try is not the current one.")
         self.memory = json.loads(json.dumps(dict(note)))
 
     def conversation(self, **changes: Any) -> WorkflowRun:
-        self.number += 1
-        tries = tries_of("airflow", "dag", "task", "run", -1, self.number)
+        self.number = number = self.number + 1
+        tries = tries_of("airflow", "dag", "task", "run", -1, number)
         request = changes.pop("request", RunRequest(self.inputs))
-        return WorkflowRun(tries, request, options=self.options, known=dict(self.memory), keep=self.keep, **changes)
+        keep = partial(self.keep, number=number)
+        return WorkflowRun(tries, request, options=self.options, known=dict(self.memory), keep=keep, **changes)
+
+    def played(self, flow: Flow[Any], deadline: Deadline) -> Play:
+        """A flow of a try, on the stage."""
+        return Play(retrying(flow, Retries(max_retries=1, jitter=lambda: 0.5), deadline), self.stage)
 
     def run(self, **changes: Any) -> Try:
         """Run one try to its end."""
         conversation = self.conversation(**changes)
         deadline = Deadline(self.timeout, self.stage.clock.monotonic)
-        flow = retrying(conversation.flow(deadline), Retries(max_retries=1, jitter=lambda: 0.5), deadline)
-        error, killed = None, False
+        return ended(conversation, self.played(conversation.flow(deadline), deadline))
+
+
+def ended(conversation: WorkflowRun, play: Play) -> Try:
+    """Let a try go on to its end, and return how it ended."""
+    error, killed, left = None, False, False
+    try:
+        left = play.go() is None
+    except DifyError as raised:
+        error = raised
+    except Killed:
+        killed = True
+    return Try(conversation, conversation.report(), error, killed, left)
+
+
+class Play:
+    """A flow on a stage, which may be held up in front of a request."""
+
+    def __init__(self, flow: Flow[Any], stage: Stage, at_pause: Callable[[Pause], None] | None = None) -> None:
+        self._flow = flow
+        self._stage = stage
+        self._at_pause = at_pause
+        self._step: Any = None
+        self.is_over = False
+
+    def go(self, most: int | None = None) -> Any:
+        """Run it to its end, or until it is about to send one more request than that."""
         try:
-            play(flow, self.stage)
-        except DifyError as raised:
-            error = raised
-        except Killed:
-            killed = True
-        return Try(conversation, conversation.report(), error, killed)
+            if self._step is None:
+                self._step = next(self._flow)
+            while not (isinstance(self._step, Request) and most == 0):
+                most = most - 1 if isinstance(self._step, Request) and most is not None else most
+                self._step = self._next()
+        except StopIteration as stop:
+            self.is_over = True
+            return stop.value
+        except BaseException:
+            self.is_over = True
+            raise
+
+    def _next(self) -> Any:
+        step = self._step
+        if isinstance(step, Request):
+            try:
+                answer = self._stage.answer(step)
+            except (DifyError, Killed) as error:
+                return self._flow.throw(error)
+            return self._flow.send(answer)
+        if isinstance(step, Pause):
+            if self._at_pause:
+                self._at_pause(step)
+            self._stage.clock.sleep(step.seconds)
+        return next(self._flow)
 
 
 def play(flow: Flow[Any], stage: Stage, at_pause: Callable[[Pause], None] | None = None) -> Any:
     """Run a flow on a stage."""
-    try:
-        step = next(flow)
-        while True:
-            if not isinstance(step, Request):
-                if isinstance(step, Pause):
-                    if at_pause:
-                        at_pause(step)
-                    stage.clock.sleep(step.seconds)
-                step = next(flow)
-                continue
-            try:
-                answer = stage.answer(step)
-            except (DifyError, Killed) as error:
-                step = flow.throw(error)
-            else:
-                step = flow.send(answer)
-    except StopIteration as stop:
-        return stop.value
+    return Play(flow, stage, at_pause).go()
 
 
 @contextmanager

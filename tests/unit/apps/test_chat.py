@@ -1,48 +1,27 @@
-"""DifyChatMessageOperator and DifyAnswerCheckOperator against the built-in Dify."""
+"""DifyChatMessageOperator against the built-in Dify."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 from typing import Any
 
 import pytest
 
 from airflow_provider_dify.exceptions import (
-    DifyAnswerCheckFailed,
     DifyAppError,
-    DifyError,
     DifyInputError,
-    DifyKilledError,
     DifyRunError,
     DifyRunFailed,
     DifyRunUnknown,
 )
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.operators.apps import DifyAnswerCheckOperator, DifyChatMessageOperator
-from airflow_provider_dify.testing import Answer, Dataset, FakeDify, Fault, Input
+from airflow_provider_dify.knowledge.apps.chat import ChatMessage
+from airflow_provider_dify.knowledge.apps.requesting import ChatRequest
+from airflow_provider_dify.knowledge.apps.tries import tries_of
+from airflow_provider_dify.operators.apps import DifyChatMessageOperator
+from airflow_provider_dify.testing import FakeDify, Fault
 from tests.unit.apps.running import Ran, Store, run_try
 from tests.waiting import until
-
-
-@pytest.fixture(params=["advanced-chat", "chat", "agent-chat"])
-def mode(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def chat(dify: FakeDify, kb: Dataset, mode: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A chat app that cites a document, and the connection ``dify_app`` with its key."""
-    page = kb.add_document("leave.md")
-    made = dify.add_chat_app(
-        "helpdesk",
-        answer=lambda question: Answer(f"You said: {question.query}", sources=[page]),
-        mode=mode,  # type: ignore[arg-type]
-        inputs=[Input("name")],
-        seconds=3,
-    )
-    monkeypatch.setenv("AIRFLOW_CONN_DIFY_APP", dify.airflow_connection({"timeout": 2}, app=made))
-    return made
 
 
 def ask(number: int = 1, store: Store | None = None, **kwargs: Any) -> Ran:
@@ -56,7 +35,9 @@ def test_a_question_is_answered(chat: Any) -> None:
     assert ran.returned["answer"] == "You said: hello"
     assert ran.returned["conversation_id"] == chat.messages[0].conversation_id
     assert ran.returned["message_id"] == chat.messages[0].id
-    assert ran.returned["citations"][0]["document_name"] == "leave.md"
+    citation = ran.returned["citations"][0]
+    assert (citation["document_name"], citation["score"]) == ("leave.md", 0.9)
+    assert (ran.returned["usage"]["message_tokens"], ran.returned["usage"]["answer_tokens"]) == (7, 5)
     assert ran.returned["user"] == "airflow/dag/change/run/try-1"
     assert ran.returned["outcome"] == "succeeded"
     assert ran.report == ran.returned
@@ -121,6 +102,64 @@ def test_an_error_is_red_and_a_retry_asks_again(chat: Any) -> None:
     assert ask(2, store).returned["answer"] == "You said: hello"
 
 
+def test_a_failed_answer_in_a_conversation_is_asked_again(chat: Any) -> None:
+    first = ask().returned
+    more = {"conversation_id": first["conversation_id"], "conversation_user": first["user"]}
+
+    def fail(_: Any) -> str:
+        raise ValueError("Out of paper.")
+
+    chat.function, good = fail, chat.function
+    store = Store()
+    assert isinstance(ask(query="again", store=store, **more).error, DifyRunError)
+    chat.function = good
+    assert ask(2, store, query="again", **more).returned["answer"] == "You said: again"
+
+
+def test_an_answer_that_takes_too_long_is_stopped_and_asked_again(chat: Any, mode: str) -> None:
+    chat.seconds = 100
+    store = Store()
+    late = ask(store=store, timeout=30)
+    assert isinstance(late.error, DifyRunError)
+    assert late.report["outcome"] == "stopped"
+    assert "There was no complete answer after 30 s, and this task told it to stop." in late.error.message
+    assert [run.status for run in chat.runs] == (["stopped"] if mode == "advanced-chat" else [])
+    chat.seconds = 3
+    again = ask(2, store)
+    assert (again.returned["answer"], again.returned["joined"]) == ("You said: hello", False)
+    assert len(chat.messages) == 2
+
+
+def test_a_killed_task_stops_its_answer_and_a_retry_does_not_take_half_of_it(
+    dify: FakeDify, chat: Any, mode: str
+) -> None:
+    chat.seconds = 100
+    dify.holds_clock = True
+    store = Store()
+    tries = tries_of("airflow", "dag", "change", "run", -1, 1)
+    message = ChatMessage(tries, ChatRequest("hello"), keep=lambda note: store.set("dify_run", dict(note)))
+    with DifyHook("dify_app") as hook, ThreadPoolExecutor(1) as killer:
+
+        def kill() -> None:
+            assert until(lambda: bool(chat.messages))
+            dify.clock.advance(50)
+            assert until(lambda: bool(message.start.task_id))
+            dify.holds_clock = False
+            hook.stop()
+            hook.run_apart(message.when_killed(), 20)
+
+        killed = killer.submit(kill)
+        hook.run(message.flow(hook.deadline(1000)))
+        killed.result()
+    dify.clock.sleep(60)
+    assert message.report().outcome.value == "stopped"
+    assert (chat.messages[0].answer, chat.messages[0].status) == ("You said: ", "normal"), "half of it looks complete"
+    chat.seconds = 3
+    assert ask(2, store, rerun="never").report["outcome"] == "stopped"
+    assert ask(3, store).returned["answer"] == "You said: hello"
+    assert len(chat.messages) == 2
+
+
 @pytest.mark.parametrize(
     ("kwargs", "says"),
     [
@@ -160,125 +199,3 @@ def test_the_hook_asks_and_lists(chat: Any) -> None:
         rows = hook.list_messages(answer.conversation_id, user="ann")
     assert {row.query for row in rows} == {"hello", "more"}
     assert len(chat.messages) == 2
-
-
-class TestGoldenQuestions:
-    """The answers of an app are checked."""
-
-    @staticmethod
-    def check(questions: Any, **kwargs: Any) -> Ran:
-        return run_try(DifyAnswerCheckOperator(task_id="change", questions=questions, **kwargs))
-
-    def test_right_answers_are_green(self, chat: Any) -> None:
-        ran = self.check(
-            [
-                "hello",
-                {"query": "leave", "contains": "LEAVE", "cites": "leave*", "matches": "^You said"},
-                {"query": "x", "contains_not": ["secret"], "cites_not": "draft*", "check": lambda one: one["answer"]},
-            ]
-        )
-        assert ran.error is None
-        assert ran.returned["passed"]
-        assert ran.returned["counts"] == {"passed": 3, "failed": 0, "not_asked": 0}
-        assert len(chat.messages) == 3
-        assert len({message.conversation_id for message in chat.messages}) == 3
-
-    @pytest.mark.parametrize(
-        ("expectation", "problem"),
-        [
-            ({"contains": ["bye", "hello"]}, "does not contain 'bye'"),
-            ({"contains_not": "HELLO"}, "contains 'HELLO'"),
-            ({"matches": "^hello"}, "does not match ^hello"),
-            ({"cites": "travel*"}, "does not cite travel*"),
-            ({"cites_not": "leave*"}, "cites leave*"),
-            ({"check": lambda one: one["answer"] == "no"}, "<lambda> returned False"),
-            ({"check": lambda one: one["nothing"]}, "KeyError: 'nothing'"),
-        ],
-    )
-    def test_wrong_answers_are_red(
-        self, chat: Any, expectation: dict[str, Any], problem: str, said: pytest.LogCaptureFixture
-    ) -> None:
-        ran = self.check([{"query": "hello", **expectation}, "fine"])
-        assert isinstance(ran.error, DifyAnswerCheckFailed)
-        assert problem in ran.error.message
-        assert ran.report["answers"][0]["problems"] == [problem]
-        assert ran.report["answers"][1]["passed"]
-        (table,) = [one.getMessage() for one in said.records if "1 of 2 answers are as expected." in one.getMessage()]
-        assert "FAILED  hello\n        expected: " in table
-        assert f"        got:      You said: hello (cites leave.md)\n        problem:  {problem}\n" in table
-        assert "passed  fine\n        expected: any answer\n" in table
-        assert len(chat.messages) == 2
-
-    def test_a_question_without_an_answer_is_red(self, chat: Any) -> None:
-        def fail(_: Any) -> str:
-            raise ValueError("Out of paper.")
-
-        chat.function = fail
-        ran = self.check(["hello"])
-        assert isinstance(ran.error, DifyAnswerCheckFailed)
-        assert "no answer (failed" in ran.error.message
-
-    @pytest.mark.parametrize("most", [1, 3])
-    def test_some_are_asked_at_a_time(self, dify: FakeDify, chat: Any, most: int) -> None:
-        ended = Event()
-        dify.holds_clock = True
-
-        def let_go() -> int:
-            until(lambda: len(chat.messages) == most or ended.is_set())
-            begun = len(chat.messages)
-            dify.holds_clock = False
-            return begun
-
-        # The task runs in this thread: Airflow 2 refuses to execute an operator in another one.
-        with ThreadPoolExecutor(1) as worker:
-            begun = worker.submit(let_go)
-            try:
-                ran = self.check([f"question {n}" for n in range(7)], max_active_questions=most)
-            finally:
-                ended.set()
-        assert begun.result() == most
-        assert ran.returned["counts"]["passed"] == 7
-        assert [one["query"] for one in ran.returned["answers"]] == [f"question {n}" for n in range(7)]
-        times = [(message.created_at, message.created_at + message.latency) for message in chat.messages]
-        overlaps = [sum(begin <= other[0] < end for other in times) for begin, end in times]
-        assert max(overlaps) <= most
-
-    def test_a_failure_ends_all_of_it(self, dify: FakeDify, chat: Any) -> None:
-        dify.faults.add(Fault("status", path="/parameters$", status=401, times=None))
-        ran = self.check([f"question {n}" for n in range(5)])
-        assert isinstance(ran.error, DifyError)
-        assert not isinstance(ran.error, DifyAnswerCheckFailed)
-        assert ran.report["counts"] == {"passed": 0, "failed": 0, "not_asked": 5}
-
-    def test_a_killed_task_asks_nothing_more(self, chat: Any) -> None:
-        task: Any
-        questions: list[Any] = [{"query": "first", "check": lambda _: task.on_kill()}, "second"]
-        task = DifyAnswerCheckOperator(task_id="change", questions=questions, max_active_questions=1)
-        ran = run_try(task)
-        assert isinstance(ran.error, DifyKilledError)
-        assert [message.query for message in chat.messages] == ["first"]
-        assert ran.report["counts"] == {"passed": 1, "failed": 0, "not_asked": 1}
-
-    def test_it_may_only_report(self, chat: Any) -> None:
-        ran = self.check([{"query": "hello", "contains": "bye"}], on_failure="report")
-        assert ran.error is None
-        assert not ran.returned["passed"]
-        assert chat.messages
-
-    @pytest.mark.parametrize(
-        "questions",
-        [
-            [],
-            "hello",
-            [5],
-            [{"query": ""}],
-            [{"query": "x", "contain": "y"}],
-            [{"query": "x", "matches": "("}],
-            [{"query": "x", "check": "y"}],
-        ],
-    )
-    def test_questions_are_checked_before_any_is_asked(self, chat: Any, questions: Any) -> None:
-        ran = self.check(questions)
-        assert isinstance(ran.error, DifyError)
-        assert isinstance(ran.error, DifyInputError)
-        assert chat.messages == []

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError
-from airflow_provider_dify.knowledge.apps.options import Rerun
 from airflow_provider_dify.knowledge.apps.requesting import RunRequest
 from airflow_provider_dify.knowledge.flow import Deadline
-from tests.examples import examples
-from tests.unit.apps.playing import STARTS, Stage, Task, killed_at
+from tests.unit.apps.playing import Stage, Task, killed_at
 
 
 def test_a_run_is_started_and_awaited() -> None:
@@ -133,9 +129,7 @@ def test_a_worker_that_was_taken_for_dead_sends_nothing() -> None:
     """It checked before the next try started a run. Then Airflow refuses its note, as it is not the current try."""
     stage = Stage()
     task = Task(stage)
-    zombie = task.conversation()
-    zombie._keep = refuse
-    flow = zombie.flow(Deadline(600, stage.clock.monotonic))
+    flow = task.conversation().flow(Deadline(600, stage.clock.monotonic))
     step = next(flow)
     while step.path != "/parameters":  # type: ignore[union-attr]
         step = flow.send(stage.answer(step))  # type: ignore[arg-type]
@@ -145,10 +139,6 @@ def test_a_worker_that_was_taken_for_dead_sends_nothing() -> None:
     assert len(stage.runs) == 1
 
 
-def refuse(_: object) -> None:
-    raise DifyError("This try is not the current one.")
-
-
 def test_runs_of_others_do_not_count() -> None:
     stage = Stage()
     assert Task(stage).run().green
@@ -156,34 +146,3 @@ def test_runs_of_others_do_not_count() -> None:
     conversation = other.conversation()
     assert conversation.user == stage.runs[0].user  # the same task: it counts
     assert other.run(request=RunRequest({"text": "x"})).green
-
-
-@settings(max_examples=examples(150), deadline=None)
-@given(
-    starts=st.lists(st.sampled_from(STARTS), max_size=5),
-    ends=st.lists(st.sampled_from(["succeeded", "failed", "stopped", "partial-succeeded"]), max_size=4),
-    kills=st.lists(st.one_of(st.none(), st.integers(1, 12)), min_size=1, max_size=5),
-    gaps=st.lists(st.sampled_from([0.0, 3.0, 90.0, 400.0]), min_size=5, max_size=5),
-    queue=st.sampled_from([5.0, 60.0, 300.0]),
-    rerun=st.sampled_from([Rerun.FAILED.value, Rerun.NEVER.value]),
-)
-def test_never_two_successful_runs(
-    starts: list[str], ends: list[str], kills: list[int | None], gaps: list[float], queue: float, rerun: str
-) -> None:
-    stage = Stage(seconds=20, starts=tuple(starts), ends=tuple(ends))
-    stage.queue_seconds = queue
-    task = Task(stage, rerun=rerun)
-    for kill, gap in zip([*kills, None], [*gaps, 0.0], strict=False):
-        stage.kill_at = None if kill is None else len(stage.requests) + kill
-        done = task.run()
-        stage.kill_at = None
-        if done.green:
-            counted = next(run for run in stage.runs if run.id == done.report.run_id)
-            assert done.report.outputs
-            assert done.report.outputs["run"] == counted.id
-            assert counted.status(stage.now) == "succeeded"
-            break
-        assert done.killed or done.error or not done.report.outcome.good
-        stage.clock.sleep(gap)
-    stage.clock.sleep(1000)  # whatever waits in a queue runs now
-    assert stage.statuses.count("succeeded") <= 1

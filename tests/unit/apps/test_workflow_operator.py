@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import threading
-from collections import defaultdict
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import Asset, TaskDeferred
+from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_dify.exceptions import (
     DifyAppKeyError,
@@ -26,7 +27,7 @@ from airflow_provider_dify.exceptions import (
 from airflow_provider_dify.operators.apps import DifyWorkflowRunOperator
 from airflow_provider_dify.testing import FakeDify, Fault, Input, Node, Partial
 from airflow_provider_dify.triggers.conversation import DifyConversationTrigger
-from tests.unit.apps.running import Ran, Store, context_of, run_try
+from tests.unit.apps.running import Ran, Store, context_of, event_of, run_try
 from tests.waiting import until
 
 Start = Callable[..., Ran]
@@ -303,34 +304,34 @@ class TestKeys:
         assert "Use DifyChatMessageOperator" in ran.error.message
 
 
-def test_events_of_assets_say_what_was_run(app: Any) -> None:
-    class Accessor:
-        def __init__(self) -> None:
-            self.extra: dict[str, Any] = {}
+def test_a_run_of_ten_minutes_survives_a_restart_of_the_triggerer(
+    dify: FakeDify, app: Any, said: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DifyConversationTrigger, "log", logging.getLogger("task"), raising=False)
+    app.seconds = 600
+    operator, context, begin = task(deferrable=True), context_of(1, Store()), dify.clock.monotonic()
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(context)  # type: ignore[arg-type]
+    assert dify.clock.monotonic() - begin < 5, "so long it holds a worker slot"
+    state = json.loads(json.dumps(deferred.value.trigger.serialize()[1]))
 
-    class Accessors(defaultdict[str, Accessor]):
-        def __getitem__(self, one: Any) -> Accessor:  # Airflow 3.1 cannot hash an asset
-            return super().__getitem__(one.uri)
+    async def die() -> None:
+        running = asyncio.ensure_future(anext(DifyConversationTrigger(**state).run()))
+        while dify.clock.monotonic() - begin < 300:  # noqa: ASYNC110 - the clock is virtual
+            await asyncio.sleep(0)
+        running.cancel()
+        assert isinstance((await asyncio.gather(running, return_exceptions=True))[0], asyncio.CancelledError)
 
-    asset = Asset("dify://dify.example.com/apps/5cd7dc6a-e446-4696-ad00-30036e58194e")
-    accessors = Accessors(Accessor)
-    run_try(task(outlets=[asset]), outlet_events=accessors)
-    extra = accessors[asset].extra
-    assert extra["run_id"] == app.runs[0].id
-    assert extra["outcome"] == "succeeded"
-    assert extra["action"] == "run"
-
-
-def test_lineage_names_the_app_and_what_it_took(dify: FakeDify, app: Any) -> None:
-    pytest.importorskip("airflow.providers.openlineage")
-    operator = task()
-    run_try(operator)
-    lineage = operator.get_openlineage_facets_on_complete(None)
-    assert [(one.namespace, one.name) for one in lineage.inputs] == [
-        (dify.base_url.replace("http://", "dify://").removesuffix("/v1"), f"apps/{app.id}")
-    ]
-    facet = lineage.run_facets["dify"]
-    assert (facet.run_id, facet.outcome) == (app.runs[0].id, "succeeded")
+    asyncio.run(die())
+    event = asyncio.run(event_of(DifyConversationTrigger(**state)))
+    assert operator.execute_complete(context, dict(event))["outputs"] == {"text": "HELLO"}  # type: ignore[arg-type]
+    assert len(app.runs) == 1
+    lines = re.findall(rf"Waiting for run {app.runs[0].id}, which is running \((\d+) s elapsed", said.text)
+    seconds = [int(line) for line in lines]
+    assert seconds[0] < 15
+    assert max(later - earlier for earlier, later in pairwise(seconds)) < 75
+    assert seconds[-1] > 500
+    assert "succeeded after" in said.text
 
 
 def test_nothing_that_is_left_behind_holds_the_key(app: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -45,7 +45,11 @@ NOT_ERRORS = frozenset(
         "it is {}, and its content is the same",
         "document {} is {}, and its content differs",
         "its file is gone",
+        "its flags or its metadata differ",
+        "its content or its name differs",
+        "it is not in the export",
         "Dry run: would delete",
+        "Dry run: would index",
         "Dry run: would release",
         "Dry run: would sync",
         "another document stands for its file",
@@ -76,6 +80,7 @@ NOT_ERRORS = frozenset(
         "The answer is stopped:",
         "The run is stopped:",
         "A start needs its inputs.",
+        "is JSON that fits the schema",
     }
 )
 

@@ -143,6 +143,7 @@ def test_a_killed_task_stops_asking_and_changes_nothing_more(helpdesk: Helpdesk)
     [
         ({"checks": []}, "checks is empty"),
         ({"checks": [{"query": "x", "contain": "y"}]}, "checks[0] has an unknown key 'contain'"),
+        ({"checks": [{"query": "x", "inputs": {"floor": 2}}]}, "Question 1: The app has no input 'floor'"),
         ({"answer_timeout": "soon"}, "answer_timeout must be a number"),
     ],
 )
