@@ -318,6 +318,16 @@ class DifyExportFailed(DifyExportError, AirflowFailException):  # noqa: N818 - r
     retryable = False
 
 
+class DifyReindexError(DifyReportError):
+    """Documents were not indexed again, or search does not return them; ``report`` says which."""
+
+
+class DifyReindexFailed(DifyReindexError, AirflowFailException):  # noqa: N818 - reads as an end state
+    """The same, and a retry cannot fix it: documents are missing or archived, or have no text."""
+
+    retryable = False
+
+
 class DifyMetadataError(DifyReportError):
     """Documents do not have the requested metadata; ``report`` says which."""
 

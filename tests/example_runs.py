@@ -195,6 +195,24 @@ def promote(add: Callable[[], Any]) -> dict[str, Any]:
     return {"runs": found}
 
 
+def reindex(add: Callable[[], Any]) -> dict[str, Any]:
+    """Two documents have failed; then one of them fails again and again."""
+    from airflow_provider_dify.testing import FakeDify
+
+    dify, _ = add()
+    with FakeDify(clock=dify.clock, version="1.17.0") as newer:
+        kb = newer.add_dataset("handbook")
+        kb.add_documents(3)
+        pages = [kb.add_document(name, text=f"About {name}.", indexing_status="error") for name in ("seals", "crabs")]
+        found = []
+        for _ in range(2):
+            state, reports = run_dag("dify_reindex", newer.airflow_connection(), {"dataset_id": kb.id})
+            found.append([state, len(reports["reindex"]["reindexed"]), len(reports["reindex"]["failed"])])
+            pages[0].set(indexing_status="error", in_search=False)
+            newer.worker.failing.add(pages[0].id)
+        return {"runs": found, "found": newer.search(kb, "About seals and crabs")}
+
+
 def sync(add: Callable[[], Any]) -> dict[str, Any]:
     """A folder beside a document of somebody else; then some of it is other; then most of it is gone."""
     dify, kb = add()
@@ -273,6 +291,7 @@ STORIES = (
     nightly_archive,
     promote,
     quarantine,
+    reindex,
     release,
     release_gated_by_answers,
     release_steps,

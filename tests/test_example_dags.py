@@ -47,6 +47,7 @@ def test_they_do_what_they_say() -> None:
         "enabled": {"prices 2026": True, "draft": False},
         "found": ["prices 2026"],
     }
+    assert runs["reindex"] == {"runs": [["success", 2, 0], ["failed", 0, 1]], "found": ["crabs"]}
     assert runs["roll_back_on_event"] == {
         "states": ["success", "success"],
         "found": ["leave.md"],

@@ -1,4 +1,4 @@
-"""Operators that change documents of a Dify knowledge base."""
+"""Operators that change the status of documents, and have failed ones indexed again."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_dify.knowledge.status.options import StatusOptions
+from airflow_provider_dify.knowledge.reindex.options import ReindexOptions
+from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT, StatusOptions
 from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
 from airflow_provider_dify.operators.tasks.running import DocumentsTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_dify.knowledge.reindex.reindex import Reindexing
+    from airflow_provider_dify.knowledge.reindex.report import ReindexReport
     from airflow_provider_dify.knowledge.status.change import StatusChange
     from airflow_provider_dify.knowledge.status.report import StatusReport
 
@@ -118,3 +121,93 @@ class DifyDocumentStatusOperator(DocumentsTask, BaseOperator):
         missing = set() if self.filters is None else {Outcome.MISSING}
         self.show(report.action, report, names, tolerate | missing)
         self.publish_report(context, report.to_json(), action=report.action, changed=report.changed)
+
+
+class DifyReindexOperator(DocumentsTask, BaseOperator):
+    """Have Dify index failed documents again. The task succeeds only when search returns them.
+
+    It needs Dify 1.17.0 or newer, and fails on an older one before anything is sent. Dify indexes the content that it
+    has kept: nothing is uploaded, and ids, names and metadata stay. A document that is indexed already is not sent, so
+    a retry only does what is left. One that is still being indexed is waited for. A failed document that is disabled is
+    enabled, because Dify itself disables documents that it cannot bring into search.
+
+    The report is the task's return value and, even if it fails, in XCom under the key ``report``.
+
+    :param deferrable: Whether to wait in the triggerer instead of on the worker.
+    :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, a list of ids for each outcome
+        (``reindexed``, ``unchanged``, ``missing``, ``refused``, ``busy``, ``failed``, ``not_indexed``, ``lagging``,
+        ``not_searchable``, ``not_attempted``), ``errors`` by id, and ``repaired`` (how many documents search had lost
+        and returns again).
+    :raises DifyInputError: The parameters are invalid, or this Dify is too old; nothing was sent.
+    :raises DifyGuardError: More documents are selected than a limit allows; nothing was changed.
+    :raises DifyKnowledgeBaseFailed: The embedding model of the knowledge base is missing; nothing was sent.
+    :raises DifyReindexFailed: Documents are missing, archived or without text, which a retry cannot fix.
+    :raises DifyReindexError: Documents have another outcome that is not tolerated.
+    :raises DifyError: A request to Dify failed.
+    """
+
+    template_fields: Sequence[str] = (
+        "dify_conn_id", "dataset_id", "dataset_name", "document_ids", "filters", "max_documents", "max_share",
+        "_dry_run", "tolerate", "timeout",
+    )  # fmt: skip
+    ui_color = "#d6e4ff"
+    described_by = (ReindexOptions,)
+    tolerate: Any
+    _dry_run: bool
+
+    def __init__(
+        self,
+        *,
+        dataset_id: str | None = None,
+        dataset_name: str | None = None,
+        document_ids: Iterable[str] | str | None = None,
+        filters: Mapping[str, Any] | str | None = None,
+        max_documents: int | None = None,
+        max_share: float | str | None = "auto",
+        dry_run: bool = False,
+        batch_size: int = 100,
+        prove_by: str = "search",
+        timeout: float = 3600.0,
+        poll_interval: float = 10.0,
+        stall_timeout: float | None = STALL_TIMEOUT,
+        tolerate: Iterable[str] = (),
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        dify_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.take(locals())
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Have the documents indexed again, and return the report."""
+        self.read_guards()
+        job = self.in_knowledge_base(self._reindexing)
+        verb = "Dry run: would index" if self._dry_run else "Indexing"
+        plan = f"{verb} {job.choice.describe()} again, for up to {self.timeout:g} s."
+        return self.converse(context, job, job.choice.ids, plan=plan)
+
+    def read_report(self, plain: dict[str, Any]) -> ReindexReport:
+        """Return the report in a trigger's event."""
+        from airflow_provider_dify.knowledge.reindex.report import ReindexReport
+
+        return ReindexReport.from_json(plain)
+
+    def ids_of(self, report: ReindexReport) -> Sequence[str]:
+        """Return the documents of a report, for the links."""
+        return tuple(document_id for outcome in report.kind for document_id in report.ids(outcome))
+
+    def _reindexing(self, dataset_id: str) -> Reindexing:
+        from airflow_provider_dify.knowledge.reindex.reindex import Reindexing
+
+        return Reindexing(dataset_id, self.choice(), self.options(ReindexOptions))
+
+    def publish(self, report: ReindexReport, names: Mapping[str, str], context: Context) -> None:
+        """Log a report, and leave it for downstream tasks."""
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.reindex.report import ReindexOutcome
+
+        tolerate = inputs.choices(self.tolerate, ReindexOutcome, "tolerate")
+        # A document that was deleted after filters selected it is no longer selected.
+        missing = set() if self.filters is None else {ReindexOutcome.MISSING}
+        self.show("indexing again", report, names, tolerate | missing)
+        self.publish_report(context, report.to_json(), action="reindex", changed=report.reindexed)

@@ -21,6 +21,7 @@ from airflow_provider_dify.transport.settings import Settings
 _KINDS: Mapping[str, tuple[str, str]] = {
     "status": ("status.change", "StatusChange"),
     "indexing": ("indexing.wait", "IndexingWait"),
+    "reindex": ("reindex.reindex", "Reindexing"),
     "release": ("release.release", "Release"),
     "rollback": ("release.rollback", "Rollback"),
     "workflow": ("apps.run", "WorkflowRun"),
@@ -38,7 +39,8 @@ class DifyConversationTrigger(BaseTrigger):
     report of the whole conversation), ``names`` of documents with errors, by id, ``error`` (:meth:`DifyError.to_json`,
     or ``None``) and ``started``.
 
-    :param kind: The kind of conversation: ``status``, ``indexing``, ``release``, ``rollback`` or ``workflow``.
+    :param kind: The kind of conversation: ``status``, ``indexing``, ``reindex``, ``release``, ``rollback`` or
+        ``workflow``.
     :param state: Its state (:meth:`Movable.to_json`). It contains no secrets.
     :param dify_conn_id: Id of the Airflow Connection. The key is fetched when the trigger runs.
     :param started: When the task began, in seconds since the epoch.

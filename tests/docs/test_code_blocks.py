@@ -15,6 +15,7 @@ import yaml
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_dify.testing import FakeDify
+from airflow_provider_dify.testing.pytest_plugin import DifyFactory
 from tests.docs import commands
 from tests.docs.blocks import ROOT, Block, blocks_in_docstrings, blocks_of, marked, missing_from, pages
 from tests.docs.running import AIRFLOW, Page
@@ -26,6 +27,12 @@ TESTED = ("example_dags", "tests/docs/examples")
 #: Pages whose blocks use features that this Airflow does not have.
 NEEDS = {"docs/retry-policy.md": (3, 3)}
 PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages() if blocks_of(page)]
+
+
+@pytest.fixture
+def dify(dify_factory: DifyFactory) -> FakeDify:
+    """One on which everything works that is on a page."""
+    return dify_factory(version="1.17.0")
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -25,6 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "deletion": {"selection", "status"},
     "export": {"metadata"},
     "ingest": {"indexing", "metadata", "status"},
+    "reindex": {"ingest", "selection", "status"},
     "release": {"deletion", "indexing", "metadata", "retrieval", "selection", "status"},
     "sync": {"bases", "deletion", "export", "indexing", "ingest", "metadata", "selection", "status"},
 }

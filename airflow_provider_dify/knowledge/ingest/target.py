@@ -19,6 +19,23 @@ def read_target(dataset_id: str, options: DocumentOptions) -> Flow[tuple[Dataset
     :raises DifyKnowledgeBaseFailed: Its embedding model is not available.
     """
     dataset = yield from api.get_dataset(dataset_id)
+    check_accepts(dataset)
+    ready = options.for_dataset(dataset)
+    if dataset.made_by_pipeline:
+        text = (
+            f"Knowledge base {dataset.id} was created by a knowledge pipeline. Documents that are sent through the API "
+            f"bypass the pipeline: Dify splits them by its process rule instead."
+        )
+        yield Note(text, logging.WARNING)
+    return dataset, ready
+
+
+def check_accepts(dataset: Dataset) -> None:
+    """Check that Dify can index documents in a knowledge base.
+
+    :raises DifyInputError: It is external.
+    :raises DifyKnowledgeBaseFailed: Its embedding model is not available.
+    """
     if dataset.external:
         raise DifyInputError(
             f"Knowledge base {dataset.id} is an external one, so Dify keeps no documents in it. Add them to the "
@@ -31,14 +48,6 @@ def read_target(dataset_id: str, options: DocumentOptions) -> Flow[tuple[Dataset
             status=None,
             server_version=dataset.server_version,
         )
-    ready = options.for_dataset(dataset)
-    if dataset.made_by_pipeline:
-        text = (
-            f"Knowledge base {dataset.id} was created by a knowledge pipeline. Documents that are sent through the API "
-            f"bypass the pipeline: Dify splits them by its process rule instead."
-        )
-        yield Note(text, logging.WARNING)
-    return dataset, ready
 
 
 def check_latest_rule(dataset: Dataset, options: DocumentOptions) -> Flow[None]:

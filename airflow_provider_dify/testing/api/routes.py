@@ -44,6 +44,7 @@ ROUTES: list[Route] = [
     route("/datasets/{dataset}/documents/{document}/download", get=reading.download),
     open_route("/files/{file}/file-preview", get=reading.file_preview),
     route("/datasets/{dataset}/documents", get=reading.list_documents),
+    route("/datasets/{dataset}/documents/retry", post=writing.retry_documents),
     route("/datasets/{dataset}/documents/status/{action}", patch=status.change_status),
     route("/datasets/{dataset}/documents/{batch}/indexing-status", get=reading.indexing_status),
     route(

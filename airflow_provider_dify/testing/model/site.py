@@ -59,6 +59,11 @@ class Site:
         return not self.version.startswith("1.12.")
 
     @property
+    def retries_documents(self) -> bool:
+        """Whether failed documents can be indexed again (from 1.17.0 on, read in Dify's source)."""
+        return [int(part) for part in self.version.split(".")[:2]] >= [1, 17]
+
+    @property
     def is_recent(self) -> bool:
         """Whether this Dify has the features of 1.16.0."""
         return [int(part) for part in self.version.split(".")[:2]] >= [1, 16]

@@ -14,7 +14,7 @@ from airflow_provider_dify.operators.apps import (
 )
 from airflow_provider_dify.operators.bases import DifyKnowledgeBaseOperator
 from airflow_provider_dify.operators.deleting import DifyDocumentDeleteOperator
-from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
+from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator, DifyReindexOperator
 from airflow_provider_dify.operators.export import DifyExportOperator
 from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
 from airflow_provider_dify.operators.listing import DifyListDocumentsOperator
@@ -42,6 +42,12 @@ def metadata(page: Document, **kwargs: Any) -> Any:
 
 def delete(page: Document, **kwargs: Any) -> Any:
     return DifyDocumentDeleteOperator(task_id="change", dataset_id=page.dataset.id, document_ids=[page.id], **kwargs)
+
+
+def reindex(page: Document, **kwargs: Any) -> Any:
+    """Its indexing has failed before. This needs Dify 1.17.0 or newer."""
+    page.set(indexing_status="error", in_search=False)
+    return DifyReindexOperator(task_id="change", dataset_id=page.dataset.id, document_ids=[page.id], **kwargs)
 
 
 def ingest(page: Document, **kwargs: Any) -> Any:
@@ -112,7 +118,7 @@ def knowledge_base(page: Document, **kwargs: Any) -> Any:
     return DifyKnowledgeBaseOperator(task_id="change", dataset_name=page.dataset.name, tags=["a"], **kwargs)
 
 
-CHANGING: tuple[Make, ...] = (status, metadata, delete, ingest, sync)
+CHANGING: tuple[Make, ...] = (status, metadata, delete, reindex, ingest, sync)
 READING: tuple[Make, ...] = (listing, check, sensor, export)
 EVERY = CHANGING + READING
 #: It finds its knowledge base by its name, and changes no documents.

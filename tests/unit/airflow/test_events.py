@@ -15,7 +15,7 @@ from airflow_provider_dify.events import event_extra, rollbacks
 from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyInputError
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.testing import Dataset, Document, FakeDify
-from tests.unit.airflow.every_task import CHANGING, READING, Make, delete, ingest, metadata, status, sync
+from tests.unit.airflow.every_task import CHANGING, READING, Make, delete, ingest, metadata, reindex, status, sync
 from tests.unit.conftest import TaskInstance
 
 try:
@@ -23,7 +23,9 @@ try:
 except ImportError:
     from airflow.utils.context import OutletEventAccessors  # type: ignore[assignment,unused-ignore]
 
-ACTIONS = {status: "archive", metadata: "metadata", delete: "delete", ingest: "ingest", sync: "sync"}
+ACTIONS = {
+    status: "archive", metadata: "metadata", delete: "delete", reindex: "reindex", ingest: "ingest", sync: "sync",
+}  # fmt: skip
 REPORT = {"dag_id": "dag", "task_id": "change", "run_id": "run", "map_index": -1, "key": "report"}
 
 

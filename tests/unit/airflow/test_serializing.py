@@ -13,7 +13,7 @@ from airflow_provider_dify.operators.apps import (
     DifyWorkflowRunOperator,
 )
 from airflow_provider_dify.operators.deleting import DifyDocumentDeleteOperator
-from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
+from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator, DifyReindexOperator
 from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
 from airflow_provider_dify.operators.listing import DifyListDocumentsOperator
 from airflow_provider_dify.operators.metadata import DifyDocumentMetadataOperator
@@ -26,8 +26,8 @@ from airflow_provider_dify.sensors.documents import DifyDocumentIndexingSensor
 TASKS: list[type[Any]] = [
     DifyAnswerCheckOperator, DifyChatMessageOperator, DifyWorkflowRunOperator,
     DifyDocumentDeleteOperator, DifyDocumentIngestOperator, DifyDocumentIndexingSensor, DifyDocumentMetadataOperator,
-    DifyDocumentStatusOperator, DifyListDocumentsOperator, DifyReleaseOperator, DifyRetrievalCheckOperator,
-    DifyRollbackOperator, DifySyncOperator,
+    DifyDocumentStatusOperator, DifyListDocumentsOperator, DifyReindexOperator, DifyReleaseOperator,
+    DifyRetrievalCheckOperator, DifyRollbackOperator, DifySyncOperator,
 ]  # fmt: skip
 
 

@@ -49,6 +49,7 @@ NOT_ERRORS = frozenset(
         "its content or its name differs",
         "it is not in the export",
         "Dry run: would delete",
+        "Dry run: would index",
         "Dry run: would release",
         "Dry run: would sync",
         "another document stands for its file",

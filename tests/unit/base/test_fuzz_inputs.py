@@ -24,7 +24,7 @@ from airflow_provider_dify import exceptions
 from airflow_provider_dify.exceptions import DifyError, DifyInputError
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.operators.deleting import DifyDocumentDeleteOperator
-from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
+from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator, DifyReindexOperator
 from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
 from airflow_provider_dify.operators.listing import DifyListDocumentsOperator
 from airflow_provider_dify.operators.metadata import DifyDocumentMetadataOperator
@@ -49,6 +49,7 @@ MANIFEST = {"dataset_id": ID, "release": "c | r", "previous": {ID: {"enabled": T
 OPERATORS: dict[Any, dict[str, Any]] = {
     DifyDocumentStatusOperator: {"dataset_id": ID, "document_ids": [ID], "action": "archive"},
     DifyDocumentDeleteOperator: {"dataset_id": ID, "filters": {"name": "*"}},
+    DifyReindexOperator: {"dataset_id": ID, "filters": {"status": "error"}},
     DifyListDocumentsOperator: {"dataset_id": ID, "filters": {"status": "archived"}},
     DifyDocumentMetadataOperator: {"dataset_id": ID, "document_ids": [ID], "values": {"team": "a"}},
     DifyDocumentIngestOperator: {"dataset_id": ID, "source": {"name": "a", "text": "About penguins."}},
@@ -64,6 +65,7 @@ OPERATORS: dict[Any, dict[str, Any]] = {
 VERBS: dict[str, dict[str, Any]] = {
     "change_document_status": {"dataset_id": ID, "document_ids": [ID], "action": "archive"},
     "delete_documents": {"dataset_id": ID, "document_ids": [ID]},
+    "reindex_documents": {"dataset_id": ID, "document_ids": [ID]},
     "list_documents": {"dataset_id": ID},
     "select_documents": {"dataset_id": ID, "filters": {"name": "*"}},
     "set_document_metadata": {"dataset_id": ID, "document_ids": [ID], "values": {"team": "a"}},

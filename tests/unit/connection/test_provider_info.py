@@ -253,7 +253,19 @@ class TestCost:
             "loaded = sorted(set(sys.modules) - before)\n"
             "result = [loaded, {name: conversation._load(name).kind for name in conversation._KINDS}]"
         )
-        rooms = ("apps", "indexing", "ingest", "metadata", "release", "retrieval", "selection", "status", "sync")
+        rooms = (
+            "apps",
+            "indexing",
+            "ingest",
+            "metadata",
+            "reindex",
+            "release",
+            "retrieval",
+            "selection",
+            "status",
+            "sync",
+        )
         within = re.compile(rf"airflow_provider_dify\.knowledge\.({'|'.join(rooms)})\.")
         assert [name for name in loaded if within.match(name)] == []
-        assert list(kinds) == list(kinds.values()) == ["status", "indexing", "release", "rollback", "workflow"]
+        names = ["status", "indexing", "reindex", "release", "rollback", "workflow"]
+        assert list(kinds) == list(kinds.values()) == names

@@ -244,6 +244,8 @@ def documents_are_selected_and_deleted(stage: Stage) -> Iterator[Callable[[], ob
     stage.fault("echo_key", method="DELETE", status=400)
     yield lambda: hook.delete_documents(stage.kb.id, filters={"name": "page"}, timeout=10)
     yield lambda: hook.delete_documents(stage.kb.id, [KEY])
+    yield lambda: hook.reindex_documents(stage.kb.id, [stage.page.id])
+    yield lambda: hook.reindex_documents(stage.kb.id, filters={KEY: KEY})
     body = {"data": [], "total": 500, "page": KEY}
     stage.fault("status", path="documents$", status=200, body=body, times=None)
     yield lambda: list(hook.list_documents(stage.kb.id))

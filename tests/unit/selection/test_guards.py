@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_dify.exceptions import DifyGuardError, DifyInputError
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.operators.deleting import DifyDocumentDeleteOperator
-from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
+from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator, DifyReindexOperator
 from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
 from airflow_provider_dify.operators.listing import DifyListDocumentsOperator
 from airflow_provider_dify.operators.metadata import DifyDocumentMetadataOperator
@@ -66,6 +66,7 @@ class TestGuards:
         [
             (DifyDocumentStatusOperator, {"_dry_run", "max_documents", "max_share", "tolerate", "timeout"}),
             (DifyDocumentDeleteOperator, {"_dry_run", "max_documents", "max_share", "timeout"}),
+            (DifyReindexOperator, {"_dry_run", "max_documents", "max_share", "tolerate", "timeout"}),
             (DifySyncOperator, {"_dry_run", "max_documents", "max_share", "tolerate", "timeout"}),
             (DifyReleaseOperator, {"_dry_run", "max_documents", "max_share", "tolerate", "timeout"}),
             (DifyRollbackOperator, {"tolerate", "timeout"}),

@@ -1,0 +1,1 @@
+"""Indexing failed documents again, from the content that Dify keeps."""
