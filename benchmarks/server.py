@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,8 @@ from airflow_provider_dify.testing import App, Costs, Dataset, Document, FakeDif
 
 #: Seconds to wait for the other process; it creates 100,000 documents in less than two.
 _PATIENCE = 60.0
+#: Seconds in which runs have started.
+_SECONDS_TO_START = 0.5
 #: Seconds that Dify's worker takes to update search for a document, as measured.
 SECONDS_PER_JOB = 0.06
 #: Number of documents of a warm-up.
@@ -170,10 +173,13 @@ def _fill(dataset: Dataset, documents: int, bytes_each: int) -> list[Document]:
 
 
 def _start_runs(app: App, number: int) -> list[str]:
-    """Start runs in the API process, which, unlike the worker, runs any number at a time."""
+    """Start runs that stay ``running``, because their process dies: then the built-in Dify has no work with them."""
     runs = [Run(app, user="benchmark", inputs={}, blocking=True) for _ in range(number)]
     for run in runs:
         app.engine.submit(run)
+    time.sleep(_SECONDS_TO_START if runs else 0.0)
+    for run in runs:
+        run.orphan()
     return [run.id for run in runs]
 
 
