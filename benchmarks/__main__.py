@@ -14,15 +14,14 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import clients, imports, ingest, memory, page, proof, searching, speed, sync, waits
+from benchmarks import clients, export, imports, ingest, memory, page, proof, searching, speed, sync, waits
 from benchmarks.server import Setup
 from benchmarks.sizes import FULL, QUICK, Sizes
 from benchmarks.table import Section, as_json, show
 from benchmarks.timing import progress, run
 
-_PARTS = {
-    part.__name__.rpartition(".")[2]: part for part in (speed, proof, memory, imports, waits, ingest, sync, searching)
-}
+_MODULES = (speed, proof, memory, imports, waits, ingest, sync, searching, export)
+_PARTS = {part.__name__.rpartition(".")[2]: part for part in _MODULES}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

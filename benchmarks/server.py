@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from airflow_provider_dify.testing import App, Costs, Dataset, FakeDify, Node, RequestRecord, Run, SystemClock
+from airflow_provider_dify.testing import App, Costs, Dataset, Document, FakeDify, Node, RequestRecord, Run, SystemClock
 
 #: Seconds to wait for the other process; it creates 100,000 documents in less than two.
 _PATIENCE = 60.0
@@ -20,6 +20,8 @@ _PATIENCE = 60.0
 _SECONDS_TO_START = 0.5
 #: Seconds that Dify's worker takes to update search for a document, as measured.
 SECONDS_PER_JOB = 0.06
+#: Number of documents of a warm-up.
+FEW = 50
 #: Seconds to index a new document here: almost none, since Dify's indexing is not what is measured.
 SECONDS_PER_DOCUMENT = 0.001
 
@@ -32,12 +34,15 @@ class Setup:
     :param costs: How long its calls take, in real time; ``None``: no time.
     :param locked: Whether every document is locked for an hour.
     :param runs: Number of runs of a workflow that never end. If there are any, the connection is the one of the app.
+    :param bytes_each: Size of the file of each document; 0: they have none. A second knowledge base then has ``FEW``
+        of them.
     """
 
     documents: int
     costs: Costs | None
     locked: bool = False
     runs: int = 0
+    bytes_each: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Target:
 
     :param connection: The Airflow connection in JSON form.
     :param run_ids: The runs of the app.
+    :param few_dataset_id: The knowledge base with a few documents.
     """
 
     base_url: str
@@ -54,6 +60,7 @@ class Target:
     dataset_id: str
     document_ids: list[str]
     run_ids: list[str]
+    few_dataset_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,7 +149,9 @@ def _serve(pipe: Connection, setup: Setup) -> None:
     dify.worker.seconds_per_job = SECONDS_PER_JOB
     dify.worker.seconds_per_document = SECONDS_PER_DOCUMENT
     dataset = dify.add_dataset("benchmark")
-    documents = dataset.add_documents(setup.documents)
+    few = dify.add_dataset("few")
+    documents = _fill(dataset, setup.documents, setup.bytes_each)
+    _fill(few, FEW if setup.bytes_each else 0, setup.bytes_each)
     document_ids = [document.id for document in documents]
     for document in documents if setup.locked else ():
         document.lock(3600)
@@ -150,10 +159,17 @@ def _serve(pipe: Connection, setup: Setup) -> None:
     with dify:
         run_ids = _start_runs(app, setup.runs)
         connection = dify.airflow_connection(app=app if run_ids else None)
-        pipe.send(Target(dify.base_url, dify.api_key, connection, dataset.id, document_ids, run_ids))
+        pipe.send(Target(dify.base_url, dify.api_key, connection, dataset.id, document_ids, run_ids, few.id))
         with suppress(EOFError):
             while pipe.recv():
                 pipe.send(_tally(dify, dataset))
+
+
+def _fill(dataset: Dataset, documents: int, bytes_each: int) -> list[Document]:
+    if not bytes_each:
+        return dataset.add_documents(documents)
+    names = [f"{dataset.name}-{number:05}.txt" for number in range(documents)]
+    return [dataset.add_document(name, text=f"{name} ".ljust(bytes_each, "x"), file_name=name) for name in names]
 
 
 def _start_runs(app: App, number: int) -> list[str]:

@@ -50,6 +50,7 @@ class Sizes:
     :param imports: How often the import is measured.
     :param files: Files that are ingested.
     :param synced: Files of a folder that a knowledge base follows.
+    :param exported: Documents of a knowledge base that is exported and recreated.
     :param waits: Documents that are waited for at once.
     :param wait_seconds: For how long.
     :param searching: Documents that search has to return.
@@ -62,6 +63,7 @@ class Sizes:
     imports: int
     files: int
     synced: int
+    exported: int
     waits: int
     wait_seconds: float
     searching: tuple[Case, ...]
@@ -89,6 +91,7 @@ FULL = Sizes(
     imports=5,
     files=1_000,
     synced=2_000,
+    exported=1_000,
     waits=1_000,
     wait_seconds=35.0,
     searching=(
@@ -108,6 +111,7 @@ QUICK = Sizes(
     imports=1,
     files=20,
     synced=20,
+    exported=20,
     waits=50,
     wait_seconds=5.0,
     searching=(*_cases(_BOTH, _QUICK, lost=0.0), *_cases(_BOTH, _QUICK, lost=0.15)),

@@ -50,6 +50,8 @@ from airflow_provider_dify.knowledge.sync.sync import checked_name
 
 #: How many documents get their metadata at once. After a kill, this many have to be sent again.
 _AT_ONCE = 50
+#: Stands for the missing id of documents that this sync created from something else than an export.
+_NO_ORIGINAL = ""
 _NEW_INSTEAD = "use an empty knowledge base."
 
 
@@ -194,6 +196,8 @@ class Promotion:
         for entry in self._exported.manifest.entries:
             if entry.id not in copies and unmarked.get(entry.name):
                 copies[entry.id] = [unmarked[entry.name].pop()]
+        rest = [one for documents in unmarked.values() for one in documents]
+        copies[_NO_ORIGINAL] = [one for one in rest if str(one.metadata.get(SOURCE_FIELD)) == self.sync_source]
         return copies
 
     def _prepare(self, dataset: Dataset, deadline: Deadline, retries: Retries) -> Flow[None]:

@@ -8,7 +8,7 @@ import pytest
 from airflow.providers.common.compat import sdk
 
 from airflow_provider_dify.exceptions import DifyError
-from airflow_provider_dify.operators.apps import DifyWorkflowRunOperator
+from airflow_provider_dify.operators.apps import DifyChatMessageOperator, DifyWorkflowRunOperator
 from airflow_provider_dify.operators.asking.memory import forget, memory_of
 from airflow_provider_dify.testing import FakeDify, Fault, Input
 from tests.unit.apps.running import Store, context_of, run_try
@@ -104,6 +104,22 @@ def test_a_lost_start_is_known_to_the_next_try(dify: FakeDify, app: Any, variabl
     assert start(3, rerun="unknown", appear_timeout=5)["outputs"] == {"text": "hello"}
     assert variables.kept == {}
     assert len(app.runs) == 1
+
+
+def test_an_answer_that_was_stopped_is_known_to_the_next_try(
+    dify: FakeDify, variables: type[Variables], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = dify.add_chat_app("helpdesk", answer=lambda _: "one two three", seconds=100)
+    monkeypatch.setenv("AIRFLOW_CONN_DIFY_APP", dify.airflow_connection({"timeout": 2}, app=chat))
+    late = DifyChatMessageOperator(task_id="change", query="Where?", timeout=30)
+    with pytest.raises(DifyError, match="this task told it to stop"):
+        late.execute(context_of(1, None))  # type: ignore[arg-type]
+    assert len(variables.kept) == 1
+    chat.seconds = 3
+    again = DifyChatMessageOperator(task_id="change", query="Where?")
+    assert again.execute(context_of(2, None))["answer"] == "one two three"  # type: ignore[arg-type]
+    assert variables.kept == {}
+    assert len(chat.messages) == 2
 
 
 def test_nothing_is_sent_if_nothing_can_be_kept(

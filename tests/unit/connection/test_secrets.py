@@ -245,10 +245,23 @@ def documents_are_selected_and_deleted(stage: Stage) -> Iterator[Callable[[], ob
     yield lambda: hook.delete_documents(stage.kb.id, filters={"name": "page"}, timeout=10)
     yield lambda: hook.delete_documents(stage.kb.id, [KEY])
     yield lambda: hook.reindex_documents(stage.kb.id, [stage.page.id])
-    yield lambda: hook.reindex_documents(stage.kb.id, filters={KEY: KEY})
     body = {"data": [], "total": 500, "page": KEY}
     stage.fault("status", path="documents$", status=200, body=body, times=None)
     yield lambda: list(hook.list_documents(stage.kb.id))
+
+
+def documents_are_indexed_again(stage: Stage) -> Iterator[Callable[[], object]]:
+    with FakeDify(clock=stage.dify.clock, version="1.17.0") as newer:
+        newer.add_key(key=KEY)
+        kb = newer.add_dataset("handbook")
+        page = kb.add_document("page", indexing_status="error")
+        hook = stage.connect(host=newer.base_url)
+        yield lambda: hook.reindex_documents(kb.id, filters={KEY: KEY})
+        yield lambda: hook.reindex_documents(kb.id, [UNKNOWN])
+        newer.worker.failing.add(page.id)
+        yield lambda: hook.reindex_documents(kb.id, [page.id])
+        newer.faults.add(Fault("echo_key", method="POST", status=400, times=None))
+        yield lambda: hook.reindex_documents(kb.id, [page.id])
 
 
 def documents_are_made(stage: Stage) -> Iterator[Callable[[], object]]:
@@ -439,6 +452,7 @@ def test_no_secret_is_ever_seen(
         key_is_in_the_wrong_place,
         values_and_searches,
         documents_are_selected_and_deleted,
+        documents_are_indexed_again,
         documents_are_made,
         versions_are_released,
         a_folder_is_synced,

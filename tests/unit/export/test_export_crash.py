@@ -48,7 +48,7 @@ class Mortal(FolderTarget):
 def fill(kb: Dataset, documents: int) -> None:
     """Put documents of all kinds into a knowledge base."""
     for number in range(documents):
-        name = f"{ODD_NAMES[number % len(ODD_NAMES)]} {number // 2}.md"[-200:]  # each name twice, as far as it is odd
+        name = f"{ODD_NAMES[number // 2 % len(ODD_NAMES)]} {number // 2}.md"[-200:]  # each name twice
         kb.add_document(
             name,
             text="" if number % 40 == 7 else f"Content {number}: Übergröße.",
@@ -59,6 +59,7 @@ def fill(kb: Dataset, documents: int) -> None:
             error="It failed." if number % 50 == 3 else None,
             metadata={"number": number} if number % 10 == 0 else None,
         )
+    assert len({document.name for document in kb.documents}) == documents // 2
 
 
 def run_until(dify: FakeDify, kb: Dataset, target: FolderTarget, requests: int, batch_size: int) -> bool:
@@ -102,10 +103,11 @@ def test_killed_many_times(dify: FakeDify, tmp_path: Path, documents: int, kills
     entries = entries_of(tmp_path)
     for document in kb.documents:
         entry = entries[document.id]
-        assert (entry["name"], entry["enabled"], entry["archived"]) == (
+        assert (entry["name"], entry["enabled"], entry["archived"], entry["state"]) == (
             document.name,
             document.enabled,
             document.archived,
+            document.indexing_status,
         )
         assert entry["metadata"] == document.metadata
     # Nothing else is left behind, not even of files that were being written.

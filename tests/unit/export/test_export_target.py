@@ -11,12 +11,13 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 from upath import UPath
 
-from airflow_provider_dify.exceptions import DifyExportError, DifyStorageError
+from airflow_provider_dify.exceptions import DifyExportError, DifyInputError, DifyStorageError
 from airflow_provider_dify.exports.target import FolderTarget, open_target
 from airflow_provider_dify.knowledge.export.manifest import Saved
 from airflow_provider_dify.knowledge.export.names import file_of
 from airflow_provider_dify.testing import Dataset, FakeDify
 from tests.unit.export.exporting import contents_of, run_export
+from tests.unit.sync.syncing import run_sync
 
 
 @pytest.fixture
@@ -40,6 +41,18 @@ def test_a_bucket(dify: FakeDify, kb: Dataset, bucket: UPath) -> None:
     ]  # fmt: skip
     assert {path.partition("/")[0] for path in in_bucket()} == {"files", "manifest.json"}
     assert run_export(kb, bucket).outcomes == {"unchanged": [page.name for page in pages]}
+
+
+def test_a_bucket_is_recreated(dify: FakeDify, kb: Dataset, bucket: UPath) -> None:
+    kb.add_document("page.md", text="Page.", file_name="page.md", archived=True)
+    run_export(kb, bucket)
+    copy = dify.add_dataset("copy")
+    assert run_sync(copy, bucket).outcomes == {"created": ["page.md"]}
+    assert [(document.content, document.archived) for document in copy.documents] == [(b"Page.", True)]
+    (bucket / "manifest.json").unlink()
+    error = run_sync(copy, bucket).error
+    assert isinstance(error, DifyInputError)
+    assert "contains an export without manifest.json" in error.message
 
 
 def test_a_url_of_a_folder(kb: Dataset, tmp_path: Path) -> None:

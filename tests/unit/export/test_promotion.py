@@ -174,6 +174,22 @@ def test_a_failed_copy_is_replaced(dify: FakeDify, production: FakeDify, tmp_pat
     assert state(kb.documents) == state(staging.documents)
 
 
+def test_a_folder_was_the_source_before(dify: FakeDify, production: FakeDify, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("a.md", "b.md"):
+        (folder / name).write_text(f"This is {name}.")
+    kb = production.add_dataset("handbook", indexing_technique="economy")
+    assert promote(kb, folder).names("created") == ["a.md", "b.md"]
+    staging = dify.add_dataset("handbook", process_rule=RULE)
+    staging.add_document("a.md", text="This is a.md.", file_name="a.md")
+    run_export(staging, tmp_path / "export")
+    result = promote(kb, tmp_path / "export")
+    assert result.error is None
+    assert result.outcomes == {"updated": ["a.md"], "retired": ["b.md"]}
+    assert [document.name for document in kb.documents if document.in_search] == ["a.md"]
+
+
 def test_documents_of_others_are_not_touched(dify: FakeDify, production: FakeDify, tmp_path: Path) -> None:
     staging = dify.add_dataset("handbook", process_rule=RULE)
     staging.add_document("a.md", text="Ours.", file_name="a.md")

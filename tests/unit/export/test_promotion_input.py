@@ -152,6 +152,30 @@ def test_an_export_that_was_killed(dify: FakeDify, kb: Dataset, export: Path) ->
     assert not changing(dify.requests[asked:])
 
 
+class Closed:
+    """A folder of a storage that does not open files."""
+
+    def __truediv__(self, name: str) -> Closed:
+        return self
+
+    def iterdir(self) -> list[Closed]:
+        return [self]
+
+    def is_dir(self) -> bool:
+        return True
+
+    def open(self, mode: str) -> None:
+        raise PermissionError("no access")
+
+
+def test_a_manifest_that_cannot_be_read(dify: FakeDify, kb: Dataset) -> None:
+    """It may be one of an export, so its files are not synced as they are."""
+    result = run_sync(kb, Closed(), sync_source="staging")
+    assert isinstance(result.error, DifySourceError)
+    assert "cannot be read: PermissionError: no access" in result.error.message
+    assert not dify.requests
+
+
 def test_links_can_be_followed(kb: Dataset, export: Path) -> None:
     link(export, manifest_of(export))
     assert run_sync(kb, str(export), follow_links=True).error is None
