@@ -172,7 +172,9 @@ def _json(response: Response) -> JSON:
 
 def _json_error(request: Request, response: Response, payload: dict[str, JSON]) -> DifyRequestError:
     status = response.status
-    code, detail = _field(response, payload, "code", 100) or None, _field(response, payload, "message", 10_000)
+    code = _field(response, payload, "code", 100) or None
+    # Refused chunks only have "error" (Dify 1.16.0, recording 31).
+    detail = next(filter(None, (_field(response, payload, name, 10_000) for name in ("message", "error"))), "")
     of_app = kind_of_app_error(status, code, detail) if is_about_app(request) else None
     kind, advice = of_app or _kind(status, code, detail)
     if code and code.startswith("knowledge_fs_"):

@@ -136,6 +136,11 @@ class TestClasses:
         assert "418 without a code, no message" in str(error)
         assert not str(error).endswith(")")
 
+    def test_a_text_under_another_name(self) -> None:
+        error = error_of(reply(400, {"error": "1 validation error for SegmentCreatePayload"}))
+        assert error.detail == "1 validation error for SegmentCreatePayload"
+        assert '400 without a code, "1 validation error for SegmentCreatePayload"' in str(error)
+
     @pytest.mark.parametrize("odd", [{"code": 5, "message": ["a"]}, {"code": None, "message": None}, {"message": {}}])
     def test_odd_types_in_an_error_are_texts(self, odd: dict[str, Any]) -> None:
         error = error_of(reply(500, odd))
