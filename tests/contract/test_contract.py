@@ -28,6 +28,9 @@ RECENT: list[tuple[tuple[str, ...], Callable[[str], Scenario]]] = [
     (("28_other_endpoints",), lambda _: scenarios_recent.Recent()),
     (("29_tags",), lambda _: scenarios_recent.Recent()),
     (("30_settings",), lambda _: scenarios_recent.Settings()),
+    (("31_segments",), lambda _: scenarios_recent.Recent()),
+    (("32_segments_economy",), lambda _: scenarios_recent.Recent()),
+    (("33_child_chunks",), lambda _: scenarios_recent.Recent()),
     (("34_downloads",), lambda _: scenarios_recent.Recent()),
 ]
 #: Files of the older versions that are played one after the other on one simulator, and how to create their states.

@@ -1,14 +1,17 @@
 """The endpoints of segments (chunks) and their child chunks: read, add, change and delete them by hand.
 
-Those of child chunks follow the documented API and Dify's source (1.16.0); they were not recorded.
+Recorded: 1.16.0, files 28 and 31 to 33.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from airflow_provider_dify.testing.api import shapes
 from airflow_provider_dify.testing.api.call import Call
 from airflow_provider_dify.testing.api.reading import LARGEST_PAGE, page_of, paging
 from airflow_provider_dify.testing.api.replies import (
+    Complaint,
     InvalidParamError,
     Json,
     NotFoundError,
@@ -31,13 +34,13 @@ def list_segments(call: Call) -> Reply:
 def add_segments(call: Call) -> Reply:
     """``POST /datasets/{dataset_id}/documents/{document_id}/segments``: search returns them at once."""
     body, document = call.json_object(), _document(call)
-    # The refusals were read in Dify's source, not recorded.
     if document.indexing_status != "completed":
         raise NotFoundError("Document is not completed.")
     if not document.enabled:
         raise NotFoundError("Document is disabled.")
-    if not body.get("segments"):
-        raise InvalidParamError("Segments is required")
+    if complaints := list(_complaints(body)):
+        # Unlike elsewhere, the message is all there is.
+        return Reply(400, {"error": invalid(call.world.version, "SegmentCreatePayload", *complaints).message})
     made = []
     for one in body["segments"]:
         document.number_added += 1
@@ -50,6 +53,22 @@ def add_segments(call: Call) -> Reply:
     return Reply(200, {"data": data, "doc_form": call.dataset.doc_form}, cost="segments", size=len(data))
 
 
+def _complaints(body: Json) -> Iterator[Complaint]:
+    if "segments" not in body:
+        yield missing("segments", body)
+        return
+    if not body["segments"]:
+        yield Complaint("segments", "List should have at least 1 item after validation, not 0", "too_short", [])
+    for number, one in enumerate(body["segments"]):
+        where = f"segments.{number}.content"
+        if "content" not in one:
+            yield missing(where, one)
+        elif not one["content"]:
+            yield Complaint(where, "String should have at least 1 character", "string_too_short", one["content"])
+        elif not str(one["content"]).strip():
+            yield Complaint(where, "Value error, Content is empty", "value_error", one["content"])
+
+
 def get_segment(call: Call) -> Reply:
     """``GET /datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}``."""
     document = _document(call)
@@ -59,8 +78,7 @@ def get_segment(call: Call) -> Reply:
 def update_segment(call: Call) -> Reply:
     """``POST …/segments/{segment_id}``: change the text or the keywords, or disable it alone.
 
-    Dify removes a disabled one from the index in a job; here that happens at once. Only disabling was recorded (1.16.0,
-    file 28); the rest was read in Dify's source.
+    Dify removes a disabled one from the index in a job; here that happens at once.
     """
     document = _document(call)
     segment, body = _segment(call, document), call.json_object()
