@@ -47,7 +47,7 @@ class Wire:
                 self._connection.close()
                 break
             else:
-                text = response.read().decode()
+                text = response.read().decode(errors="replace")
                 return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, text)
         return Answer(None, {}, "")
 

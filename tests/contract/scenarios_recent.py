@@ -49,6 +49,14 @@ class Recent(Scenario):
         return next(one for kb in self.dify.world.datasets.values() for one in kb.documents if one.name == name)
 
 
+class Settings(Recent):
+    """30: the workspace has one embedding model."""
+
+    def before(self, record: Record) -> None:
+        super().before(record)
+        self.dify.world.embedding_models = [("local/standin/standin", "bag-of-words")]
+
+
 class Lived(Recent):
     """03 to 09: recorded by the tests that run against a live server, which create healthy documents beforehand."""
 

@@ -26,6 +26,9 @@ RECENT: list[tuple[tuple[str, ...], Callable[[str], Scenario]]] = [
     (("26_documents_without_text",), lambda _: scenarios_recent.Recent()),
     (("27_rules_and_forms",), lambda _: scenarios_recent.Recent()),
     (("28_other_endpoints",), lambda _: scenarios_recent.Recent()),
+    (("29_tags",), lambda _: scenarios_recent.Recent()),
+    (("30_settings",), lambda _: scenarios_recent.Settings()),
+    (("34_downloads",), lambda _: scenarios_recent.Recent()),
 ]
 #: Files of the older versions that are played one after the other on one simulator, and how to create their states.
 SCENARIOS: list[tuple[tuple[str, ...], Callable[[str], Scenario]]] = [

@@ -112,7 +112,7 @@ def authorise_knowledge(call: Call, key: str) -> None:
         return
     dataset = call.world.datasets.get(name.lower())
     if dataset is None:
-        raise NotFoundError("Dataset not found." + _suggestion(call))
+        raise NotFoundError("Dataset not found." + suggestion(call))
     if bound_to not in (None, dataset):
         raise ApiError(403, "forbidden", "The API key is bound to another knowledge base.")
     if not dataset.api_enabled:
@@ -120,14 +120,27 @@ def authorise_knowledge(call: Call, key: str) -> None:
     call.found = dataset
 
 
-def _suggestion(call: Call) -> str:
+#: Routes that Dify's framework finds similar to a path with this ending.
+_DATASET = "/v1/datasets/<uuid:dataset_id>"
+_SIMILAR = {
+    "/document/create-by-text": [
+        f"{_DATASET}/document/{name}" for name in ("create-by-text", "create_by_text", "create-by-file")
+    ],
+    "/documents/download-zip": [f"{_DATASET}/documents/download-zip"],
+    "/datasets/tags": [
+        "/v1/datasets/tags",
+        f"{_DATASET}/tags",
+        f"{_DATASET}/documents/<uuid:document_id>/segments/<uuid:segment_id>/child_chunks/<uuid:child_chunk_id>",
+    ],
+    "/datasets/tags/binding": [f"/v1/datasets/tags{name}" for name in ("/binding", "/unbinding", "")],
+    "/datasets/tags/unbinding": [f"/v1/datasets/tags{name}" for name in ("/unbinding", "/binding", "")],
+}
+
+
+def suggestion(call: Call) -> str:
     """What Dify's framework appends to a 404 if the path is similar to other routes."""
-    if not call.path.endswith("/document/create-by-text"):
-        return ""
-    similar = "/v1/datasets/<uuid:dataset_id>/document/"
-    names = ("create-by-text", "create_by_text", "create-by-file")
-    likely = " or ".join(similar + name for name in names)
-    return f" You have requested this URI [{call.path}] but did you mean {likely} ?"
+    likely = next((routes for ending, routes in _SIMILAR.items() if call.path.endswith(ending)), None)
+    return f" You have requested this URI [{call.path}] but did you mean {' or '.join(likely)} ?" if likely else ""
 
 
 def route(path: str, authorise: Authorise = authorise_knowledge, **handlers: Handler) -> Route:

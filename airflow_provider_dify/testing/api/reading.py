@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from os.path import splitext
 from typing import TypeVar
 from urllib.parse import quote
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from airflow_provider_dify.testing.api import shapes
-from airflow_provider_dify.testing.api.call import Call
+from airflow_provider_dify.testing.api.call import UUID, Call, suggestion
 from airflow_provider_dify.testing.api.replies import (
     ApiError,
     Complaint,
@@ -20,6 +20,7 @@ from airflow_provider_dify.testing.api.replies import (
     NotFoundError,
     Reply,
     invalid,
+    missing,
     page_not_found,
 )
 from airflow_provider_dify.testing.model.documents import Dataset
@@ -147,7 +148,8 @@ def indexing_status(call: Call) -> Reply:
 def download(call: Call) -> Reply:
     """``GET /datasets/{dataset_id}/documents/{document_id}/download``: a URL, which needs no key for a while.
 
-    Read in Dify's source (1.16.0: controllers/service_api/dataset/document.py), not recorded; so are the next two.
+    Recorded: 1.16.0, file 34, as is the next one. What happens without a file follows Dify's source
+    (1.16.0: controllers/service_api/dataset/document.py).
     """
     if not call.world.has_downloads:
         return page_not_found()
@@ -164,19 +166,40 @@ def download_zip(call: Call) -> Reply:
     """``POST /datasets/{dataset_id}/documents/download-zip``: all of the files, or none."""
     if not call.world.has_downloads:
         return page_not_found()
-    ids = call.json_object().get("document_ids")
-    if not isinstance(ids, list) or not 1 <= len(ids) <= LARGEST_ARCHIVE:
-        complaint = Complaint("document_ids", f"List should have 1 to {LARGEST_ARCHIVE} items", "too_long", ids)
-        raise invalid(call.world.version, "DocumentBatchDownloadZipPayload", complaint)
-    documents = [call.dataset.get(str(one).lower()) for one in ids]
+    body = call.json_object()
+    if complaints := list(_archive_complaints(body)):
+        raise invalid(call.world.version, "DocumentBatchDownloadZipPayload", *complaints)
+    documents = [call.dataset.get(str(one).lower()) for one in body["document_ids"]]
     found = [one for one in documents if one is not None]
     if len(found) < len(documents):
-        raise NotFoundError("Document not found.")
+        raise NotFoundError("Document not found." + suggestion(call))
     if any(one.source_type != "upload_file" or one.file_state == "forgotten" for one in found):
         raise NotFoundError("Only uploaded-file documents can be downloaded as ZIP.")
     if any(one.file_state == "unreadable" for one in found):
         raise InternalError
     return Reply(200, _archive(found), content_type="application/zip", size=len(found))
+
+
+def _archive_complaints(body: Json) -> Iterator[Complaint]:
+    if "document_ids" not in body:
+        yield missing("document_ids", body)
+        return
+    ids = body["document_ids"]
+    if not ids:
+        yield Complaint("document_ids", "List should have at least 1 item after validation, not 0", "too_short", ids)
+    elif len(ids) > LARGEST_ARCHIVE:
+        text = f"List should have at most {LARGEST_ARCHIVE} items after validation, not {len(ids)}"
+        yield Complaint("document_ids", text, "too_long", ids)
+    for number, one in enumerate(ids):
+        if not re.fullmatch(UUID, str(one)):
+            yield _no_uuid(f"document_ids.{number}", str(one))
+
+
+def _no_uuid(where: str, value: str) -> Complaint:
+    """How pydantic complains about a text that begins with something else; other texts were not recorded."""
+    known = "an optional prefix of `urn:uuid:` followed by [0-9a-fA-F-]"
+    text = f"Input should be a valid UUID, invalid character: expected {known}, found `{value[:1]}` at 1"
+    return Complaint(where, text, "uuid_parsing", value)
 
 
 def _archive(documents: Sequence[Row]) -> bytes:

@@ -65,6 +65,8 @@ def dataset_json(dataset: Dataset, *, created: bool = False, single: bool = Fals
         "enable_api": dataset.api_enabled,
         "is_multimodal": False,
     }
+    if single and dataset.permission == "partial_members":
+        body["partial_member_list"] = []
     # New in 1.16.0 (file 20).
     return body | {"maintainer": world.user_id} if world.is_recent else body
 

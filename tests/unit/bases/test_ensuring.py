@@ -28,6 +28,13 @@ EVERYTHING: dict[str, Any] = {
     "metadata_fields": {"team": "string", "year": "number", "seen": "time"},
     "tags": ["travel", "prod"],
 }
+#: What Dify shows of a search setting that was not given.
+UNSET: dict[str, Any] = {
+    "reranking_mode": None,
+    "reranking_model": {"reranking_provider_name": None, "reranking_model_name": None},
+    "weights": None,
+    "score_threshold": None,
+}
 SETTINGS = [name for name in EVERYTHING if name != "embedding_model_provider"]
 
 
@@ -48,6 +55,7 @@ class TestCreating:
             "top_k": 7,
             "reranking_enable": False,
             "score_threshold_enabled": False,
+            **UNSET,
         }
         assert {field.name: field.type for field in kb.fields.all()} == EVERYTHING["metadata_fields"]
         assert kb.tags == ["travel", "prod"]
@@ -159,7 +167,7 @@ class TestExisting:
         dify.clock.advance(60)
         assert run(retrieval_model={"top_k": 4}).outcome == "updated"
         assert kb.retrieval_model == {"search_method": "semantic_search", "reranking_enable": False, "top_k": 4,
-                                      "score_threshold_enabled": False}  # fmt: skip
+                                      "score_threshold_enabled": False, **UNSET}  # fmt: skip
 
     def test_a_tag_of_the_workspace_is_used(self, dify: FakeDify) -> None:
         first = dify.add_dataset("other")

@@ -1,13 +1,11 @@
 """The endpoints of knowledge bases: make, change and delete them.
 
-What 1.16.0 answers to a creation, a change of the description, and a deletion was recorded (files 07, 20 and 28). The
-other settings follow Dify's source (1.16.0: ``api/controllers/service_api/dataset/dataset.py`` and
-``api/services/dataset_service.py``).
+What 1.16.0 answers was recorded (files 07, 20, 28 and 30).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from airflow_provider_dify.testing.api import shapes
 from airflow_provider_dify.testing.api.bases.models import check_embedding_model
@@ -32,8 +30,14 @@ _CHOICES = {
 }
 #: What Dify asks for in a ``retrieval_model``.
 _NEEDED = ("search_method", "reranking_enable", "top_k", "score_threshold_enabled")
-#: Settings that are taken as they come.
-_PLAIN = ("description", "permission", "retrieval_model")
+_METHODS = ("semantic_search", "full_text_search", "hybrid_search", "keyword_search")
+#: What Dify shows of a ``retrieval_model`` if a request does not name it.
+_UNSET: Json = {
+    "reranking_mode": None,
+    "reranking_model": {"reranking_provider_name": None, "reranking_model_name": None},
+    "weights": None,
+    "score_threshold": None,
+}
 
 
 def create_dataset(call: Call) -> Reply:
@@ -75,9 +79,12 @@ def delete_dataset(call: Call) -> Reply:
 
 
 def _set(call: Call, dataset: Dataset, body: Json) -> None:
-    for name in _PLAIN:
-        if body.get(name) is not None and name not in call.world.ignored_settings:
-            setattr(dataset, name, body[name])
+    given = {name: body[name] for name in ("description", "permission") if body.get(name) is not None}
+    if body.get("retrieval_model") is not None:
+        given["retrieval_model"] = _UNSET | body["retrieval_model"]
+    for name, value in given.items():
+        if name not in call.world.ignored_settings:
+            setattr(dataset, name, value)
 
 
 def _change_technique(call: Call, dataset: Dataset, body: Json) -> None:
@@ -119,12 +126,17 @@ def _lengths(body: Json) -> Iterator[Complaint]:
 def _choices(body: Json) -> Iterator[Complaint]:
     for name, (known, kind) in _CHOICES.items():
         if body.get(name) not in (None, *known):
-            *first, last = [f"'{one}'" for one in known]
-            text = f"Input should be {', '.join(first)} or {last}"
-            yield Complaint(name, text, kind, body[name])
+            yield _choice(name, known, kind, body[name])
 
 
 def _retrieval(body: Json) -> Iterator[Complaint]:
     given = body.get("retrieval_model")
     if given is not None:
         yield from (missing(f"retrieval_model.{name}", given) for name in _NEEDED if name not in given)
+        if given.get("search_method", _METHODS[0]) not in _METHODS:
+            yield _choice("retrieval_model.search_method", _METHODS, "enum", given["search_method"])
+
+
+def _choice(name: str, known: Sequence[str], kind: str, value: object) -> Complaint:
+    *first, last = [f"'{one}'" for one in known]
+    return Complaint(name, f"Input should be {', '.join(first)} or {last}", kind, value)

@@ -11,12 +11,11 @@ TYPES = ("text-embedding", "rerank", "llm", "tts", "speech2text", "moderation")
 def list_models(call: Call) -> Reply:
     """``GET /workspaces/current/models/model-types/{model_type}``: there are only embedding models.
 
-    Their form was recorded (1.16.0, file 28). Other types follow Dify's source (1.16.0:
-    ``api/services/model_provider_service.py``).
+    Recorded: 1.16.0, files 28 and 29.
     """
     kind = call.parts["type"]
     if kind not in TYPES:
-        raise InvalidParamError(f"invalid origin model type {kind}")
+        raise InvalidParamError(f"'{kind}' is not a valid ModelType")
     by_provider: dict[str, list[Json]] = {}
     if kind == "text-embedding":
         for provider, name in call.world.embedding_models:
@@ -28,7 +27,9 @@ def list_models(call: Call) -> Reply:
 def check_embedding_model(call: Call, body: Json) -> tuple[str, str]:
     """Provider and name of the model that a request names, or of the default one.
 
-    :raises InvalidParamError: there is no such model. Read in Dify's source (1.16.0), not recorded.
+    Dify accepts an unknown model of a provider that it knows (1.16.0, file 30).
+
+    :raises InvalidParamError: there is no such provider.
     """
     models = call.world.embedding_models
     if not (body.get("embedding_model") and body.get("embedding_model_provider")):
@@ -38,9 +39,8 @@ def check_embedding_model(call: Call, body: Json) -> tuple[str, str]:
     provider = str(body["embedding_model_provider"])
     provider = provider if "/" in provider else f"langgenius/{provider}/{provider}"
     found = (provider, str(body["embedding_model"]))
-    if found not in models:
-        text = "No Embedding Model available. Please configure a valid provider in the Settings -> Model Provider."
-        raise InvalidParamError(text)
+    if provider not in [known for known, _ in models]:
+        raise InvalidParamError(f"Provider {provider} does not exist.")
     return found
 
 

@@ -1,14 +1,14 @@
-"""The endpoints of tags.
-
-To list and to create them was recorded (1.16.0, file 28). The others follow Dify's source (1.16.0:
-``api/controllers/service_api/dataset/dataset.py`` and ``api/services/tag_service.py``).
-"""
+"""The endpoints of tags, as recorded (1.16.0, files 28 and 29)."""
 
 from __future__ import annotations
 
-from airflow_provider_dify.testing.api.call import Call
+import re
+from collections.abc import Iterable
+
+from airflow_provider_dify.testing.api.call import UUID, Call, suggestion
 from airflow_provider_dify.testing.api.replies import (
     Complaint,
+    InternalError,
     InvalidParamError,
     Json,
     NotFoundError,
@@ -52,9 +52,11 @@ def delete_tag(call: Call) -> Reply:
 
 def bind_tags(call: Call) -> Reply:
     """``POST /datasets/tags/binding``; unknown tags are passed over in silence."""
-    body, dataset = call.json_object(), _target(call, "TagBindingPayload")
-    if not body.get("tag_ids"):
-        raise _no_tags(call, "TagBindingPayload", body)
+    body = call.json_object()
+    if body.get("tag_ids") == []:
+        raise _no_tags(call, "TagBindingPayload", "tag_ids", [])
+    dataset = _target(call, "TagBindingPayload")
+    _must_be_ids(body["tag_ids"])
     if "tags" not in call.world.ignored_settings:
         dataset.tag_ids |= {tag_id: None for tag_id in body["tag_ids"] if tag_id in call.world.tags}
     return Reply(204, cost="dataset")
@@ -62,10 +64,12 @@ def bind_tags(call: Call) -> Reply:
 
 def unbind_tags(call: Call) -> Reply:
     """``POST /datasets/tags/unbinding``; it also takes one tag as ``tag_id``."""
-    body, dataset = call.json_object(), _target(call, "TagUnbindingPayload")
+    body = call.json_object()
     tag_ids = body.get("tag_ids") or [body[name] for name in ("tag_id",) if body.get(name)]
     if not tag_ids:
-        raise _no_tags(call, "TagUnbindingPayload", body)
+        raise _no_tags(call, "TagUnbindingPayload", "", body)
+    dataset = _target(call, "TagUnbindingPayload")
+    _must_be_ids(tag_ids)
     for tag_id in tag_ids:
         dataset.tag_ids.pop(tag_id, None)
     return Reply(204, cost="dataset")
@@ -87,8 +91,9 @@ def _known(call: Call, model: str) -> str:
     body = call.json_object()
     if "tag_id" not in body:
         raise invalid(call.world.version, model, missing("tag_id", body))
+    _must_be_ids([body["tag_id"]])
     if body["tag_id"] not in call.world.tags:
-        raise NotFoundError("Tag not found")
+        raise NotFoundError("Tag not found." + suggestion(call))
     return str(body["tag_id"])
 
 
@@ -97,9 +102,10 @@ def _target(call: Call, model: str) -> Dataset:
     body = call.json_object()
     if "target_id" not in body:
         raise invalid(call.world.version, model, missing("target_id", body))
+    _must_be_ids([body["target_id"]])
     dataset = call.world.datasets.get(str(body["target_id"]))
     if dataset is None:
-        raise NotFoundError("Dataset not found")
+        raise NotFoundError("Dataset not found." + suggestion(call))
     return dataset
 
 
@@ -119,5 +125,12 @@ def _free_name(call: Call, model: str, own: str | None = None) -> str:
     return name
 
 
-def _no_tags(call: Call, model: str, body: Json) -> InvalidParamError:
-    return invalid(call.world.version, model, Complaint("", "Value error, Tag IDs is required.", "value_error", body))
+def _must_be_ids(values: Iterable[object]) -> None:
+    """The database refuses anything else, and Dify does not expect that."""
+    if not all(re.fullmatch(UUID, str(value)) for value in values):
+        raise InternalError
+
+
+def _no_tags(call: Call, model: str, where: str, value: object) -> InvalidParamError:
+    text = "Value error, Tag IDs is required."
+    return invalid(call.world.version, model, Complaint(where, text, "value_error", value))
