@@ -148,6 +148,8 @@ def _serve(pipe: Connection, setup: Setup) -> None:
     dify = FakeDify(clock=SystemClock(), costs=setup.costs, version="1.14.1", jobs=1)
     dify.worker.seconds_per_job = SECONDS_PER_JOB
     dify.worker.seconds_per_document = SECONDS_PER_DOCUMENT
+    if setup.bytes_each:
+        dify.worker.seconds_per_segment = 0.0
     dataset = dify.add_dataset("benchmark")
     few = dify.add_dataset("few")
     documents = _fill(dataset, setup.documents, setup.bytes_each)
