@@ -249,6 +249,8 @@ class ChatMessage:
         while True:
             self._outcome = yield from patiently(deadline, self._look)
             if self._outcome:
+                if self._outcome is RunOutcome.SUCCEEDED:
+                    self.error = None  # an error of the request does not matter any more
                 self.sent = False
                 self._note()
                 return

@@ -76,7 +76,7 @@ def test_a_lost_answer_is_no_second_question(dify: FakeDify, chat: Any, kind: st
     dify.faults.add(Fault(kind, path="/chat-messages$", **fault))  # type: ignore[arg-type]
     ran = ask(query="lost", **more)
     assert ran.error is None
-    assert ran.returned["answer"] == "You said: lost"
+    assert (ran.returned["answer"], ran.returned["error"]) == ("You said: lost", None)
     assert [message.query for message in chat.messages].count("lost") == 1
 
 
