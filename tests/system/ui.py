@@ -26,6 +26,7 @@ ROOT = Path(__file__).parent.parent.parent
 DAG = "dify_archive_after_ingestion"
 #: No task waits so long: the lock goes when the link was seen.
 _LOCK = 3600.0
+_TABLE = "Documents by outcome"
 _LINK = "Knowledge base in Dify"
 _DIALOG = "//*[@role='dialog']"
 #: The label of the field for the key.
@@ -124,6 +125,7 @@ class Visit:
         message = "//*[@data-scope='toast'][@data-part='root'][contains(., 'Test Connection')]"
         self._browser.wait("the last message to go", lambda: not self._browser.sees(message))
         self._browser.click(_button("Test Connection"))
+        self._browser.find(message + "".join(f"[contains(., '{each}')]" for each in wanted))
         text = self._browser.find(message).text
         self._browser.picture("tested")
         self._tally.check(what, all(each in text for each in wanted), f"{text!r} is without one of {wanted}")
@@ -149,6 +151,16 @@ class Visit:
             self._browser.open(self._task_url(run))
             self._browser.find("//*[normalize-space()='Success']")
             self._browser.picture("task done")
+            self._check_table("v1 1")
+
+    def _check_table(self, name: str) -> None:
+        """The log folds the table of documents; a click shows it."""
+        row = f"//*[text()[contains(., '{name}')]]"
+        folded = not self._browser.sees(row)
+        self._browser.click(f"//*[text()[contains(., '{_TABLE}')]]")
+        self._browser.find(row)
+        self._tally.check("the table of documents is folded until it is wanted", folded)
+        self._browser.picture("table of documents")
 
     def _trigger(self, dataset_id: str, new: list[str], old: list[str]) -> None:
         self._airflow.database.wait_for_dag(DAG)
