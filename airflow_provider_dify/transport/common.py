@@ -20,6 +20,8 @@ from airflow_provider_dify.transport import metrics
 from airflow_provider_dify.transport.limits import TooLarge
 from airflow_provider_dify.transport.settings import USER_AGENT, Settings
 
+#: Seconds after which an idle connection is not reused: Dify's server closes it after 2 s.
+KEEP_ALIVE = 1.8
 #: Maximum number of characters quoted from a library's error.
 _LONGEST_TEXT = 600
 #: Advice by what requests, httpx or OpenSSL report.

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 #: Connections to one Dify from one process. Dify's API process serves 10 in total.
 MOST_CONNECTIONS = 4
-#: Seconds after which an idle connection is not reused: Dify's server closes it after 2 s.
-KEEP_ALIVE = 1.8
 
 
 @cache
@@ -60,7 +58,7 @@ def open_transport(settings: Settings) -> httpx.AsyncBaseTransport:
         verify=_tls(verify if settings.base_url.startswith("https") else False, settings.cert),
         trust_env=False,
         proxy=_proxy(proxy, verify) if proxy else None,
-        limits=http.Limits(max_connections=MOST_CONNECTIONS, keepalive_expiry=KEEP_ALIVE),
+        limits=http.Limits(max_connections=MOST_CONNECTIONS, keepalive_expiry=common.KEEP_ALIVE),
     )
     return transport
 

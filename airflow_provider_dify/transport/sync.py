@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode
 
@@ -33,6 +34,8 @@ class Client:
         self._settings = settings
         self._log = log
         self._session: requests.Session | None = None
+        #: When the last response was complete, in seconds of the monotonic clock of this machine.
+        self._used_at = 0.0
         self._stopped = False
         #: Version of the server, from its last response that contained it.
         self.server_version: str | None = None
@@ -117,12 +120,15 @@ class Client:
         except (OSError, ValueError, Undecodable) as error:
             # errors of requests are OSErrors; a missing CA bundle is a plain one
             raise self._failure(request, error) from None  # its text may contain secrets
+        self._used_at = time.monotonic()
         metrics.answered(answer.status_code)
         response = common.response_from(settings, answer.status_code, answer.headers, body)
         self.server_version = response.headers.get("x-version", self.server_version)
         return response
 
     def _open_session(self) -> requests.Session:
+        if time.monotonic() - self._used_at > common.KEEP_ALIVE:
+            self.close()  # Dify closes the connection about now, and a request would be lost
         if self._session is None:
             from airflow_provider_dify.transport.session import open_session
 

@@ -22,7 +22,7 @@ from airflow_provider_dify.exceptions import (
 from airflow_provider_dify.hooks.asynchronous import run_flow
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
 from airflow_provider_dify.testing import FakeDify, Fault
-from airflow_provider_dify.transport import lines, opening
+from airflow_provider_dify.transport import common, lines
 from airflow_provider_dify.transport.asynchronous import AsyncClient
 from tests.unit.transport.ways import (
     LOG,
@@ -139,8 +139,8 @@ def test_a_turn_that_does_not_come_by_the_deadline_is_a_failure(dify: FakeDify) 
 def test_an_idle_connection_is_not_used_again(dify: FakeDify, monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow_provider_dify.testing.web import server
 
-    assert 1 < opening.KEEP_ALIVE < server.KEEP_ALIVE
-    monkeypatch.setattr(opening, "KEEP_ALIVE", 0.1)
+    assert 1 < common.KEEP_ALIVE < server.KEEP_ALIVE
+    monkeypatch.setattr(common, "KEEP_ALIVE", 0.1)
 
     async def main() -> None:
         async with AsyncClient(settings_of(dify), LOG) as client:

@@ -245,6 +245,17 @@ def test_one_connection_serves_many_requests_until_closed(dify: FakeDify, kb: Da
     hook.close()
 
 
+def test_a_connection_that_was_idle_for_long_is_not_used_again(
+    dify: FakeDify, kb: Dataset, reach: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dify closes it at about that time: a request that is sent at the same moment is lost."""
+    monkeypatch.setattr("airflow_provider_dify.transport.common.KEEP_ALIVE", -1.0)
+    with reach() as hook:
+        for _ in range(3):
+            hook.get_dataset(kb.id)
+    assert dify.connections == len(dify.requests) == 3
+
+
 def test_nothing_is_read_or_opened_before_the_first_call(dify: FakeDify) -> None:
     hook = DifyHook("there_is_no_such_connection")
     hook.close()
