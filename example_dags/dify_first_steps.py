@@ -16,7 +16,7 @@ with DAG(
     start_date=pendulum.datetime(2026, 1, 1),
     params={
         "dataset_id": Param("", type="string", title="Knowledge base (UUID)"),
-        "dry_run": Param(True, type="boolean", title="Only report which drafts would be archived"),
+        "dry_run": Param(True, type="boolean", title="Dry run (only report)"),
     },
 ) as dag:
     ingest = DifyDocumentIngestOperator(
