@@ -123,10 +123,12 @@ def check_extras(connection: ConnectionFields) -> None:
 def _settings(connection: ConnectionFields, read: object) -> Settings:
     extras = _Extras(connection.conn_id, read)
     base_url, api_key = _base_url(connection), _api_key(connection)
-    if len(api_key) >= _LONG and api_key.lower() in base_url.lower():  # errors and links show the base URL
+    path = urlsplit(base_url).path
+    # Errors and links show the base URL. In a host name, only the key itself is certain to be one.
+    if without_keys(path) != path or (len(api_key) >= _LONG and api_key.lower() in base_url.lower()):
         raise DifyInputError(
-            f"The host of connection '{connection.conn_id}' contains the API key. Put Dify's base URL there, and the "
-            "key only into the password."
+            f"The host or schema of connection '{connection.conn_id}' contains an API key. Put Dify's base URL there, "
+            "and the key only into the password."
         )
     settings = Settings(
         base_url=base_url,
