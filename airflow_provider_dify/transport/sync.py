@@ -68,7 +68,10 @@ class Client:
     def _do(self, step: Step) -> Response | None:
         common.require_alive(self._stopped)
         if isinstance(step, Request):
-            return self._send(step)
+            answer = self._send(step)
+            if step.method == "GET":  # what was read may already be a result of the stop
+                common.require_alive(self._stopped)
+            return answer
         if isinstance(step, Together):
             self._run_together(step)
             return None
