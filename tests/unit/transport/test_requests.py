@@ -10,12 +10,14 @@ import pytest
 
 from airflow_provider_dify.exceptions import (
     DifyEndpointError,
+    DifyKilledError,
     DifyRequestError,
     DifyServerError,
     DifyTransportError,
 )
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault, VirtualClock
+from airflow_provider_dify.transport import metrics
 from airflow_provider_dify.transport.settings import USER_AGENT
 from tests.unit.conftest import CONN_ID, Change, Connect, patches
 from tests.waiting import until
@@ -254,6 +256,30 @@ def test_a_connection_that_was_idle_for_long_is_not_used_again(
         for _ in range(3):
             hook.get_dataset(kb.id)
     assert dify.connections == len(dify.requests) == 3
+
+
+def test_the_environment_is_read_once(
+    dify: FakeDify, kb: Dataset, reach: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading it for each request would double what a request costs."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with reach(extra={"max_retries": 0}) as hook:
+        hook.get_dataset(kb.id)
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+        hook.get_dataset(kb.id)
+    assert len(dify.requests) == 2
+
+
+def test_what_is_read_after_a_stop_is_not_used(
+    dify: FakeDify, kb: Dataset, reach: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may already show what the stop did."""
+    with reach() as hook:
+        monkeypatch.setattr(metrics.load(), "incr", lambda *_: hook.stop())  # called when an answer has arrived
+        with pytest.raises(DifyKilledError):
+            hook.get_dataset(kb.id)
+    assert len(dify.requests) == 1
 
 
 def test_nothing_is_read_or_opened_before_the_first_call(dify: FakeDify) -> None:
