@@ -21,8 +21,9 @@ from airflow_provider_dify.operators.base import KnowledgeBaseTask
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault, SystemClock
+from airflow_provider_dify.testing.web import server
 from airflow_provider_dify.transport import clock as clocks
-from airflow_provider_dify.transport import lines, opening
+from airflow_provider_dify.transport import common, lines, opening
 from airflow_provider_dify.transport.clock import SystemClock as RealTime
 from airflow_provider_dify.transport.settings import Settings
 
@@ -79,6 +80,13 @@ class Run:
 
 
 Change = Callable[..., Run]
+
+
+@pytest.fixture
+def never_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep idle connections: on a busy machine, one of them may have nothing to do for two seconds."""
+    monkeypatch.setattr(common, "KEEP_ALIVE", 300)
+    monkeypatch.setattr(server, "KEEP_ALIVE", 300)
 
 
 @pytest.fixture

@@ -170,6 +170,7 @@ class Server:
         def protocol() -> _Protocol:
             made = _Protocol(config, state, {})
             made.peers = self.connections
+            made.access_log = False  # uvicorn writes one wherever its logger has a handler
             return made
 
         server = await self._loop.create_server(protocol, sock=self._socket)

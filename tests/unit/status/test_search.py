@@ -113,6 +113,7 @@ def test_documents_without_segments_have_nothing_to_follow(kb: Dataset, change: 
     assert change("archive", [kb.add_document("empty", text="", segments=0)]).green
 
 
+@pytest.mark.usefixtures("never_idle")
 def test_it_costs_one_read_for_each_document(dify: FakeDify, kb: Dataset, change: Change) -> None:
     dify.worker.jobs = 1
     assert change("archive", kb.add_documents(1000)).green

@@ -35,6 +35,7 @@ from tests.unit.transport.ways import (
 from tests.waiting import until
 
 
+@pytest.mark.usefixtures("never_idle")
 def test_many_flows_share_four_connections_and_close_them(
     dify: FakeDify, opened: list[httpx.AsyncBaseTransport]
 ) -> None:
@@ -52,6 +53,7 @@ def test_many_flows_share_four_connections_and_close_them(
     assert not lines._LINES
 
 
+@pytest.mark.usefixtures("never_idle")
 def test_they_stay_open_while_anybody_uses_them(dify: FakeDify, opened: list[httpx.AsyncBaseTransport]) -> None:
     async def main() -> None:
         async with AsyncClient(settings_of(dify), LOG) as client:
@@ -67,6 +69,7 @@ def test_they_stay_open_while_anybody_uses_them(dify: FakeDify, opened: list[htt
     assert dify.connections == 2
 
 
+@pytest.mark.usefixtures("never_idle")
 def test_all_keys_of_one_dify_share_the_four_connections(dify: FakeDify, opened: list[object]) -> None:
     keys = [dify.add_key() for _ in range(5)]
     several = [

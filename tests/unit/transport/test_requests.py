@@ -236,6 +236,7 @@ class TestTestConnection:
         assert until(lambda: dify.open_connections == 0)
 
 
+@pytest.mark.usefixtures("never_idle")
 def test_one_connection_serves_many_requests_until_closed(dify: FakeDify, kb: Dataset, reach: Connect) -> None:
     with reach() as hook:
         for _ in range(3):
