@@ -18,6 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from scripts.demo.throwaway import load_dag, prepare_airflow, run_dag
 
 DAY = 86400
+#: Precedes what a story prints.
+HEADING = "=== {}"
 
 
 def nightly_archive(add: Callable[[], Any]) -> dict[str, Any]:
@@ -311,6 +313,8 @@ def main() -> None:
 
         found = {}
         for story in STORIES:
+            for stream in (sys.stdout, sys.stderr):
+                print(HEADING.format(story.__name__), file=stream, flush=True)
             with FakeDify(clock=VirtualClock()) as dify:
                 clock.clock = dify.clock
                 found[story.__name__] = story(lambda dify=dify: (dify, dify.add_dataset("handbook")))  # type: ignore[misc]
