@@ -182,9 +182,10 @@ leg() { # AIRFLOW:PYTHON[,PYTHON ...][:lowest|:next]
   [ "$choice" = next ] || legs_run=$((legs_run + 1))
   local name="$airflow on $version${choice:+, $choice}" home="$PWD/.matrix/$airflow-$version${choice:+-$choice}"
   step "$name: install" install_leg "$home" "$python" "$airflow" "$choice" || return 0
-  local tests=(-m "not fuzz and not perf and not large")
+  local tests=()
   [ "$choice" != next ] || tests+=("${next_tests[@]}")
   step "$name: tests" "$home/bin/python" -m pytest -n auto "${tests[@]}" || true
+  step "$name: programs" "$home/bin/python" -m pytest -n auto -m program "${tests[@]}" || true
   # What the dependencies decide has been seen by now.
   [ "$choice" != lowest ] || return 0
   # In a real Airflow with its scheduler and triggerer, where asked for: it takes a few minutes.
