@@ -6,6 +6,7 @@ Airflow reads its configuration once, when it is first imported. So this comes f
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import sys
@@ -35,6 +36,13 @@ os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "True"
 # Hypothesis would also fail a test that is slow only because the machine is busy.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what exists anyway: Airflow's own objects make a full run take 0.4 seconds."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -132,7 +132,7 @@ class DifyDocumentsAvailableTrigger(_EventTrigger):  # type: ignore[misc]  # Air
                 newest.look, newest.began = seen, now
                 complete_at = now if seen.complete else complete_at
                 failures, wait = 0, watch.poll_interval
-            async for _ in _ticks(wait, _TICK if newest.look else wait):
+            async for _ in _ticks(wait, newest):
                 yield newest
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[_Newest]) -> AsyncGenerator[TriggerEvent, None]:
@@ -149,6 +149,7 @@ class DifyDocumentsAvailableTrigger(_EventTrigger):  # type: ignore[misc]  # Air
             except Exception as error:  # it is a call to Airflow's API server; the next check returns everything again
                 text = "What fired for Dify knowledge base %s cannot be kept, and nothing fires until it can: %s"
                 log.warning(text, self.dataset_id, error, exc_info=error)
+            newest.held_until = max(newest.held_until, announcer.held_until)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Do everything alone: Airflow before 3.3 shares nothing."""
@@ -191,18 +192,23 @@ class _Newest:
 
     :param look: ``None`` if no check has succeeded yet.
     :param began: When the check began, in seconds of the monotonic clock.
+    :param held_until: Until when a trigger holds a document back.
     """
 
     look: Look | None = None
     began: float = float("-inf")
+    held_until: float = float("-inf")
 
 
-async def _ticks(seconds: float, interval: float) -> AsyncGenerator[None, None]:
-    """Wait this many seconds, and yield at the beginning and after each interval."""
-    end = clocks.clock.monotonic() + seconds
-    while (rest := end - clocks.clock.monotonic()) > 0:
+async def _ticks(seconds: float, newest: _Newest) -> AsyncGenerator[None, None]:
+    """Wait this many seconds. Yield at the beginning, and each second while documents are held back."""
+    began = clocks.clock.monotonic()
+    while (rest := began + seconds - clocks.clock.monotonic()) > 0:
         yield
-        await clocks.clock.asleep(min(rest, interval))
+        # A trigger of a shared stream takes what was yielded a little later, and only then knows what it holds back.
+        needed = max(newest.held_until, began) + _GAP
+        ticks = newest.look and clocks.clock.monotonic() < needed
+        await clocks.clock.asleep(min(rest, _TICK) if ticks else rest)
 
 
 class _Announcer:
@@ -226,6 +232,11 @@ class _Announcer:
         self._held: Document | None = None
         #: When the held back document may fire, in seconds of the monotonic clock.
         self._turn = float("inf")
+
+    @property
+    def held_until(self) -> float:
+        """When the document that is held back fires, by the monotonic clock; in the past if there is none."""
+        return self._turn if self._held else float("-inf")
 
     async def take(self, seen: Look) -> AsyncGenerator[Document, None]:
         """Yield the documents that may fire now; each is stored before.

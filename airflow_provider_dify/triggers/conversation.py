@@ -26,6 +26,8 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "rollback": ("release.rollback", "Rollback"),
     "workflow": ("apps.run", "WorkflowRun"),
 }
+#: The kinds that are loaded. If a thousand triggers start together, the results of as many threads would come at once.
+_LOADED: dict[str, type[Movable[Any]]] = {}
 #: Seconds that a killed task may take to stop what runs in Dify.
 _SECONDS_TO_STOP = 20.0
 #: Maximum number of documents that an event names.
@@ -65,7 +67,8 @@ class DifyConversationTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Continue to the end, and fire the event for ``execute_complete`` of the task."""
-        conversation = (await asyncio.to_thread(_load, self.kind)).from_json(self.state)
+        kind = _LOADED.get(self.kind) or await asyncio.to_thread(_load, self.kind)
+        conversation = kind.from_json(self.state)
         self._conversation = conversation
         # The wall clock, because it began in another process.
         deadline = Deadline(self.timeout, clocks.clock.time, self.started)
@@ -101,7 +104,7 @@ class DifyConversationTrigger(BaseTrigger):
 def _load(kind: str) -> type[Movable[Any]]:
     room, name = _KINDS[kind]
     found: type[Movable[Any]] = getattr(import_module(f"airflow_provider_dify.knowledge.{room}"), name)
-    return found
+    return _LOADED.setdefault(kind, found)
 
 
 def _names_to_show(report: Mapping[str, JSON], names: Mapping[str, str]) -> dict[str, str]:

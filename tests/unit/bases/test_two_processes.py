@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from airflow_provider_dify.testing import FakeDify, SystemClock
 
 #: Waits for a line, so that both are ready before one starts.
@@ -22,6 +24,7 @@ print(report.dataset_id, report.outcome)
 """
 
 
+@pytest.mark.program
 def test_make_one_knowledge_base() -> None:
     with FakeDify(clock=SystemClock()) as dify:
         environment = {**os.environ, "AIRFLOW_CONN_DIFY_DEFAULT": dify.airflow_connection()}

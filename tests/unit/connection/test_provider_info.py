@@ -230,6 +230,7 @@ class TestCost:
 
     OPERATORS = tuple(name for entry in INFO["operators"] for name in entry["python-modules"])
 
+    @pytest.mark.program
     def test_an_operator_adds_little_to_a_dag_file(self) -> None:
         first, loaded = python(
             "from airflow.providers.common.compat.sdk import BaseHook, BaseOperator\n"
@@ -244,6 +245,7 @@ class TestCost:
         assert [name for name in loaded if re.match(r"(requests|httpx2?|urllib3|openlineage)(\.|$)", name)] == []
         assert first < 60
 
+    @pytest.mark.program
     def test_a_trigger_loads_no_conversation_before_it_runs(self) -> None:
         """Airflow imports a trigger in the event loop that all triggers share."""
         loaded, kinds = python(

@@ -152,6 +152,7 @@ with DifyHook() as hook:
 """
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("archives", [0, 2])
 def test_killed_by_the_kernel(dify: FakeDify, kb: Dataset, tmp_path: Path, archives: int) -> None:
     for number in range(20):

@@ -117,6 +117,7 @@ def test_what_changed_since_follows(dify: FakeDify, production: FakeDify, tmp_pa
     assert not changing(production.requests[asked:])
 
 
+@pytest.mark.large
 def test_abandoned_at_any_request(dify: FakeDify, production: FakeDify, tmp_path: Path) -> None:
     staging = dify.add_dataset("handbook", process_rule=RULE)
     fill(staging)

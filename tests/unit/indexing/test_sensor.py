@@ -297,6 +297,7 @@ def test_templated_fields_are_attributes() -> None:
     assert [getattr(sensor, name) for name in sensor.template_fields] == ["{{ z }}", "{{ x }}", None, "{{ y }}", None]
 
 
+@pytest.mark.program
 def test_loads_no_http_client() -> None:
     code = (
         "import sys\n"

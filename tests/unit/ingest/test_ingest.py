@@ -394,6 +394,7 @@ DifyDocumentIngestOperator(
 """
 
 
+@pytest.mark.program
 @pytest.mark.parametrize("after", [1, 20])
 def test_killed_in_the_middle_and_run_again(
     dify: FakeDify, kb: Dataset, ingest: Ingest, tmp_path: Path, after: int

@@ -74,6 +74,7 @@ class TestOperator:
         }  # fmt: skip
 
 
+@pytest.mark.program
 def test_what_a_dag_file_loads() -> None:
     loaded = python(
         "from airflow.providers.common.compat.sdk import BaseHook, BaseOperator\n"

@@ -356,6 +356,7 @@ DifyReleaseOperator(task_id="release", release="run 1", dataset_id=sys.argv[1], 
 """
 
 
+@pytest.mark.program
 def test_killed_for_real_between_a_change_and_its_answer(scene: Scene) -> None:
     scene.dify.faults.add(Fault("hang_after", path="status/archive"))
     ids = [json.dumps([d.id for d in side]) for side in (scene.new, scene.old)]

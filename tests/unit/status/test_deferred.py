@@ -55,7 +55,7 @@ def indexing_fails(dify: FakeDify) -> tuple[list[Document], dict[str, Any]]:
 
 def worker_is_down(dify: FakeDify) -> tuple[list[Document], dict[str, Any]]:
     dify.worker.stop()
-    return dify.add_dataset("kb").add_documents(3), {"action": "archive"}
+    return dify.add_dataset("kb").add_documents(3), {"action": "archive", "timeout": 120}
 
 
 def worker_fails_late(dify: FakeDify) -> tuple[list[Document], dict[str, Any]]:

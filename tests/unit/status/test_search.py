@@ -20,8 +20,8 @@ def pages_for(kb: Dataset, action: str, number: int = 3) -> list:  # type: ignor
 def test_the_worker_is_down(dify: FakeDify, kb: Dataset, change: Change, action: str) -> None:
     dify.worker.stop()
     pages = pages_for(kb, action)
-    first = change(action, pages)
-    retry = change(action, pages)
+    first = change(action, pages, timeout=120)
+    retry = change(action, pages, timeout=120)
     for run in (first, retry):
         assert run.not_empty == {"lagging": ["page 0", "page 1", "page 2"]}
         assert isinstance(run.error, DifyDocumentStatusError)
@@ -116,11 +116,11 @@ def test_documents_without_segments_have_nothing_to_follow(kb: Dataset, change: 
 @pytest.mark.usefixtures("never_idle")
 def test_it_costs_one_read_for_each_document(dify: FakeDify, kb: Dataset, change: Change) -> None:
     dify.worker.jobs = 1
-    assert change("archive", kb.add_documents(1000)).green
+    assert change("archive", kb.add_documents(300)).green
     reads = sum("/segments" in request.path for request in dify.requests)
-    assert reads <= 1.25 * 1000
-    # 1,000 jobs of 0.06 s, and at most one late check
-    assert 60 <= sum(dify.clock.slept) <= 75
+    assert reads <= 1.25 * 300
+    # 300 jobs of 0.06 s, and at most one late check
+    assert 18 <= sum(dify.clock.slept) <= 33
     assert dify.connections == 1
 
 

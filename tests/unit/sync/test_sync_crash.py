@@ -65,6 +65,7 @@ def test_abandoned_twice(dify: FakeDify, tmp_path: Path) -> None:
         after += 1
 
 
+@pytest.mark.program
 def test_a_file_that_changes_back_after_a_crash(dify: FakeDify, tmp_path: Path) -> None:
     """A digest must never belong to a content that a document no longer has."""
     ended, after = False, 0
@@ -106,6 +107,7 @@ DifySyncOperator(
 """
 
 
+@pytest.mark.program
 def test_killed_in_the_middle_and_run_again(dify: FakeDify, kb: Dataset, tmp_path: Path) -> None:
     files = {f"{number:03}.md": f"Page {number}" for number in range(120)}
     write(tmp_path, files)

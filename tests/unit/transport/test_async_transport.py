@@ -196,6 +196,7 @@ def test_cookies_do_not_travel_from_one_key_to_another(dify: FakeDify) -> None:
     assert not any("cookie" in request.headers for request in dify.requests)
 
 
+@pytest.mark.program
 def test_importing_it_does_not_import_httpx() -> None:
     code = "import sys, airflow_provider_dify.transport.{} as m; sys.exit('httpcore' in sys.modules)"
     bare = "import sys, airflow_provider_dify.exceptions; sys.exit('httpcore' in sys.modules)"

@@ -152,6 +152,7 @@ def measured(dify: FakeDify, environment: dict[str, str]) -> tuple[list[str], fl
     return printed["imported"], float(longest)
 
 
+@pytest.mark.program
 def test_the_loop_imports_nothing(dify: FakeDify) -> None:
     assert measured(dify, {**os.environ})[0] == []
 
