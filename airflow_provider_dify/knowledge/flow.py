@@ -95,6 +95,7 @@ class Response:
     :param headers: Headers, with names in lower case.
     :param body: Body, decoded from its content encoding.
     :param at: When it arrived, in seconds since the epoch; needed if ``Retry-After`` is a date.
+    :param retried: Whether the request had failed before, which took time.
     :param masked: Removes secrets from texts that errors quote.
     """
 
@@ -102,6 +103,7 @@ class Response:
     headers: Mapping[str, str]
     body: bytes
     at: float = 0.0
+    retried: bool = False
     masked: Callable[[str], str] = field(default=str, repr=False, compare=False)
 
 
@@ -226,7 +228,6 @@ class Deadline:
         self._clock = clock
         self._start = clock() if start is None else start
         self._seconds = seconds
-        self._retries = [0]  # shared with the deadlines that within() returns
 
     def restart(self) -> None:
         """Start again with the full time."""
@@ -251,18 +252,7 @@ class Deadline:
 
     def within(self, seconds: float) -> Deadline:
         """Return a deadline this many seconds from now by the same clock, but not later than this one."""
-        part = Deadline(min(seconds, self.remaining), self._clock)
-        part._retries = self._retries
-        return part
-
-    @property
-    def retries(self) -> int:
-        """How many requests were retried so far. Each retry took time that its flow did not see."""
-        return self._retries[0]
-
-    def count_retry(self) -> None:
-        """Count a retry."""
-        self._retries[0] += 1
+        return Deadline(min(seconds, self.remaining), self._clock)
 
     @property
     def half_gone(self) -> bool:

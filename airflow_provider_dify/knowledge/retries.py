@@ -84,6 +84,21 @@ def retrying(flow: Flow[T], retries: Retries, deadline: Deadline | None = None) 
     return mapped(flow, handle)
 
 
+def any_retried(flow: Flow[None]) -> Flow[bool]:
+    """Run a flow, and return whether a request was retried: that took time that the flow did not see."""
+    retried = False
+
+    def handle(step: Step) -> Flow[Response | None]:
+        nonlocal retried
+        before, retried = retried, True  # also if it fails: an error does not say whether there were retries
+        answer = yield step
+        retried = before or (answer is not None and answer.retried)
+        return answer
+
+    yield from mapped(flow, handle)
+    return retried
+
+
 def patiently(deadline: Deadline, make: Callable[[], Flow[T]]) -> Flow[T]:
     """Run a part of a flow until it succeeds: Dify may be down for a while, or an app busy.
 
@@ -107,14 +122,13 @@ def _tries(request: Request, retries: Retries, deadline: Deadline | None, reads_
     failures = 0
     while True:
         try:
-            return (yield from _once(request, reads_work))
+            response = yield from _once(request, reads_work)
+            return replace(response, retried=True) if failures else response
         except DifyError as error:
             failures += 1
             if not request.repeatable:
                 raise
             wait = retries.wait_after(failures, error, deadline)
-            if deadline:
-                deadline.count_retry()
             yield Measure("retries")
             yield Pause(wait, f"Retry {failures} of {retries.max_retries} in {seconds_of(wait)}: {error.message}")
 

@@ -17,7 +17,7 @@ from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Leave, Me
 from airflow_provider_dify.knowledge.progress import Progress, Waits, Whole, checking_again
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.report import by_name
-from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.retries import Retries, any_retried
 from airflow_provider_dify.knowledge.selection.choice import Choice
 from airflow_provider_dify.knowledge.status.chunks import DisabledChunks, chunks_from
 from airflow_provider_dify.knowledge.status.handover import Handover
@@ -372,10 +372,9 @@ class StatusChange:
 
     def _read_back(self, ids: list[str], deadline: Deadline) -> Flow[bool]:
         """Read documents; return whether that took so long that the first ones may have changed by now."""
-        began, retries = deadline.elapsed, deadline.retries
-        yield from self._read(ids)
-        took_long = deadline.elapsed - began > _LONG_READ + _LONG_READ_OF_EACH * len(ids)
-        return took_long or deadline.retries > retries
+        began = deadline.elapsed
+        retried = yield from any_retried(self._read(ids))
+        return retried or deadline.elapsed - began > _LONG_READ + _LONG_READ_OF_EACH * len(ids)
 
     def _read(self, ids: Iterable[str]) -> Flow[None]:
         asked = list(ids)
