@@ -13,13 +13,16 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from benchmarks import clients
 from benchmarks.server import Setup, Target, running
 from benchmarks.sizes import Sizes
 from benchmarks.table import Bound, Line, Section
 from benchmarks.timing import progress
+
+if TYPE_CHECKING:
+    from airflow_provider_dify.triggers.conversation import DifyConversationTrigger
 
 _POLL_INTERVAL = 10.0
 _TICK = 0.001
@@ -126,24 +129,33 @@ def cost_of(way: str, sizes: Sizes) -> Cost:
 
 async def wait_in_trigger(target: Target, document_id: str) -> None:
     """Wait for one document with this provider, forever."""
+    async for _ in _status_trigger(target, document_id).run():
+        raise RuntimeError("A document that is locked for an hour cannot be done.")
+
+
+def _status_trigger(target: Target, document_id: str) -> DifyConversationTrigger:
+    """Return what a triggerer makes of the row that a worker left: nothing of the worker's objects is kept."""
     from airflow_provider_dify.knowledge.status.change import StatusChange
     from airflow_provider_dify.knowledge.status.options import StatusOptions
     from airflow_provider_dify.triggers.conversation import DifyConversationTrigger
 
     options = StatusOptions(poll_interval=_POLL_INTERVAL)
-    trigger = DifyConversationTrigger(
+    return DifyConversationTrigger(
         kind=StatusChange.kind,
         state=StatusChange(target.dataset_id, [document_id], "archive", options).to_json(),
         dify_conn_id=clients.CONNECTION_ID,
         started=time.time(),
         timeout=3600.0,
     )
-    async for _ in trigger.run():
-        raise RuntimeError("A document that is locked for an hour cannot be done.")
 
 
 async def wait_for_run(_: Target, run_id: str) -> None:
     """Wait for one run of a workflow with this provider, forever."""
+    async for _event in _run_trigger(run_id).run():
+        raise RuntimeError("A run that never ends cannot be done.")
+
+
+def _run_trigger(run_id: str) -> DifyConversationTrigger:
     from airflow_provider_dify.knowledge.apps.options import RunOptions
     from airflow_provider_dify.knowledge.apps.run import WorkflowRun
     from airflow_provider_dify.knowledge.apps.tries import single_try
@@ -151,15 +163,13 @@ async def wait_for_run(_: Target, run_id: str) -> None:
 
     run = WorkflowRun(single_try("benchmark"), None, options=RunOptions(poll_interval=_POLL_INTERVAL))
     run.run_id = run_id
-    trigger = DifyConversationTrigger(
+    return DifyConversationTrigger(
         kind=WorkflowRun.kind,
         state=run.to_json(),
         dify_conn_id=clients.CONNECTION_ID,
         started=time.time(),
         timeout=3600.0,
     )
-    async for _event in trigger.run():
-        raise RuntimeError("A run that never ends cannot be done.")
 
 
 async def _wait_with_own_client(target: Target, document_id: str) -> None:
