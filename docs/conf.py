@@ -27,7 +27,7 @@ author = "the authors of airflow-provider-dify"
 project_copyright = "the authors of airflow-provider-dify, Apache-2.0"
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "parameters"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "methods", "parameters"]
 exclude_patterns = ["_build", "benchmarks/results.md"]
 nitpicky = True
 nitpick_ignore_regex = [

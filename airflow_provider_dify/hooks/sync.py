@@ -47,7 +47,7 @@ class SyncVerbs(FlowHook):
         :raises DifyInputError: The arguments are invalid, or two files would become one document.
         :raises DifyKnowledgeBaseFailed: The knowledge base accepts no documents at all.
         :raises DifySourceError: The source is missing, empty or cannot be listed; nothing was changed.
-        :raises DifyGuardError: More documents would be retired than a limit allows; nothing was changed.
+        :raises DifyGuardError: A limit would be exceeded; nothing was changed.
         :raises DifySyncError: A file or document has an outcome that is not tolerated; the error's ``report`` says
             which.
         :raises DifyError: A request to Dify failed; the error's ``report`` says how far it got.

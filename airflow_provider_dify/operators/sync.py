@@ -71,7 +71,7 @@ class DifySyncOperator(StagedTask, BaseOperator):
         ``report`` even if the task fails.
     :raises DifyInputError: The parameters are invalid, or two files would become one document; nothing was sent.
     :raises DifySourceError: The source is missing, empty, or cannot be listed; nothing was changed.
-    :raises DifyGuardError: More documents would be retired than a limit allows; nothing was changed.
+    :raises DifyGuardError: A limit would be exceeded; nothing was changed.
     :raises DifyKnowledgeBaseFailed: The knowledge base accepts no documents at all, because its embedding model is
         missing.
     :raises DifySyncFailed: Files cannot become documents, or their names are taken, which a retry cannot fix.

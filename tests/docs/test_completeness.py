@@ -5,15 +5,17 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import pkgutil
 import re
 from collections.abc import Iterator
 
 import pytest
 
-from airflow_provider_dify import __version__, exceptions
+from airflow_provider_dify import __version__, exceptions, knowledge
 from airflow_provider_dify.get_provider_info import CONN_FIELDS, get_provider_info
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge import versions
+from airflow_provider_dify.knowledge.report import ReportOutcome
 from tests.docs.blocks import ROOT, pages
 
 TEXTS = {str(page.relative_to(ROOT)): page.read_text() for page in pages()}
@@ -64,6 +66,20 @@ def parameters(kind: type) -> dict[str, str]:
     return dict(re.findall(r":param (\w+): (.*?)(?=:param |\Z)", begin, re.DOTALL))
 
 
+def outcomes() -> list[type[ReportOutcome]]:
+    """The outcomes of each job."""
+    for found in pkgutil.walk_packages(knowledge.__path__, f"{knowledge.__name__}."):
+        importlib.import_module(found.name)
+    return sorted(ReportOutcome.__subclasses__(), key=lambda kind: kind.__module__)
+
+
+@pytest.mark.parametrize("kind", outcomes(), ids=lambda kind: kind.__name__)
+def test_the_outcomes_of_a_job_are_in_a_table(kind: type[ReportOutcome]) -> None:
+    pages = (text for name, text in TEXTS.items() if "operators/" in name)
+    cells = (re.findall(r"^\| (`[^|]+`) \|", text, re.MULTILINE) for text in pages)
+    assert any({outcome.value for outcome in kind} <= set(re.findall(r"`(.+?)`", " ".join(found))) for found in cells)
+
+
 @pytest.mark.parametrize("name", ERRORS)
 def test_each_error_is_in_the_table(name: str) -> None:
     assert f"| {{py:exc}}`{name}`" in TEXTS["docs/errors.md"].replace("· ", "")
@@ -88,11 +104,6 @@ def test_what_differs_by_version_is_in_the_tables() -> None:
     assert set(rows) == told
     assert len(rows) == len(facts)
     assert {fact for fact in vars(versions).values() if isinstance(fact, versions.Fact)} == set(facts)
-
-
-@pytest.mark.parametrize("name", sorted(verbs()))
-def test_each_verb_is_in_the_table(name: str) -> None:
-    assert f"`DifyHook.{name}`" in TEXTS["docs/hook.md"]
 
 
 def test_options_of_the_hook_are_on_their_page() -> None:

@@ -9,6 +9,8 @@ from airflow_provider_dify.knowledge import inputs
 
 #: Stands for the usual share. It is text because Airflow cannot store a custom type with a DAG.
 AUTO = "auto"
+#: Describes what filters select.
+SELECTED = "selected"
 #: Filters that select more than this share of a knowledge base are considered a mistake by default.
 _SHARE_OF_SELECTED = 0.5
 
@@ -40,7 +42,7 @@ class Guard:
         if self.max_share is not None and self.max_share > 1:
             raise DifyInputError(f"max_share must be a share of all documents, at most 1, not {self.max_share:g}.")
 
-    def check(self, number: int, total: int | None = None, *, what: str = "selected") -> None:
+    def check(self, number: int, total: int | None = None, *, what: str = SELECTED) -> None:
         """Raise an error if there are too many documents.
 
         :param number: How many are selected.
@@ -48,16 +50,30 @@ class Guard:
         :param what: The participle that describes them in the error.
         :raises DifyGuardError: They are more than a limit allows.
         """
-        of_all = f"{number:,}" if total is None else f"{number:,} of {total:,}"
-        if self.max_documents is not None and number > self.max_documents:
-            raise DifyGuardError(_text(of_all, what, "max_documents", f"{self.max_documents:,}"))
+        check_limit(number, self.max_documents, "max_documents", total=total, what=what)
         if self.max_share is not None and total is not None and number > self.max_share * total:
             share = f" ({number / total:.1%})" if total else ""
-            raise DifyGuardError(_text(of_all + share, what, "max_share", f"{self.max_share:g} of all"))
+            raise _too_many(f"{number:,} of {total:,}{share}", what, "max_share", f"{self.max_share:g} of all")
 
 
-def _text(of_all: str, what: str, guard: str, allowed: str) -> str:
-    return (
-        f"{of_all} documents are {what}, and {guard} allows {allowed}. Nothing was changed. Look at what is "
-        f"{what} (DifyListDocumentsOperator); narrow it, or raise {guard}, or set it to None, if so many are meant."
+def check_limit(number: int, limit: int | None, name: str, *, total: int | None = None, what: str = SELECTED) -> None:
+    """Raise an error if there are more documents than a parameter allows.
+
+    :param number: How many there are.
+    :param limit: The value of the parameter; ``None``: no limit.
+    :param name: The name of the parameter.
+    :param total: Of how many; ``None`` if that was not read.
+    :param what: The participle that describes them in the error, such as ``to be retired``.
+    :raises DifyGuardError: There are more.
+    """
+    if limit is not None and number > limit:
+        of_all = f"{number:,}" if total is None else f"{number:,} of {total:,}"
+        raise _too_many(of_all, what, name, f"{limit:,}")
+
+
+def _too_many(of_all: str, what: str, name: str, allowed: str) -> DifyGuardError:
+    where = "DifyListDocumentsOperator" if what == SELECTED else "the plan in the log"
+    return DifyGuardError(
+        f"{of_all} documents are {what}, and {name} allows {allowed}. Nothing was changed. Look at what is {what} "
+        f"({where}); narrow it, or raise {name}, or set it to None, if so many are meant."
     )

@@ -10,6 +10,7 @@ from airflow_provider_dify.knowledge.ingest.options import DeliveryOptions
 
 if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.selection.guards import Guard
+    from airflow_provider_dify.knowledge.sync.plan import Planned
 
 #: Default for the share of a sync's documents in use that may be retired.
 MAX_SHARE = 0.5
@@ -59,3 +60,16 @@ class SyncOptions(DeliveryOptions):
         from airflow_provider_dify.knowledge.selection.guards import Guard
 
         return Guard(self.max_documents, self.max_share)
+
+    def check_plan(self, plan: Iterable[Planned], in_use: int) -> None:
+        """Raise an error if a plan does more than a limit allows. Nothing has been changed by then.
+
+        :param plan: What the sync of a folder or of an export would do.
+        :param in_use: How many documents of the sync are in use.
+        :raises DifyGuardError: A limit would be exceeded.
+        """
+        from airflow_provider_dify.knowledge.sync.plan import Move
+
+        retired = (one.document for one in plan if one.move is Move.RETIRE)
+        found = sum(document is None or document.belongs_in_search for document in retired)
+        self.guard.check(found, in_use, what="to be retired")

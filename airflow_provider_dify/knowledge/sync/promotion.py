@@ -113,7 +113,7 @@ class Promotion:
         :param retries: How failed requests are retried.
         :return: The report; see :meth:`SyncReport.raise_for_outcomes`.
         :raises DifyInputError: The export is damaged, or does not fit the knowledge base; nothing was changed.
-        :raises DifyGuardError: More documents would be retired than the guard allows; nothing was changed.
+        :raises DifyGuardError: A limit would be exceeded; nothing was changed.
         :raises DifyError: A request to Dify failed; the report so far is its ``report``.
         """
         progress = Progress(deadline)
@@ -145,10 +145,10 @@ class Promotion:
         in_the_way = {one.name: one for one in self._documents.values() if one.enabled and not self._is_ours(one)}
         retire = Retire(self._options.retire)
         self._parts = self._plan.make(problems, self._copies(), in_the_way, retire)
-        yield Note(f"Plan of sync '{self.sync_source}':\n{table([part.planned() for part in self._parts])}")
+        plan = [part.planned() for part in self._parts]
+        yield Note(f"Plan of sync '{self.sync_source}':\n{table(plan)}")
         ours = [one for one in self._documents.values() if self._is_ours(one) and one.belongs_in_search]
-        retiring = sum(part.move is Move.RETIRE for part in self._parts)
-        self._options.guard.check(retiring, len(ours), what="to be retired")
+        self._options.check_plan(plan, len(ours))
         check_replacing(dataset, [part.name for part in self._parts if part.replaces], _NEW_INSTEAD)
         return dataset, options
 

@@ -182,7 +182,7 @@ class Sync:
         :param retries: How failed requests are retried.
         :return: The report; see :meth:`SyncReport.raise_for_outcomes`.
         :raises DifySourceError: No file can become a document; nothing was changed.
-        :raises DifyGuardError: More documents would be retired than the guard allows; nothing was changed.
+        :raises DifyGuardError: A limit would be exceeded; nothing was changed.
         :raises DifyError: A request to Dify failed; the report so far is its ``report``.
         """
         progress = Progress(deadline)
@@ -241,8 +241,7 @@ class Sync:
         unreadable = {one.name for one in wanted if not one.readable}
         self._entries = [_entry(planned, readable=planned.name not in unreadable) for planned in plan]
         yield from self._tell(plan, look)
-        retiring = sum(one.move is Move.RETIRE and one.document.belongs_in_search for one in plan if one.document)
-        self._options.guard.check(retiring, look.in_use, what="to be retired")
+        self._options.check_plan(plan, look.in_use)
         yield from self._check_target(plan, dataset, options)
         if look.adopted or any(planned.move.sends for planned in plan):
             own = {SOURCE_FIELD: "", HASH_FIELD: ""}

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -150,6 +150,15 @@ def route(path: str, authorise: Authorise = authorise_knowledge, **handlers: Han
     :param authorise: Checks the key.
     """
     return Route(_pattern("/v1" + path), _by_method(handlers), authorise)
+
+
+def merged(routes: Iterable[Route]) -> list[Route]:
+    """Return one route for each path, with the handlers of all routes that have it."""
+    found: dict[str, Route] = {}
+    for one in routes:
+        known = found.get(one.pattern.pattern)
+        found[one.pattern.pattern] = replace(known, handlers={**known.handlers, **one.handlers}) if known else one
+    return list(found.values())
 
 
 def open_route(path: str, **handlers: Handler) -> Route:

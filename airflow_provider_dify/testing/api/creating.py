@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from airflow_provider_dify.testing.api import rules, shapes
-from airflow_provider_dify.testing.api.call import Call
+from airflow_provider_dify.testing.api.call import Call, route
 from airflow_provider_dify.testing.api.replies import (
     ApiError,
     Complaint,
@@ -203,3 +203,16 @@ def _start_indexing(call: Call, document: Row, batch: str, *, hangs: bool = Fals
     world.worker.queue_indexing(document, hangs=hangs)
     world.tick()
     return Reply(200, {"document": shapes.listed_document(document), "batch": document.batch}, cost="create")
+
+
+ROUTES = [
+    route("/datasets/{dataset}/document/create-by-text", post=create_by_text),
+    route("/datasets/{dataset}/document/create_by_text", post=create_by_text),
+    route("/datasets/{dataset}/document/create-by-file", post=create_by_file),
+    route("/datasets/{dataset}/document/create_by_file", post=create_by_file),
+    route("/datasets/{dataset}/documents/{document}", patch=update_by_file),
+    route("/datasets/{dataset}/documents/{document}/update-by-text", post=update_by_text),
+    route("/datasets/{dataset}/documents/{document}/update_by_text", post=update_by_text),
+    route("/datasets/{dataset}/documents/{document}/update-by-file", post=update_by_file),
+    route("/datasets/{dataset}/documents/{document}/update_by_file", post=update_by_file),
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_dify.testing.api.call import Call
+from airflow_provider_dify.testing.api.call import Call, route
 from airflow_provider_dify.testing.api.replies import (
     Complaint,
     InternalError,
@@ -135,3 +135,12 @@ def _free_name(dataset: Dataset, name: str) -> str:
     if name in BUILT_IN:
         raise InvalidParamError("Metadata name already exists in Built-in fields.")
     return name
+
+
+ROUTES = [
+    route("/datasets/{dataset}/documents/metadata", post=assign),
+    route("/datasets/{dataset}/metadata", get=list_fields, post=create_field),
+    route("/datasets/{dataset}/metadata/{field}", patch=rename_field, delete=delete_field),
+    route("/datasets/{dataset}/metadata/built-in", get=built_in_fields),
+    route("/datasets/{dataset}/metadata/built-in/{action}", post=switch_built_in),
+]

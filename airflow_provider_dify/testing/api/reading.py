@@ -11,7 +11,7 @@ from urllib.parse import quote
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from airflow_provider_dify.testing.api import shapes
-from airflow_provider_dify.testing.api.call import UUID, Call, suggestion
+from airflow_provider_dify.testing.api.call import UUID, Call, open_route, route, suggestion
 from airflow_provider_dify.testing.api.replies import (
     ApiError,
     Complaint,
@@ -227,3 +227,15 @@ def file_preview(call: Call) -> Reply:
                 headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
                 return Reply(200, document.content, content_type="application/octet-stream", headers=headers)
     raise NotFoundError("File not found")
+
+
+ROUTES = [
+    route("/datasets", get=list_datasets),
+    route("/datasets/{dataset}", get=get_dataset),
+    route("/datasets/{dataset}/documents", get=list_documents),
+    route("/datasets/{dataset}/documents/download-zip", post=download_zip),
+    route("/datasets/{dataset}/documents/{document}", get=get_document),
+    route("/datasets/{dataset}/documents/{document}/download", get=download),
+    route("/datasets/{dataset}/documents/{batch}/indexing-status", get=indexing_status),
+    open_route("/files/{file}/file-preview", get=file_preview),
+]

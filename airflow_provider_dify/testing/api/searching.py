@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from airflow_provider_dify.testing.api import shapes
-from airflow_provider_dify.testing.api.call import Call
+from airflow_provider_dify.testing.api.call import Call, route
 from airflow_provider_dify.testing.api.replies import Complaint, InvalidParamError, Json, Reply, invalid, missing
 from airflow_provider_dify.testing.model.documents import Dataset
 from airflow_provider_dify.testing.model.index import Entry, vector_of
@@ -224,3 +224,9 @@ def _meets(metadata: Json, condition: Json) -> bool:
     except TypeError:
         # A text is neither greater nor less than a number.
         return False
+
+
+ROUTES = [
+    route("/datasets/{dataset}/retrieve", post=retrieve),
+    route("/datasets/{dataset}/hit-testing", post=retrieve),
+]

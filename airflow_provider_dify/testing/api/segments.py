@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from airflow_provider_dify.testing.api import shapes
-from airflow_provider_dify.testing.api.call import Call
+from airflow_provider_dify.testing.api.call import Call, route
 from airflow_provider_dify.testing.api.reading import LARGEST_PAGE, page_of, paging
 from airflow_provider_dify.testing.api.replies import (
     Complaint,
@@ -198,3 +198,24 @@ def _segment(call: Call, document: Row) -> Segment:
         if derived_id(document, f"segment {one.key}") == wanted:
             return one
     raise NotFoundError("Segment not found.")
+
+
+ROUTES = [
+    route("/datasets/{dataset}/documents/{document}/segments", get=list_segments, post=add_segments),
+    route(
+        "/datasets/{dataset}/documents/{document}/segments/{segment}",
+        get=get_segment,
+        post=update_segment,
+        delete=delete_segment,
+    ),
+    route(
+        "/datasets/{dataset}/documents/{document}/segments/{segment}/child_chunks",
+        get=list_children,
+        post=add_child,
+    ),
+    route(
+        "/datasets/{dataset}/documents/{document}/segments/{segment}/child_chunks/{child}",
+        patch=update_child,
+        delete=delete_child,
+    ),
+]

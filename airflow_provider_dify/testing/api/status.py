@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow_provider_dify.testing.api.call import Call
+from airflow_provider_dify.testing.api.call import Call, route
 from airflow_provider_dify.testing.api.replies import ApiError, InternalError, InvalidParamError, Reply
 from airflow_provider_dify.testing.model.documents import Dataset
 from airflow_provider_dify.testing.model.rows import Row, parse_document_id
@@ -127,3 +127,6 @@ def _apply(call: Call, action: Action, documents: list[Row], size: int) -> Reply
         refused = 0 if world.broker.full else len(queued)
         return replace(InternalError(cost="changed", size=size).reply(), refused_jobs=refused)
     return Reply(200, SUCCESS, cost="changed", size=size)
+
+
+ROUTES = [route("/datasets/{dataset}/documents/status/{action}", patch=change_status)]

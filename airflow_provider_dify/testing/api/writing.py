@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_dify.testing.api.call import Call
+from airflow_provider_dify.testing.api.call import Call, route
 from airflow_provider_dify.testing.api.replies import (
     ApiError,
     Complaint,
@@ -82,3 +82,9 @@ def _retried(call: Call, document_id: str) -> Row:
     if document.indexing_status != "error" or document.paused:
         raise ApiError(400, "document_indexing", "Only documents whose indexing has failed can be retried.")
     return document
+
+
+ROUTES = [
+    route("/datasets/{dataset}/documents/retry", post=retry_documents),
+    route("/datasets/{dataset}/documents/{document}", delete=delete_document),
+]

@@ -53,7 +53,7 @@ def trigger_of(run_id: str, began: float) -> DifyConversationTrigger:
 
 @pytest.mark.perf
 def test_they_cost_no_more_than_waits_for_documents() -> None:
-    # Side by side: the longest pause is a full run of the garbage collector, whose time depends on the machine.
+    # Measured together: the longest pause is a full run of the garbage collector, whose time depends on the machine.
     runs, documents = (waits.cost_of(way, replace(FULL, wait_seconds=25.0)) for way in ("app runs", "trigger"))
     assert runs.requests > FULL.waits
     assert runs.longest_pause <= documents.longest_pause

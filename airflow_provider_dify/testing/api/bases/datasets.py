@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from airflow_provider_dify.testing.api import shapes
 from airflow_provider_dify.testing.api.bases.models import check_embedding_model
-from airflow_provider_dify.testing.api.call import Call
+from airflow_provider_dify.testing.api.call import Call, route
 from airflow_provider_dify.testing.api.replies import (
     ApiError,
     Complaint,
@@ -140,3 +140,9 @@ def _retrieval(body: Json) -> Iterator[Complaint]:
 def _choice(name: str, known: Sequence[str], kind: str, value: object) -> Complaint:
     *first, last = [f"'{one}'" for one in known]
     return Complaint(name, f"Input should be {', '.join(first)} or {last}", kind, value)
+
+
+ROUTES = [
+    route("/datasets", post=create_dataset),
+    route("/datasets/{dataset}", patch=update_dataset, delete=delete_dataset),
+]

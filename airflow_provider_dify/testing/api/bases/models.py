@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_dify.testing.api.call import Call
+from airflow_provider_dify.testing.api.call import Call, route
 from airflow_provider_dify.testing.api.replies import InvalidParamError, Json, Reply
 
 TYPES = ("text-embedding", "rerank", "llm", "tts", "speech2text", "moderation")
@@ -70,3 +70,6 @@ def _model(name: str) -> Json:
         "load_balancing_enabled": False,
         "has_invalid_load_balancing_configs": False,
     }
+
+
+ROUTES = [route("/workspaces/current/models/model-types/{type}", get=list_models)]

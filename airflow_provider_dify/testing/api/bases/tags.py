@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from airflow_provider_dify.testing.api.call import UUID, Call, suggestion
+from airflow_provider_dify.testing.api.call import UUID, Call, route, suggestion
 from airflow_provider_dify.testing.api.replies import (
     Complaint,
     InternalError,
@@ -134,3 +134,11 @@ def _must_be_ids(values: Iterable[object]) -> None:
 def _no_tags(call: Call, model: str, where: str, value: object) -> InvalidParamError:
     text = "Value error, Tag IDs is required."
     return invalid(call.world.version, model, Complaint(where, text, "value_error", value))
+
+
+ROUTES = [
+    route("/datasets/tags", get=list_tags, post=create_tag, patch=rename_tag, delete=delete_tag),
+    route("/datasets/tags/binding", post=bind_tags),
+    route("/datasets/tags/unbinding", post=unbind_tags),
+    route("/datasets/{dataset}/tags", get=tags_of_dataset),
+]
