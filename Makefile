@@ -29,7 +29,7 @@ demo: $(VENV)  ## see the provider at work with a built-in Dify (about half a mi
 	@.venv/bin/python -m scripts.demo $(ARGS)
 
 test: $(VENV)  ## run the tests (about 7 minutes on two cores)
-	@.venv/bin/python -m pytest -n auto $(ARGS)
+	@.venv/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
 test-all: $(VENV)  ## run large tests, whole programs and all random examples too (about 15 minutes)
 	@EXAMPLES=all .venv/bin/python -m pytest -n auto -m "not fuzz and not perf" $(ARGS)

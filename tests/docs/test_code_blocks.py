@@ -21,7 +21,10 @@ from tests.docs.blocks import ROOT, Block, blocks_in_docstrings, blocks_of, mark
 from tests.docs.running import AIRFLOW, Page
 
 #: Checked by Sphinx when it builds the pages, where a warning is an error.
-DIRECTIVES = {"{eval-rst}", "{toctree}", "{include}", "{image}", "{figure}", "{list-table}", "{note}", "{warning}"}
+DIRECTIVES = {
+    "{eval-rst}", "{figure}", "{hook-methods}", "{image}", "{include}", "{list-table}", "{note}", "{toctree}",
+    "{warning}",
+}  # fmt: skip
 #: Folders of tested files that pages include.
 TESTED = ("example_dags", "tests/docs/examples")
 #: Pages whose blocks use features that this Airflow does not have.

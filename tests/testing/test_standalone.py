@@ -12,6 +12,8 @@ import requests
 
 from tests.testing.standing import refused, standalone
 
+pytestmark = pytest.mark.program
+
 
 def test_it_says_how_to_reach_it_and_stops_in_order() -> None:
     with standalone() as dify:

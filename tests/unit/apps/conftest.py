@@ -25,5 +25,5 @@ def chat(dify: FakeDify, kb: Dataset, mode: str, monkeypatch: pytest.MonkeyPatch
         inputs=[Input("name", max_length=48)],
         seconds=3,
     )
-    monkeypatch.setenv("AIRFLOW_CONN_DIFY_APP", dify.airflow_connection({"timeout": 2}, app=made))
+    monkeypatch.setenv("AIRFLOW_CONN_DIFY_APP", dify.airflow_connection({"timeout": 1}, app=made))
     return made

@@ -28,7 +28,7 @@ FAULTS: tuple[dict[str, Any], ...] = (
 )
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(n, marks=pytest.mark.large) for n in range(8, 30))])
 def test_never_two_successful_runs(dify: FakeDify, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     chance = random.Random(seed)
     failures = chance.choice([0, 0, 1])

@@ -164,11 +164,16 @@ class TestFailures:
         [
             Fault("status", status=500, times=40),
             Fault("status", status=429, times=3, retry_after=200),
-            Fault("reset_before", times=40),
-            Fault("page", times=40),
-            Fault("page", status=200, times=9),
-            Fault("truncated", times=9),
-            Fault("plan_limit", times=9),
+            *(
+                pytest.param(fault, marks=pytest.mark.large)
+                for fault in (
+                    Fault("reset_before", times=40),
+                    Fault("page", times=40),
+                    Fault("page", status=200, times=9),
+                    Fault("truncated", times=9),
+                    Fault("plan_limit", times=9),
+                )
+            ),
         ],
         ids=lambda fault: f"{fault.kind}-{fault.status}",
     )

@@ -83,9 +83,9 @@ def rollback_too_late(dify: FakeDify) -> tuple[Scene, Callable[[], Any]]:
     return scene, lambda: DifyRollbackOperator(task_id="back", manifest=manifest, timeout=300)
 
 
-PLAYS: list[Play] = [
+PLAYS: list[Any] = [
     locked, locked_and_selected, locked_for_too_long, locked_and_deleted, indexed_later, indexing_fails, queries_fail,
-    worker_is_down, key_is_withdrawn, rollback, rollback_too_late,
+    pytest.param(worker_is_down, marks=pytest.mark.large), key_is_withdrawn, rollback, rollback_too_late,
 ]  # fmt: skip
 
 

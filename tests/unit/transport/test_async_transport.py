@@ -76,7 +76,7 @@ from tests.unit.transport.ways import (
 def test_faults_are_the_same_both_ways(dify: FakeDify, fault: Fault, kind: type[DifyError] | None) -> None:
     kb = dify.add_dataset("handbook")
     kb.add_documents(3)
-    settings = settings_of(dify, timeout=1.0)
+    settings = settings_of(dify, timeout=0.5)
     result = both_ways(dify, settings, lambda: retrying(api.document_page(kb.id, 1), ONE_MORE), fault)
     if kind is None:
         assert isinstance(result, api.Page)
@@ -167,7 +167,7 @@ def test_a_change_of_status_is_the_same_both_ways(monkeypatch: pytest.MonkeyPatc
             )
             change = StatusChange(pages[0].dataset.id, [page.id for page in pages], "archive")
             flow = retrying(change.flow(Deadline(900, dify.clock.monotonic), ONE_MORE), ONE_MORE)
-            report = way(settings_of(dify, timeout=1.0), flow).to_json()
+            report = way(settings_of(dify, timeout=0.5), flow).to_json()
             assert report["counts"]["changed"] == 250
             requests = [(r.method, r.path, r.query, r.json, r.status) for r in dify.requests]
             seen.append((report, requests, dify.clock.slept))
