@@ -1,4 +1,4 @@
-"""Runs example DAGs in a throw-away Airflow against the built-in Dify, and prints the results as JSON.
+"""Runs example DAGs in a throw-away Airflow against the built-in Dify, and writes the results to a JSON file.
 
 A program of its own, as Airflow is set up once in a process.
 """
@@ -304,8 +304,8 @@ STORIES = (
 )
 
 
-def main() -> None:
-    """Run all of them; the last line of the output has the results."""
+def main(results: Path) -> None:
+    """Run all of them, and write their results by name."""
     with tempfile.TemporaryDirectory(prefix="dify-examples-") as home:
         prepare_airflow(Path(home))
         from airflow_provider_dify.testing import FakeDify, VirtualClock
@@ -318,8 +318,8 @@ def main() -> None:
             with FakeDify(clock=VirtualClock()) as dify:
                 clock.clock = dify.clock
                 found[story.__name__] = story(lambda dify=dify: (dify, dify.add_dataset("handbook")))  # type: ignore[misc]
-    print(json.dumps(found))
+        results.write_text(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))
