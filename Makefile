@@ -28,10 +28,10 @@ venv: $(VENV)  ## create .venv
 demo: $(VENV)  ## see the provider at work with a built-in Dify (about half a minute; ARGS=--verbose: with the log)
 	@.venv/bin/python -m scripts.demo $(ARGS)
 
-test: $(VENV)  ## run the tests (about 7 minutes on two cores)
+test: $(VENV)  ## run the tests (about 4 minutes on two cores)
 	@.venv/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
-test-all: $(VENV)  ## run large tests, whole programs and all random examples too (about 15 minutes)
+test-all: $(VENV)  ## run large tests, whole programs and all random examples too (about 12 minutes)
 	@EXAMPLES=all .venv/bin/python -m pytest -n auto -m "not fuzz and not perf" $(ARGS)
 
 perf: $(VENV)  ## check time limits; needs a quiet machine (about 1 minute)

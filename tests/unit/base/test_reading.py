@@ -249,7 +249,9 @@ class TestGivenUp:
             pytest.param(shelf(250, [lambda s: s.create(120)] * 99), id="grows as fast as it is read"),
             pytest.param(shelf(250, total=lambda number: number + 5), id="never as long as it is said to be"),
             pytest.param(
-                shelf(5000, [Together((Change("delete", 300, 0.0), Change("create", 300, 0.0)))] * 999), id="shifts"
+                shelf(5000, [Together((Change("delete", 300, 0.0), Change("create", 300, 0.0)))] * 999),
+                id="shifts",
+                marks=pytest.mark.large,
             ),
         ],
     )

@@ -122,7 +122,7 @@ def test_archive_and_back_through_a_proxy_that_opens_new_connections(
     change: Change, dify: FakeDify, kb: Dataset
 ) -> None:
     dify.new_connection_per_request = True
-    pages = kb.add_documents(40)
+    pages = kb.add_documents(15)
     for page in pages:
         assert change("archive", [page]).green
         assert change("un_archive", [page]).green

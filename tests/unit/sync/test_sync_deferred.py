@@ -144,7 +144,12 @@ def fire(path: str, arguments: dict[str, Any]) -> Any:
     return json.loads(json.dumps(payload))
 
 
-@pytest.mark.parametrize(("arrange", "waits"), SCENARIOS.items(), ids=lambda value: getattr(value, "__name__", ""))
+#: These take seconds.
+SLOW = (worker_is_down_for_too_long, worker_goes_down_before_the_end)
+PLAYS = [pytest.param(*one, marks=[pytest.mark.large] * (one[0] in SLOW)) for one in SCENARIOS.items()]
+
+
+@pytest.mark.parametrize(("arrange", "waits"), PLAYS, ids=lambda value: getattr(value, "__name__", ""))
 def test_direct_and_deferred_are_the_same(
     arrange: Arrange, waits: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
