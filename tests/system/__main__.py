@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from airflow_provider_dify.testing import Dataset, FakeDify
+from airflow_provider_dify.testing import App, Dataset, FakeDify
 from tests.system import program
 from tests.system.standalone import DAGS, VERSION, Airflow
 from tests.system.stories import WAITS, WATCHES, Stories
@@ -30,8 +30,10 @@ def main() -> int:
 
 def _run(tally: Tally, dify: FakeDify, home: Path) -> None:
     watched, changed = _watched(dify), dify.add_dataset("changed")
+    workflow = dify.add_workflow("echo", run=dict, inputs=["text"])
     environment = {
         "AIRFLOW__CORE__DAGS_FOLDER": str(_dags(home)),
+        "AIRFLOW_CONN_DIFY_APP": dify.airflow_connection(app=workflow),
         "DIFY_DATASET_ID": watched.id,
         **TakingBack.environment(dify, changed),
     }
@@ -39,7 +41,7 @@ def _run(tally: Tally, dify: FakeDify, home: Path) -> None:
         program.tell_to_the_end(
             tally,
             airflow,
-            lambda: _tell(tally, airflow, dify, watched, changed),
+            lambda: _tell(tally, airflow, dify, workflow, (watched, changed)),
             lambda: check_traces(tally, airflow, dify.api_key, WAITS),
         )
 
@@ -66,7 +68,7 @@ def _watched(dify: FakeDify) -> Dataset:
     return dataset
 
 
-def _tell(tally: Tally, airflow: Airflow, dify: FakeDify, watched: Dataset, changed: Dataset) -> None:
+def _tell(tally: Tally, airflow: Airflow, dify: FakeDify, workflow: App, datasets: tuple[Dataset, Dataset]) -> None:
     airflow.start()
     tally.tell("Airflow is up")
     airflow.command(
@@ -75,7 +77,8 @@ def _tell(tally: Tally, airflow: Airflow, dify: FakeDify, watched: Dataset, chan
         *("--conn-host", dify.base_url, "--conn-password", dify.api_key),
     )
     tally.tell("The connection is in its database")
-    stories = Stories(tally, airflow, dify, watched)
+    watched, changed = datasets
+    stories = Stories(tally, airflow, dify, workflow, watched)
     told: list[Callable[[], None]] = [stories.waits, stories.restart, TakingBack(tally, airflow, dify, changed)]
     if VERSION >= (3,):
         told.append(stories.watch)

@@ -1,20 +1,26 @@
-"""A knowledge base in which a run has to wait: documents that are locked, and documents that are being indexed."""
+"""What a run has to wait for: documents that are locked or being indexed, and a workflow that takes its time."""
 
 from __future__ import annotations
 
 import json
 
-from airflow_provider_dify.testing import Document, FakeDify
+from airflow_provider_dify.testing import App, Document, FakeDify
 
 #: No run waits so long: the lock goes when the story says so.
 _LOCK = 3600.0
 
 
 class Handbook:
-    """The documents of one run of ``dify_system_waits``."""
+    """The documents of one run of ``dify_system_waits``, and its workflow.
 
-    def __init__(self, dify: FakeDify, name: str) -> None:
+    :param seconds: How long the workflow runs.
+    """
+
+    def __init__(self, dify: FakeDify, workflow: App, name: str, seconds: float) -> None:
         self._dify = dify
+        self._workflow = workflow
+        workflow.seconds = seconds
+        self.name = name
         self.dataset = dify.add_dataset(name)
         self.old = self.dataset.add_documents(4, "old")
         self.old.append(self.dataset.add_document("old, archived before", archived=True))
@@ -31,6 +37,7 @@ class Handbook:
         return json.dumps(
             {
                 "dataset_id": self.dataset.id,
+                "text": self.name,
                 "archive": ids(self.old),
                 "enable": ids(self.new),
                 "index": ids(self.indexed),
@@ -48,6 +55,11 @@ class Handbook:
             document.unlock()
         for document in [self.late, *self.indexed]:
             document.finish_indexing()
+
+    @property
+    def workflow_runs(self) -> list[str]:
+        """The status of each run of the workflow for this run of the DAG."""
+        return [run.status for run in self._workflow.runs if run.inputs == {"text": self.name}]
 
     def undone(self) -> list[Document]:
         """Documents that are not as the run was asked to make them, for Dify or for its search."""

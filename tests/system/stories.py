@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airflow_provider_dify.testing import Dataset, Document, FakeDify
+from airflow_provider_dify.testing import App, Dataset, Document, FakeDify
 from tests.system.handbook import Handbook, ids
 from tests.system.standalone import TRIGGERER_DEAD_AFTER, VERSION, Airflow
 from tests.system.tally import StuckError, Tally, wait_for
 
 WAITS, WATCHES = "dify_system_waits", "dify_on_documents_available"
-WAITING_TASKS = ("archive", "enable", "index")
+WAITING_TASKS = ("archive", "enable", "index", "workflow")
+#: Seconds that the workflow runs: until the others are done, and until another triggerer has taken over.
+SHORT_RUN, LONG_RUN = 25.0, float(os.environ.get("SECONDS_OF_THE_WORKFLOW", "100"))
 
 
 class Stories:
     """All stories, told in the order in which they are written down.
 
+    :param workflow: What the connection ``dify_app`` runs.
     :param watched: The knowledge base that the example ``dify_on_documents_available`` watches.
     """
 
-    def __init__(self, tally: Tally, airflow: Airflow, dify: FakeDify, watched: Dataset) -> None:
+    def __init__(self, tally: Tally, airflow: Airflow, dify: FakeDify, workflow: App, watched: Dataset) -> None:
         self._tally = tally
         self._airflow = airflow
         self._database = airflow.database
         self._dify = dify
+        self._workflow = workflow
         self._watched = watched
 
     def waits(self) -> None:
         """Tasks wait in the triggerer, hold no slot there, and end as they should."""
         with self._tally.story("Tasks wait in the triggerer"):
-            handbook = Handbook(self._dify, "waits")
+            handbook = Handbook(self._dify, self._workflow, "waits", SHORT_RUN)
             with self._waiting_run("waits", handbook):
                 self._check_what_waiting_takes("waits")
                 handbook.settle()
@@ -40,7 +46,7 @@ class Stories:
     def restart(self) -> None:
         """The triggerer dies while tasks wait, and another one takes over."""
         with self._tally.story("The triggerer is killed while tasks wait"):
-            handbook = Handbook(self._dify, "restart")
+            handbook = Handbook(self._dify, self._workflow, "restart", LONG_RUN)
             with self._waiting_run("restart", handbook):
                 before = {trigger.triggerer for trigger in self._database.waiting()}
                 self._airflow.stop_triggerer(signal.SIGKILL)
@@ -50,6 +56,7 @@ class Stories:
                 start = time.monotonic()
                 wait_for("another triggerer to take over", lambda: self._taken_over(before), 60 + TRIGGERER_DEAD_AFTER)
                 self._tally.tell(f"  it took over after {time.monotonic() - start:.0f} s")
+                self._tally.equal("the workflow still runs, once", handbook.workflow_runs, ["running"])
                 handbook.settle()
 
     def watch(self) -> None:
@@ -72,7 +79,7 @@ class Stories:
         wait_for("all tasks to wait and the bystander to end", lambda: self._all_wait(run_id), 120)
         self._tally.equal("the tasks that wait are deferred", self._waiting_tasks(run_id), set(WAITING_TASKS))
         yield
-        wait_for("the run to end", lambda: self._ended(WAITS, run_id), 120)
+        wait_for("the run to end", lambda: self._ended(WAITS, run_id), 120 + LONG_RUN)
         self._tally.equal("the run is green", self._database.runs(WAITS)[run_id], "success")
         self._check_result(run_id, handbook)
 
@@ -106,16 +113,25 @@ class Stories:
         return self._database.runs(dag_id).get(run_id) in ("success", "failed")
 
     def _check_result(self, run_id: str, handbook: Handbook) -> None:
-        archive, enable, index = (self._database.xcom(WAITS, run_id, task) or {} for task in WAITING_TASKS)
+        archive, enable, index, workflow = (self._database.xcom(WAITS, run_id, task) or {} for task in WAITING_TASKS)
         changed, unchanged = ids(handbook.old[:-1]), ids(handbook.old[-1:])
         self._tally.equal("archive: what was changed", archive and archive["changed"], changed)
         self._tally.equal("archive: what was there already", archive and archive["unchanged"], unchanged)
         self._tally.equal("enable: what was changed", enable and enable["changed"], ids(handbook.new))
         self._tally.equal("index: what is indexed", index, ids(handbook.indexed))
-        for task, returned in (("archive", archive), ("enable", enable)):
+        self._tally.equal("workflow: what it returned", workflow and workflow["outputs"], {"text": handbook.name})
+        self._tally.equal("the workflow ran once", handbook.workflow_runs, ["succeeded"])
+        self._tally.check("the log shows how long it waited for the run", self._says_that_it_waits_for_a_run(run_id))
+        for task, returned in (("archive", archive), ("enable", enable), ("workflow", workflow)):
             report = self._database.xcom(WAITS, run_id, task, "report")
             self._tally.equal(f"{task}: the report is what the task returned", report, returned)
         self._tally.equal("Dify says that no document is left undone", handbook.undone(), [])
+
+    def _says_that_it_waits_for_a_run(self, run_id: str) -> bool:
+        logs = (log for log in self._airflow.logs() if ".trigger." in log.name and run_id in str(log))
+        return any(
+            re.search(r"Waiting for run [\w-]+, which is running \(\d+ s elapsed", log.read_text()) for log in logs
+        )
 
     def _wait_for_looks(self, number: int = 2) -> None:
         """Wait until the knowledge base has been looked at from now on: the first one may be under way."""
