@@ -16,34 +16,35 @@ from airflow_provider_dify.knowledge.text.tables import Row, of_outcomes
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: The third value of an outcome that a retry cannot fix.
-FINAL = True
+#: Follows the advice about an outcome that a retry cannot fix.
+FINAL = "final"
+#: Follows the advice about an outcome of items for which nothing was sent to Dify.
+UNTOUCHED = "untouched"
 #: Fields of a report that its JSON omits if they are empty.
 _RARE = ("disabled_chunks", "dry_run")
 NOT_ATTEMPTED = "not_attempted"
-#: The outcomes of items for which nothing was sent to Dify.
-_UNTOUCHED = frozenset({
-    NOT_ATTEMPTED, "unchanged", "skipped", "kept", "left", "missing", "refused", "invalid", "unreadable", "not_ready"
-})  # fmt: skip
 NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
 class ReportOutcome(str, Enum):
     """The outcome of a document, a file or an input. Each job has its own outcomes.
 
-    A member is its name in reports, the advice about it, and whether a retry cannot fix it (:data:`FINAL`). A good
-    outcome needs no advice. A member equals its name.
+    A member is its name in reports, the advice about it, and :data:`FINAL` and :data:`UNTOUCHED` if they fit. A good
+    outcome has no advice. A member equals its name.
     """
 
     #: Advice; empty if it is good.
     advice: str
     #: Whether a retry cannot fix it.
     final: bool
+    #: Whether nothing was sent to Dify.
+    untouched: bool
 
-    def __new__(cls, value: str, advice: str = "", final: bool = False) -> Self:
+    def __new__(cls, value: str, advice: str = "", *traits: str) -> Self:
         """Make a member."""
         member = str.__new__(cls, value)
-        member._value_, member.advice, member.final = value, advice, final
+        member._value_, member.advice = value, advice
+        member.final, member.untouched = FINAL in traits, UNTOUCHED in traits
         return member
 
     @property
@@ -148,7 +149,7 @@ class Report(ABC, Generic[_O, _T]):
     @property
     def touched(self) -> bool:
         """Whether anything was sent to Dify."""
-        return any(count and name not in _UNTOUCHED for name, count in self.counts.items())
+        return any(self.counts[outcome.value] for outcome in self.kind if not outcome.untouched)
 
     def table(self, names: Mapping[str, str] = NO_NAMES, tolerate: Collection[_O] = (), limit: int = 20) -> list[str]:
         """Return the lines of a table with the outcome of each item, for the log: failures first.

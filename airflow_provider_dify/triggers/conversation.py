@@ -67,7 +67,9 @@ class DifyConversationTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Continue to the end, and fire the event for ``execute_complete`` of the task."""
-        kind = _LOADED.get(self.kind) or await asyncio.to_thread(_load, self.kind)
+        kind = _LOADED.get(self.kind)
+        if kind is None:
+            kind = await asyncio.to_thread(_load, self.kind)
         conversation = kind.from_json(self.state)
         self._conversation = conversation
         # The wall clock, because it began in another process.

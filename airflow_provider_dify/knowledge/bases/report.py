@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from airflow_provider_dify.exceptions import DifySetupError, DifySetupFailed
-from airflow_provider_dify.knowledge.report import FINAL, DocumentReport, ReportOutcome, counted
+from airflow_provider_dify.knowledge.report import FINAL, UNTOUCHED, DocumentReport, ReportOutcome, counted
 from airflow_provider_dify.knowledge.text.tables import Row
 
 
@@ -30,15 +30,15 @@ class SettingOutcome(ReportOutcome):
     #: It was sent, and a final read confirmed it.
     CHANGED = "changed"
     #: It already has the value; nothing was sent for it.
-    UNCHANGED = "unchanged"
+    UNCHANGED = "unchanged", "", UNTOUCHED
     #: Dify ignored it, and ``tolerate`` names it.
     UNSUPPORTED = "unsupported"
     #: It was sent, but Dify shows another value.
     IGNORED = "ignored", "Dify accepted it and shows another value: does this version know it? Or tolerate it", FINAL
     #: Dify cannot change it. Nothing was changed.
-    REFUSED = "refused", "Dify cannot change this; nothing was changed", FINAL
+    REFUSED = "refused", "Dify cannot change this; nothing was changed", FINAL, UNTOUCHED
     #: The run ended before its turn.
-    NOT_ATTEMPTED = "not_attempted", "not set, because the run ended first"
+    NOT_ATTEMPTED = "not_attempted", "not set, because the run ended first", UNTOUCHED
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from airflow_provider_dify.exceptions import DifyDocumentDeleteError
-from airflow_provider_dify.knowledge.report import DocumentReport, ReportOutcome
+from airflow_provider_dify.knowledge.report import UNTOUCHED, DocumentReport, ReportOutcome
 
 
 class DeleteOutcome(ReportOutcome):
@@ -15,13 +15,13 @@ class DeleteOutcome(ReportOutcome):
     #: It existed, Dify deleted it, and a final read confirmed it.
     DELETED = "deleted"
     #: It was not in this knowledge base, or somebody else deleted it first.
-    MISSING = "missing"
+    MISSING = "missing", "", UNTOUCHED
     #: It is archived, and Dify still held its lock at the deadline, so it could not be un-archived first.
     BUSY = "busy", "archived, and Dify holds their lock for at most 600 s; raise the timeout or retry later"
     #: Dify does not delete it.
     FAILED = "failed", "Dify did not delete them; the errors in the report say why"
     #: The run ended before its turn. In a dry run, it would be deleted.
-    NOT_ATTEMPTED = "not_attempted", "not deleted, because the run ended first"
+    NOT_ATTEMPTED = "not_attempted", "not deleted, because the run ended first", UNTOUCHED
 
 
 @dataclass(frozen=True)

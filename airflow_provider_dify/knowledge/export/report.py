@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from airflow_provider_dify.exceptions import DifyExportError, DifyExportFailed
-from airflow_provider_dify.knowledge.report import FINAL, DocumentReport, ReportOutcome
+from airflow_provider_dify.knowledge.report import FINAL, UNTOUCHED, DocumentReport, ReportOutcome
 
 
 class ExportOutcome(ReportOutcome):
@@ -17,7 +17,7 @@ class ExportOutcome(ReportOutcome):
     #: Its content was put together from its chunks, because Dify has no file of it.
     FROM_CHUNKS = "from_chunks"
     #: The target had its content already; read back, it is as it was.
-    UNCHANGED = "unchanged"
+    UNCHANGED = "unchanged", "", UNTOUCHED
     #: It was deleted in Dify while the export ran, and is not part of it.
     DELETED = "deleted"
     #: Dify has neither a file nor a chunk of it.
@@ -27,7 +27,7 @@ class ExportOutcome(ReportOutcome):
     #: Dify does not give its content, or the target does not give it back as it was.
     FAILED = "failed", "not exported; the errors in the report say why; run it again, it continues from there"
     #: The run ended before its turn.
-    NOT_ATTEMPTED = "not_attempted", "the run ended before their turn; run it again, it continues from there"
+    NOT_ATTEMPTED = "not_attempted", "the run ended before their turn; run it again, it continues from there", UNTOUCHED
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 from airflow_provider_dify.exceptions import DifyIngestError, DifyIngestFailed
 from airflow_provider_dify.knowledge.flow import JSON
-from airflow_provider_dify.knowledge.report import FINAL, EntryReport, ReportOutcome
+from airflow_provider_dify.knowledge.report import FINAL, UNTOUCHED, EntryReport, ReportOutcome
 from airflow_provider_dify.knowledge.text.tables import Row
 
 _LOST_KEYWORDS = (
@@ -24,13 +24,22 @@ class IngestOutcome(ReportOutcome):
     #: The content of a document was replaced and, unless indexing is not waited for, the new one is indexed.
     UPDATED = "updated"
     #: A document with this name (with ``update``: and this content) existed; nothing was sent for it.
-    SKIPPED = "skipped"
+    SKIPPED = "skipped", "", UNTOUCHED
     #: A document with the same name is in the way.
-    REFUSED = "refused", "a document with the same name is in the way; the report says which, and what to do", FINAL
+    REFUSED = (
+        "refused",
+        "a document with the same name is in the way; the report says which, and what to do",
+        FINAL,
+        UNTOUCHED,
+    )
     #: It cannot become a document: it is empty or too large, or Dify does not accept its type or name.
-    INVALID = "invalid", "they cannot become documents; the report says why", FINAL
+    INVALID = "invalid", "they cannot become documents; the report says why", FINAL, UNTOUCHED
     #: It is missing or could not be read: its storage failed, or it was being changed.
-    UNREADABLE = "unreadable", "they are missing or cannot be read; the report says why, and a retry checks again"
+    UNREADABLE = (
+        "unreadable",
+        "they are missing or cannot be read; the report says why, and a retry checks again",
+        UNTOUCHED,
+    )
     #: Dify has it, but its indexing failed or was paused, or the document was deleted.
     FAILED = "failed", "Dify could not index them; its message is in the report"
     #: Dify has it, but its indexing did not finish by the deadline, or made no progress for too long.
@@ -40,7 +49,7 @@ class IngestOutcome(ReportOutcome):
     #: Dify found no text in it, so search can never return it.
     NOT_SEARCHABLE = "not_searchable", "Dify found no text in them: leave them out, or send a version with text", FINAL
     #: The run ended before its turn.
-    NOT_ATTEMPTED = "not_attempted", "the run ended before their turn; run it again, it sends nothing twice"
+    NOT_ATTEMPTED = "not_attempted", "the run ended before their turn; run it again, it sends nothing twice", UNTOUCHED
 
 
 @dataclass(frozen=True)

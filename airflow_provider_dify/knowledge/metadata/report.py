@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from airflow_provider_dify.exceptions import DifyMetadataError, DifyMetadataFailed
-from airflow_provider_dify.knowledge.report import FINAL, DocumentReport, ReportOutcome
+from airflow_provider_dify.knowledge.report import FINAL, UNTOUCHED, DocumentReport, ReportOutcome
 
 
 class MetadataOutcome(ReportOutcome):
@@ -15,13 +15,18 @@ class MetadataOutcome(ReportOutcome):
     #: It had other values, Dify accepted the new ones, and a final read confirmed them.
     CHANGED = "changed"
     #: It already had the values; nothing was sent for it.
-    UNCHANGED = "unchanged"
+    UNCHANGED = "unchanged", "", UNTOUCHED
     #: It is not in this knowledge base.
-    MISSING = "missing", "not in this knowledge base; check the ids and the dataset_id, or tolerate 'missing'", FINAL
+    MISSING = (
+        "missing",
+        "not in this knowledge base; check the ids and the dataset_id, or tolerate 'missing'",
+        FINAL,
+        UNTOUCHED,
+    )
     #: Dify rejected its values, or accepted them but does not show them.
     FAILED = "failed", "the values are missing; the errors in the report say why"
     #: Nothing was sent for it, because the run ended before its turn.
-    NOT_ATTEMPTED = "not_attempted", "not changed, because the run ended first"
+    NOT_ATTEMPTED = "not_attempted", "not changed, because the run ended first", UNTOUCHED
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from airflow_provider_dify.exceptions import DifyReindexError, DifyReindexFailed
-from airflow_provider_dify.knowledge.report import FINAL, DocumentReport, ReportOutcome
+from airflow_provider_dify.knowledge.report import FINAL, UNTOUCHED, DocumentReport, ReportOutcome
 
 
 class ReindexOutcome(ReportOutcome):
@@ -15,11 +15,16 @@ class ReindexOutcome(ReportOutcome):
     #: It was not indexed, Dify has indexed it since, and search returns it.
     REINDEXED = "reindexed"
     #: It was indexed already; nothing was sent for it. If it is in use, search returns it.
-    UNCHANGED = "unchanged"
+    UNCHANGED = "unchanged", "", UNTOUCHED
     #: It is not in this knowledge base.
-    MISSING = "missing", "not in this knowledge base; check the ids", FINAL
+    MISSING = "missing", "not in this knowledge base; check the ids", FINAL, UNTOUCHED
     #: It is archived, and Dify does not index archived documents again.
-    REFUSED = "refused", "archived, and Dify does not index such documents again; delete them, or tolerate them", FINAL
+    REFUSED = (
+        "refused",
+        "archived, and Dify does not index such documents again; delete them, or tolerate them",
+        FINAL,
+        UNTOUCHED,
+    )
     #: Dify holds its lock on it, or somebody else is having it indexed again.
     BUSY = "busy", "Dify is working on them; the errors in the report say what it answered; retry later"
     #: Its indexing failed again or is paused, or the document was deleted.
@@ -31,7 +36,7 @@ class ReindexOutcome(ReportOutcome):
     #: Dify found no text in it, so search can never return it.
     NOT_SEARCHABLE = "not_searchable", "Dify found no text in them: send a version with text, or delete them", FINAL
     #: The run ended before its turn. In a dry run, it would be indexed again.
-    NOT_ATTEMPTED = "not_attempted", "the run ended before their turn; run it again, it sends nothing twice"
+    NOT_ATTEMPTED = "not_attempted", "the run ended before their turn; run it again, it sends nothing twice", UNTOUCHED
 
 
 @dataclass(frozen=True)

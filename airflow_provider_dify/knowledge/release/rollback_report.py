@@ -10,7 +10,7 @@ from airflow_provider_dify.exceptions import DifyRollbackError, DifyRollbackFail
 from airflow_provider_dify.knowledge.documents import Flags
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.release.manifest import read_fields
-from airflow_provider_dify.knowledge.report import DocumentReport, ReportOutcome
+from airflow_provider_dify.knowledge.report import UNTOUCHED, DocumentReport, ReportOutcome
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -22,13 +22,13 @@ class RollbackOutcome(ReportOutcome):
     #: It has its previous flags again.
     RESTORED = "restored"
     #: It had them all the time; nothing was sent for it.
-    UNCHANGED = "unchanged"
+    UNCHANGED = "unchanged", "", UNTOUCHED
     #: It is not in the knowledge base any more.
-    MISSING = "missing", "deleted since, and cannot be restored; to restore the others, tolerate 'missing'"
+    MISSING = "missing", "deleted since, and cannot be restored; to restore the others, tolerate 'missing'", UNTOUCHED
     #: It does not have them, or search does not reflect them.
     FAILED = "failed", "the errors in the report say why"
     #: It is unchanged, because the run ended before its turn, or to keep documents in search.
-    NOT_ATTEMPTED = "not_attempted", "left as they were found"
+    NOT_ATTEMPTED = "not_attempted", "left as they were found", UNTOUCHED
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyDocumentStatusFailed
-from airflow_provider_dify.knowledge.report import FINAL, DocumentReport, ReportOutcome
+from airflow_provider_dify.knowledge.report import FINAL, UNTOUCHED, DocumentReport, ReportOutcome
 
 _LOST = (
     "search does not reflect it: Dify's worker is down, is slow, or lost the job or the keywords. Dify 1.16.0 loses "
@@ -20,13 +20,18 @@ class Outcome(ReportOutcome):
     #: It was not in the requested state, Dify accepted the change, and a final read confirmed it.
     CHANGED = "changed"
     #: It already was in the requested state; nothing was sent for it.
-    UNCHANGED = "unchanged"
+    UNCHANGED = "unchanged", "", UNTOUCHED
     #: It is not in this knowledge base.
-    MISSING = "missing", "not in this knowledge base; check the ids and the dataset_id, or tolerate 'missing'", FINAL
+    MISSING = (
+        "missing",
+        "not in this knowledge base; check the ids and the dataset_id, or tolerate 'missing'",
+        FINAL,
+        UNTOUCHED,
+    )
     #: The change would do harm, or cannot work.
-    REFUSED = "refused", "archived: un_archive them first", FINAL
+    REFUSED = "refused", "archived: un_archive them first", FINAL, UNTOUCHED
     #: Its indexing failed, is paused, or did not finish by the deadline.
-    NOT_READY = "not_ready", "their indexing failed, is paused, or takes longer; check them in Dify"
+    NOT_READY = "not_ready", "their indexing failed, is paused, or takes longer; check them in Dify", UNTOUCHED
     #: Dify still held its lock at the deadline.
     BUSY = "busy", "Dify holds their lock, for at most 600 s after its job; raise the timeout or retry later"
     #: Dify accepted the change, but its worker undid it or marked the document as failed.
@@ -36,7 +41,7 @@ class Outcome(ReportOutcome):
     #: Dify found no text in it, so search can never return it.
     NOT_SEARCHABLE = "not_searchable", "Dify found no text in them; send the content again, or leave them out", FINAL
     #: It would have been changed, but the run ended before its turn.
-    NOT_ATTEMPTED = "not_attempted", "not changed, because the run ended first"
+    NOT_ATTEMPTED = "not_attempted", "not changed, because the run ended first", UNTOUCHED
 
 
 @dataclass(frozen=True)

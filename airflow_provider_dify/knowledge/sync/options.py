@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,7 +61,7 @@ class SyncOptions(DeliveryOptions):
 
         return Guard(self.max_documents, self.max_share)
 
-    def check_plan(self, plan: Iterable[Planned], in_use: int) -> None:
+    def check_plan(self, plan: Collection[Planned], in_use: int) -> None:
         """Raise an error if a plan does more than a limit allows. Nothing has been changed by then.
 
         :param plan: What the sync of a folder or of an export would do.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from airflow_provider_dify.exceptions import DifySyncError, DifySyncFailed
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
-from airflow_provider_dify.knowledge.report import FINAL, EntryReport, ReportOutcome
+from airflow_provider_dify.knowledge.report import FINAL, UNTOUCHED, EntryReport, ReportOutcome
 from airflow_provider_dify.knowledge.sync.plan import Move
 from airflow_provider_dify.knowledge.text.tables import Row
 
@@ -29,16 +29,21 @@ class SyncOutcome(ReportOutcome):
     #: Its file is gone; it was archived, disabled or deleted as requested, and search no longer returns it.
     RETIRED = "retired"
     #: It is in the expected state; nothing was sent for it.
-    KEPT = "kept"
+    KEPT = "kept", "", UNTOUCHED
     #: Its file is gone, but it stays unchanged.
-    LEFT = "left"
+    LEFT = "left", "", UNTOUCHED
     #: A document that the sync did not create is in the way.
-    REFUSED = "refused", _NOT_OURS, FINAL
+    REFUSED = "refused", _NOT_OURS, FINAL, UNTOUCHED
     #: The file cannot become a document: it is empty or too large, or Dify does not accept its type. Its earlier
     #: document stays unchanged.
-    INVALID = "invalid", "they cannot become documents; their earlier documents stay; the report says why", FINAL
+    INVALID = (
+        "invalid",
+        "they cannot become documents; their earlier documents stay; the report says why",
+        FINAL,
+        UNTOUCHED,
+    )
     #: The file cannot be read, which may be temporary. Its earlier document stays unchanged.
-    UNREADABLE = "unreadable", "they cannot be read; their earlier documents stay; check the permissions"
+    UNREADABLE = "unreadable", "they cannot be read; their earlier documents stay; check the permissions", UNTOUCHED
     #: It is not in the expected state; the error says why.
     FAILED = "failed", "not as they should be; the report says why; run it again, or check what is wrong in Dify"
     #: Dify has it, but its indexing did not finish by the deadline, or made no progress for too long.
@@ -48,7 +53,7 @@ class SyncOutcome(ReportOutcome):
     #: Dify found no text in it, so search can never return it.
     NOT_SEARCHABLE = "not_searchable", "Dify found no text in them: exclude them, or give them text", FINAL
     #: The run ended before its turn; in a dry run, it would be done.
-    NOT_ATTEMPTED = "not_attempted", "the run ended before their turn; run it again, it continues from there"
+    NOT_ATTEMPTED = "not_attempted", "the run ended before their turn; run it again, it continues from there", UNTOUCHED
 
 
 _UNCHANGED = (SyncOutcome.KEPT, SyncOutcome.LEFT)
