@@ -34,8 +34,8 @@ class DifyDocumentDeleteOperator(DocumentsTask, BaseOperator):
         in the report, which then has ``"dry_run": true``.
     :param timeout: Seconds to wait for archived documents that Dify has locked. A lock can last 600 s.
     :param poll_interval: Seconds between two tries while waiting; the first ones come sooner.
-    :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, a list of ids for each outcome
-        (``deleted``, ``missing``, ``busy``, ``failed``, ``not_attempted``), and ``errors`` by id.
+    :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, a list of ids for each outcome,
+        and ``errors`` by id.
     :raises DifyInputError: The parameters are invalid; nothing was sent.
     :raises DifyGuardError: More documents are selected than a limit allows; nothing was changed.
     :raises DifyDocumentDeleteError: Documents still exist.
