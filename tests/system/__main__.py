@@ -25,7 +25,7 @@ INTERVAL, SHORT_INTERVALS = "poll_interval=60", "poll_interval=1, full_look_inte
 
 def main() -> int:
     """Tell all stories; return 0 if every assertion held."""
-    return program.run("tests.system", __doc__, 500, _run, once_more=NOT_BLOCKED)
+    return program.run("tests.system", __doc__, 700, _run, once_more=NOT_BLOCKED)
 
 
 def _run(tally: Tally, dify: FakeDify, home: Path) -> None:
