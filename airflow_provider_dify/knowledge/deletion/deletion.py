@@ -166,7 +166,7 @@ class Deletion:
                     raise
                 self._failed_with = document_id
                 return error
-            yield from progress.note("Deleted", len(self._ledger.outcomes), len(self._ledger.ids))
+            yield from progress.note("Deleted", len(self._ledger.gone), len(self._ledger.ids))
         return None
 
     def _delete(self, document_id: str) -> Flow[None]:

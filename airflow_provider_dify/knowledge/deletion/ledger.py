@@ -129,7 +129,7 @@ class DeleteLedger:
 
     def plan(self) -> str:
         """Describe what will be done."""
-        gone, archived = len(self.outcomes), len(self._archived())
+        gone, archived = len(self.gone), len(self._archived())
         parts = [f"{len(self.open)} to delete"]
         parts += [f"{archived} of them archived, to be un-archived first"] if archived else []
         parts += [f"{gone} gone already"] if gone else []
