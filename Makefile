@@ -31,7 +31,7 @@ demo: $(VENV)  ## see the provider at work with a built-in Dify (about half a mi
 test: $(VENV)  ## run the tests (about 4 minutes on two cores)
 	@.venv/bin/python -m pytest -n auto --dist worksteal $(ARGS)
 
-test-all: $(VENV)  ## run large tests, whole programs and all random examples too (about 12 minutes)
+test-all: $(VENV)  ## run large tests, whole programs and all random examples too (about 10 minutes)
 	@EXAMPLES=all .venv/bin/python -m pytest -n auto -m "not fuzz and not perf" $(ARGS)
 
 perf: $(VENV)  ## check time limits; needs a quiet machine (about 1 minute)
