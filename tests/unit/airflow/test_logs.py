@@ -138,6 +138,7 @@ class TestIntroduction:
 
 
 class TestProgress:
+    @pytest.mark.large
     def test_a_line_that_only_grows(self, slow: FakeDify, said: pytest.LogCaptureFixture) -> None:
         pages = slow.add_dataset("kb").add_documents(900)
         assert run(status(pages)) is None

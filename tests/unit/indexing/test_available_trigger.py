@@ -44,6 +44,7 @@ class TestEvents:
         names = ten(dify, kb)
         assert run(dify, trigger(kb), 3600) == names
 
+    @pytest.mark.large
     def test_so_they_do_among_many(self, dify: FakeDify, kb: Dataset) -> None:
         kb.add_documents(230)
         hidden = [kb.add_document(f"hidden-{number}", enabled=False) for number in range(3)]
@@ -111,6 +112,7 @@ class TestPace:
         assert 10 <= at[9][1] - at[8][1] <= 12
         assert at[9][1] <= 60 + 9 * 0.7 + 14
 
+    @pytest.mark.large
     def test_of_documents_without_end(self, dify: FakeDify, kb: Dataset) -> None:
         """One that is held back is not overtaken forever, whether the others are older or not."""
         hidden = [kb.add_document(f"hidden-{number}", enabled=False) for number in range(30)]
@@ -121,6 +123,7 @@ class TestPace:
         assert [name for name, _ in at] == ["new-0", "new-1", *(document.name for document in hidden)]
         assert all(moment - (62.5 + number * 5) <= 11 for number, (_, moment) in enumerate(at[2:]))
 
+    @pytest.mark.large
     def test_of_one_that_goes_before_its_turn(self, dify: FakeDify, kb: Dataset) -> None:
         """Airflow keeps back what came before it, so it comes all the same, and once."""
         later(dify, 60, lambda: kb.add_documents(3, "new-"))
@@ -203,6 +206,7 @@ class TestFailures:
         later(dify, 2000, mend)
         assert sorted(run(dify, trigger(kb), 2 * 3600)) == names
 
+    @pytest.mark.large
     def test_of_the_connection(
         self, dify: FakeDify, kb: Dataset, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -216,6 +220,7 @@ class TestFailures:
             assert sorted(run(dify, watcher, 4 * 3600)) == [*names, "old-0", "old-1"]
         assert "dataset-x" not in caplog.text
 
+    @pytest.mark.large
     def test_the_wait_grows_and_has_an_end(self, dify: FakeDify, kb: Dataset) -> None:
         dify.world.keys.clear()
         run(dify, trigger(kb), 24 * 3600)

@@ -165,6 +165,7 @@ class TestOnTheWay:
         assert ("answered 'success' 8 times, but shows another value of 'a'" in text) is (version == "1.12.1")
         assert sum(dify.clock.slept) <= 60
 
+    @pytest.mark.large
     def test_many_locked_ones(self, dify: FakeDify, kb: Dataset, hook: DifyHook) -> None:
         pages = kb.add_documents(100)
         for page in pages[:60]:

@@ -368,6 +368,7 @@ def test_killed_for_real_between_a_change_and_its_answer(scene: Scene) -> None:
     assert scene.wholly_new
 
 
+@pytest.mark.large
 def test_how_long_both_versions_are_found(dify: FakeDify) -> None:
     """Measured with the costs of calls and jobs on a real Dify; the documentation has these numbers."""
     scene = Scene(dify, World(new=[(False, False)] * 100, old=[LIVE] * 100))

@@ -83,9 +83,11 @@ def rollback_too_late(dify: FakeDify) -> tuple[Scene, Callable[[], Any]]:
     return scene, lambda: DifyRollbackOperator(task_id="back", manifest=manifest, timeout=300)
 
 
-PLAYS: list[Any] = [
-    locked, locked_and_selected, locked_for_too_long, locked_and_deleted, indexed_later, indexing_fails, queries_fail,
-    pytest.param(worker_is_down, marks=pytest.mark.large), key_is_withdrawn, rollback, rollback_too_late,
+#: These take seconds.
+SLOW = (indexed_later, locked_and_selected, locked_for_too_long, rollback_too_late, worker_is_down)
+PLAYS = [
+    locked, locked_and_deleted, indexing_fails, queries_fail, key_is_withdrawn, rollback,
+    *(pytest.param(play, marks=pytest.mark.large) for play in SLOW),
 ]  # fmt: skip
 
 

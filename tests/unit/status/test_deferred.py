@@ -122,6 +122,9 @@ SCENARIOS: dict[Build, bool] = {
     missing: False,
     nothing_to_wait_for: False,
 }
+#: These take seconds.
+SLOW = (deleted_meanwhile, job_lost_and_repaired, locked_and_flags_only, locked_for_too_long, worker_fails_late)
+PLAYS = [pytest.param(*one, marks=[pytest.mark.large] * (one[0] in SLOW)) for one in SCENARIOS.items()]
 
 
 class Played:
@@ -181,7 +184,7 @@ class Played:
             self.error = error
 
 
-@pytest.mark.parametrize(("build", "waits"), SCENARIOS.items(), ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(("build", "waits"), PLAYS, ids=lambda value: getattr(value, "__name__", ""))
 def test_direct_and_deferred_are_the_same(
     build: Build, waits: bool, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:

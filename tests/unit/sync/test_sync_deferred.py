@@ -145,7 +145,10 @@ def fire(path: str, arguments: dict[str, Any]) -> Any:
 
 
 #: These take seconds.
-SLOW = (worker_is_down_for_too_long, worker_goes_down_before_the_end)
+SLOW = (
+    a_dry_run, deleting, indexing_fails, nothing_but_retiring, worker_goes_down_before_the_end,
+    worker_is_down_for_too_long,
+)  # fmt: skip
 PLAYS = [pytest.param(*one, marks=[pytest.mark.large] * (one[0] in SLOW)) for one in SCENARIOS.items()]
 
 
