@@ -64,6 +64,7 @@ def test_what_waits_in_a_trigger_can_be_made(monkeypatch: pytest.MonkeyPatch) ->
             asyncio.run(asyncio.wait_for(wait(target, DOCUMENT), 0.05))
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("way", [clients.bare_calls, clients.call_per_document, clients.provider_flags])
 def test_a_way_archives_every_document(way: Callable[[Target], None], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"AIRFLOW_CONN_{clients.CONNECTION_ID.upper()}", "")  # restored afterwards

@@ -93,6 +93,7 @@ def test_nobody_else_loses(start: Start, options: dict[str, Any], technique: str
     assert all(one.in_search for one in documents)
 
 
+@pytest.mark.large
 def test_a_share_is_lost_and_the_same_one_for_the_same_seed(start: Start) -> None:
     def lost(seed: int) -> list[bool]:
         dify = start(lock_race="never", lost_keywords=0.2, seed=seed)

@@ -50,6 +50,7 @@ def test_naming_the_first_id_twice_takes_the_lock_away(start: Start) -> None:
     assert not second.locked
 
 
+@pytest.mark.large
 @pytest.mark.parametrize(
     ("version", "size", "keep", "low", "high"),
     [

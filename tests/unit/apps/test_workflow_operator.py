@@ -158,6 +158,7 @@ def test_an_orphan_is_stalled(dify: FakeDify, app: Any) -> None:
     assert ran.report["outcome"] == "stalled"
 
 
+@pytest.mark.large
 def test_a_long_run_is_not_stalled(app: Any) -> None:
     app.seconds = 900
     assert run_try(task(stall_timeout=300, deferrable=True)).error is None

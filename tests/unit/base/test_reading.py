@@ -292,6 +292,7 @@ class TestSomeOfMany:
         found: dict[str, Document] = run(read_documents("kb", ids[30:]), there)
         assert sorted(found) == sorted(ids[30:])
 
+    @pytest.mark.large
     def test_a_list_that_never_ends(self) -> None:
         there = shelf(300, [lambda s: s.create(200)] * 99)
         found = run(read_documents("kb", [str(n) for n in range(1, 301)]), there)

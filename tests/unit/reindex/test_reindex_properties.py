@@ -86,6 +86,7 @@ def a_dify() -> Iterator[FakeDify]:
         yield dify
 
 
+@pytest.mark.large
 @given(
     documents=st.lists(states, min_size=1, max_size=8),
     vectors=st.booleans(),

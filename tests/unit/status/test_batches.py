@@ -118,6 +118,7 @@ def test_the_first_id_is_named_twice_where_that_does_no_harm(
     assert patches(dify) == [[*ids, ids[0]] if twice else ids]
 
 
+@pytest.mark.large
 def test_archive_and_back_through_a_proxy_that_opens_new_connections(
     change: Change, dify: FakeDify, kb: Dataset
 ) -> None:

@@ -30,7 +30,7 @@ class TestCost:
 
     @pytest.mark.parametrize("kind", KINDS)
     @pytest.mark.parametrize("number", [40, pytest.param(300, marks=pytest.mark.large)])
-    @pytest.mark.parametrize("lost", [0, 7])
+    @pytest.mark.parametrize("lost", [0, pytest.param(7, marks=pytest.mark.large)])
     def test_entering_search_in_a_small_knowledge_base(self, kind: str, number: int, lost: int) -> None:
         with a_dify() as dify:
             kb = knowledge_base(dify, kind)
@@ -45,7 +45,7 @@ class TestCost:
 
     @pytest.mark.parametrize("kind", KINDS)
     @pytest.mark.parametrize("number", [20, pytest.param(300, marks=pytest.mark.large)])
-    @pytest.mark.parametrize("lost", [0, 7])
+    @pytest.mark.parametrize("lost", [0, pytest.param(7, marks=pytest.mark.large)])
     def test_entering_search_in_a_large_knowledge_base(self, kind: str, number: int, lost: int) -> None:
         with a_dify() as dify:
             kb = knowledge_base(dify, kind)

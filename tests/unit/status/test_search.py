@@ -35,7 +35,9 @@ def test_flags_only(dify: FakeDify, kb: Dataset, change: Change) -> None:
     assert dify.clock.slept == []
 
 
-@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize(
+    "action", [pytest.param(one, marks=[pytest.mark.large] * (one in ("disable", "enable"))) for one in ACTIONS]
+)
 def test_the_broker_lost_the_job(dify: FakeDify, kb: Dataset, change: Change, action: str) -> None:
     pages = pages_for(kb, action)
     dify.broker.stop()
