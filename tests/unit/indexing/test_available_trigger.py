@@ -101,6 +101,18 @@ class TestPace:
         at = moments(dify, trigger(kb, include_existing=True).run(), 5)
         assert [moment for _, moment in at] == [0, 0, 0, 0, 10]
 
+    def test_of_one_look_that_takes_long_to_store(self, dify: FakeDify, kb: Dataset) -> None:
+        """The turn of the last one counts from the others, not from the check, and is not missed until the next one."""
+
+        class Lazy(Store):
+            async def aset(self, key: str, value: Any) -> None:
+                dify.clock.sleep(1.5)
+                await super().aset(key, value)
+
+        kb.add_documents(3, "more-")
+        at = moments(dify, trigger(kb, Lazy(), include_existing=True).run(), 5)
+        assert 10 <= at[4][1] - at[3][1] <= 12
+
     @pytest.mark.parametrize("shared", [False, pytest.param(True, marks=with_sharing)])
     def test_of_one_after_the_other(self, dify: FakeDify, kb: Dataset, *, shared: bool) -> None:
         """None waits for the turns of all that came before it."""
