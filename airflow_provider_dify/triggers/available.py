@@ -201,7 +201,7 @@ class _Newest:
 
 
 async def _ticks(seconds: float, newest: _Newest) -> AsyncGenerator[None, None]:
-    """Wait this many seconds. Yield at the beginning, and each second while documents are held back."""
+    """Wait this many seconds. Yield at the beginning, then each second while a document is or may be held back."""
     began = clocks.clock.monotonic()
     while (rest := began + seconds - clocks.clock.monotonic()) > 0:
         yield
@@ -236,7 +236,7 @@ class _Announcer:
     @property
     def held_until(self) -> float:
         """When the document that is held back fires, by the monotonic clock; in the past if there is none."""
-        return self._turn if self._held else float("-inf")
+        return self._turn if self._turn < float("inf") else float("-inf")
 
     async def take(self, seen: Look) -> AsyncGenerator[Document, None]:
         """Yield the documents that may fire now; each is stored before.

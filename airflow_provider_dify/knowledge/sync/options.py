@@ -71,5 +71,6 @@ class SyncOptions(DeliveryOptions):
         from airflow_provider_dify.knowledge.sync.plan import Move
 
         retired = (one.document for one in plan if one.move is Move.RETIRE)
+        # The plan of an export names no documents: it only retires those in use.
         found = sum(document is None or document.belongs_in_search for document in retired)
         self.guard.check(found, in_use, what="to be retired")

@@ -158,6 +158,7 @@ class TestPace:
         at = moments(dify, trigger(kb, store).run(), 2)
         assert caplog.text.count("nothing fires until it can") == 5
         assert at[1][1] - at[0][1] == 5 * 60
+        assert sum(seconds <= 1 for seconds in dify.clock.slept) <= 8 * 11, "it wakes for ten seconds after a check"
 
     @with_sharing
     def test_a_trigger_that_was_held_up_sees_no_old_look(self, dify: FakeDify, kb: Dataset) -> None:
