@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import TaskGroup
 
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY
+from airflow_provider_dify import DEFAULT_CONN_ID, REPORT_KEY
 from airflow_provider_dify.operators.release import DifyReleaseOperator
 from airflow_provider_dify.operators.retrieval import DifyRetrievalCheckOperator
 from airflow_provider_dify.operators.rollback import DifyRollbackOperator

@@ -12,7 +12,7 @@ from pathlib import Path
 from textwrap import wrap
 
 from tests.imports import GRAPH, MODULES, PACKAGE, ROOT
-from tests.unit.test_structure import BASE, FLOORS, OPERATORS, ROOMS, floor, room
+from tests.unit.test_structure import BASE, FLOORS, ON_FLOOR, ROOMS, floor, room
 
 PICTURE = Path(__file__).resolve().parent.parent / "docs" / "images" / "architecture.svg"
 
@@ -22,7 +22,9 @@ SAYS = {
     "knowledge": "what Dify's API means: no I/O, no clock, no Airflow",
     "transport": "sends a request, sleeps a pause; for threads and for event loops",
     "hooks": "an Airflow connection becomes a client; one method for each job",
-    "operators": "Airflow's words: take parameters, run a job, report",
+    "triggers": "continue a job in the triggerer; links to Dify's console",
+    "tasks": "run a job on the worker: connection, links, kill, report",
+    "operators": "Airflow's words: parameters in, a job, a report out",
 }
 MARGIN, LEFT, RIGHT, GAP, BAND = 16, 564, 164, 26, 54
 WIDTH = 3 * MARGIN + LEFT + RIGHT
@@ -76,7 +78,7 @@ def beside() -> list[str]:
 
 def folders(of: str) -> list[str]:
     """The folders, or the module, of a floor."""
-    also = sorted(OPERATORS) if of == "operators" else []
+    also = sorted(name for name, place in ON_FLOOR.items() if place == of)
     return [shown(name) for name in (of, *also)]
 
 

@@ -9,13 +9,13 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_provider_dify import DEFAULT_APP_CONN_ID
 from airflow_provider_dify.knowledge.apps.options import ChatOptions, CheckOptions, RunOptions
-from airflow_provider_dify.operators.asking.chat import ChatTask, CheckTask
-from airflow_provider_dify.operators.asking.workflow import WorkflowTask
+from airflow_provider_dify.tasks.apps.chat import ChatTask, CheckTask
+from airflow_provider_dify.tasks.apps.workflow import WorkflowTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_dify.operators.asking.outputs import Expectation
+    from airflow_provider_dify.tasks.apps.outputs import Expectation
 
 
 class DifyWorkflowRunOperator(WorkflowTask, BaseOperator):
@@ -90,7 +90,7 @@ class DifyWorkflowRunOperator(WorkflowTask, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the workflow, and return how it ended and what it returned."""
-        from airflow_provider_dify.operators.asking.outputs import check_expectation
+        from airflow_provider_dify.tasks.apps.outputs import check_expectation
 
         self.read_guards()
         check_expectation(self.expect)
@@ -166,7 +166,7 @@ class DifyChatMessageOperator(ChatTask, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Ask, and return the answer."""
-        from airflow_provider_dify.operators.asking.outputs import check_expectation
+        from airflow_provider_dify.tasks.apps.outputs import check_expectation
 
         self.read_guards()
         check_expectation(self.expect)
@@ -234,7 +234,7 @@ class DifyAnswerCheckOperator(CheckTask, BaseOperator):
         """Ask all questions, and return the report."""
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.text.counts import number_of
-        from airflow_provider_dify.operators.asking.chat import OnFailure
+        from airflow_provider_dify.tasks.apps.chat import OnFailure
 
         self.read_guards()
         self.on_failure = inputs.choice(self.on_failure, OnFailure, "on_failure").value

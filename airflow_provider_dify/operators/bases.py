@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_dify import DEFAULT_CONN_ID
 from airflow_provider_dify.knowledge.bases.options import KnowledgeBaseOptions
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
-from airflow_provider_dify.operators.tasks.running import ConversationTask
+from airflow_provider_dify.tasks.running import ConversationTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_dify import DEFAULT_CONN_ID
 from airflow_provider_dify.knowledge.reindex.options import ReindexOptions
 from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT, StatusOptions
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
-from airflow_provider_dify.operators.tasks.running import DocumentsTask
+from airflow_provider_dify.tasks.running import DocumentsTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_dify import DEFAULT_CONN_ID
 from airflow_provider_dify.exceptions import DifyGuardError
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
+from airflow_provider_dify.tasks.base import KnowledgeBaseTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
-from airflow_provider_dify import DEFAULT_APP_CONN_ID
+from airflow_provider_dify import DEFAULT_APP_CONN_ID, DEFAULT_CONN_ID, REPORT_KEY
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge.apps.options import CheckOptions
 from airflow_provider_dify.knowledge.release.options import ReleaseOptions
 from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT
-from airflow_provider_dify.operators.asking.gate import GatedTask
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, REPORT_KEY
-from airflow_provider_dify.operators.tasks.running import read_event
+from airflow_provider_dify.tasks.apps.gate import GatedTask
+from airflow_provider_dify.tasks.running import read_event
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_dify import DEFAULT_CONN_ID
 from airflow_provider_dify.knowledge.ingest.options import HIDDEN, MAX_FILE_SIZE, UTF_8, FolderOptions
 from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT
 from airflow_provider_dify.knowledge.sync.options import MAX_SHARE, SyncOptions
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID
-from airflow_provider_dify.operators.tasks.running import StagedTask
+from airflow_provider_dify.tasks.running import StagedTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -15,14 +15,15 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from airflow_provider_dify import DEFAULT_CONN_ID
 from airflow_provider_dify.exceptions import DifyError, DifyIndexingTimeout
 from airflow_provider_dify.knowledge.flow import Deadline
 from airflow_provider_dify.knowledge.indexing.wait import IndexingWait, require_one
 from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT, ProofOptions
 from airflow_provider_dify.knowledge.status.proof import ProvenBy
 from airflow_provider_dify.knowledge.text.counts import number_of
-from airflow_provider_dify.operators.base import DEFAULT_CONN_ID, KnowledgeBaseTask
-from airflow_provider_dify.operators.tasks.running import hand_over, patience, read_event
+from airflow_provider_dify.tasks.base import KnowledgeBaseTask
+from airflow_provider_dify.tasks.running import hand_over, patience, read_event
 from airflow_provider_dify.transport import clock as clocks
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ import pytest
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.operators.base import KnowledgeBaseTask
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
+from airflow_provider_dify.tasks.base import KnowledgeBaseTask
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault, SystemClock
 from airflow_provider_dify.testing.web import server
 from airflow_provider_dify.transport import clock as clocks

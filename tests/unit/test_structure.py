@@ -9,8 +9,9 @@ import pytest
 from tests.imports import GRAPH, MODULES, PACKAGE, ROOT, assert_no_cycle, within
 
 #: From the bottom; everything else is beside the floors, but must not lead up either.
-FLOORS = ["exceptions", "knowledge", "transport", "hooks", "operators"]
-OPERATORS = {"sensors", "triggers", "links"}
+FLOORS = ["exceptions", "knowledge", "transport", "hooks", "triggers", "tasks", "operators"]
+#: Which floor other folders are on.
+ON_FLOOR = {"links": "triggers", "sensors": "operators"}
 #: Which rooms of knowledge/ each room may use, beside the modules that are in no room and ``text``.
 ROOMS: dict[str, set[str]] = {
     "text": set(),
@@ -36,7 +37,7 @@ MOST_FILES = 14
 def floor(module: str) -> int:
     """The number of the floor that a module is on; -1 if it is beside the floors."""
     name = "".join(module.split(".")[1:2])
-    name = "operators" if name in OPERATORS else name
+    name = ON_FLOOR.get(name, name)
     return FLOORS.index(name) if name in FLOORS else -1
 
 

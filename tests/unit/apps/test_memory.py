@@ -9,7 +9,7 @@ from airflow.providers.common.compat import sdk
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.operators.apps import DifyChatMessageOperator, DifyWorkflowRunOperator
-from airflow_provider_dify.operators.asking.memory import forget, memory_of
+from airflow_provider_dify.tasks.apps.memory import forget, memory_of
 from airflow_provider_dify.testing import FakeDify, Fault, Input
 from tests.unit.apps.running import Store, context_of, run_try
 

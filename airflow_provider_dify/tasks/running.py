@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_dify import REPORT_KEY
-from airflow_provider_dify.operators.base import KnowledgeBaseTask
+from airflow_provider_dify.tasks.base import KnowledgeBaseTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

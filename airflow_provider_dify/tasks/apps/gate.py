@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dify.knowledge.apps.options import CheckOptions
-from airflow_provider_dify.operators.tasks.running import ConversationTask
+from airflow_provider_dify.tasks.running import ConversationTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -54,7 +54,7 @@ class GatedTask(ConversationTask):
     def _check(self, context: Context) -> AnswerCheck | None:
         from airflow_provider_dify.knowledge.apps.check import AnswerCheck
         from airflow_provider_dify.knowledge.apps.expectations import read_questions
-        from airflow_provider_dify.operators.asking.parameters import tries_in
+        from airflow_provider_dify.tasks.apps.inputs import tries_in
 
         if self.checks is None:
             return None

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dify.knowledge.apps.options import ChatOptions, CheckOptions
-from airflow_provider_dify.operators.asking.task import AppTask
+from airflow_provider_dify.tasks.apps.task import AppTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.apps.check import AnswerCheck, AnswerReport
     from airflow_provider_dify.knowledge.apps.report import ChatReport
     from airflow_provider_dify.knowledge.flow import JSON
-    from airflow_provider_dify.operators.asking.outputs import Expectation
+    from airflow_provider_dify.tasks.apps.outputs import Expectation
 
 
 class OnFailure(str, Enum):
@@ -49,8 +49,8 @@ class ChatTask(AppTask):
         from airflow_provider_dify.knowledge.apps.chat import ChatMessage
         from airflow_provider_dify.knowledge.apps.requesting import ChatRequest
         from airflow_provider_dify.knowledge.apps.tries import single_try
-        from airflow_provider_dify.operators.asking.memory import memory_of
-        from airflow_provider_dify.operators.asking.parameters import named, tries_in
+        from airflow_provider_dify.tasks.apps.inputs import named, tries_in
+        from airflow_provider_dify.tasks.apps.memory import memory_of
 
         if bool(self.conversation_id) != bool(self.conversation_user):
             raise DifyInputError(
@@ -75,7 +75,7 @@ class ChatTask(AppTask):
         from airflow_provider_dify.exceptions import DifyRunFailed
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.apps.report import RunOutcome
-        from airflow_provider_dify.operators.asking.outputs import problem_of
+        from airflow_provider_dify.tasks.apps.outputs import problem_of
 
         report.raise_for_outcomes(inputs.choices(self.tolerate, RunOutcome, "tolerate"))
         if problem := problem_of(report.answer, self.expect):
@@ -124,7 +124,7 @@ class CheckTask(AppTask):
         """
         from airflow_provider_dify.knowledge.apps.check import AnswerCheck
         from airflow_provider_dify.knowledge.apps.expectations import read_questions
-        from airflow_provider_dify.operators.asking.parameters import tries_in
+        from airflow_provider_dify.tasks.apps.inputs import tries_in
 
         user, questions = tries_in(context, self.user).user, read_questions(self.questions)
         return AnswerCheck(user, questions, options=self.options(CheckOptions))

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dify import REPORT_KEY
 from airflow_provider_dify.links.console import DifyAppLink, app_link
-from airflow_provider_dify.operators.tasks.running import ConversationTask
+from airflow_provider_dify.tasks.running import ConversationTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperatorLink, Context
 
     from airflow_provider_dify.hooks.dify import DifyHook
     from airflow_provider_dify.knowledge.flow import JSON
-    from airflow_provider_dify.operators.asking.memory import Memory
+    from airflow_provider_dify.tasks.apps.memory import Memory
     from airflow_provider_dify.transport.settings import Settings
 
 #: What an asset event says about a run.

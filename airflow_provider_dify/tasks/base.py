@@ -7,9 +7,9 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from airflow_provider_dify import DEFAULT_CONN_ID, REPORT_KEY
+from airflow_provider_dify import REPORT_KEY
 from airflow_provider_dify.links.console import DifyDocumentLink, DifyKnowledgeBaseLink, console_links
-from airflow_provider_dify.operators.tasks.parameters import Parameters
+from airflow_provider_dify.tasks.parameters import Parameters
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator as _Task
@@ -24,8 +24,6 @@ else:
     _Task = object
 
 S = TypeVar("S")
-
-__all__ = ["DEFAULT_CONN_ID", "REPORT_KEY", "KnowledgeBaseTask"]
 
 
 #: Placeholder for a knowledge base that has not been found yet.

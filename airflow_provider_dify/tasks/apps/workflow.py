@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dify.knowledge.apps.options import RunOptions
-from airflow_provider_dify.operators.asking.task import AppTask
-from airflow_provider_dify.operators.tasks.running import read_event
+from airflow_provider_dify.tasks.apps.task import AppTask
+from airflow_provider_dify.tasks.running import read_event
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.apps.report import RunOutcome, RunReport
     from airflow_provider_dify.knowledge.apps.run import WorkflowRun
     from airflow_provider_dify.knowledge.flow import JSON
-    from airflow_provider_dify.operators.asking.outputs import Expectation
+    from airflow_provider_dify.tasks.apps.outputs import Expectation
 
 #: Only runs with these outcomes have outputs that count.
 _WITH_OUTPUTS = ("succeeded", "partial-succeeded")
@@ -43,7 +43,7 @@ class WorkflowTask(AppTask):
         :param event: The trigger's event.
         """
         from airflow_provider_dify.knowledge.apps.report import RunReport
-        from airflow_provider_dify.operators.asking.memory import forget
+        from airflow_provider_dify.tasks.apps.memory import forget
         from airflow_provider_dify.transport.metrics import send_outcomes
 
         self.read_guards()
@@ -65,7 +65,7 @@ class WorkflowTask(AppTask):
     def judge(self, report: RunReport) -> None:
         """Raise an error if the run did not end well, or its outputs are not as expected."""
         from airflow_provider_dify.exceptions import DifyRunFailed
-        from airflow_provider_dify.operators.asking.outputs import problem_of
+        from airflow_provider_dify.tasks.apps.outputs import problem_of
 
         never = self.rerun == "never" and report.outcome.value in ("failed", "stopped")
         report.raise_for_outcomes(self._tolerated(), final=True if never else None)
@@ -93,7 +93,7 @@ class WorkflowTask(AppTask):
 
     def result_of(self, report: RunReport) -> dict[str, JSON]:
         """Return a report as plain JSON. If requested, its outputs are in a file then."""
-        from airflow_provider_dify.operators.asking.outputs import write
+        from airflow_provider_dify.tasks.apps.outputs import write
 
         if self.output_path and report.outputs and report.outcome.value in _WITH_OUTPUTS:
             if self._written is None:
@@ -115,8 +115,8 @@ class WorkflowTask(AppTask):
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.apps.requesting import RunRequest
         from airflow_provider_dify.knowledge.apps.run import WorkflowRun
-        from airflow_provider_dify.operators.asking.memory import memory_of
-        from airflow_provider_dify.operators.asking.parameters import files_of, named, tries_in
+        from airflow_provider_dify.tasks.apps.inputs import files_of, named, tries_in
+        from airflow_provider_dify.tasks.apps.memory import memory_of
 
         request = RunRequest(
             named(self.inputs, "inputs"),

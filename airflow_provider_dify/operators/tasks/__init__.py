@@ -1,1 +1,0 @@
-"""What all operators are built on."""

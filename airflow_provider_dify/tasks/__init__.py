@@ -1,0 +1,1 @@
+"""How tasks run: what operators and sensors are built on."""

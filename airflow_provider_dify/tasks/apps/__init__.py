@@ -1,0 +1,1 @@
+"""How tasks on apps run."""
