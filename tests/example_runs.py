@@ -309,14 +309,13 @@ def main(results: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="dify-examples-") as home:
         prepare_airflow(Path(home))
         from airflow_provider_dify.testing import FakeDify, VirtualClock
-        from airflow_provider_dify.transport import clock
+        from airflow_provider_dify.transport.clock import using
 
         found = {}
         for story in STORIES:
             for stream in (sys.stdout, sys.stderr):
                 print(HEADING.format(story.__name__), file=stream, flush=True)
-            with FakeDify(clock=VirtualClock()) as dify:
-                clock.clock = dify.clock
+            with FakeDify(clock=VirtualClock()) as dify, using(dify.clock):
                 found[story.__name__] = story(lambda dify=dify: (dify, dify.add_dataset("handbook")))  # type: ignore[misc]
         results.write_text(json.dumps(found))
 

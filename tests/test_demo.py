@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from airflow_provider_dify.testing import FakeDify, SystemClock, VirtualClock
-from airflow_provider_dify.transport import clock
+from airflow_provider_dify.transport.clock import using
 from scripts.demo.__main__ import _NEXT
 from scripts.demo.real import SETTINGS
 from scripts.demo.show import Show
@@ -85,24 +85,25 @@ def out() -> io.StringIO:
     return io.StringIO()
 
 
-def log_two_lines(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "clock", VirtualClock())
-    clock.clock.sleep(605)
-    for level in ("info   ", "warning"):
-        show.log.write(f"2026-05-01T13:14:45.123456Z [{level}] Told. {TAIL}\n")
+def log_two_lines(show: Show) -> None:
+    clock = VirtualClock()
+    clock.sleep(605)
+    with using(clock):
+        for level in ("info   ", "warning"):
+            show.log.write(f"2026-05-01T13:14:45.123456Z [{level}] Told. {TAIL}\n")
 
 
 LOGGED = "  00:10:05 Told.\n  00:10:05 warning: Told.\n"
 
 
-def test_the_times_are_those_that_the_tasks_go_by(out: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    log_two_lines(Show(out, scenes=1, verbose=True), monkeypatch)
+def test_the_times_are_those_that_the_tasks_go_by(out: io.StringIO) -> None:
+    log_two_lines(Show(out, scenes=1, verbose=True))
     assert out.getvalue() == LOGGED
 
 
-def test_the_log_is_shown_if_a_scene_fails(out: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_log_is_shown_if_a_scene_fails(out: io.StringIO) -> None:
     show = Show(out, scenes=1, verbose=False)
-    log_two_lines(show, monkeypatch)
+    log_two_lines(show)
     assert out.getvalue() == ""
     assert not show.verdict("All is well.", Run("failed", {}), good=False)
     assert out.getvalue() == f"{LOGGED}  FAILED: It did not end as it should. DAG runs: failed.\n"

@@ -12,8 +12,8 @@ from airflow_provider_dify.hooks.connection import advised, check_extras, fetchi
 from airflow_provider_dify.knowledge.bases.agents import telling_agents
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
 from airflow_provider_dify.knowledge.retries import retrying
-from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport.asynchronous import AsyncClient
+from airflow_provider_dify.transport.clock import current
 from airflow_provider_dify.transport.common import Log
 from airflow_provider_dify.transport.settings import Settings
 
@@ -64,7 +64,7 @@ async def run_flow(flow: Flow[T], settings: Settings, log: Log, deadline: Deadli
     :raises DifyError: A request failed and retries did not help.
     """
     try:
-        async with AsyncClient(settings, log) as client:
+        async with AsyncClient(settings, log, current()) as client:
             return await client.run(retrying(telling_agents(flow), settings.retries, deadline), deadline)
     except DifyError as error:
         raise advised(error, settings) from None
@@ -72,7 +72,7 @@ async def run_flow(flow: Flow[T], settings: Settings, log: Log, deadline: Deadli
 
 def soon(deadline: Deadline) -> Awaitable[None]:
     """Wait a few seconds before the first check: the task itself has checked just before it left its worker."""
-    return clocks.clock.asleep(min(_FIRST_CHECK, deadline.remaining))
+    return current().asleep(min(_FIRST_CHECK, deadline.remaining))
 
 
 def _turns() -> asyncio.Semaphore:

@@ -16,7 +16,7 @@ from airflow_provider_dify.knowledge.conversation import Conversation
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
 from airflow_provider_dify.knowledge.reading import HasId, Pager
 from airflow_provider_dify.knowledge.retries import Retries, retrying
-from airflow_provider_dify.transport import clock as clocks
+from airflow_provider_dify.transport.clock import current
 from airflow_provider_dify.transport.metrics import measured
 from airflow_provider_dify.transport.settings import Settings
 from airflow_provider_dify.transport.sync import Client
@@ -60,7 +60,7 @@ class FlowHook(BaseHook):
     def get_conn(self) -> Client:
         """Return the client that runs flows over one keep-alive connection."""
         if self._client is None:
-            self._client = Client(self.settings, self.log)
+            self._client = Client(self.settings, self.log, current())
         return self._client
 
     def close(self) -> None:
@@ -94,7 +94,7 @@ class FlowHook(BaseHook):
         :return: What the flow returns.
         :raises DifyError: A request failed.
         """
-        client = Client(self.settings, self.log)
+        client = Client(self.settings, self.log, current())
         try:
             return client.run(retrying(flow, Retries(max_retries=1), self.deadline(seconds)))
         finally:
@@ -108,7 +108,7 @@ class FlowHook(BaseHook):
     @staticmethod
     def deadline(seconds: float) -> Deadline:
         """Return a deadline this many seconds from now."""
-        return Deadline(seconds, clocks.clock.monotonic)
+        return Deadline(seconds, current().monotonic)
 
     def _within(self, conversation: Conversation[T], seconds: float) -> tuple[Flow[T], Deadline]:
         """Return a conversation's flow and its deadline, ready for :meth:`run`."""

@@ -74,9 +74,9 @@ class DifyListDocumentsOperator(KnowledgeBaseTask, BaseOperator):
         from airflow_provider_dify.knowledge.progress import Progress
         from airflow_provider_dify.knowledge.selection.guards import Guard
         from airflow_provider_dify.knowledge.selection.select import Selection, select
-        from airflow_provider_dify.transport import clock as clocks
+        from airflow_provider_dify.transport.clock import current
 
-        selection = Selection.parse({} if self.filters is None else self.filters, clocks.clock.time())
+        selection = Selection.parse({} if self.filters is None else self.filters, current().time())
         size = None if self.batches_of is None else inputs.whole_number(self.batches_of, "batches_of")
         guard = Guard(self.max_documents)
         fail_if_empty = inputs.flag(self.fail_if_empty, "fail_if_empty")

@@ -164,7 +164,7 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
         from airflow_provider_dify.knowledge.release.journal import Version
         from airflow_provider_dify.knowledge.release.release import Release
         from airflow_provider_dify.knowledge.release.replacement import PREVIOUS_RELEASE, Replacement
-        from airflow_provider_dify.transport import clock as clocks
+        from airflow_provider_dify.transport.clock import current
 
         if self.replaces == PREVIOUS_RELEASE and not self._own_channel and _map_index(context) >= 0:
             raise DifyInputError(
@@ -174,7 +174,7 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
         replacement = Replacement.of(
             self.document_ids,
             self.replaces,
-            now=clocks.clock.time(),
+            now=current().time(),
             max_documents=self.max_documents,
             max_share=self.max_share,
         )

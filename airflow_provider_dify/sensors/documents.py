@@ -24,7 +24,7 @@ from airflow_provider_dify.knowledge.status.proof import ProvenBy
 from airflow_provider_dify.knowledge.text.counts import number_of
 from airflow_provider_dify.tasks.base import KnowledgeBaseTask
 from airflow_provider_dify.tasks.running import hand_over, patience, read_event
-from airflow_provider_dify.transport import clock as clocks
+from airflow_provider_dify.transport.clock import current
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -144,7 +144,7 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         if error:
             self._explain(error)
             raise error
-        self._say_done(len(document_ids), clocks.clock.time() - (event or {})["started"])
+        self._say_done(len(document_ids), current().time() - (event or {})["started"])
         return document_ids
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -216,15 +216,15 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
 
     def _deadline(self, context: Context) -> Deadline:
         if self.deferrable:
-            return Deadline(self.timeout, clocks.clock.time)
+            return Deadline(self.timeout, current().time)
         if self.reschedule:
             first = _first_poke(self, context)
-            return Deadline(self.timeout, clocks.clock.time, first.timestamp() if first else None)
-        return Deadline(self.timeout, clocks.clock.monotonic)
+            return Deadline(self.timeout, current().time, first.timestamp() if first else None)
+        return Deadline(self.timeout, current().monotonic)
 
     def _defer(self, wait: IndexingWait, deadline: Deadline) -> None:
         self.log.info("The triggerer continues to wait, for up to %.0f s.", deadline.remaining)
-        began = clocks.clock.time() - deadline.elapsed
+        began = current().time() - deadline.elapsed
         hand_over(self, wait, began, patience(deadline.remaining, len(wait.document_ids)))
 
 

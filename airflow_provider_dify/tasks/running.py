@@ -60,14 +60,15 @@ class ConversationTask(KnowledgeBaseTask):
         """
         from airflow_provider_dify.exceptions import DifyError
         from airflow_provider_dify.knowledge.flow import Deadline
-        from airflow_provider_dify.transport import clock as clocks
+        from airflow_provider_dify.transport.clock import current
         from airflow_provider_dify.transport.metrics import send_outcomes
 
-        began = clocks.clock.time() if started is None else started
+        began = current().time() if started is None else started
         left = False
         with self.open_hook(context, conversation.dataset_id, document_ids) as hook:
-            clock = clocks.clock.monotonic if started is None else clocks.clock.time
-            deadline = Deadline(self.timeout, clock, started)
+            clock = current()
+            tick = clock.monotonic if started is None else clock.time
+            deadline = Deadline(self.timeout, tick, started)
             hook.get_conn()
 
             def stop() -> None:
@@ -195,10 +196,10 @@ class ConversationTask(KnowledgeBaseTask):
         return until_long_wait(flow, conversation.leaves_at) if self.deferrable else flow
 
     def _leave(self, conversation: Conversation[Any], context: Context, began: float) -> None:
-        from airflow_provider_dify.transport import clock as clocks
+        from airflow_provider_dify.transport.clock import current
 
         movable = self.waits_for(conversation, context)
-        left = max(0.0, began + self.timeout - clocks.clock.time())
+        left = max(0.0, began + self.timeout - current().time())
         self.log.info("The triggerer continues, for up to %.0f s.", left)
         again = self.timeout if self.undoes else 0.0
         hand_over(self, movable, began, patience(left + again, len(conversation.names)))
@@ -252,9 +253,9 @@ class DocumentsTask(ConversationTask):
     def choice(self) -> Choice:
         """Return which documents are selected."""
         from airflow_provider_dify.knowledge.selection.choice import Choice
-        from airflow_provider_dify.transport import clock as clocks
+        from airflow_provider_dify.transport.clock import current
 
-        now, most, share = clocks.clock.time(), self.max_documents, self.max_share
+        now, most, share = current().time(), self.max_documents, self.max_share
         return Choice.of(self.document_ids, self.filters, now=now, max_documents=most, max_share=share)
 
 

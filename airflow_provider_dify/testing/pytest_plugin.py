@@ -6,6 +6,7 @@ Importing this takes almost no time, because pytest does so wherever the package
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +25,7 @@ class DifyFactory:
         self._monkeypatch = monkeypatch
         self._running: dict[str, FakeDify] = {}
         self._clock: VirtualClock | None = None
+        self._until_stop = ExitStack()
 
     def __call__(
         self, conn_id: str = "dify_default", *, extra: Mapping[str, Any] | None = None, **options: Unpack[Options]
@@ -50,15 +52,17 @@ class DifyFactory:
 
     def stop(self) -> None:
         """Stop all of them."""
+        self._until_stop.close()
         for one in self._running.values():
             one.stop()
 
     def _shared_clock(self) -> VirtualClock:
         if self._clock is None:
             from airflow_provider_dify.testing.model.clock import VirtualClock
+            from airflow_provider_dify.transport.clock import using
 
             self._clock = VirtualClock()
-            self._monkeypatch.setattr("airflow_provider_dify.transport.clock.clock", self._clock)
+            self._until_stop.enter_context(using(self._clock))
         return self._clock
 
 

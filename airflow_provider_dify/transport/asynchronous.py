@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_dify.exceptions import DifyInputError, DifyTransportError
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause, Request, Response, Together, resumed
-from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport import common, metrics
+from airflow_provider_dify.transport.clock import Clock
 from airflow_provider_dify.transport.common import Log
 from airflow_provider_dify.transport.limits import ACCEPTED, Body, TooLarge, Undecodable
 from airflow_provider_dify.transport.lines import Line, cancel_gently, join, leave
@@ -35,12 +35,14 @@ class AsyncClient:
 
     :param settings: How to reach Dify.
     :param log: Where the flows' notes are logged.
+    :param clock: Sleeps the flows' pauses.
     :param stopped: Whether nothing more may be sent: then a running flow fails at its next step.
     """
 
-    def __init__(self, settings: Settings, log: Log, *, stopped: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, settings: Settings, log: Log, clock: Clock, stopped: Callable[[], bool] = lambda: False) -> None:
         self._settings = settings
         self._log = log
+        self._clock = clock
         self._stopped = stopped
         self._line: Line
         #: Version of the server, from its last response that contained it.
@@ -76,7 +78,7 @@ class AsyncClient:
                     common.say(step, self._log)
                 if isinstance(step, Pause):
                     # Inline instead of in a method: the garbage collector walks each waiting frame.
-                    await clocks.clock.asleep(step.seconds)
+                    await self._clock.asleep(step.seconds)
             except BaseException as raised:  # noqa: BLE001 - a flow is also told if the trigger is cancelled
                 error = raised
 
@@ -107,7 +109,7 @@ class AsyncClient:
             with metrics.unanswered():
                 answer, body = await self._exchange(transport, request)
         metrics.answered(answer.status_code)
-        response = common.response_from(self._settings, answer.status_code, answer.headers, body)
+        response = common.response_from(self._settings, answer.status_code, answer.headers, body, self._clock.time())
         self.server_version = response.headers.get("x-version", self.server_version)
         return response
 

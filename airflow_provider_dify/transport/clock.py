@@ -1,10 +1,11 @@
-"""The clock that flows use. Tests put one here that they can push."""
+"""Clocks: the real one, and a way to use another one in this process for a while."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 
@@ -44,5 +45,19 @@ class SystemClock:
         return asyncio.sleep(seconds)
 
 
-#: The clock in use.
-clock: Clock = SystemClock()
+_in_use: list[Clock] = [SystemClock()]
+
+
+def current() -> Clock:
+    """Return the clock for whatever Airflow creates: hooks, operators, sensors and triggers. They pass it on."""
+    return _in_use[-1]
+
+
+@contextmanager
+def using(clock: Clock) -> Iterator[None]:
+    """Use another clock in this process, in all threads: for tests and demos, in which waiting takes no time."""
+    _in_use.append(clock)
+    try:
+        yield
+    finally:
+        _in_use.pop()

@@ -15,7 +15,6 @@ from airflow_provider_dify.exceptions import (
     DifyTransportError,
 )
 from airflow_provider_dify.knowledge.flow import Measure, Note, Pause, Request, Response
-from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport import metrics
 from airflow_provider_dify.transport.limits import TooLarge
 from airflow_provider_dify.transport.settings import USER_AGENT, Settings
@@ -111,17 +110,18 @@ def is_stream(status: int, headers: Mapping[str, str]) -> bool:
     return status < 300 and "text/event-stream" in headers.get("content-type", "")
 
 
-def response_from(settings: Settings, status: int, headers: Mapping[str, str], body: bytes) -> Response:
+def response_from(settings: Settings, status: int, headers: Mapping[str, str], body: bytes, at: float) -> Response:
     """Return a response for a flow.
 
     :param body: The body, decoded from its content encoding.
+    :param at: When it was complete, in seconds since the epoch.
     """
     headers = {name.lower(): value for name, value in headers.items()}
     # Some proxies repeat what they received in their headers and pages.
     if status >= 300 or "json" not in headers.get("content-type", ""):
         body = settings.masked(body.decode(errors="replace")).encode()
     headers = {name: settings.masked(value) for name, value in headers.items()}
-    return Response(status, headers, body, at=clocks.clock.time(), masked=settings.masked)
+    return Response(status, headers, body, at=at, masked=settings.masked)
 
 
 def not_sendable(settings: Settings, request: Request, error: Exception) -> DifyInputError:

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 from airflow_provider_dify.exceptions import DifyInputError, DifyTransportError
 from airflow_provider_dify.knowledge.errors import is_file
 from airflow_provider_dify.knowledge.flow import Flow, Pause, Request, Response, Step, Together, resumed
-from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport import common, metrics
+from airflow_provider_dify.transport.clock import Clock
 from airflow_provider_dify.transport.common import Log
 from airflow_provider_dify.transport.forms import Form
 from airflow_provider_dify.transport.limits import TooLarge, Undecodable
@@ -28,11 +28,13 @@ class Client:
 
     :param settings: How to reach Dify.
     :param log: Where the flows' notes are logged.
+    :param clock: Sleeps the flows' pauses.
     """
 
-    def __init__(self, settings: Settings, log: Log) -> None:
+    def __init__(self, settings: Settings, log: Log, clock: Clock) -> None:
         self._settings = settings
         self._log = log
+        self._clock = clock
         self._session: requests.Session | None = None
         #: When the last response was complete, in seconds of the monotonic clock of this machine.
         self._used_at = 0.0
@@ -77,7 +79,7 @@ class Client:
             return None
         common.say(step, self._log)
         if isinstance(step, Pause):
-            clocks.clock.sleep(step.seconds)
+            self._clock.sleep(step.seconds)
         return None
 
     def _run_together(self, step: Together) -> None:
@@ -87,7 +89,7 @@ class Client:
         from airflow_provider_dify.transport.asynchronous import AsyncClient
 
         async def run() -> None:
-            async with AsyncClient(self._settings, self._log, stopped=lambda: self._stopped) as client:
+            async with AsyncClient(self._settings, self._log, self._clock, lambda: self._stopped) as client:
                 await client.run_together(step)
 
         asyncio.run(run())
@@ -125,7 +127,7 @@ class Client:
             raise self._failure(request, error) from None  # its text may contain secrets
         self._used_at = time.monotonic()
         metrics.answered(answer.status_code)
-        response = common.response_from(settings, answer.status_code, answer.headers, body)
+        response = common.response_from(settings, answer.status_code, answer.headers, body, self._clock.time())
         self.server_version = response.headers.get("x-version", self.server_version)
         return response
 

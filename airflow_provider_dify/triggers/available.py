@@ -19,7 +19,7 @@ from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.indexing.availability import Look, Watermark, look
 from airflow_provider_dify.knowledge.retries import Retries
-from airflow_provider_dify.transport import clock as clocks
+from airflow_provider_dify.transport.clock import current
 
 log = logging.getLogger(__name__)
 
@@ -119,9 +119,9 @@ class DifyDocumentsAvailableTrigger(_EventTrigger):  # type: ignore[misc]  # Air
         """Check repeatedly, for all triggers with the same :meth:`shared_stream_key`. It never ends."""
         watch = cls(**kwargs)
         newest = _Newest()
-        complete_at, failures = clocks.clock.monotonic(), 0
+        complete_at, failures = current().monotonic(), 0
         while True:
-            now = clocks.clock.monotonic()
+            now = current().monotonic()
             due = now - complete_at >= watch.full_look_interval
             try:
                 seen = await watch._look(None if due else newest.look)
@@ -137,7 +137,7 @@ class DifyDocumentsAvailableTrigger(_EventTrigger):  # type: ignore[misc]  # Air
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[_Newest]) -> AsyncGenerator[TriggerEvent, None]:
         """Fire for what is new to this trigger. It never waits, because Airflow would queue the stream meanwhile."""
-        started = clocks.clock.monotonic()
+        started = current().monotonic()
         state = _State(getattr(self, "asset_state_store", None), self.dataset_id)
         announcer = _Announcer(self.dataset_id, state, include_existing=self.include_existing)
         async for newest in shared_stream:
@@ -202,13 +202,13 @@ class _Newest:
 
 async def _ticks(seconds: float, newest: _Newest) -> AsyncGenerator[None, None]:
     """Wait this many seconds. Yield at the beginning, then each second while a document is or may be held back."""
-    began = clocks.clock.monotonic()
-    while (rest := began + seconds - clocks.clock.monotonic()) > 0:
+    began = current().monotonic()
+    while (rest := began + seconds - current().monotonic()) > 0:
         yield
         # A trigger of a shared stream takes what was yielded a little later, and only then knows what it holds back.
         needed = max(newest.held_until, began) + _GAP
-        ticks = newest.look and clocks.clock.monotonic() < needed
-        await clocks.clock.asleep(min(rest, _TICK) if ticks else rest)
+        ticks = newest.look and current().monotonic() < needed
+        await current().asleep(min(rest, _TICK) if ticks else rest)
 
 
 class _Announcer:
@@ -244,7 +244,7 @@ class _Announcer:
         It does nothing if it has taken the result before and nothing is due. Documents that it cannot store come with
         the next result.
         """
-        if seen is self._taken and clocks.clock.monotonic() < self._turn:
+        if seen is self._taken and current().monotonic() < self._turn:
             return
         self._taken, self._turn = seen, float("inf")
         seen = seen.also(self._held) if self._held else seen
@@ -263,7 +263,7 @@ class _Announcer:
         if due:
             log.info("Dify knowledge base %s: %d documents became available.", self._dataset_id, len(due))
         for document in due:
-            self._fired_at = clocks.clock.monotonic()
+            self._fired_at = current().monotonic()
             yield document
         if held:
             self._turn = self._fired_at + _GAP
@@ -275,7 +275,7 @@ class _Announcer:
 
     def _to_hold(self, news: list[Document]) -> Document | None:
         """Return the last one, unless it comes alone and long enough after the one that fired last."""
-        quiet = clocks.clock.monotonic() >= self._fired_at + _GAP
+        quiet = current().monotonic() >= self._fired_at + _GAP
         return news[-1] if len(news) > 1 or (news and not quiet) else None
 
     async def _move(self, seen: Look, *, announce: bool = True) -> None:

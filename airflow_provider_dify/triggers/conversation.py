@@ -13,7 +13,7 @@ from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow, soon
 from airflow_provider_dify.knowledge.conversation import Movable, Stoppable
 from airflow_provider_dify.knowledge.flow import JSON, Deadline
-from airflow_provider_dify.transport import clock as clocks
+from airflow_provider_dify.transport.clock import current
 from airflow_provider_dify.transport.settings import Settings
 
 #: Where each kind of conversation is. They load in a thread: the triggerer imports this module in its event loop, where
@@ -73,7 +73,7 @@ class DifyConversationTrigger(BaseTrigger):
         conversation = kind.from_json(self.state)
         self._conversation = conversation
         # The wall clock, because it began in another process.
-        deadline = Deadline(self.timeout, clocks.clock.time, self.started)
+        deadline = Deadline(self.timeout, current().time, self.started)
         error: DifyError | None = None
         try:
             settings = self._settings = await async_settings(self.dify_conn_id)
@@ -94,7 +94,7 @@ class DifyConversationTrigger(BaseTrigger):
     async def on_kill(self) -> None:
         """Stop what runs in Dify for a task that is killed while it waits (Airflow 3.3 and newer call this)."""
         if isinstance(self._conversation, Stoppable) and self._settings:
-            deadline = Deadline(_SECONDS_TO_STOP, clocks.clock.time)
+            deadline = Deadline(_SECONDS_TO_STOP, current().time)
             try:
                 await run_flow(self._conversation.when_killed(), self._settings, self.log, deadline)
             except DifyError as error:

@@ -16,15 +16,14 @@ _EXPECTED = "deck 2"
 
 def gated_release(show: Show) -> bool:
     """Show the scene; return whether it ended as it should."""
-    from airflow_provider_dify.transport import clock
+    from airflow_provider_dify.transport.clock import using
 
     show.scene(
         "Keep a release only if the app gives the right answers",
         DAG,
         f"A help desk app answers from the knowledge base. It is asked '{_ASKED}', and should say '{_EXPECTED}'.",
     )
-    with FakeDify(clock=VirtualClock()) as dify:
-        clock.clock = dify.clock
+    with FakeDify(clock=VirtualClock()) as dify, using(dify.clock):
         kb = dify.add_dataset("Handbook")
         old = kb.add_document("parking 2025", text="Visitors park on deck 1.")
         draft = kb.add_document("parking draft", text="Visitors park nowhere.", enabled=False)

@@ -53,10 +53,13 @@ def newer_folder(
     :param new: Texts of the files in the folder, by name.
     :param questions: What is asked to find each new document, by its name without what follows the dot.
     """
-    from airflow_provider_dify.transport import clock
+    from airflow_provider_dify.transport.clock import using
 
-    with FakeDify(clock=VirtualClock()) as dify, TemporaryDirectory(prefix="dify-demo-handbook-") as folder:
-        clock.clock = dify.clock
+    with (
+        TemporaryDirectory(prefix="dify-demo-handbook-") as folder,
+        FakeDify(clock=VirtualClock()) as dify,
+        using(dify.clock),
+    ):
         kb = dify.add_dataset("Handbook")
         for name, text in old.items():
             kb.add_document(name, text=text)

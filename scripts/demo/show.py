@@ -111,10 +111,10 @@ class Log(io.TextIOBase):
 
 
 def _told(line: re.Match[str]) -> str:
-    from airflow_provider_dify.transport import clock
+    from airflow_provider_dify.transport.clock import current
 
     # The time in the line is that of this machine, where no time passes while the tasks wait for the built-in Dify.
-    at = datetime.fromtimestamp(clock.clock.time(), tz=timezone.utc)
+    at = datetime.fromtimestamp(current().time(), tz=timezone.utc)
     level = "" if line["level"] == "info" else f"{line['level']}: "
     return f"  {at:%H:%M:%S} {level}{line['text']}"
 

@@ -22,7 +22,7 @@ def state(document: Document, dify: FakeDify, query: str) -> str:
 
 def switch(show: Show) -> bool:
     """Show the scene; return whether it ended as it should."""
-    from airflow_provider_dify.transport import clock
+    from airflow_provider_dify.transport.clock import using
 
     show.scene(
         "Replace version 1 of a handbook with version 2",
@@ -30,8 +30,7 @@ def switch(show: Show) -> bool:
         "One new page is still being indexed, Dify holds a lock on an old page for 10 minutes, and one id is wrong.",
         "Dify would refuse a plain API call for all pages because of the lock. To a wrong id it answers 'success'.",
     )
-    with FakeDify(clock=VirtualClock()) as dify:
-        clock.clock = dify.clock
+    with FakeDify(clock=VirtualClock()) as dify, using(dify.clock):
         kb = dify.add_dataset("Handbook")
         new = [
             kb.add_document("v2 travel", text="travel rules of version two", enabled=False),

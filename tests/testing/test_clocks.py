@@ -14,6 +14,7 @@ from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.testing import Costs, Dataset, FakeDify, SystemClock
 from airflow_provider_dify.testing.pytest_plugin import DifyFactory
 from airflow_provider_dify.testing.web import peers
+from airflow_provider_dify.transport.clock import current
 from tests.waiting import until
 
 
@@ -71,11 +72,9 @@ class TestFactory:
         assert dify.connections == 0
 
     def test_real_time_leaves_the_clock_of_the_provider_alone(self, dify_factory: DifyFactory) -> None:
-        from airflow_provider_dify.transport import clock
-
-        before = clock.clock
+        before = current()
         assert isinstance(dify_factory(clock=SystemClock()).clock, SystemClock)
-        assert clock.clock is before
+        assert current() is before
 
     def test_they_stop_with_the_test(self, monkeypatch: pytest.MonkeyPatch) -> None:
         factory = DifyFactory(monkeypatch)

@@ -148,10 +148,10 @@ def test_the_connection(start: Start) -> None:
 
 
 def test_the_fixture(dify: FakeDify) -> None:
-    from airflow_provider_dify.transport import clock
+    from airflow_provider_dify.transport.clock import current
 
     assert isinstance(dify.clock, VirtualClock)
-    assert clock.clock is dify.clock
+    assert current() is dify.clock
     assert json.loads(os.environ["AIRFLOW_CONN_DIFY_DEFAULT"])["host"] == dify.base_url
 
 

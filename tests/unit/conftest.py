@@ -22,9 +22,9 @@ from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
 from airflow_provider_dify.tasks.base import KnowledgeBaseTask
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault, SystemClock
 from airflow_provider_dify.testing.web import server
-from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport import common, lines, opening
 from airflow_provider_dify.transport.clock import SystemClock as RealTime
+from airflow_provider_dify.transport.clock import using
 from airflow_provider_dify.transport.settings import Settings
 
 #: Airflow 3.1 does not know a connection of the environment whose extras are JSON, but no object.
@@ -193,10 +193,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[httpx.AsyncBaseTransport]:
 
 
 @pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDify]:
+def slow() -> Iterator[FakeDify]:
     """A Dify in real time that takes 50 ms for each response."""
-    monkeypatch.setattr(clocks, "clock", RealTime())
-    with FakeDify(clock=SystemClock()) as running:
+    with using(RealTime()), FakeDify(clock=SystemClock()) as running:
         running.faults.add(Fault("latency", seconds=0.05, times=None))
         yield running
 

@@ -19,8 +19,8 @@ from airflow_provider_dify.knowledge.apps.run import WorkflowRun
 from airflow_provider_dify.knowledge.apps.stopping import stopped
 from airflow_provider_dify.knowledge.apps.tries import single_try
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
-from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport.asynchronous import AsyncClient
+from airflow_provider_dify.transport.clock import current
 from airflow_provider_dify.transport.metrics import measured
 from airflow_provider_dify.transport.settings import Settings
 
@@ -48,7 +48,7 @@ class DifyAsyncAppHook:
     async def __aenter__(self) -> Self:
         self._settings = await async_settings(self.dify_conn_id)
         # As long as one client exists, the connections stay open for all.
-        self._client = await AsyncClient(self._settings, _LOG).__aenter__()
+        self._client = await AsyncClient(self._settings, _LOG, current()).__aenter__()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -146,6 +146,6 @@ class DifyAsyncAppHook:
         return await self.run(stopped(values.canonical_id(run_id, "run_id"), task_id, user))
 
     async def _converse(self, conversation: WorkflowRun | ChatMessage) -> None:
-        deadline = Deadline(conversation.options.timeout, clocks.clock.monotonic)
+        deadline = Deadline(conversation.options.timeout, current().monotonic)
         flow: Flow[object] = conversation.flow(deadline)
         await self.run(measured(conversation, flow), deadline)

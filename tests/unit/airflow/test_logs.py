@@ -19,7 +19,7 @@ from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.retrieval import DifyRetrievalCheckOperator
 from airflow_provider_dify.sensors.documents import DifyDocumentIndexingSensor
 from airflow_provider_dify.testing import MEASURED_1_16_0, Dataset, Document, FakeDify, Fault, VirtualClock
-from airflow_provider_dify.transport import clock as clocks
+from airflow_provider_dify.transport.clock import current, using
 from airflow_provider_dify.triggers.conversation import DifyConversationTrigger
 from tests.unit.airflow.every_task import APPS, BASES, EVERY, Make
 from tests.unit.base.driving import DATASET, ID, dify_error, drive, reply
@@ -36,8 +36,7 @@ def page(kb: Dataset) -> Document:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A Dify whose answers take as long as those of a real one."""
-    with FakeDify(clock=VirtualClock(), costs=MEASURED_1_16_0, jobs=1) as dify:
-        monkeypatch.setattr(clocks, "clock", dify.clock)
+    with FakeDify(clock=VirtualClock(), costs=MEASURED_1_16_0, jobs=1) as dify, using(dify.clock):
         monkeypatch.setenv("AIRFLOW_CONN_DIFY_DEFAULT", dify.airflow_connection())
         yield dify
 
@@ -246,6 +245,6 @@ class TestEnd:
     def test_a_sensor_that_was_deferred(self, page: Document, said: Any) -> None:
         sensor = DifyDocumentIndexingSensor(task_id="t", dataset_id=page.dataset.id, document_ids=[page.id])
         report = {"dataset_id": page.dataset.id, "document_ids": [page.id], "segments": 1}
-        event = {"report": report, "names": {}, "error": None, "started": clocks.clock.time() - 35}
+        event = {"report": report, "names": {}, "error": None, "started": current().time() - 35}
         sensor.execute_complete({"ti": TaskInstance()}, json.loads(json.dumps(event)))  # type: ignore[typeddict-item]
         assert lines(said)[-1] == "All is indexed, and search returns what is enabled: 1 document, 35 s"

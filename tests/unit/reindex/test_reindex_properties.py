@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault, VirtualClock
+from airflow_provider_dify.transport.clock import using
 from tests.unit.reindex.reindexing import VERSION, run_reindex
 
 
@@ -80,8 +81,8 @@ def remove(page: Document) -> None:
 
 @contextmanager
 def a_dify() -> Iterator[FakeDify]:
-    with pytest.MonkeyPatch.context() as patch, FakeDify(clock=VirtualClock(), version=VERSION) as dify:
-        patch.setattr("airflow_provider_dify.transport.clock.clock", dify.clock)
+    fake = FakeDify(clock=VirtualClock(), version=VERSION)
+    with pytest.MonkeyPatch.context() as patch, fake as dify, using(dify.clock):
         patch.setenv("AIRFLOW_CONN_DIFY_DEFAULT", dify.airflow_connection())
         yield dify
 

@@ -14,7 +14,7 @@ from airflow_provider_dify.knowledge.flow import Flow, Pause, Response, resumed
 from airflow_provider_dify.knowledge.retries import retrying
 from airflow_provider_dify.operators.release import DifyReleaseOperator
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, VirtualClock
-from airflow_provider_dify.transport import clock as clocks
+from airflow_provider_dify.transport.clock import using
 from tests.unit.conftest import TaskInstance
 
 #: Enabled, archived.
@@ -45,14 +45,11 @@ class World:
 @contextmanager
 def fake() -> Iterator[FakeDify]:
     """A Dify whose clock the provider uses."""
-    before = clocks.clock
-    with FakeDify(clock=VirtualClock()) as dify:
-        clocks.clock = dify.clock
+    with FakeDify(clock=VirtualClock()) as dify, using(dify.clock):
         os.environ["AIRFLOW_CONN_DIFY_DEFAULT"] = dify.airflow_connection()
         try:
             yield dify
         finally:
-            clocks.clock = before
             del os.environ["AIRFLOW_CONN_DIFY_DEFAULT"]
 
 

@@ -22,6 +22,7 @@ from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.release.journal import JOURNAL_FIELD, RELEASE_FIELD
 from airflow_provider_dify.knowledge.retries import retrying
 from airflow_provider_dify.testing import MEASURED, Dataset, FakeDify, Fault, VirtualClock
+from airflow_provider_dify.transport.clock import using
 from tests.unit.conftest import TaskInstance, patches
 from tests.unit.killing import killed_at_the_fault
 from tests.unit.release.release_scene import LIVE, Scene, World, run_in_steps
@@ -144,8 +145,7 @@ class TestRelease:
     [("1.12.1", "economy", "archive"), ("1.12.1", "economy", "delete"), ("1.14.1", "high_quality", "disable")],
 )
 def test_other_kinds_of_dify(monkeypatch: pytest.MonkeyPatch, version: str, technique: str, retire: str) -> None:
-    with FakeDify(clock=VirtualClock(), version=version) as dify:
-        monkeypatch.setattr("airflow_provider_dify.transport.clock.clock", dify.clock)
+    with FakeDify(clock=VirtualClock(), version=version) as dify, using(dify.clock):
         monkeypatch.setenv("AIRFLOW_CONN_DIFY_DEFAULT", dify.airflow_connection())
         scene = Scene(dify, World(new=EVERY, old=EVERY, retire=retire), technique=technique)
         scene.kb.duplicate_insert_fails = True

@@ -17,6 +17,7 @@ from airflow_provider_dify.knowledge.documents import Document as Listed
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.listing import DifyListDocumentsOperator
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault, VirtualClock
+from airflow_provider_dify.transport.clock import using
 from tests.unit.selection.listing import HOUR, NOW, operate
 
 MANY = 1_050
@@ -75,8 +76,7 @@ PAGES = [Page(n) for n in range(MANY)]
 @pytest.fixture(scope="module")
 def library() -> Iterator[tuple[FakeDify, Dataset]]:
     """A knowledge base of 1,050 documents that nobody changes."""
-    with FakeDify(clock=VirtualClock()) as dify, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("airflow_provider_dify.transport.clock.clock", dify.clock)
+    with FakeDify(clock=VirtualClock()) as dify, pytest.MonkeyPatch.context() as patch, using(dify.clock):
         patch.setenv("AIRFLOW_CONN_DIFY_DEFAULT", dify.airflow_connection())
         kb = dify.add_dataset("library")
         for page in reversed(PAGES):

@@ -17,6 +17,7 @@ from airflow_provider_dify.knowledge.status.handover import Handover, Sent
 from airflow_provider_dify.knowledge.status.report import Outcome
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.testing import Document, FakeDify, Fault, VirtualClock
+from airflow_provider_dify.transport.clock import using
 from tests.unit.conftest import UNKNOWN, TaskInstance
 
 Build = Callable[[FakeDify], tuple[list[Document], dict[str, Any]]]
@@ -190,8 +191,7 @@ def test_direct_and_deferred_are_the_same(
 ) -> None:
     played = []
     for deferrable in (False, True):
-        with FakeDify(clock=VirtualClock(), jobs=1) as dify:
-            monkeypatch.setattr("airflow_provider_dify.transport.clock.clock", dify.clock)
+        with FakeDify(clock=VirtualClock(), jobs=1) as dify, using(dify.clock):
             monkeypatch.setenv("AIRFLOW_CONN_DIFY_DEFAULT", dify.airflow_connection())
             one = Played(dify, build, deferrable=deferrable)
             assert (one.deferred is not None) is (deferrable and waits)

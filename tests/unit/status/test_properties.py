@@ -17,7 +17,7 @@ from airflow_provider_dify.knowledge.status.change import StatusChange
 from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.knowledge.status.report import Outcome
 from airflow_provider_dify.testing import Dataset, Document, FakeDify, Fault, RequestRecord, VirtualClock
-from airflow_provider_dify.transport import clock as clocks
+from airflow_provider_dify.transport.clock import using
 from tests.examples import examples
 
 ACTIONS = ("enable", "disable", "archive", "un_archive")
@@ -94,13 +94,11 @@ scenarios = st.builds(
 @contextmanager
 def time_of(dify: FakeDify) -> Iterator[None]:
     """Let the provider use a Dify's clock."""
-    before = clocks.clock
-    clocks.clock = dify.clock
     os.environ["AIRFLOW_CONN_DIFY_DEFAULT"] = dify.airflow_connection()
     try:
-        yield
+        with using(dify.clock):
+            yield
     finally:
-        clocks.clock = before
         del os.environ["AIRFLOW_CONN_DIFY_DEFAULT"]
 
 

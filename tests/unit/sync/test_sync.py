@@ -22,6 +22,7 @@ from airflow_provider_dify.knowledge.sync.options import SyncOptions
 from airflow_provider_dify.knowledge.sync.report import SyncReport
 from airflow_provider_dify.knowledge.sync.sync import Sync
 from airflow_provider_dify.testing import Dataset, FakeDify
+from airflow_provider_dify.transport.clock import current
 from airflow_provider_dify.transport.sync import Client
 from tests.unit.sync.syncing import PAGES, changing, fields, in_search, kinds, run_sync, write
 
@@ -79,7 +80,7 @@ def test_the_plan_is_in_the_log_before_anything_is_changed(
     before = len(dify.requests)
     caplog.clear()  # the plan of the first one
     with DifyHook() as hook, caplog.at_level(logging.INFO):
-        client = Client(hook.settings, logging.getLogger("test"))
+        client = Client(hook.settings, logging.getLogger("test"), current())
         sync = Sync(kb.id, list_folder(folder), SyncOptions(dry_run=True), sync_source=str(folder))
         client.run(sync.flow(hook.deadline(60), hook.retries))
         client.close()

@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.operators.sync import DifySyncOperator
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault, VirtualClock
+from airflow_provider_dify.transport.clock import using
 from tests.unit.conftest import TaskInstance
 from tests.unit.sync.syncing import run_sync, write
 
@@ -158,8 +159,7 @@ def test_direct_and_deferred_are_the_same(
 ) -> None:
     played = []
     for deferrable in (False, True):
-        with FakeDify(clock=VirtualClock(), lock_race="never") as dify:
-            monkeypatch.setattr("airflow_provider_dify.transport.clock.clock", dify.clock)
+        with FakeDify(clock=VirtualClock(), lock_race="never") as dify, using(dify.clock):
             monkeypatch.setenv("AIRFLOW_CONN_DIFY_DEFAULT", dify.airflow_connection())
             kb = dify.add_dataset("handbook")
             assert run_sync(kb, str(write(tmp_path, BEFORE))).error is None

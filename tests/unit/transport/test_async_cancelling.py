@@ -17,10 +17,10 @@ from airflow_provider_dify.exceptions import (
 from airflow_provider_dify.hooks.asynchronous import run_flow
 from airflow_provider_dify.knowledge.flow import Flow, Pause
 from airflow_provider_dify.testing import FakeDify, Fault
-from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport import lines, opening
 from airflow_provider_dify.transport.asynchronous import AsyncClient
 from airflow_provider_dify.transport.clock import SystemClock as RealTime
+from airflow_provider_dify.transport.clock import current, using
 from airflow_provider_dify.transport.lines import cancel_gently
 from airflow_provider_dify.transport.settings import Settings
 from tests.unit.transport.ways import (
@@ -38,7 +38,7 @@ def test_each_event_loop_has_its_own_connections(dify: FakeDify, opened: list[ob
     results: list[int] = []
 
     async def main(number: int) -> None:
-        async with AsyncClient(settings_of(dify), LOG) as client:
+        async with AsyncClient(settings_of(dify), LOG, current()) as client:
             results.append(await client.run(look(number)))
             await asyncio.to_thread(meet.wait, 300)
             results.append(await client.run(look(number)))
@@ -55,7 +55,7 @@ def test_each_event_loop_has_its_own_connections(dify: FakeDify, opened: list[ob
 
 def test_a_loop_that_ended_halfway_is_forgotten(dify: FakeDify) -> None:
     loop = asyncio.new_event_loop()
-    left_open = AsyncClient(settings_of(dify), LOG)
+    left_open = AsyncClient(settings_of(dify), LOG, current())
     loop.run_until_complete(left_open.__aenter__())
     loop.close()
     assert len(lines._LINES) == 1
@@ -76,7 +76,7 @@ def test_after_an_error_the_next_one_tries_again(dify: FakeDify, monkeypatch: py
     monkeypatch.setattr(lines, "open_transport", open_at_the_second)
 
     async def main() -> list[object]:
-        async with AsyncClient(settings_of(dify), LOG) as client:
+        async with AsyncClient(settings_of(dify), LOG, current()) as client:
             flows = [client.run(look(i)) for i in range(8)]
             failed = list(await asyncio.gather(*flows, return_exceptions=True))
             return [*failed, await client.run(look(9))]
@@ -132,7 +132,7 @@ def test_nothing_is_lost_to_those_who_are_cancelled(slow: FakeDify) -> None:
     slow.faults.add(Fault("latency", seconds=0.003, times=None))
 
     async def main() -> None:
-        async with AsyncClient(settings, LOG) as client:
+        async with AsyncClient(settings, LOG, current()) as client:
             await client.run(look(0))
             for moment in range(100):
                 tasks = [asyncio.create_task(client.run(look(i))) for i in range(6)]
@@ -156,9 +156,7 @@ def test_nothing_is_lost_to_those_who_are_cancelled(slow: FakeDify) -> None:
     asyncio.run(main())
 
 
-def test_a_pause_ends_when_it_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clocks, "clock", RealTime())
-
+def test_a_pause_ends_when_it_is_cancelled() -> None:
     def flow() -> Flow[None]:
         yield Pause(3600, "")
 
@@ -169,7 +167,8 @@ def test_a_pause_ends_when_it_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> N
         await asyncio.wait([task], timeout=300)
         assert task.cancelled()
 
-    asyncio.run(main())
+    with using(RealTime()):
+        asyncio.run(main())
 
 
 def test_the_first_user_is_cancelled_while_the_connections_are_made(

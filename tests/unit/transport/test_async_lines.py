@@ -24,6 +24,7 @@ from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
 from airflow_provider_dify.testing import FakeDify, Fault
 from airflow_provider_dify.transport import common, lines
 from airflow_provider_dify.transport.asynchronous import AsyncClient
+from airflow_provider_dify.transport.clock import current
 from tests.unit.transport.ways import (
     LOG,
     all_of,
@@ -56,7 +57,7 @@ def test_many_flows_share_four_connections_and_close_them(
 @pytest.mark.usefixtures("never_idle")
 def test_they_stay_open_while_anybody_uses_them(dify: FakeDify, opened: list[httpx.AsyncBaseTransport]) -> None:
     async def main() -> None:
-        async with AsyncClient(settings_of(dify), LOG) as client:
+        async with AsyncClient(settings_of(dify), LOG, current()) as client:
             for i in range(5):
                 await run_flow(look(i), settings_of(dify), LOG)
             await client.run(look(5))
@@ -120,7 +121,7 @@ def test_a_turn_that_does_not_come_by_the_deadline_is_a_failure(dify: FakeDify) 
     dify.faults.add(Fault("hang", times=4))
 
     async def main() -> list[object]:
-        async with AsyncClient(replace(settings, timeout=30), LOG) as patient:
+        async with AsyncClient(replace(settings, timeout=30), LOG, current()) as patient:
             hanging = [asyncio.create_task(patient.run(look(i))) for i in range(4)]
             assert await asyncio.to_thread(until, lambda: len(dify.requests) == 4)
             passed = Deadline(1, lambda: 100, start=0)
@@ -146,7 +147,7 @@ def test_an_idle_connection_is_not_used_again(dify: FakeDify, monkeypatch: pytes
     monkeypatch.setattr(common, "KEEP_ALIVE", 0.1)
 
     async def main() -> None:
-        async with AsyncClient(settings_of(dify), LOG) as client:
+        async with AsyncClient(settings_of(dify), LOG, current()) as client:
             for pause in (0, 0.2):
                 await client.run(look(1, 2))
                 await asyncio.sleep(pause)
@@ -158,7 +159,7 @@ def test_an_idle_connection_is_not_used_again(dify: FakeDify, monkeypatch: pytes
 
 def test_a_connection_that_the_server_has_closed_costs_no_try(dify: FakeDify, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
-        async with AsyncClient(settings_of(dify), LOG) as client:
+        async with AsyncClient(settings_of(dify), LOG, current()) as client:
             await client.run(look(1))
             dify.stop()
             dify.start()
@@ -203,7 +204,7 @@ def test_nothing_is_logged_for_each_request(dify: FakeDify, caplog: pytest.LogCa
 
 def test_the_version_of_the_server_is_known(dify: FakeDify) -> None:
     async def main() -> list[str | None]:
-        async with AsyncClient(settings_of(dify), LOG) as client:
+        async with AsyncClient(settings_of(dify), LOG, current()) as client:
             before = client.server_version
             dify.faults.add(Fault("page", status=404))
             with pytest.raises(DifyEndpointError):

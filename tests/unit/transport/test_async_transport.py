@@ -29,8 +29,8 @@ from airflow_provider_dify.knowledge.flow import Deadline, Flow, Request, Respon
 from airflow_provider_dify.knowledge.retries import retrying
 from airflow_provider_dify.knowledge.status.change import StatusChange
 from airflow_provider_dify.testing import FakeDify, Fault, VirtualClock
-from airflow_provider_dify.transport import clock as clocks
 from airflow_provider_dify.transport.asynchronous import AsyncClient
+from airflow_provider_dify.transport.clock import current, using
 from tests.unit.transport.ways import (
     LOG,
     ONE_MORE,
@@ -153,11 +153,10 @@ def test_an_answer_looks_the_same_both_ways(dify: FakeDify) -> None:
     assert answers[1].headers["x-echo"] == "Bearer ***"
 
 
-def test_a_change_of_status_is_the_same_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_of_status_is_the_same_both_ways() -> None:
     seen = []
     for way in WAYS.values():
-        with FakeDify(clock=VirtualClock(), seed=3) as dify:
-            monkeypatch.setattr(clocks, "clock", dify.clock)
+        with FakeDify(clock=VirtualClock(), seed=3) as dify, using(dify.clock):
             pages = dify.add_dataset("handbook").add_documents(250)
             pages[7].lock(100)
             dify.faults.add(
@@ -186,7 +185,7 @@ def test_a_netrc_does_not_replace_the_key(
 
 def test_cookies_do_not_travel_from_one_key_to_another(dify: FakeDify) -> None:
     async def main() -> None:
-        async with AsyncClient(settings_of(dify), LOG) as one:
+        async with AsyncClient(settings_of(dify), LOG, current()) as one:
             dify.faults.add(Fault("status", headers={"Set-Cookie": "who=one; Path=/"}))
             await one.run(retrying(api.dataset_page(1), ONE_MORE))
             await arun(settings_of(dify, api_key=dify.add_key()), retrying(api.dataset_page(1), ONE_MORE))

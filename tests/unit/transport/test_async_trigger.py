@@ -32,7 +32,7 @@ from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause
 from airflow_provider_dify.knowledge.retries import retrying
 from airflow_provider_dify.testing import FakeDify, Fault, VirtualClock
-from airflow_provider_dify.transport import clock as clocks
+from airflow_provider_dify.transport.clock import using
 from airflow_provider_dify.transport.masking import masked_logs
 from airflow_provider_dify.transport.settings import Settings
 from tests.unit.transport.ways import (
@@ -56,7 +56,7 @@ def test_a_wait_of_a_quarter_of_an_hour_takes_no_time(dify: FakeDify) -> None:
     assert dify.clock.slept == [900]
 
 
-def test_a_pause_does_not_hold_up_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pause_does_not_hold_up_the_loop() -> None:
     """A hundred flows pause at once: each pause ends only when all of them have begun."""
     begun: list[float] = []
     all_begun = asyncio.Event()
@@ -68,8 +68,6 @@ def test_a_pause_does_not_hold_up_the_loop(monkeypatch: pytest.MonkeyPatch) -> N
                 all_begun.set()
             await all_begun.wait()
 
-    monkeypatch.setattr(clocks, "clock", Together())
-
     def flow() -> Flow[None]:
         yield Pause(0.1, "")
 
@@ -77,7 +75,8 @@ def test_a_pause_does_not_hold_up_the_loop(monkeypatch: pytest.MonkeyPatch) -> N
         flows = (run_flow(flow(), Settings("http://127.0.0.1:1/v1", "key"), LOG) for _ in range(100))
         await asyncio.wait_for(all_of(*flows), 300)
 
-    asyncio.run(main())
+    with using(Together()):
+        asyncio.run(main())
     assert begun == [0.1] * 100
 
 

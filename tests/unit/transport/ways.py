@@ -19,6 +19,7 @@ from airflow_provider_dify.knowledge.flow import Flow, Pause
 from airflow_provider_dify.knowledge.retries import Retries, retrying
 from airflow_provider_dify.testing import FakeDify, Fault
 from airflow_provider_dify.transport.asynchronous import AsyncClient
+from airflow_provider_dify.transport.clock import current
 from airflow_provider_dify.transport.settings import Settings
 from airflow_provider_dify.transport.sync import Client
 
@@ -33,12 +34,12 @@ def settings_of(dify: FakeDify, **changes: Any) -> Settings:
 
 
 async def arun(settings: Settings, flow: Flow[T]) -> T:
-    async with AsyncClient(settings, LOG) as client:
+    async with AsyncClient(settings, LOG, current()) as client:
         return await client.run(flow)
 
 
 def run_blocking(settings: Settings, flow: Flow[T]) -> T:
-    client = Client(settings, LOG)
+    client = Client(settings, LOG, current())
     try:
         return client.run(flow)
     finally:
