@@ -309,7 +309,7 @@ class DifySyncFailed(DifySyncError, AirflowFailException):  # noqa: N818 - reads
 
 
 class DifyExportError(DifyReportError):
-    """Documents were not exported; ``report`` tells which."""
+    """Documents were not exported; ``report`` says which."""
 
 
 class DifyExportFailed(DifyExportError, AirflowFailException):  # noqa: N818 - reads as an end state

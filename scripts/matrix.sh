@@ -184,7 +184,7 @@ leg() { # AIRFLOW:PYTHON[,PYTHON ...][:lowest|:next]
   step "$name: install" install_leg "$home" "$python" "$airflow" "$choice" || return 0
   local tests=()
   [ "$choice" != next ] || tests+=("${next_tests[@]}")
-  step "$name: tests" "$home/bin/python" -m pytest -n auto "${tests[@]}" || true
+  step "$name: tests" "$home/bin/python" -m pytest -n auto --dist worksteal "${tests[@]}" || true
   step "$name: programs" "$home/bin/python" -m pytest -n auto -m program "${tests[@]}" || true
   # What the dependencies decide has been seen by now.
   [ "$choice" != lowest ] || return 0

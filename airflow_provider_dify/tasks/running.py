@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_dify.exceptions import DifyError
     from airflow_provider_dify.hooks.dify import DifyHook
     from airflow_provider_dify.knowledge.conversation import Conversation, Movable
-    from airflow_provider_dify.knowledge.flow import JSON
+    from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow
     from airflow_provider_dify.knowledge.selection.choice import Choice
 
 #: XCom key of a task's state while it waits in the triggerer.
@@ -58,48 +58,60 @@ class ConversationTask(KnowledgeBaseTask):
         :param started: When the task began, in seconds since the epoch, if it has been in the triggerer.
         :return: The report as plain JSON.
         """
-        from airflow_provider_dify.exceptions import DifyError
-        from airflow_provider_dify.knowledge.flow import Deadline
         from airflow_provider_dify.transport.clock import current
-        from airflow_provider_dify.transport.metrics import send_outcomes
 
         began = current().time() if started is None else started
-        left = False
         with self.open_hook(context, conversation.dataset_id, document_ids) as hook:
-            clock = current()
-            tick = clock.monotonic if started is None else clock.time
-            deadline = Deadline(self.timeout, tick, started)
             hook.get_conn()
-
-            def stop() -> None:
-                hook.stop()
-                self._stop_in_dify(conversation, hook)
-                self._publish(conversation, context)
-
-            flow = self._leaving(conversation, conversation.flow(deadline, hook.retries))
+            flow, deadline = self._begin(conversation, hook, started)
             if started is None:
                 flow = self.introduced(hook, flow, conversation.dataset_id, plan)
-            # Only during requests to Dify: Airflow does not allow a call from within another one.
-            self._stop = stop
-            try:
-                try:
-                    left = hook.run(flow, deadline if self.limits_retries else None) is None
-                finally:
-                    self._stop = None
-                self.ended(context, hook, conversation.report())
-                if not left:
-                    self.judge(conversation.report())
-            except DifyError as error:
-                self.log_cause(error)
-                raise
-            finally:
-                # Even if it failed or was killed: whoever fixes it needs to know what was done.
-                if not left:
-                    send_outcomes(conversation.report())
-                    self._publish(conversation, context)
-        if left:
+            ended = self._run(context, conversation, hook, flow, deadline)
+        if not ended:
             self._leave(conversation, context, began)
         return self.result_of(conversation.report())
+
+    def _begin(self, conversation: Any, hook: DifyHook, started: float | None) -> tuple[Flow[Any], Deadline]:
+        from airflow_provider_dify.knowledge.flow import Deadline, until_long_wait
+        from airflow_provider_dify.transport.clock import current
+
+        clock = current()
+        # Processes share the wall clock only.
+        deadline = Deadline(self.timeout, clock.monotonic if started is None else clock.time, started)
+        flow = conversation.flow(deadline, hook.retries)
+        return until_long_wait(flow, conversation.leaves_at) if self.deferrable else flow, deadline
+
+    def _run(self, context: Context, conversation: Any, hook: DifyHook, flow: Flow[Any], deadline: Deadline) -> bool:
+        """Run a flow, and return whether it ended; otherwise the triggerer has to continue."""
+        from airflow_provider_dify.exceptions import DifyError
+        from airflow_provider_dify.transport.metrics import send_outcomes
+
+        ended = True
+
+        def stop() -> None:
+            hook.stop()
+            self._stop_in_dify(conversation, hook)
+            self._publish(conversation, context)
+
+        # Only during requests to Dify: Airflow does not allow a call from within another one.
+        self._stop = stop
+        try:
+            try:
+                ended = hook.run(flow, deadline if self.limits_retries else None) is not None
+            finally:
+                self._stop = None
+            self.ended(context, hook, conversation.report())
+            if ended:
+                self.judge(conversation.report())
+        except DifyError as error:
+            self.log_cause(error)
+            raise
+        finally:
+            # Even if it failed or was killed: whoever fixes it needs to know what was done.
+            if ended:
+                send_outcomes(conversation.report())
+                self._publish(conversation, context)
+        return ended
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> Any:
         """Return and raise what ``execute`` would.
@@ -189,11 +201,6 @@ class ConversationTask(KnowledgeBaseTask):
 
     def _publish(self, conversation: Conversation[Any], context: Context) -> None:
         self.publish(conversation.report(), conversation.names, context)
-
-    def _leaving(self, conversation: Any, flow: Any) -> Any:
-        from airflow_provider_dify.knowledge.flow import until_long_wait
-
-        return until_long_wait(flow, conversation.leaves_at) if self.deferrable else flow
 
     def _leave(self, conversation: Conversation[Any], context: Context, began: float) -> None:
         from airflow_provider_dify.transport.clock import current
