@@ -8,6 +8,7 @@ from typing import Any
 from airflow_provider_dify import DEFAULT_CONN_ID, REPORT_KEY
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import JSON
 
@@ -158,4 +159,4 @@ def _changed(extra: Mapping[str, Any]) -> list[str]:
 
 def as_event(manifest: dict[str, JSON]) -> dict[str, JSON] | None:
     """Return a manifest if an asset event can contain it. If it has too many documents, the event says where it is."""
-    return manifest if len(manifest["previous"]) <= MAX_IDS else None
+    return manifest if len(Fields(manifest).object("previous").values) <= MAX_IDS else None

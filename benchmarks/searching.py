@@ -159,7 +159,7 @@ class Scene:
 
 def _first_segments(path: str) -> Flow[bool]:
     response = yield Request("GET", path, query=(("page", 1), ("limit", _BEFORE)))
-    return api.read_answer(response, lambda payload: all(segment["enabled"] for segment in payload["data"]))
+    return api.read_answer(response, lambda payload: all(one.flag("enabled") for one in payload.items("data")))
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.connection import advised, fetching, settings_from
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.bases.agents import telling_agents
-from airflow_provider_dify.knowledge.conversation import Conversation
+from airflow_provider_dify.knowledge.conversation import Conversation, Report
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
 from airflow_provider_dify.knowledge.reading import HasId, Pager
 from airflow_provider_dify.knowledge.retries import Retries, retrying
@@ -22,6 +22,7 @@ from airflow_provider_dify.transport.settings import Settings
 from airflow_provider_dify.transport.sync import Client
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Report)
 I = TypeVar("I", bound=HasId)  # noqa: E741 - an item of a list
 
 
@@ -110,7 +111,7 @@ class FlowHook(BaseHook):
         """Return a deadline this many seconds from now."""
         return Deadline(seconds, current().monotonic)
 
-    def _within(self, conversation: Conversation[T], seconds: float) -> tuple[Flow[T], Deadline]:
+    def _within(self, conversation: Conversation[R], seconds: float) -> tuple[Flow[R], Deadline]:
         """Return a conversation's flow and its deadline, ready for :meth:`run`."""
         deadline = self.deadline(seconds)
         return measured(conversation, conversation.flow(deadline, self.retries)), deadline

@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 
 from airflow_provider_dify.exceptions import DifyEndpointError, DifyNotFoundError
 from airflow_provider_dify.knowledge import answers
+from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.documents import Action, Dataset, Document, IndexingState
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Request, Response
 
@@ -63,7 +64,7 @@ def change_status(dataset_id: str, action: Action, document_ids: Sequence[str]) 
         json={"document_ids": list(document_ids)},
         repeatable=False,
     )
-    read_answer(response, lambda payload: payload["result"])
+    read_answer(response, lambda payload: payload.text("result"))
 
 
 def document_page(
@@ -123,7 +124,7 @@ def latest_rule(dataset_id: str) -> Flow[dict[str, JSON] | None]:
     if not newest.items:
         return None
     response = yield single_document(dataset_id, newest.items[0].id)
-    return read_answer(response, lambda payload: payload.get("dataset_process_rule"))
+    return read_answer(response, lambda payload: payload.read("dataset_process_rule", answers.an_object_or_nothing))
 
 
 def delete_document(dataset_id: str, document_id: str) -> Flow[None]:
@@ -155,7 +156,7 @@ def batch_indexing(dataset_id: str, batch: str) -> Flow[tuple[tuple[IndexingStat
     https://docs.dify.ai/api-reference/documents/get-document-indexing-status
     """
     response = yield Request("GET", f"/datasets/{dataset_id}/documents/{batch}/indexing-status")
-    states = read_answer(response, lambda payload: tuple(map(IndexingState.read, answers.items(payload, "data"))))
+    states = read_answer(response, lambda payload: tuple(map(IndexingState.read, payload.items("data"))))
     return states, time_at_server(response)
 
 
@@ -168,7 +169,7 @@ def page_of(
     path: str,
     page: int,
     filters: dict[str, str | None],
-    item: Callable[[dict[str, JSON]], T],
+    item: Callable[[Fields], T],
     limit: int = LONGEST_PAGE,
 ) -> Flow[Page[T]]:
     """Read one page of a list.
@@ -178,20 +179,19 @@ def page_of(
     chosen = tuple((name, value) for name, value in filters.items() if value is not None)
     response = yield Request("GET", path, query=(("page", page), ("limit", limit), *chosen))
 
-    def read(payload: dict[str, JSON]) -> Page[T]:
-        answers.check(payload, {"total": answers.a_number_or_nothing})
-        items = tuple(item(entry) for entry in answers.items(payload, "data"))
+    def read(payload: Fields) -> Page[T]:
+        items = tuple(map(item, payload.items("data")))
         # has_more is wrong for a last page that is exactly full, and for limits over 100, so the length decides.
-        return Page(items, total=int(payload["total"]), full=len(items) >= limit)
+        return Page(items, total=int(payload.read("total", answers.a_number)), full=len(items) >= limit)
 
     return read_answer(response, read)
 
 
-def about(wanted: str, read: Callable[[dict[str, JSON]], T]) -> Callable[[dict[str, JSON]], T]:
+def about(wanted: str, read: Callable[[Fields], T]) -> Callable[[Fields], T]:
     """Read a response about one thing, and check that it has the requested id: a cache may mix them up."""
 
-    def checked(payload: dict[str, JSON]) -> T:
-        if payload["id"] != wanted:
+    def checked(payload: Fields) -> T:
+        if payload.id() != wanted:
             raise ValueError("it is about another id than the one that was asked for")
         return read(payload)
 
@@ -216,8 +216,16 @@ def time_at_server(response: Response | None) -> float:
     return response.at
 
 
-def read_answer(response: Response | None, read: Callable[[dict[str, JSON]], T]) -> T:
-    """Read a response.
+def read_answer(response: Response | None, read: Callable[[Fields], T]) -> T:
+    """Read a response that is an object.
+
+    :raises DifyEndpointError: It has an unexpected form.
+    """
+    return read_json(response, lambda payload: read(Fields(payload)))
+
+
+def read_json(response: Response | None, read: Callable[[JSON], T]) -> T:
+    """Read a response of any form.
 
     :raises DifyEndpointError: It has an unexpected form.
     """

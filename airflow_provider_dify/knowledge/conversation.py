@@ -15,7 +15,7 @@ from airflow_provider_dify.knowledge.retries import Retries
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-R_co = TypeVar("R_co", covariant=True)
+R_co = TypeVar("R_co", bound="Report", covariant=True)
 
 #: Pauses of up to this many seconds happen in the same process: moving to another takes longer.
 SHORT = 1.0

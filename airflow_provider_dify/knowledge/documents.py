@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Literal, TypeAlias
 
-from airflow_provider_dify.knowledge import answers
+from airflow_provider_dify.knowledge.answers import Fields, Plain, a_plain_value
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.text.names import canonical
 
 ActionName: TypeAlias = Literal["enable", "disable", "archive", "un_archive"]
 
 #: Shared by all documents without metadata, of which there may be many.
-_NO_METADATA: Mapping[str, JSON] = {}
+_NO_METADATA: Mapping[str, Plain] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,33 +78,32 @@ class Document:
     hit_count: int
     segment_count: int | None = None
     updated_at: int | None = None
-    metadata: Mapping[str, JSON] = field(default_factory=lambda: _NO_METADATA, hash=False)
+    metadata: Mapping[str, Plain] = field(default_factory=lambda: _NO_METADATA, hash=False)
     position: int = 0
     by_api: bool = False
     size: int | None = None
 
     @classmethod
-    def read(cls, item: dict[str, JSON]) -> Document:
+    def read(cls, item: Fields) -> Document:
         """Read one document of a response."""
-        answers.check(item, _DOCUMENT)
         return cls(
-            id=item["id"],
-            name=canonical(item["name"]),
+            id=item.id(),
+            name=canonical(item.text("name")),
             # Few distinct words, but maybe many documents.
-            indexing_status=sys.intern(item["indexing_status"]),
-            display_status=sys.intern(item.get("display_status") or ""),
-            enabled=item["enabled"],
-            archived=item["archived"],
-            error=item.get("error"),
-            created_at=item.get("created_at") or 0,
-            word_count=item.get("word_count"),
-            hit_count=item.get("hit_count") or 0,
-            segment_count=item.get("segment_count"),
-            updated_at=item.get("updated_at"),
-            metadata=_read_metadata(item.get("doc_metadata")),
-            position=item.get("position") or 0,
+            indexing_status=sys.intern(item.text("indexing_status")),
+            display_status=sys.intern(item.maybe_text("display_status") or ""),
+            enabled=item.flag("enabled"),
+            archived=item.flag("archived"),
+            error=item.maybe_text("error"),
+            created_at=item.count("created_at"),
+            word_count=item.maybe_count("word_count"),
+            hit_count=item.count("hit_count"),
+            segment_count=item.maybe_count("segment_count"),
+            updated_at=item.maybe_count("updated_at"),
+            metadata=_read_metadata(item),
+            position=item.count("position"),
             by_api=item.get("created_from") == "api",
-            size=_size(item),
+            size=_size(item.get("data_source_detail_dict")),
         )
 
     @property
@@ -133,42 +132,18 @@ class Document:
         return self.flags.in_search
 
 
-def _size(item: dict[str, JSON]) -> int | None:
-    detail = item.get("data_source_detail_dict")
+def _size(detail: JSON) -> int | None:
     file = detail.get("upload_file") if isinstance(detail, dict) else None
     size = file.get("size") if isinstance(file, dict) else None
     return size if isinstance(size, int) else None
 
 
-def _read_metadata(entries: JSON) -> Mapping[str, JSON]:
-    if not entries:
-        return _NO_METADATA
-    if isinstance(entries, dict):  # as in a response of search
-        answers.check(entries, dict.fromkeys(entries, answers.a_plain_value))
-        return entries
-    for entry in entries:
-        answers.check(entry, _VALUE)
+def _read_metadata(item: Fields) -> Mapping[str, Plain]:
+    if isinstance(item.get("doc_metadata"), dict):  # as in a response of search
+        return item.maybe_object("doc_metadata").plain()
     # The names are those of the knowledge base's fields: few, for many documents.
-    return {sys.intern(entry["name"]): entry.get("value") for entry in entries}
-
-
-#: Types of the fields of a document.
-_DOCUMENT: Mapping[str, answers.Kind] = {
-    "id": answers.an_id,
-    "name": answers.a_text,
-    "indexing_status": answers.a_text,
-    "display_status": answers.a_text_or_nothing,
-    "enabled": answers.a_flag,
-    "archived": answers.a_flag,
-    "error": answers.a_text_or_nothing,
-    "created_at": answers.a_number_or_nothing,
-    "word_count": answers.a_number_or_nothing,
-    "hit_count": answers.a_number_or_nothing,
-    "segment_count": answers.a_number_or_nothing,
-    "updated_at": answers.a_number_or_nothing,
-    "position": answers.a_number_or_nothing,
-}
-_VALUE: Mapping[str, answers.Kind] = {"name": answers.a_text, "value": answers.a_plain_value}
+    values = item.maybe_items("doc_metadata")
+    return {sys.intern(one.text("name")): one.read("value", a_plain_value) for one in values} or _NO_METADATA
 
 
 class Action(str, Enum):
@@ -261,27 +236,24 @@ class Dataset:
     created_at: int = 0
 
     @classmethod
-    def read(cls, item: dict[str, JSON]) -> Dataset:
+    def read(cls, item: Fields) -> Dataset:
         """Read one knowledge base of a response."""
-        answers.check(item, _DATASET)
-        for entry in item.get("doc_metadata") or ():
-            answers.check(entry, _FIELD)
         return cls(
-            id=item["id"],
-            name=item["name"],
-            indexing_technique=item.get("indexing_technique"),
-            document_count=item.get("document_count") or 0,
-            total_available_documents=item.get("total_available_documents"),
+            id=item.id(),
+            name=item.text("name"),
+            indexing_technique=item.maybe_text("indexing_technique"),
+            document_count=item.count("document_count"),
+            total_available_documents=item.maybe_count("total_available_documents"),
             enable_api=bool(item.get("enable_api", True)),
-            doc_form=item.get("doc_form"),
-            fields=tuple((field["id"], field["name"]) for field in item.get("doc_metadata") or ()),
-            provider=item.get("provider"),
-            runtime_mode=item.get("runtime_mode"),
-            embedding_available=item.get("embedding_available"),
+            doc_form=item.maybe_text("doc_form"),
+            fields=tuple((field.id(), field.text("name")) for field in item.maybe_items("doc_metadata")),
+            provider=item.maybe_text("provider"),
+            runtime_mode=item.maybe_text("runtime_mode"),
+            embedding_available=item.maybe_flag("embedding_available"),
             # Dify sets it with the first document and never resets it (1.16.0, files 20 and 27).
             ever_used=item.get("data_source_type", "unknown") is not None,
-            word_count=item.get("word_count") or 0,
-            created_at=item.get("created_at") or 0,
+            word_count=item.count("word_count"),
+            created_at=item.count("created_at"),
         )
 
     @property
@@ -294,19 +266,6 @@ class Dataset:
         """Whether a knowledge pipeline decides how its documents are processed."""
         return self.runtime_mode == "rag_pipeline"
 
-
-#: Types of the fields of a knowledge base.
-_DATASET: Mapping[str, answers.Kind] = {
-    "id": answers.an_id,
-    "name": answers.a_text,
-    "indexing_technique": answers.a_text_or_nothing,
-    "document_count": answers.a_number_or_nothing,
-    "word_count": answers.a_number_or_nothing,
-    "total_available_documents": answers.a_number_or_nothing,
-    "created_at": answers.a_number_or_nothing,
-    "doc_form": answers.a_text_or_nothing,
-}
-_FIELD: Mapping[str, answers.Kind] = {"id": answers.an_id, "name": answers.a_text}
 
 #: When a step of indexing ended, as named in Dify's responses.
 _STEPS = ("processing_started_at", "parsing_completed_at", "cleaning_completed_at", "splitting_completed_at")
@@ -336,15 +295,14 @@ class IndexingState:
     step_at: int | None = None
 
     @classmethod
-    def read(cls, item: dict[str, JSON]) -> IndexingState:
+    def read(cls, item: Fields) -> IndexingState:
         """Read one document of a response about the indexing of a batch."""
-        answers.check(item, _STATE)
         return cls(
-            id=item["id"],
-            status=sys.intern(item["indexing_status"]),
-            error=item.get("error"),
-            completed_segments=item.get("completed_segments"),
-            total_segments=item.get("total_segments"),
+            id=item.id(),
+            status=sys.intern(item.text("indexing_status")),
+            error=item.maybe_text("error"),
+            completed_segments=item.maybe_count("completed_segments"),
+            total_segments=item.maybe_count("total_segments"),
             step_at=_latest(item, (*_STEPS, "completed_at")),
         )
 
@@ -363,7 +321,7 @@ class IndexingState:
         )
 
     @classmethod
-    def read_document(cls, item: dict[str, JSON]) -> IndexingState:
+    def read_document(cls, item: Fields) -> IndexingState:
         """Read a response about a single document."""
         return cls.of(Document.read(item), _latest(item, _STEPS_OF_DOCUMENT))
 
@@ -386,16 +344,5 @@ class IndexingState:
         return self.status != before.status or any(a != b for a, b in counts if a is not None and b is not None)
 
 
-#: Types of the fields of a response about indexing.
-_STATE: Mapping[str, answers.Kind] = {
-    "id": answers.an_id,
-    "indexing_status": answers.a_text,
-    "error": answers.a_text_or_nothing,
-    "completed_segments": answers.a_number_or_nothing,
-    "total_segments": answers.a_number_or_nothing,
-}
-
-
-def _latest(item: dict[str, JSON], names: tuple[str, ...]) -> int:
-    answers.check(item, dict.fromkeys(names, answers.a_number_or_nothing))
-    return max(int(item.get(name) or 0) for name in names)
+def _latest(item: Fields, names: tuple[str, ...]) -> int:
+    return max(map(item.count, names))

@@ -163,7 +163,7 @@ def _json_object(response: Response) -> dict[str, JSON] | None:
     return payload if isinstance(payload, dict) else None
 
 
-def _json(response: Response) -> JSON:
+def _json(response: Response) -> object:
     try:
         return json.loads(response.body)
     except (ValueError, RecursionError):

@@ -192,7 +192,7 @@ def given(value: object, kind: type[T], parameter: str) -> T:
     return value
 
 
-def one_of(kind: type[Enum]) -> Callable[[object, str], object]:
+def one_of(kind: type[Enum]) -> Callable[[object, str], str]:
     """Return a reader for the value of a member."""
     return lambda value, parameter: choice(value, kind, parameter).value
 
@@ -202,7 +202,7 @@ def some_of(kind: type[Enum]) -> Callable[[object, str], tuple[object, ...]]:
     return lambda value, parameter: tuple(sorted(one.value for one in choices(value, kind, parameter)))
 
 
-def or_none(read: Callable[[Any, str], object]) -> Callable[[Any, str], object]:
+def or_none(read: Callable[[Any, str], T]) -> Callable[[Any, str], T | None]:
     """Return a reader that also accepts ``None``."""
     return lambda value, parameter: None if value is None else read(value, parameter)
 

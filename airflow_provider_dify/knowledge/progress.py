@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from airflow_provider_dify.exceptions import DifyError
-from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.answers import a_list_of_whole_numbers
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
 
 _SECONDS_BETWEEN_NOTES = 10.0
 _NUMBERS = re.compile(r"\d+")
@@ -77,9 +77,9 @@ class Whole:
         return [self.done, self.total]
 
     @classmethod
-    def from_json(cls, data: Sequence[int] | None) -> Whole:
+    def from_json(cls, data: JSON) -> Whole:
         """Return the job that :meth:`to_json` was called on; the default for ``None``."""
-        return cls(*(data or ()))
+        return cls(*data) if a_list_of_whole_numbers(data) else cls()
 
     def without(self, done: int, of: int) -> Whole:
         """Return the job for the rest of the part.

@@ -290,7 +290,7 @@ def _plain(value: Any) -> JSON:
     if isinstance(value, Mapping):
         return {key: _plain(one) for key, one in value.items()}
     if isinstance(value, Enum):
-        return value.value
+        value = value.value
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 

@@ -15,6 +15,7 @@ from airflow_provider_dify.tasks.apps.workflow import WorkflowTask
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_dify.knowledge.flow import JSON
     from airflow_provider_dify.tasks.apps.outputs import Expectation
 
 
@@ -88,7 +89,7 @@ class DifyWorkflowRunOperator(WorkflowTask, BaseOperator):
         super().__init__(**kwargs)
         self.take(locals())
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, JSON]:
         """Run the workflow, and return how it ended and what it returned."""
         from airflow_provider_dify.tasks.apps.outputs import check_expectation
 
@@ -164,7 +165,7 @@ class DifyChatMessageOperator(ChatTask, BaseOperator):
         super().__init__(**kwargs)
         self.take(locals())
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, JSON]:
         """Ask, and return the answer."""
         from airflow_provider_dify.tasks.apps.outputs import check_expectation
 
@@ -230,7 +231,7 @@ class DifyAnswerCheckOperator(CheckTask, BaseOperator):
         super().__init__(**kwargs)
         self.take(locals())
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, JSON]:
         """Ask all questions, and return the report."""
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.text.counts import number_of

@@ -81,7 +81,7 @@ class DifyKnowledgeBaseOperator(ConversationTask, BaseOperator):
     def execute(self, context: Context) -> str | None:
         """Set up or delete the knowledge base, and return its id."""
         self.read_guards()
-        return self.converse(context, self._conversation())["dataset_id"] or None
+        return str(self.converse(context, self._conversation())["dataset_id"]) or None
 
     def _conversation(self) -> Conversation[KnowledgeBaseReport]:
         from airflow_provider_dify.knowledge import inputs

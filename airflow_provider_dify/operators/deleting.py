@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_dify.knowledge.deletion.deletion import Deletion
     from airflow_provider_dify.knowledge.deletion.report import DeleteReport
+    from airflow_provider_dify.knowledge.flow import JSON
 
 
 class DifyDocumentDeleteOperator(DocumentsTask, BaseOperator):
@@ -69,7 +70,7 @@ class DifyDocumentDeleteOperator(DocumentsTask, BaseOperator):
         super().__init__(**kwargs)
         self.take(locals())
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, JSON]:
         """Delete the documents, and return the report."""
         self.read_guards()
         deletion = self.in_knowledge_base(self._deletion)

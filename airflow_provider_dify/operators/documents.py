@@ -15,6 +15,7 @@ from airflow_provider_dify.tasks.running import DocumentsTask
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_dify.knowledge.flow import JSON
     from airflow_provider_dify.knowledge.reindex.reindex import Reindexing
     from airflow_provider_dify.knowledge.reindex.report import ReindexReport
     from airflow_provider_dify.knowledge.status.change import StatusChange
@@ -86,7 +87,7 @@ class DifyDocumentStatusOperator(DocumentsTask, BaseOperator):
         super().__init__(**kwargs)
         self.take(locals())
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, JSON]:
         """Change the documents, and return the report."""
         self.read_guards()
         change = self.in_knowledge_base(self._status_change)
@@ -96,7 +97,7 @@ class DifyDocumentStatusOperator(DocumentsTask, BaseOperator):
         plan = plan if self.wait_for_completion else f"{plan} Search is not checked (wait_for_completion=False)."
         return self.converse(context, change, change.choice.ids, plan=plan)
 
-    def read_report(self, plain: dict[str, Any]) -> StatusReport:
+    def read_report(self, plain: dict[str, JSON]) -> StatusReport:
         """Return the report in a trigger's event."""
         from airflow_provider_dify.knowledge.status.report import StatusReport
 
@@ -178,7 +179,7 @@ class DifyReindexOperator(DocumentsTask, BaseOperator):
         super().__init__(**kwargs)
         self.take(locals())
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, JSON]:
         """Have the documents indexed again, and return the report."""
         self.read_guards()
         job = self.in_knowledge_base(self._reindexing)
@@ -186,7 +187,7 @@ class DifyReindexOperator(DocumentsTask, BaseOperator):
         plan = f"{verb} {job.choice.describe()} again, for up to {self.timeout:g} s."
         return self.converse(context, job, job.choice.ids, plan=plan)
 
-    def read_report(self, plain: dict[str, Any]) -> ReindexReport:
+    def read_report(self, plain: dict[str, JSON]) -> ReindexReport:
         """Return the report in a trigger's event."""
         from airflow_provider_dify.knowledge.reindex.report import ReindexReport
 

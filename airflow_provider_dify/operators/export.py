@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_dify.knowledge.export.export import Export
     from airflow_provider_dify.knowledge.export.report import ExportReport
+    from airflow_provider_dify.knowledge.flow import JSON
 
 
 class DifyExportOperator(ConversationTask, BaseOperator):
@@ -74,7 +75,7 @@ class DifyExportOperator(ConversationTask, BaseOperator):
         super().__init__(**kwargs)
         self.take(locals())
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, JSON]:
         """Export the knowledge base, and return the report."""
         self.read_guards()
         export = self.in_knowledge_base(self._export)

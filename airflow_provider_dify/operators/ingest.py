@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_dify.hooks.dify import DifyHook
+    from airflow_provider_dify.knowledge.flow import JSON
     from airflow_provider_dify.knowledge.ingest.ingestion import Ingestion
     from airflow_provider_dify.knowledge.ingest.report import IngestReport
 
@@ -120,7 +121,7 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
         self.indexing = ("defer" if deferrable else "wait") if indexing is None else indexing
         self.deferrable = self.indexing == Indexing.DEFER.value  # in each process of the task
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, JSON]:
         """Ingest the contents, and return the report."""
         from airflow_provider_dify.knowledge.text.counts import number_of
 
@@ -135,7 +136,11 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
 
         :param event: The trigger's event.
         """
-        return self.resume(context, event, lambda state: self._ingestion(state["report"]["dataset_id"], state))
+        from airflow_provider_dify.knowledge.answers import Fields
+
+        return self.resume(
+            context, event, lambda state: self._ingestion(Fields(state).object("report").text("dataset_id"), state)
+        )
 
     def ended(self, context: Context, hook: DifyHook, report: IngestReport) -> None:
         """Show the link to the document, if it is only one."""

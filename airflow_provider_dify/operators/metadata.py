@@ -14,6 +14,7 @@ from airflow_provider_dify.tasks.running import ConversationTask, DocumentsTask
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_dify.knowledge.flow import JSON
     from airflow_provider_dify.knowledge.metadata.fields import Value
     from airflow_provider_dify.knowledge.metadata.report import MetadataReport
     from airflow_provider_dify.knowledge.metadata.update import MetadataChange
@@ -72,7 +73,7 @@ class DifyDocumentMetadataOperator(ConversationTask, BaseOperator):
         super().__init__(**kwargs)
         self.take(locals())
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, JSON]:
         """Change the metadata, and return the report."""
         from airflow_provider_dify.knowledge.text.counts import number_of
 

@@ -18,6 +18,7 @@ from airflow_provider_dify.tasks.running import read_event
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_dify.knowledge.flow import JSON
     from airflow_provider_dify.knowledge.release.manifest import Manifest
     from airflow_provider_dify.knowledge.release.release import Release
 
@@ -131,7 +132,7 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
         self.take(locals())
         self._own_channel = channel != _CHANNEL
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, JSON]:
         """Release the documents, and return the manifest."""
         from airflow_provider_dify.knowledge.text.counts import number_of
 
@@ -145,14 +146,14 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
         )
         return self.converse(context, release, plan=plan)
 
-    def execute_complete(self, context: Context, event: dict[str, Any] | None) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: dict[str, Any] | None) -> dict[str, JSON]:
         """Return and raise what ``execute`` would. If the triggerer stopped before the questions to the app, ask them.
 
         :param event: The trigger's event.
         """
         plain, _, error = read_event(event)
         if error or event is None or self.checks is None or plain["state"] != "enabled":
-            result: dict[str, Any] = super().execute_complete(context, event)
+            result: dict[str, JSON] = super().execute_complete(context, event)
             return result
         self.read_guards()
         return self.converse(context, self._of(context), started=event["started"])
@@ -223,9 +224,10 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
     def _store(manifest: Manifest, context: Context) -> None:
         store = context.get("task_state_store")
         if store is not None and manifest.state.value != "not_begun":
-            store.set(_STORE_KEY, manifest.to_json())
+            plain: dict[str, Any] = manifest.to_json()  # Any: Airflow has a type of its own for JSON
+            store.set(_STORE_KEY, plain)
 
-    def read_report(self, plain: dict[str, Any]) -> Manifest:
+    def read_report(self, plain: dict[str, JSON]) -> Manifest:
         """Return the manifest in a trigger's event."""
         from airflow_provider_dify.knowledge.release.manifest import Manifest
 

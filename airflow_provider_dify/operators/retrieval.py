@@ -15,6 +15,7 @@ from airflow_provider_dify.tasks.running import ConversationTask
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_dify.knowledge.flow import JSON
     from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
     from airflow_provider_dify.knowledge.retrieval.report import RetrievalReport
 
@@ -108,7 +109,7 @@ class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
         super().__init__(**kwargs)
         self.take(locals())
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, JSON]:
         """Run the queries, and return the report."""
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.text.counts import number_of

@@ -14,6 +14,7 @@ from airflow_provider_dify.tasks.running import ConversationTask
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_dify.knowledge.flow import JSON
     from airflow_provider_dify.knowledge.release.rollback_report import RollbackReport
 
 
@@ -76,7 +77,7 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
         super().__init__(**kwargs)
         self.take(locals())
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, JSON]:
         """Roll back, and return the report."""
         self.read_guards()
         from airflow_provider_dify.knowledge import inputs
@@ -93,7 +94,7 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
         plan = f"Rolling back {rollback.former.source}: {number}, for up to {self.timeout:g} s."
         return self.converse(context, rollback, plan=plan)
 
-    def read_report(self, plain: dict[str, Any]) -> RollbackReport:
+    def read_report(self, plain: dict[str, JSON]) -> RollbackReport:
         """Return the report in a trigger's event."""
         from airflow_provider_dify.knowledge.release.rollback_report import RollbackReport
 

@@ -16,6 +16,7 @@ from airflow_provider_dify.tasks.running import StagedTask
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_dify.knowledge.flow import JSON
     from airflow_provider_dify.knowledge.ingest.contents import Source
     from airflow_provider_dify.knowledge.sync.promotion import Promotion
     from airflow_provider_dify.knowledge.sync.report import SyncReport
@@ -131,7 +132,7 @@ class DifySyncOperator(StagedTask, BaseOperator):
         super().__init__(**kwargs)
         self.take(locals())
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, JSON]:
         """Sync the knowledge base, and return the report."""
         self.read_guards()
         sync = self.in_knowledge_base(self._new)

@@ -171,14 +171,17 @@ class KnowledgeBaseTask(Parameters, _Task):
         :param more: Additional contents of the events, as plain JSON.
         :param files: Paths or URLs of the files that were read.
         """
+        from airflow_provider_dify.knowledge.answers import Fields, a_whole_number
+
         context["ti"].xcom_push(key=REPORT_KEY, value=report)
         if self._activity is not None:
-            self._activity = replace(self._activity, action=action or "", counts=report["counts"], files=files)
+            counts = Fields(report).object("counts").each(a_whole_number)
+            self._activity = replace(self._activity, action=action or "", counts=counts, files=files)
         if changed is not None:
             from airflow_provider_dify import events
 
             extra = events.event_extra(report, action=action, changed=changed, dify_conn_id=self.dify_conn_id)
-            self.attach_to_events(context, report["dataset_id"], {**extra, **(more or {})})
+            self.attach_to_events(context, extra["dataset_id"], {**extra, **(more or {})})
 
     def attach_to_events(self, context: Context, dataset_id: str, extra: Mapping[str, JSON]) -> None:
         """Add contents to the events of the assets among the task's ``outlets``. Several calls add up.
@@ -210,14 +213,14 @@ class KnowledgeBaseTask(Parameters, _Task):
         if self._activity is None:
             self.operator_extra_links = ()
 
-    def _attach(self, context: Context, dataset_id: str, extra: Mapping[str, JSON]) -> None:
+    def _attach(self, context: Context, dataset_id: str, extra: dict[str, Any]) -> None:
         from airflow.providers.common.compat.sdk import AssetAlias
 
         for outlet in self.outlets:
             if isinstance(outlet, AssetAlias):
                 self._attach_to_alias(outlet.name, context["outlet_events"][outlet], dataset_id, extra)
             elif hasattr(outlet, "uri") or hasattr(outlet, "name"):  # an asset, or a reference to one
-                context["outlet_events"][outlet].extra.update(extra)
+                context["outlet_events"][outlet].extra.update(extra)  # Any: Airflow has a type of its own for JSON
 
     def _attach_to_alias(self, alias: str, accessor: Any, dataset_id: str, extra: Mapping[str, JSON]) -> None:
         if extra.get("changed") == []:

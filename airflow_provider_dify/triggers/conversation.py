@@ -11,6 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow, soon
+from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.conversation import Movable, Stoppable
 from airflow_provider_dify.knowledge.flow import JSON, Deadline
 from airflow_provider_dify.transport.clock import current
@@ -109,8 +110,8 @@ def _load(kind: str) -> type[Movable[Any]]:
     return _LOADED.setdefault(kind, found)
 
 
-def _names_to_show(report: Mapping[str, JSON], names: Mapping[str, str]) -> dict[str, str]:
+def _names_to_show(report: dict[str, JSON], names: Mapping[str, str]) -> dict[str, str]:
     """Return the names of documents that the log may show: a report about thousands would make a large event."""
     lists = [value for value in report.values() if isinstance(value, list)]
-    ids = [*report.get("errors", ()), *(i for one in lists for i in one[:20] if isinstance(i, str))]
+    ids = [*Fields(report).maybe_object("errors").values, *(i for one in lists for i in one[:20] if isinstance(i, str))]
     return {i: names[i] for i in dict.fromkeys(ids[:_MOST_NAMED]) if i in names}

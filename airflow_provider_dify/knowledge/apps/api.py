@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from airflow_provider_dify.knowledge import answers
+from airflow_provider_dify.knowledge.answers import Fields, a_list_or_nothing, a_number_or_nothing, a_text
 from airflow_provider_dify.knowledge.api import about, read_answer
 from airflow_provider_dify.knowledge.apps import events
 from airflow_provider_dify.knowledge.apps.events import Start
@@ -41,12 +42,14 @@ class AppInfo:
     tags: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, payload: Mapping[str, JSON]) -> AppInfo:
+    def read(cls, payload: Fields) -> AppInfo:
         """Read a response."""
-        kinds = dict.fromkeys(("name", "mode", "description"), answers.a_text_or_nothing)
-        answers.check(payload, {**kinds, "tags": answers.a_list_or_nothing})
-        tags = tuple(tag for tag in payload.get("tags") or () if answers.a_text(tag))
-        return cls(payload["name"] or "", payload.get("mode") or "", payload.get("description") or "", tags)
+        return cls(
+            payload.text("name"),
+            payload.maybe_text("mode") or "",
+            payload.maybe_text("description") or "",
+            tuple(filter(a_text, payload.read("tags", a_list_or_nothing) or ())),
+        )
 
 
 @dataclass(frozen=True)
@@ -84,27 +87,24 @@ class AppRun:
         return self.status in FINAL_STATUSES
 
     @classmethod
-    def read(cls, payload: Mapping[str, JSON]) -> AppRun:
+    def read(cls, payload: Fields) -> AppRun:
         """Read a response."""
-        numbers = ("elapsed_time", "total_tokens", "total_steps", "created_at", "finished_at")
-        kinds: dict[str, answers.Kind] = dict.fromkeys(numbers, answers.a_number_or_nothing)
-        answers.check(payload, {**kinds, "id": answers.an_id, "status": answers.a_text})
         outputs = payload.get("outputs") or {}
         if not isinstance(outputs, dict):
             raise ValueError(f"'outputs' is not an object but a {type(outputs).__name__}")  # noqa: TRY004
         error = payload.get("error")
         return cls(
-            id=payload["id"],
-            status=payload["status"],
+            id=payload.id(),
+            status=payload.text("status"),
             workflow_id=str(payload.get("workflow_id") or ""),
             app_id=_app_id(payload.get("inputs")),
             outputs=outputs,
             error=None if error is None else str(error)[:10_000],
-            elapsed_time=float(payload.get("elapsed_time") or 0),
-            total_tokens=int(payload.get("total_tokens") or 0),
-            total_steps=int(payload.get("total_steps") or 0),
-            created_at=payload.get("created_at"),
-            finished_at=payload.get("finished_at"),
+            elapsed_time=payload.number("elapsed_time"),
+            total_tokens=payload.count("total_tokens"),
+            total_steps=payload.count("total_steps"),
+            created_at=payload.read("created_at", a_number_or_nothing),
+            finished_at=payload.read("finished_at", a_number_or_nothing),
         )
 
 
@@ -124,12 +124,10 @@ class LogRow:
     user: str = ""
 
     @classmethod
-    def read(cls, row: Mapping[str, JSON]) -> LogRow:
+    def read(cls, row: Fields) -> LogRow:
         """Read a response."""
-        run = row["workflow_run"]
-        answers.check(run, {"id": answers.an_id, "status": answers.a_text, "created_at": answers.a_number_or_nothing})
-        user = (row.get("created_by_end_user") or {}).get("session_id") or ""
-        return cls(run["id"], run["status"], float(run.get("created_at") or 0), str(user))
+        run, user = row.object("workflow_run"), row.maybe_object("created_by_end_user")
+        return cls(run.id(), run.text("status"), run.number("created_at"), str(user.get("session_id") or ""))
 
 
 @dataclass(frozen=True)
@@ -158,20 +156,20 @@ class ChatRow:
     created_at: float
 
     @classmethod
-    def read(cls, row: Mapping[str, JSON]) -> ChatRow:
+    def read(cls, row: Fields) -> ChatRow:
         """Read a response."""
-        answers.check(row, {"id": answers.an_id, "conversation_id": answers.an_id, "status": answers.a_text_or_nothing})
-        sources = [one for one in row.get("retriever_resources") or () if isinstance(one, dict)]
+        sources = [one for one in row.read("retriever_resources", a_list_or_nothing) or () if isinstance(one, dict)]
+        error = row.get("error")
         return cls(
-            id=row["id"],
-            conversation_id=row["conversation_id"],
+            id=row.id(),
+            conversation_id=row.id("conversation_id"),
             query=str(row.get("query") or ""),
             answer=str(row.get("answer") or ""),
-            status=row.get("status") or "normal",
-            error=str(row["error"])[:10_000] if row.get("error") else None,
+            status=row.maybe_text("status") or "normal",
+            error=str(error)[:10_000] if error else None,
             citations=tuple({name: one.get(name) for name in _CITATION} for one in sources),
             usage={name: row.get(name) for name in _USAGE},
-            created_at=float(row.get("created_at") or 0),
+            created_at=row.number("created_at"),
         )
 
 
@@ -192,7 +190,7 @@ def get_parameters() -> Flow[dict[str, JSON]]:
     https://docs.dify.ai/api-reference/applications/get-app-parameters
     """
     response = yield Request("GET", "/parameters")
-    return read_answer(response, dict)
+    return read_answer(response, lambda payload: payload.values)
 
 
 def start_run(
@@ -239,7 +237,7 @@ def runs_of(user: str | None, *, status: str | None = None, limit: int = _LOG_RO
     if status is not None:
         query.append(("status", status))
     response = yield Request("GET", "/workflows/logs", query=tuple(query))
-    rows = read_answer(response, lambda payload: tuple(map(LogRow.read, answers.items(payload, "data"))))
+    rows = read_answer(response, lambda payload: tuple(map(LogRow.read, payload.items("data"))))
     return rows if user is None else tuple(row for row in rows if row.user == user)
 
 
@@ -268,7 +266,7 @@ def conversations_of(user: str, *, limit: int = 20) -> Flow[tuple[dict[str, JSON
     https://docs.dify.ai/api-reference/conversations/list-conversations
     """
     response = yield Request("GET", "/conversations", query=(("user", user), ("limit", limit)))
-    return read_answer(response, _rows)
+    return read_answer(response, lambda payload: tuple(map(_with_id, payload.items("data"))))
 
 
 def messages_of(user: str, conversation_id: str, *, limit: int = 100) -> Flow[tuple[ChatRow, ...]]:
@@ -278,7 +276,7 @@ def messages_of(user: str, conversation_id: str, *, limit: int = 100) -> Flow[tu
     """
     query = (("user", user), ("conversation_id", conversation_id), ("limit", limit))
     response = yield Request("GET", "/messages", query=query)
-    return read_answer(response, lambda payload: tuple(map(ChatRow.read, _rows(payload))))
+    return read_answer(response, lambda payload: tuple(map(ChatRow.read, payload.items("data"))))
 
 
 def stop_message(task_id: str, user: str) -> Flow[None]:
@@ -318,25 +316,16 @@ def upload_file(upload: Upload) -> Flow[dict[str, JSON]]:
 
     https://docs.dify.ai/api-reference/files/upload-file
     """
-    response = yield Request("POST", "/files/upload", upload=upload)
-
-    def read(payload: dict[str, JSON]) -> dict[str, JSON]:
-        answers.check(payload, {"id": answers.an_id})
-        return payload
-
-    return read_answer(response, read)
+    return read_answer((yield Request("POST", "/files/upload", upload=upload)), _with_id)
 
 
-def _rows(payload: Mapping[str, JSON]) -> tuple[dict[str, JSON], ...]:
-    rows = answers.items(payload, "data")
-    for row in rows:
-        answers.check(row, {"id": answers.an_id})
-    return tuple(rows)
+def _with_id(item: Fields) -> dict[str, JSON]:
+    return {**item.values, "id": item.id()}
 
 
-def _events_of(run_id: str, user: str, enough: object) -> Request:
+def _events_of(run_id: str, user: str, enough: Callable[[bytes], bool]) -> Request:
     query = (("user", user), ("include_state_snapshot", "true"))
-    return Request("GET", f"/workflow/{run_id}/events", query=query, repeatable=False, enough=enough)  # type: ignore[arg-type]
+    return Request("GET", f"/workflow/{run_id}/events", query=query, repeatable=False, enough=enough)
 
 
 def _body(response: Response | None) -> bytes:
@@ -347,9 +336,6 @@ def _body(response: Response | None) -> bytes:
 
 def _app_id(inputs: JSON) -> str:
     """Return the app of a run, which only its inputs contain; in a response they are JSON as text."""
-    try:
-        known = json.loads(inputs) if isinstance(inputs, str) else inputs
-        app_id = known["sys.app_id"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return ""
-    return app_id if answers.an_id(app_id) else ""
+    with suppress(ValueError, RecursionError):
+        return Fields(json.loads(inputs) if isinstance(inputs, str) else inputs).id("sys.app_id")
+    return ""

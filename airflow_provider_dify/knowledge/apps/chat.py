@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError
+from airflow_provider_dify.knowledge.answers import Fields, a_list_or_nothing
 from airflow_provider_dify.knowledge.apps import api
 from airflow_provider_dify.knowledge.apps.api import ChatRow
 from airflow_provider_dify.knowledge.apps.events import Start
@@ -53,7 +54,7 @@ class ChatMessage:
         self._tries = tries
         self._request = request
         self.options = options or RunOptions()
-        self._known = known
+        self._known = Fields(dict(known))
         self._keep = keep
         self.user = tries.user
         self.start = Start()
@@ -184,14 +185,14 @@ class ChatMessage:
     def _row_of(self, user: str) -> Flow[ChatRow | None]:
         """Return the message of a try; ``None`` if there is none."""
         if conversation_id := self._request.conversation_id:
-            if "before" not in self._known and not self._before:
+            if self._known.get("before") is None and not self._before:
                 return None
-            before = {*self._known.get("before", ()), *self._before}
+            before = {*(self._known.read("before", a_list_or_nothing) or ()), *self._before}
             rows = yield from api.messages_of(user, conversation_id)
             new = [row for row in rows if row.id not in before and row.query == self._request.query]
             return max(new, key=lambda row: row.created_at, default=None)
         for conversation in (yield from api.conversations_of(user)):
-            rows = yield from api.messages_of(user, conversation["id"])
+            rows = yield from api.messages_of(user, str(conversation["id"]))
             if rows:
                 return min(rows, key=lambda row: row.created_at)
         return None

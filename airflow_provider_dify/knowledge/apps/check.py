@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 from airflow_provider_dify.exceptions import DifyAnswerCheckFailed, DifyInputError
 from airflow_provider_dify.knowledge.apps.chat import ChatMessage
@@ -15,9 +13,6 @@ from airflow_provider_dify.knowledge.apps.tries import LONGEST_USER, Tries
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Measure, Note, Together
 from airflow_provider_dify.knowledge.report import NO_NAMES
 from airflow_provider_dify.knowledge.retries import Retries, patiently
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 #: Maximum number of characters of an answer in the table.
 _WIDTH = 200
@@ -124,15 +119,6 @@ class AnswerReport:
             "app_id": self.app_id,
             "answers": rows,
         }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, JSON]) -> Self:
-        """Return the report that :meth:`to_json` was called on."""
-        answers = tuple(
-            CheckedAnswer(one["query"], tuple(one["problems"]), one["answer"], tuple(one["citations"]), one["expected"])
-            for one in data["answers"]
-        )
-        return cls(answers, data["total"], data["app_id"])
 
 
 class AnswerCheck:

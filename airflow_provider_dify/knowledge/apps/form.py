@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.knowledge import answers, inputs
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.answers import Fields, a_list_or_nothing
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.text.hints import did_you_mean, why
 
@@ -46,16 +47,13 @@ class Form:
         self.fields = {field.name: field for field in fields}
 
     @classmethod
-    def read(cls, parameters: Mapping[str, JSON]) -> Form:
+    def read(cls, parameters: Fields) -> Form:
         """Read the parameters of an app.
 
         :raises ValueError: They have another form.
         """
-        return cls(
-            tuple(
-                _field(kind, one) for item in answers.items(parameters, "user_input_form") for kind, one in item.items()
-            )
-        )
+        items = parameters.items("user_input_form")
+        return cls(tuple(_field(kind, item.object(kind)) for item in items for kind in item.values))
 
     def check(self, given: Mapping[str, JSON], files: Mapping[str, object]) -> dict[str, JSON]:
         """Return inputs in the types that the app needs.
@@ -89,15 +87,14 @@ def _known(names: Mapping[str, Field]) -> str:
     return f" It has the inputs {shown}." if names else " It has no inputs."
 
 
-def _field(kind: str, item: JSON) -> Field:
-    answers.check(item, {"variable": answers.a_text, "options": answers.a_list_or_nothing})
+def _field(kind: str, item: Fields) -> Field:
     longest = item.get("max_length")
     has_default = item.get("default") not in (None, "")
     return Field(
-        name=item["variable"],
+        name=item.text("variable"),
         kind=kind,
         required=item.get("required") is True and not has_default,
-        options=tuple(str(option) for option in item.get("options") or ()),
+        options=tuple(map(str, item.read("options", a_list_or_nothing) or ())),
         max_length=longest if isinstance(longest, int) and longest > 0 else None,
     )
 

@@ -126,7 +126,7 @@ class RunReport(Report[RunOutcome, str]):
     def from_json(cls, data: Mapping[str, JSON]) -> Self:
         """Return the report that :meth:`to_json` was called on."""
         known = known_fields(cls, data)
-        return cls(**{**known, "outcome": RunOutcome(data["outcome"]), "outputs": data.get("outputs")})
+        return cls(**{**known, "outcome": RunOutcome(known["outcome"]), "outputs": data.get("outputs")})
 
     def _problem(self, count: int) -> str:  # noqa: ARG002 - there is only one
         name = f"Run {self.run_id} of the app" if self.run_id else "The run of the app"

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifyNotFoundError
+from airflow_provider_dify.knowledge.answers import Fields, a_string
 from airflow_provider_dify.knowledge.apps import api, finding
 from airflow_provider_dify.knowledge.apps.api import AppRun
 from airflow_provider_dify.knowledge.apps.finding import Found
@@ -97,12 +98,14 @@ class WorkflowRun:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, JSON]) -> WorkflowRun:
+    def from_json(cls, data: JSON) -> WorkflowRun:
         """Return a conversation that continues where :meth:`to_json` was called. Its report is without outputs."""
-        run = cls(Tries(data["try"]), None, options=RunOptions.from_json(data["options"]))
+        fields = Fields(data)
+        options = RunOptions.from_json(fields.get("options"))
+        run = cls(Tries(fields.read("try", a_string)), None, options=options)
         for name in _KEPT:
-            setattr(run, name, data[name])
-        run._alive_at = data["alive_at"]
+            setattr(run, name, fields.get(name))
+        run._alive_at = fields.number("alive_at")
         run._has_outputs = False
         return run
 

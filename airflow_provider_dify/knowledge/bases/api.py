@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from airflow_provider_dify.knowledge import answers
-from airflow_provider_dify.knowledge.api import about, read_answer, time_at_server
+from airflow_provider_dify.knowledge.answers import Fields, a_plain_value, an_object_or_nothing
+from airflow_provider_dify.knowledge.api import about, read_answer, read_json, time_at_server
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
 
 
@@ -36,11 +36,10 @@ class Tag:
     knowledge_bases: int | None = None
 
     @classmethod
-    def read(cls, item: dict[str, JSON]) -> Tag:
+    def read(cls, item: Fields) -> Tag:
         """Read one tag of a response."""
-        answers.check(item, _NAMED)
-        count = item.get("binding_count")
-        return cls(item["id"], item["name"], None if count is None else int(count))
+        count = item.read("binding_count", a_plain_value)
+        return cls(item.id(), item.text("name"), None if count is None else int(count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,42 +92,26 @@ class BaseState:
     age: float = 0.0
 
     @classmethod
-    def read(cls, item: dict[str, JSON], now: float = 0.0) -> BaseState:
+    def read(cls, item: Fields, now: float = 0.0) -> BaseState:
         """Read a response that was created at ``now``."""
-        answers.check(item, _STATE)
-        fields, tags = item.get("doc_metadata") or [], item.get("tags") or []
-        for entry in fields:
-            answers.check(entry, _FIELD)
+        fields = [(field.id(), field.text("name"), field.text("type")) for field in item.maybe_items("doc_metadata")]
+        search = item.read("retrieval_model_dict", an_object_or_nothing)
         return cls(
-            id=item["id"],
-            name=item["name"],
-            description=item.get("description") or "",
-            permission=item.get("permission") or "",
-            indexing_technique=item.get("indexing_technique"),
-            embedding_model=item.get("embedding_model"),
-            embedding_model_provider=item.get("embedding_model_provider"),
-            retrieval_model=item.get("retrieval_model_dict") or {},
-            fields={entry["name"]: entry["type"] for entry in fields if entry["id"] != "built-in"},
-            tags=tuple(map(Tag.read, tags)),
-            document_count=item.get("document_count") or 0,
-            app_count=item.get("app_count") or 0,
-            external=item.get("provider") == "external",
-            age=now - (item.get("created_at") or 0),
+            id=item.id(),
+            name=item.text("name"),
+            description=item.maybe_text("description") or "",
+            permission=item.maybe_text("permission") or "",
+            indexing_technique=item.maybe_text("indexing_technique"),
+            embedding_model=item.maybe_text("embedding_model"),
+            embedding_model_provider=item.maybe_text("embedding_model_provider"),
+            retrieval_model=search or {},
+            fields={name: kind for field_id, name, kind in fields if field_id != "built-in"},
+            tags=tuple(map(Tag.read, item.maybe_items("tags"))),
+            document_count=item.count("document_count"),
+            app_count=item.count("app_count"),
+            external=item.maybe_text("provider") == "external",
+            age=now - item.number("created_at"),
         )
-
-
-_NAMED: Mapping[str, answers.Kind] = {"id": answers.an_id, "name": answers.a_text}
-_FIELD: Mapping[str, answers.Kind] = {**_NAMED, "type": answers.a_text}
-_STATE: Mapping[str, answers.Kind] = {
-    **_NAMED,
-    **dict.fromkeys(("description", "permission", "indexing_technique", "provider"), answers.a_text_or_nothing),
-    **dict.fromkeys(("embedding_model", "embedding_model_provider"), answers.a_text_or_nothing),
-    **dict.fromkeys(("document_count", "app_count", "created_at"), answers.a_number_or_nothing),
-    **dict.fromkeys(("doc_metadata", "tags"), answers.a_list_or_nothing),
-    "retrieval_model_dict": answers.an_object_or_nothing,
-}
-_MODEL: Mapping[str, answers.Kind] = {"model": answers.a_text, "status": answers.a_text_or_nothing}
-_PROVIDER: Mapping[str, answers.Kind] = {"provider": answers.a_text}
 
 
 def read_base(dataset_id: str) -> Flow[BaseState]:
@@ -175,7 +158,7 @@ def list_tags() -> Flow[tuple[Tag, ...]]:
     https://docs.dify.ai/api-reference/tags/list-knowledge-tags
     """
     response = yield Request("GET", "/datasets/tags")
-    return read_answer(response, lambda payload: tuple(map(Tag.read, _a_list(payload))))
+    return read_json(response, lambda payload: tuple(map(Tag.read, map(Fields, _a_list(payload)))))
 
 
 def create_tag(name: str) -> Flow[Tag]:
@@ -226,7 +209,7 @@ def tags_of(dataset_id: str) -> Flow[tuple[Tag, ...]]:
     https://docs.dify.ai/api-reference/tags/get-knowledge-base-tags
     """
     response = yield Request("GET", f"/datasets/{dataset_id}/tags")
-    return read_answer(response, lambda payload: tuple(map(Tag.read, answers.items(payload, "data"))))
+    return read_answer(response, lambda payload: tuple(map(Tag.read, payload.items("data"))))
 
 
 def list_models(kind: ModelType) -> Flow[tuple[Model, ...]]:
@@ -235,20 +218,15 @@ def list_models(kind: ModelType) -> Flow[tuple[Model, ...]]:
     https://docs.dify.ai/api-reference/models/get-available-models
     """
     response = yield Request("GET", f"/workspaces/current/models/model-types/{kind.value}")
-    return read_answer(
-        response, lambda payload: tuple(one for item in answers.items(payload, "data") for one in _models(item))
-    )
+    return read_answer(response, lambda payload: tuple(one for item in payload.items("data") for one in _models(item)))
 
 
-def _a_list(payload: JSON) -> list[JSON]:
+def _a_list(payload: JSON) -> Sequence[JSON]:
     if not isinstance(payload, list):
         raise TypeError(f"a {type(payload).__name__} instead of a list")
     return payload
 
 
-def _models(provider: dict[str, JSON]) -> list[Model]:
-    answers.check(provider, _PROVIDER)
-    found = answers.items(provider, "models")
-    for item in found:
-        answers.check(item, _MODEL)
-    return [Model(item["model"], provider["provider"], item.get("status") or "") for item in found]
+def _models(provider: Fields) -> list[Model]:
+    name = provider.text("provider")
+    return [Model(one.text("model"), name, one.maybe_text("status") or "") for one in provider.items("models")]

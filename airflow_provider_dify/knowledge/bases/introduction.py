@@ -31,7 +31,7 @@ def introduced(flow: Flow[T], where: str, dataset_id: str, plan: str = "", name:
     try:
         answer = yield first
         version = answer.headers.get("x-version") if answer else None
-        name = api.read_answer(answer, lambda payload: inputs.show(payload["name"]))
+        name = api.read_answer(answer, lambda payload: inputs.show(payload.text("name")))
     except DifyError as error:
         version = version or error.server_version
     yield Note(f"Dify{f' {version}' if version else ''} at {where}, {_what(dataset_id, name)}.")

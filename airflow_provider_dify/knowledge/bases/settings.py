@@ -98,7 +98,7 @@ def metadata_fields(value: object, parameter: str) -> dict[str, FieldType]:
 
 def retrieval_model(value: object, parameter: str) -> dict[str, JSON]:
     """Return search settings, each of the type that Dify accepts."""
-    checked = {}
+    checked: dict[str, JSON] = {}
     for name, given in _mapping(value, parameter).items():
         if name not in _SEARCH:
             hint = did_you_mean(name, _SEARCH)
@@ -128,7 +128,7 @@ def _object(value: object, parameter: str) -> dict[str, JSON]:
     return dict(_mapping(value, parameter))
 
 
-_SEARCH: Mapping[str, Callable[[Any, str], object]] = {
+_SEARCH: Mapping[str, Callable[[Any, str], JSON]] = {
     "search_method": inputs.one_of(SearchMethod),
     "top_k": inputs.whole_number,
     "score_threshold_enabled": inputs.flag,

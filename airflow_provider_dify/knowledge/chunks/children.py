@@ -15,9 +15,10 @@ from airflow_provider_dify.exceptions import (
     DifyListChangedError,
     DifyNotFoundError,
 )
-from airflow_provider_dify.knowledge import answers, inputs
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.api import get_dataset, page_of, read_answer
-from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
+from airflow_provider_dify.knowledge.flow import Flow, Request
 
 #: How often a list is read that changes meanwhile.
 _READINGS = 3
@@ -41,23 +42,14 @@ class ChildChunk:
     customized: bool
 
     @classmethod
-    def read(cls, item: dict[str, JSON]) -> ChildChunk:
+    def read(cls, item: Fields) -> ChildChunk:
         """Read one child chunk of a response."""
-        answers.check(item, _CHILD)
         return cls(
-            id=item["id"],
-            content=item.get("content") or "",
-            position=int(item.get("position") or 0),
-            customized=item.get("type") == "customized",
+            id=item.id(),
+            content=item.maybe_text("content") or "",
+            position=item.count("position"),
+            customized=item.maybe_text("type") == "customized",
         )
-
-
-_CHILD: Mapping[str, answers.Kind] = {
-    "id": answers.an_id,
-    "content": answers.a_text_or_nothing,
-    "position": answers.a_number_or_nothing,
-    "type": answers.a_text_or_nothing,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +118,7 @@ def add_children(parent: Parent, texts: Sequence[str]) -> Flow[tuple[ChildChunk,
     wanted: dict[str, str] = {}
     for text in texts:
         response = yield Request("POST", parent.path, json={"content": text}, repeatable=False)
-        wanted[read_answer(response, _data).id] = text
+        wanted[read_answer(response, lambda payload: ChildChunk.read(payload.object("data"))).id] = text
     return (yield from _read_back(parent, list(wanted), lambda one: one.content == wanted[one.id]))
 
 
@@ -157,10 +149,6 @@ def delete_children(parent: Parent, child_ids: Sequence[str]) -> Flow[None]:
     left = {one.id for one in (yield from list_children(parent))}
     if still := [child_id for child_id in child_ids if child_id in left]:
         raise _error(parent, still, "still exist, although Dify answered that they were deleted")
-
-
-def _data(payload: dict[str, JSON]) -> ChildChunk:
-    return ChildChunk.read(payload["data"])
 
 
 def _read_back(

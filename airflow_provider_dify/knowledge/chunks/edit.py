@@ -15,7 +15,7 @@ from airflow_provider_dify.exceptions import (
     DifyNotFoundError,
     DifyRequestError,
 )
-from airflow_provider_dify.knowledge import answers, inputs
+from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Pause, Request
 from airflow_provider_dify.knowledge.status.segments import Segment, segment_page
@@ -91,7 +91,7 @@ def add_chunks(dataset_id: str, document_id: str, chunks: Sequence[Mapping[str, 
     """
     path = f"/datasets/{dataset_id}/documents/{document_id}/segments"
     response = yield Request("POST", path, json={"segments": list(chunks)}, repeatable=False)
-    made = read_answer(response, lambda payload: tuple(map(Segment.read, answers.items(payload, "data"))))
+    made = read_answer(response, lambda payload: tuple(map(Segment.read, payload.items("data"))))
     ids = [one.id for one in made]
     found = yield from _read_back(dataset_id, document_id, ids, lambda one: one.enabled)
     if [one.content for one in found] != [one["content"] for one in chunks]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from airflow_provider_dify.knowledge import answers, api
+from airflow_provider_dify.knowledge import api
+from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.documents import Document
-from airflow_provider_dify.knowledge.flow import JSON, Flow
+from airflow_provider_dify.knowledge.flow import Flow
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import Pager
 
@@ -30,10 +30,9 @@ class UploadedFile:
     extension: str
 
     @classmethod
-    def read(cls, item: dict[str, JSON]) -> UploadedFile:
+    def read(cls, item: Fields) -> UploadedFile:
         """Read it from an answer."""
-        answers.check(item, _FILE)
-        return cls(item["id"], item["name"], int(item.get("size") or 0), item.get("extension") or "")
+        return cls(item.id(), item.text("name"), item.count("size"), item.maybe_text("extension") or "")
 
     @property
     def is_text(self) -> bool:
@@ -48,14 +47,6 @@ class UploadedFile:
     def most_bytes(self) -> int:
         """How many bytes its content has at most."""
         return self.size * (_WIDEST if self.extension == TEXT else 1)
-
-
-_FILE: Mapping[str, answers.Kind] = {
-    "id": answers.an_id,
-    "name": answers.a_text,
-    "size": answers.a_number_or_nothing,
-    "extension": answers.a_text_or_nothing,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +65,15 @@ class Listed:
     form: str | None
 
     @classmethod
-    def read(cls, item: dict[str, JSON]) -> Listed:
+    def read(cls, item: Fields) -> Listed:
         """Read it from an answer."""
-        answers.check(
-            item, {"dataset_process_rule_id": answers.a_text_or_nothing, "doc_form": answers.a_text_or_nothing}
-        )
         detail = item.get("data_source_detail_dict")
         file = detail.get("upload_file") if isinstance(detail, dict) else None
         return cls(
             Document.read(item),
-            UploadedFile.read(file) if isinstance(file, dict) else None,
-            item.get("dataset_process_rule_id"),
-            item.get("doc_form"),
+            UploadedFile.read(Fields(file)) if isinstance(file, dict) else None,
+            item.maybe_text("dataset_process_rule_id"),
+            item.maybe_text("doc_form"),
         )
 
     @property

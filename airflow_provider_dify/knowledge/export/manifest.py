@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
-from typing import Any
+from typing import Any, TypeGuard
 
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.knowledge import answers, inputs
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.answers import Fields, Plain, a_text
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.export.names import FOLDER
 from airflow_provider_dify.knowledge.flow import JSON
@@ -62,13 +63,15 @@ class Content:
         return {"kind": self.kind.value, "path": self.path, "source": self.source, **asdict(self.saved)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, JSON]) -> Content:
+    def from_json(cls, data: JSON) -> Content:
         """Return what :meth:`to_json` was made of."""
-        answers.check(data, _CONTENT)
-        parts = data["path"].split("/")
-        if len(parts) != 2 or parts[0] != FOLDER or parts[1] in ("", ".", "..") or "\\" in data["path"]:
+        item = Fields(data)
+        path = item.text("path")
+        parts = path.split("/")
+        if len(parts) != 2 or parts[0] != FOLDER or parts[1] in ("", ".", "..") or "\\" in path:
             raise ValueError("'path' leads out of the export")
-        return cls(Kind(data["kind"]), data["path"], data["source"], Saved(data["size"], data["sha256"]))
+        saved = Saved(item.read("size", _a_size), item.read("sha256", _a_digest))
+        return cls(Kind(item.text("kind")), path, item.text("source"), saved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ class Entry:
     form: str | None = None
     rule: str | None = None
     rule_id: str | None = None
-    metadata: Mapping[str, JSON] = field(default_factory=dict, hash=False)
+    metadata: Mapping[str, Plain] = field(default_factory=dict, hash=False)
     content: Content | None = None
 
     @classmethod
@@ -116,47 +119,35 @@ class Entry:
         return {**plain, "metadata": dict(self.metadata), "content": self.content and self.content.to_json()}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, JSON]) -> Entry:
+    def read(cls, item: Fields) -> Entry:
         """Return what :meth:`to_json` was made of."""
-        answers.check(data, _ENTRY)
-        content = data.get("content")
-        known = {one.name: data[one.name] for one in fields(cls) if one.name in data}
-        more = {"name": canonical(data["name"]), "content": None if content is None else Content.from_json(content)}
-        return cls(**{**known, **more})
+        content = item.get("content")
+        return cls(
+            id=item.id(),
+            name=canonical(item.text("name")),
+            state=item.text("state"),
+            enabled=item.flag("enabled"),
+            archived=item.flag("archived"),
+            error=item.maybe_text("error"),
+            words=item.maybe_count("words"),
+            form=item.maybe_text("form"),
+            rule=item.maybe_text("rule"),
+            rule_id=item.maybe_text("rule_id"),
+            metadata=Fields(item.read("metadata", _a_mapping)).plain(),
+            content=None if content is None else Content.from_json(content),
+        )
 
 
-def _a_mapping(value: JSON) -> bool:
+def _a_mapping(value: JSON) -> TypeGuard[dict[str, JSON]]:
     return isinstance(value, dict)
 
 
-def _a_size(value: JSON) -> bool:
+def _a_size(value: JSON) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _a_digest(value: JSON) -> bool:
+def _a_digest(value: JSON) -> TypeGuard[str]:
     return isinstance(value, str) and len(value) == 64 and set(value) <= set("0123456789abcdef")
-
-
-_CONTENT: Mapping[str, answers.Kind] = {
-    "kind": answers.a_text,
-    "path": answers.a_text,
-    "source": answers.a_text,
-    "size": _a_size,
-    "sha256": _a_digest,
-}
-_ENTRY: Mapping[str, answers.Kind] = {
-    "id": answers.an_id,
-    "name": answers.a_text,
-    "state": answers.a_text,
-    "enabled": answers.a_flag,
-    "archived": answers.a_flag,
-    "error": answers.a_text_or_nothing,
-    "words": answers.a_number_or_nothing,
-    "form": answers.a_text_or_nothing,
-    "rule": answers.a_text_or_nothing,
-    "rule_id": answers.a_text_or_nothing,
-    "metadata": _a_mapping,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +162,7 @@ class Manifest:
 
     settings: Mapping[str, JSON]
     fields: Mapping[str, str]
-    rules: Mapping[str, JSON]
+    rules: Mapping[str, Mapping[str, JSON]]
     entries: Sequence[Entry]
 
     @property
@@ -201,15 +192,15 @@ class Manifest:
             provider.
         """
         try:
-            data = json.loads(content)
+            data = Fields(json.loads(content))
             _check_format(data, place)
-            answers.check(
-                data, {"knowledge_base": _a_mapping, "metadata_fields": _a_mapping, "process_rules": _a_mapping}
-            )
-            answers.check(data["knowledge_base"], {"id": answers.an_id})
-            entries = tuple(map(Entry.from_json, answers.items(data, "documents")))
-            _check_entries(entries, data["process_rules"])
-            return cls(data["knowledge_base"], data["metadata_fields"], data["process_rules"], entries)
+            settings = data.read("knowledge_base", _a_mapping)
+            Fields(settings).id()
+            fields = Fields(data.read("metadata_fields", _a_mapping)).each(a_text)
+            rules = Fields(data.read("process_rules", _a_mapping)).each(_a_mapping)
+            entries = tuple(map(Entry.read, data.items("documents")))
+            _check_entries(entries, rules)
+            return cls(settings, fields, rules, entries)
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise DifyInputError(
                 f"{place} is not the manifest of an export ({type(error).__name__}: {error}). Export the knowledge "
@@ -217,10 +208,10 @@ class Manifest:
             ) from None
 
 
-def _check_format(data: Mapping[str, JSON], place: str) -> None:
-    if data["format"] != FORMAT:
-        raise ValueError(f"its format is {inputs.show(data['format'])}")
-    version = data["version"]
+def _check_format(data: Fields, place: str) -> None:
+    if data.get("format") != FORMAT:
+        raise ValueError(f"its format is {inputs.show(data.get('format'))}")
+    version = data.get("version")
     if isinstance(version, int) and version > VERSION:
         raise DifyInputError(
             f"{place} has format {version} of an export, and this version of the provider reads only format {VERSION}. "
@@ -230,11 +221,10 @@ def _check_format(data: Mapping[str, JSON], place: str) -> None:
         raise ValueError(f"its version is {inputs.show(version)}")
 
 
-def _check_entries(entries: Sequence[Entry], rules: Mapping[str, JSON]) -> None:
+def _check_entries(entries: Sequence[Entry], rules: Mapping[str, object]) -> None:
     ids = {entry.id for entry in entries}
     paths = [entry.content.path for entry in entries if entry.content]
     if len(ids) < len(entries) or len(set(paths)) < len(paths):
         raise ValueError("two documents have the same 'id' or 'path'")
-    answers.check(rules, dict.fromkeys(rules, _a_mapping))
     if missing := {entry.rule for entry in entries if entry.rule} - rules.keys():
         raise ValueError(f"'process_rules' lacks {min(missing)}")

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import BinaryIO
 
 from airflow_provider_dify.exceptions import DifyInputError, DifyNotFoundError
-from airflow_provider_dify.knowledge import answers, api, versions
+from airflow_provider_dify.knowledge import api, versions
+from airflow_provider_dify.knowledge.answers import Fields, Plain, a_list_or_nothing, a_text
 from airflow_provider_dify.knowledge.export.listing import Listed
 from airflow_provider_dify.knowledge.export.manifest import Manifest
 from airflow_provider_dify.knowledge.flow import JSON, Download, Flow, Request
@@ -35,17 +36,22 @@ def read_settings(dataset_id: str) -> Flow[dict[str, JSON]]:
     :raises DifyInputError: It is an external one, or Dify is too old to give contents.
     """
     response = yield Request("GET", f"/datasets/{dataset_id}")
-    item: dict[str, JSON] = api.read_answer(response, api.about(dataset_id, lambda payload: payload))
+    settings = api.read_answer(response, api.about(dataset_id, _settings))
     version = response.headers.get("x-version") if response else None
-    if item.get("provider") == "external":
+    if settings.get("provider") == "external":
         raise DifyInputError(f"Knowledge base {dataset_id} is an external one: Dify keeps no documents to export.")
     if versions.DOWNLOAD.holds(version) is False:
         raise DifyInputError(
             f"Dify {version} cannot give back the contents of documents. Nothing was exported. Upgrade Dify to "
             f"{versions.show(versions.DOWNLOAD.first)} or newer."
         )
-    tags = [tag["name"] for tag in item.get("tags") or () if isinstance(tag, dict) and answers.a_text(tag.get("name"))]
-    return {**{name: item[name] for name in _SETTINGS if name in item}, "tags": tags}
+    return settings
+
+
+def _settings(item: Fields) -> dict[str, JSON]:
+    tags = item.read("tags", a_list_or_nothing) or ()
+    names = [tag["name"] for tag in tags if isinstance(tag, dict) and a_text(tag.get("name"))]
+    return {**{name: item.get(name) for name in _SETTINGS if name in item.values}, "tags": names}
 
 
 def read_fields(dataset_id: str) -> Flow[dict[str, str]]:
@@ -62,13 +68,13 @@ class Rules:
 
     def __init__(self, before: Manifest | None) -> None:
         #: The rules by their digests.
-        self.by_digest: dict[str, JSON] = {}
+        self.by_digest: dict[str, Mapping[str, JSON]] = {}
         self._digests: dict[str, str] = {}
         for entry in before.entries if before else ():
             if entry.rule_id and before and (rule := before.rules.get(entry.rule or "")):
                 self.add(entry.rule_id, rule)
 
-    def add(self, rule_id: str, rule: JSON) -> None:
+    def add(self, rule_id: str, rule: Mapping[str, JSON]) -> None:
         """Take a rule. Dify has one of its own for each document that came with a rule, although most are the same."""
         digest = hashlib.sha256(json.dumps(rule, sort_keys=True).encode()).hexdigest()[:_DIGITS]
         self._digests[rule_id] = digest
@@ -78,7 +84,7 @@ class Rules:
         """Return the digest of a rule; ``None`` if it is not known."""
         return self._digests.get(rule_id or "")
 
-    def used(self, digests: Iterable[str | None]) -> dict[str, JSON]:
+    def used(self, digests: Iterable[str | None]) -> dict[str, Mapping[str, JSON]]:
         """Return some of the rules by their digests."""
         return {digest: self.by_digest[digest] for digest in sorted({one for one in digests if one})}
 
@@ -104,7 +110,7 @@ def read_rules(dataset_id: str, documents: Iterable[Listed], rules: Rules, progr
             rules.add(one.rule_id, {name: rule.get(name) for name in ("mode", "rules")})
 
 
-def typed(values: Mapping[str, JSON], fields: Mapping[str, str]) -> dict[str, JSON]:
+def typed(values: Mapping[str, Plain], fields: Mapping[str, str]) -> dict[str, Plain]:
     """Return the metadata of a document with numbers as numbers: Dify's list has every value as a text."""
     own = {name: value for name, value in values.items() if name in fields and value is not None}
     return {name: native(fields[name], value) for name, value in own.items()}
@@ -134,12 +140,11 @@ def chunks(dataset_id: str, document_id: str) -> Flow[str]:
         number += 1
         path = f"/datasets/{dataset_id}/documents/{document_id}/segments"
         response = yield Request("GET", path, query=(("page", number), ("limit", api.LONGEST_PAGE)))
-        page = api.read_answer(response, lambda payload: [_text(item) for item in answers.items(payload, "data")])
+        page = api.read_answer(response, lambda payload: [*map(_text, payload.items("data"))])
         texts += filter(None, page)
         full = len(page) >= api.LONGEST_PAGE
     return _BETWEEN_CHUNKS.join(texts)
 
 
-def _text(item: dict[str, JSON]) -> str:
-    answers.check(item, {"content": answers.a_text_or_nothing, "answer": answers.a_text_or_nothing})
-    return "\n".join(filter(None, (item.get("content"), item.get("answer"))))
+def _text(item: Fields) -> str:
+    return "\n".join(filter(None, (item.maybe_text("content"), item.maybe_text("answer"))))

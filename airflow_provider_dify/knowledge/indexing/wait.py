@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, TypeAlias, cast
 
 from airflow_provider_dify.exceptions import (
     DifyIndexingError,
@@ -20,6 +20,13 @@ from airflow_provider_dify.exceptions import (
     DifyNotFoundError,
 )
 from airflow_provider_dify.knowledge import api, inputs
+from airflow_provider_dify.knowledge.answers import (
+    Fields,
+    a_list,
+    a_list_of_whole_numbers,
+    a_number_or_nothing,
+    a_string,
+)
 from airflow_provider_dify.knowledge.conversation import is_long
 from airflow_provider_dify.knowledge.documents import IndexingState
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Pause
@@ -40,6 +47,8 @@ _MOST_SINGLE_READS = 20
 _MOST_NAMED = 3
 #: Maximum length of Dify's text about a document in an error.
 _LONGEST_QUOTE = 300
+#: What is kept of a document: its status, and how many of its segments are indexed.
+_Seen: TypeAlias = tuple[str, int | None, int | None]
 
 
 @dataclass(frozen=True)
@@ -58,11 +67,6 @@ class IndexingReport:
     def to_json(self) -> dict[str, JSON]:
         """Return the report as plain JSON."""
         return {**asdict(self), "document_ids": list(self.document_ids)}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, JSON]) -> IndexingReport:
-        """Return the report that :meth:`to_json` was called on."""
-        return cls(data["dataset_id"], tuple(data["document_ids"]), data["segments"])
 
 
 class IndexingWait:
@@ -150,21 +154,24 @@ class IndexingWait:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, JSON]) -> IndexingWait:
+    def from_json(cls, data: JSON) -> IndexingWait:
         """Return the wait that :meth:`to_json` was called on. It still recognizes progress since then."""
-        ids, batch = unpack_ids(data["ids"]), data["batch"]
+        state = Fields(data)
+        ids, batch = unpack_ids(state.read("ids", a_string)), state.get("batch")
         asked = None if batch else list(ids)
         wait = cls(
-            data["dataset_id"],
+            state.get("dataset_id"),
             batch=batch,
             document_ids=asked,
-            stall_timeout=data["stall_timeout"],
-            prove_by=data["prove_by"],
-            poll_interval=data["poll_interval"],
+            stall_timeout=state.read("stall_timeout", a_number_or_nothing),
+            prove_by=state.get("prove_by"),
+            poll_interval=state.number("poll_interval"),
         )
-        wait._moved = data["moved"]
-        wait.whole = Whole.from_json(data.get("whole"))
-        wait._states = {i: _state_from(i, *data["kinds"][kind]) for i, kind in zip(ids, data["seen"], strict=False)}
+        wait._moved = state.number("moved")
+        wait.whole = Whole.from_json(state.get("whole"))
+        kinds = cast("list[_Seen]", state.read("kinds", a_list))  # as to_json wrote it
+        seen = state.read("seen", a_list_of_whole_numbers)
+        wait._states = {i: _state_from(i, *kinds[kind]) for i, kind in zip(ids, seen, strict=False)}
         return wait
 
     def flow(self, deadline: Deadline, retries: Retries | None = None) -> Flow[IndexingReport]:  # noqa: ARG002 - as called

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from airflow_provider_dify.knowledge import answers
+from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.flow import JSON, Content, Flow, Request, Upload
 from airflow_provider_dify.knowledge.ingest.options import DocumentOptions
@@ -69,13 +69,9 @@ class Taken:
     batch: str
 
     @classmethod
-    def read(cls, payload: dict[str, JSON]) -> Taken:
+    def read(cls, payload: Fields) -> Taken:
         """Read a response."""
-        answers.check(payload.get("document"), {"id": answers.an_id})
-        batch = payload.get("batch") or ""
-        if batch and not answers.an_id(batch):
-            raise ValueError("'batch' is not an id")
-        return cls(payload["document"]["id"], batch)
+        return cls(payload.object("document").id(), payload.id("batch") if payload.get("batch") else "")
 
 
 def create(dataset_id: str, name: str, source: Source, options: DocumentOptions) -> Flow[Taken]:

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from airflow_provider_dify.exceptions import DifyMetadataError
 from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.answers import Plain
 from airflow_provider_dify.knowledge.documents import Document
-from airflow_provider_dify.knowledge.flow import JSON, Flow, Note
+from airflow_provider_dify.knowledge.flow import Flow, Note
 from airflow_provider_dify.knowledge.ingest.put import Item, Putting
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
 from airflow_provider_dify.knowledge.ingest.watch import Watch
-from airflow_provider_dify.knowledge.metadata.fields import kinds_of, same
+from airflow_provider_dify.knowledge.metadata.fields import Value, kinds_of, same
 from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome
 from airflow_provider_dify.knowledge.metadata.update import set_values
 from airflow_provider_dify.knowledge.progress import Progress
@@ -40,7 +41,7 @@ class Delivery:
         dataset_id: str,
         *,
         hash_field: str | None,
-        values: Mapping[str, JSON] | None,
+        values: Mapping[str, Value] | None,
         max_active: int,
         poll_interval: float,
         stall_timeout: float | None,
@@ -57,7 +58,7 @@ class Delivery:
         )
         #: Why documents did not get their metadata, by id.
         self.errors: dict[str, tuple[IngestOutcome, str]] = {}
-        self._unmarked: dict[str, dict[str, JSON]] = {}
+        self._unmarked: dict[str, dict[str, Value]] = {}
         #: The documents that must have their metadata at the end, and how the digest of each begins.
         self.expected: dict[str, str] = {}
         #: Whether anything was sent or waited for since the documents were listed.
@@ -141,7 +142,7 @@ class Delivery:
         digest = str(present.get(self._hash_field or "", ""))
         return wrong + [self._hash_field or ""] * (not digest.startswith(self.expected[document.id]))
 
-    def _expect(self, document_id: str, digest: JSON) -> None:
+    def _expect(self, document_id: str, digest: Plain) -> None:
         if self._values or digest:
             self.expected[document_id] = str(digest or "")
 
@@ -176,7 +177,7 @@ class Delivery:
             self._unmarked[document_id] = values
 
 
-def _lacking(values: Mapping[str, JSON], document: Document | None) -> dict[str, JSON]:
+def _lacking(values: Mapping[str, Value], document: Document | None) -> dict[str, Value]:
     """Return the values that a document does not have."""
     present = document.metadata if document else {}
     # Dify's list shows all values as text.

@@ -12,6 +12,7 @@ from airflow_provider_dify.exceptions import (
     DifySourceError,
 )
 from airflow_provider_dify.knowledge import api, inputs
+from airflow_provider_dify.knowledge.answers import Fields, a_text
 from airflow_provider_dify.knowledge.documents import Dataset, Document
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
@@ -86,9 +87,10 @@ class Ingestion:
         self._awaits_indexing = False
         self._before: IngestReport | None = None
         if before is not None:
-            self._before = IngestReport.from_json(before["report"])
-            self.watch.active.update(dict.fromkeys(before["active"], "waiting"))
-            self._delivery.expected.update(before["digests"])
+            state = Fields(before)
+            self._before = IngestReport.from_json(state.get("report"))
+            self.watch.active.update(dict.fromkeys(state.texts("active"), "waiting"))
+            self._delivery.expected.update(state.object("digests").each(a_text))
 
     @property
     def names(self) -> dict[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 from airflow_provider_dify.exceptions import DifyIngestError, DifyIngestFailed
+from airflow_provider_dify.knowledge.answers import Fields, a_list
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.report import FINAL, UNTOUCHED, EntryReport, ReportOutcome
 from airflow_provider_dify.knowledge.text.tables import Row
@@ -75,10 +76,18 @@ class Ingested:
     error: str | None = None
 
     @classmethod
-    def from_json(cls, data: Mapping[str, JSON]) -> Ingested:
+    def from_json(cls, data: JSON) -> Ingested:
         """Return the entry that :meth:`to_json` was called on."""
-        old = tuple(data["old_document_ids"])
-        return cls(**{**data, "outcome": IngestOutcome(data["outcome"]), "old_document_ids": old})
+        entry = Fields(data)
+        return cls(
+            entry.text("name"),
+            entry.text("source"),
+            IngestOutcome(entry.text("outcome")),
+            entry.maybe_text("document_id"),
+            entry.maybe_text("batch"),
+            tuple(entry.texts("old_document_ids")),
+            entry.maybe_text("error"),
+        )
 
     def to_json(self) -> dict[str, JSON]:
         """Return it as plain JSON."""
@@ -103,10 +112,11 @@ class IngestReport(EntryReport[IngestOutcome, Ingested]):
     repaired: int = 0
 
     @classmethod
-    def from_json(cls, data: Mapping[str, JSON]) -> IngestReport:
+    def from_json(cls, data: JSON) -> IngestReport:
         """Return the report that :meth:`to_json` was called on."""
-        entries = tuple(Ingested.from_json(entry) for entry in data["documents"])
-        return cls(data["dataset_id"], entries, int(data.get("repaired", 0)))
+        report = Fields(data)
+        entries = tuple(map(Ingested.from_json, report.read("documents", a_list)))
+        return cls(report.text("dataset_id"), entries, report.count("repaired"))
 
     @property
     def old_document_ids(self) -> tuple[str, ...]:

@@ -9,16 +9,14 @@ from enum import Enum
 from typing import TypeAlias
 
 from airflow_provider_dify.exceptions import DifyInputError, DifyRequestError
-from airflow_provider_dify.knowledge import answers
+from airflow_provider_dify.knowledge.answers import Fields, Plain
 from airflow_provider_dify.knowledge.api import read_answer
-from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
+from airflow_provider_dify.knowledge.flow import Flow, Request
 from airflow_provider_dify.knowledge.inputs import as_text, is_finite, is_storable, literal, show
 from airflow_provider_dify.knowledge.text.hints import why
 
 #: A value to set; ``None`` removes the current one.
 Value: TypeAlias = "str | int | float | datetime | None"
-#: A value as sent to Dify.
-Plain: TypeAlias = "str | int | float | None"
 
 #: Dify fills these itself if they are enabled, and does not allow creating or setting them.
 BUILT_IN = frozenset({"document_name", "uploader", "upload_date", "last_update_date", "source"})
@@ -49,18 +47,9 @@ class MetadataField:
     count: int = 0
 
     @classmethod
-    def read(cls, item: dict[str, JSON]) -> MetadataField:
+    def read(cls, item: Fields) -> MetadataField:
         """Read one field of a response."""
-        answers.check(item, _FIELD)
-        return cls(id=item["id"], name=item["name"], type=item["type"], count=item.get("count") or 0)
-
-
-_FIELD: Mapping[str, answers.Kind] = {
-    "id": answers.an_id,
-    "name": answers.a_text,
-    "type": answers.a_text,
-    "count": answers.a_number_or_nothing,
-}
+        return cls(id=item.id(), name=item.text("name"), type=item.text("type"), count=item.count("count"))
 
 
 def list_fields(dataset_id: str) -> Flow[tuple[MetadataField, ...]]:
@@ -69,7 +58,7 @@ def list_fields(dataset_id: str) -> Flow[tuple[MetadataField, ...]]:
     https://docs.dify.ai/api-reference/metadata/list-metadata-fields
     """
     response = yield Request("GET", f"/datasets/{dataset_id}/metadata")
-    return read_answer(response, lambda payload: tuple(map(MetadataField.read, answers.items(payload, "doc_metadata"))))
+    return read_answer(response, lambda payload: tuple(map(MetadataField.read, payload.items("doc_metadata"))))
 
 
 def create_field(dataset_id: str, name: str, kind: FieldType) -> Flow[MetadataField]:
@@ -254,7 +243,7 @@ def plain(value: Value) -> Plain:
     return int(value.timestamp()) if isinstance(value, datetime) else value
 
 
-def same(kind: str, wanted: Value, present: JSON) -> bool:
+def same(kind: str, wanted: Value, present: Plain) -> bool:
     """Whether a document has a value.
 
     :param kind: The type of its field.
@@ -268,7 +257,7 @@ def same(kind: str, wanted: Value, present: JSON) -> bool:
     return bool(native(kind, present) == plain(wanted))
 
 
-def native(kind: str, present: JSON) -> JSON:
+def native(kind: str, present: Plain) -> Plain:
     """Return a value in its own type: Dify's lists show numbers and times as text."""
     if kind == FieldType.STRING.value or not isinstance(present, str):
         return present

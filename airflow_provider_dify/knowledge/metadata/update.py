@@ -58,7 +58,7 @@ def assign(dataset_id: str, operations: Sequence[Mapping[str, JSON]]) -> Flow[No
     response = yield Request(
         "POST", f"/datasets/{dataset_id}/documents/metadata", json={"operation_data": operations}, repeatable=False
     )
-    read_answer(response, lambda payload: payload["result"])
+    read_answer(response, lambda payload: payload.text("result"))
 
 
 def set_values(

@@ -22,6 +22,7 @@ from airflow_provider_dify.exceptions import (
     DifyRequestError,
 )
 from airflow_provider_dify.knowledge import api, inputs, versions
+from airflow_provider_dify.knowledge.answers import Fields, a_string
 from airflow_provider_dify.knowledge.conversation import is_long
 from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
 from airflow_provider_dify.knowledge.errors import may_be_carried_out
@@ -108,15 +109,16 @@ class Reindexing:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, JSON]) -> Reindexing:
+    def from_json(cls, data: JSON) -> Reindexing:
         """Return a job that continues where :meth:`to_json` was called, after everything was sent."""
-        ids = unpack_ids(data["ids"])
-        job = cls(data["dataset_id"], Choice(ids), ReindexOptions.from_json(data["options"]))
-        for outcome, members in data["settled"].items():
+        state = Fields(data)
+        ids = unpack_ids(state.read("ids", a_string))
+        job = cls(state.get("dataset_id"), Choice(ids), ReindexOptions.from_json(state.get("options")))
+        for outcome, members in state.object("settled").each(a_string).items():
             job._settled.update(dict.fromkeys(unpack_members(members, ids), ReindexOutcome(outcome)))
-        job._watch.active.update(dict.fromkeys(unpack_members(data["active"], ids), "waiting"))
-        job._in_use.update(unpack_members(data["in_use"], ids))
-        job._errors.update(data["errors"])
+        job._watch.active.update(dict.fromkeys(unpack_members(state.read("active", a_string), ids), "waiting"))
+        job._in_use.update(unpack_members(state.read("in_use", a_string), ids))
+        job._errors.update(state.object("errors").each(a_string))
         job._sent = True
         return job
 

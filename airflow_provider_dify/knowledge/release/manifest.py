@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.answers import Fields, a_string
 from airflow_provider_dify.knowledge.documents import Flags
 from airflow_provider_dify.knowledge.flow import JSON, Measure
 from airflow_provider_dify.knowledge.report import counted, known_fields, plain
@@ -100,11 +101,13 @@ class Manifest:
         }
 
     @classmethod
-    def unpack(cls, data: Mapping[str, JSON]) -> Manifest:
+    def unpack(cls, data: JSON) -> Manifest:
         """Return the manifest that :meth:`pack` was called on."""
-        ids = unpack_ids(data["ids"])
-        lists = {name: unpack_members(data[name], ids) for name in _LISTS}
-        return cls.from_json({**data, **lists, "previous": flags_to_json(unpack_flags(data["previous"]))})
+        packed = Fields(data)
+        ids = unpack_ids(packed.read("ids", a_string))
+        lists = {name: unpack_members(packed.read(name, a_string), ids) for name in _LISTS}
+        previous = flags_to_json(unpack_flags(packed.get("previous")))
+        return cls.from_json({**packed.values, **lists, "previous": previous})
 
     @property
     def counts(self) -> dict[str, int]:
@@ -148,10 +151,11 @@ def pack_flags(flags: Mapping[str, Flags]) -> dict[str, JSON]:
     return {"ids": pack_ids(flags), "flags": codes}
 
 
-def unpack_flags(data: Mapping[str, JSON]) -> dict[str, Flags]:
+def unpack_flags(data: JSON) -> dict[str, Flags]:
     """Return the flags that :func:`pack_flags` was given."""
-    ids = unpack_ids(data["ids"])
-    return {i: Flags(bool(int(code) & 2), bool(int(code) & 1)) for i, code in zip(ids, data["flags"], strict=True)}
+    packed = Fields(data)
+    ids, codes = unpack_ids(packed.read("ids", a_string)), packed.read("flags", a_string)
+    return {i: Flags(bool(int(code) & 2), bool(int(code) & 1)) for i, code in zip(ids, codes, strict=True)}
 
 
 def flags_from(data: object, parameter: str = "previous") -> dict[str, Flags]:

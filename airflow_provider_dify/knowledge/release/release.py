@@ -7,27 +7,28 @@ or undo the release of a killed task.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import ClassVar, TypeAlias
 
 from airflow_provider_dify.exceptions import DifyError, DifyKilledError
 from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.conversation import is_long
 from airflow_provider_dify.knowledge.deletion.deletion import Deletion
-from airflow_provider_dify.knowledge.documents import Document, Flags
+from airflow_provider_dify.knowledge.documents import Flags
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
 from airflow_provider_dify.knowledge.metadata.update import MetadataChange
-from airflow_provider_dify.knowledge.progress import Progress, Whole
-from airflow_provider_dify.knowledge.reading import read_documents
+from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.release.errors import changed_meanwhile, missing_documents, not_released
 from airflow_provider_dify.knowledge.release.journal import Side, Version, clear_journal, missing_entries
+from airflow_provider_dify.knowledge.release.known import Known
 from airflow_provider_dify.knowledge.release.manifest import Manifest, ReleaseState
 from airflow_provider_dify.knowledge.release.options import ReleaseOptions, Retire, Until
 from airflow_provider_dify.knowledge.release.replacement import Replacement
-from airflow_provider_dify.knowledge.release.switch import Switch, can_change, flags_of, retired
+from airflow_provider_dify.knowledge.release.switch import can_change, flags_of, retired
+from airflow_provider_dify.knowledge.release.undo import undo
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
 from airflow_provider_dify.knowledge.selection.choice import Choice, Chosen
@@ -95,22 +96,19 @@ class Release:
         )
         self._old: tuple[str, ...] = self._before.deleted if self._before else ()
         self._total: int | None = None
-        self._documents: dict[str, Document] = {}
-        self._flags: dict[str, Flags] = {}
+        self._known = Known(self.dataset_id, options.changes)
         self._previous: dict[str, Flags] = {}
         self._missing: tuple[str, ...] = self._before.missing if self._before else ()
-        self._errors: dict[str, str] = {}
         self._state = ReleaseState.NOT_BEGUN
         self._step = "check"
         self._chunks = DisabledChunks(self.dataset_id, self._before.disabled_chunks if self._before else None)
-        self._switch: Switch | None = None
         self._deletion: Deletion | None = None
         self._deleted: set[str] = set(self._before.deleted) if self._before else set()
 
     @property
     def names(self) -> Mapping[str, str]:
         """The names of the documents read so far, by id."""
-        return {document_id: document.name for document_id, document in self._documents.items()}
+        return self._known.names
 
     def to_json(self) -> dict[str, JSON]:
         """Return everything needed to continue in another process."""
@@ -120,15 +118,16 @@ class Release:
         return {"manifest": self.report().pack(), "options": options.to_json(), "gate": self._gate is not None}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, JSON]) -> Release:
+    def from_json(cls, data: JSON) -> Release:
         """Return a release that continues where :meth:`to_json` was called."""
-        manifest = Manifest.unpack(data["manifest"])
-        options = ReleaseOptions.from_json(data["options"])
+        state = Fields(data)
+        manifest = Manifest.unpack(state.get("manifest"))
+        options = ReleaseOptions.from_json(state.get("options"))
         old = Choice(manifest.old) if manifest.old else None
         fresh = frozenset(i for i in manifest.new if manifest.previous.get(i) == _OFF)
         replacement = Replacement(manifest.new, old, Guard(), none=old is None, fresh=fresh)
         release = cls(manifest.dataset_id, replacement, Version.read(manifest.release), options, before=manifest)
-        release._stops_at_gate = data["gate"]
+        release._stops_at_gate = state.flag("gate")
         return release
 
     @property
@@ -142,7 +141,7 @@ class Release:
 
     def report(self) -> Manifest:
         """Return what was done so far; complete and consistent at any moment."""
-        now = self._now()
+        now = self._known.flags()
         deleted = self._deleted_by_now()
         changed = [i for i, flags in self._previous.items() if i in deleted or now.get(i, flags) != flags]
         goes_back = self.goes_back
@@ -158,9 +157,9 @@ class Release:
             retired=tuple(i for i in self._old if i in changed),
             deleted=tuple(i for i in self._old if i in deleted),
             missing=self._missing,
-            not_undone=tuple(i for i in self._previous if goes_back and (i in changed or i in self._errors)),
+            not_undone=tuple(i for i in self._previous if goes_back and (i in changed or i in self._known.errors)),
             previous=self._previous,
-            errors=self._errors,
+            errors=self._known.errors,
             dry_run=self.options.dry_run,
             disabled_chunks=self._chunks.noted,
         )
@@ -220,13 +219,14 @@ class Release:
         chosen: Chosen = yield from self.replacement.find(self.dataset_id, self.version, progress)
         self._old = tuple(dict.fromkeys((*chosen.ids, *self._old)))
         self._total = chosen.total
+        self._known.total = len(self.replacement.new) + len(self._old)
 
     def _look(self) -> Flow[None]:
         """Read the flags of all documents, and what they were before an earlier try."""
-        yield from self._read((*self.replacement.new, *self._old))
+        yield from self._known.read((*self.replacement.new, *self._old))
         kept = self._before.previous if self._before else {}
         for document_id in (*self.replacement.new, *self._old):
-            if document := self._documents.get(document_id):
+            if document := self._known.documents.get(document_id):
                 journal = self.version.journal_of(document)
                 fresh = document_id in self.replacement.fresh and document.belongs_in_search
                 before = _OFF if fresh else document.flags
@@ -238,7 +238,7 @@ class Release:
 
     def _check_what_is_there(self) -> None:
         self.replacement.guard.check(len(self._old), self._total)
-        gone = [i for i in (*self.replacement.new, *self._old) if i not in self._documents]
+        gone = [i for i in (*self.replacement.new, *self._old) if i not in self._known.documents]
         if self.options.retire == Retire.DELETE.value and self._only_deleting_is_left():
             # It existed when the release began: the release or somebody else has deleted it.
             self._deleted.update(i for i in gone if i in self._old and i not in self._missing)
@@ -251,13 +251,13 @@ class Release:
 
     def _only_deleting_is_left(self) -> bool:
         """Whether an earlier try has done everything except deleting."""
-        new, old = self._documents_of(self.replacement.new), self._documents_of(self._old)
+        new, old = self._known.of(self.replacement.new), self._known.of(self._old)
         begun = any(self.version.journal_of(document) for document in new)
         return begun and all(d.belongs_in_search for d in new) and not any(d.belongs_in_search for d in old)
 
     def _plan(self) -> str:
-        live = sum(d.belongs_in_search for d in self._documents_of(self.replacement.new))
-        found = sum(d.belongs_in_search for d in self._documents_of(self._old))
+        live = sum(d.belongs_in_search for d in self._known.of(self.replacement.new))
+        found = sum(d.belongs_in_search for d in self._known.of(self._old))
         return (
             f"Release {self.version}: {len(self.replacement.new)} new documents, {live} of them in search already, "
             f"replace {len(self._old)} old ones, {found} of them in search; to {self.options.retire}."
@@ -275,17 +275,17 @@ class Release:
         """Remember the chunks that a person disabled: Dify enables them if it brings an old document back."""
         if self.options.until == Until.ENABLE.value:
             return
-        for document in self._documents_of(self._old):
+        for document in self._known.of(self._old):
             if chunks := self.version.chunks_of(document):
                 self._chunks.noted[document.id] = chunks
-        fresh = [d for d in self._documents_of(self._old) if d.belongs_in_search and not self.version.journal_of(d)]
+        fresh = [d for d in self._known.of(self._old) if d.belongs_in_search and not self.version.journal_of(d)]
         known = self._chunks.noted
         yield from self._chunks.note([d.id for d in fresh if d.id not in known], Progress(deadline))
 
     def _write_journal(self, deadline: Deadline, retries: Retries) -> Flow[None]:
         self._step = "enable"
         sides = {**dict.fromkeys(self._old, Side.OLD), **dict.fromkeys(self.replacement.new, Side.NEW)}
-        entries = missing_entries(self.version, self._documents, sides, self._previous, self._chunks.noted)
+        entries = missing_entries(self.version, self._known.documents, sides, self._previous, self._chunks.noted)
         if entries:
             yield Note(
                 f"Saving the flags of {number_of(len(entries))} in their metadata, so that a retry can restore them."
@@ -294,9 +294,9 @@ class Release:
             yield from change.flow(deadline, retries)
 
     def _enable(self, deadline: Deadline, retries: Retries) -> Flow[None]:
-        self._switch = self._switch_to(dict.fromkeys(self.replacement.new, _LIVE))
-        yield from self._switch.bring_in(deadline, retries)
-        self._flags = self._now()
+        switch = self._known.switch_to(dict.fromkeys(self.replacement.new, _LIVE))
+        yield from switch.bring_in(deadline, retries)
+        self._known.settle()
         if self._check is None:
             return
         self._step = "search"
@@ -313,9 +313,9 @@ class Release:
 
     def _retire(self, deadline: Deadline, retries: Retries) -> Flow[None]:
         self._step = "retire"
-        targets = {d.id: retired(d, self.options.retire) for d in self._documents_of(self._old) if can_change(d)}
-        self._switch = self._switch_to(targets, done=len(self.replacement.new))
-        yield from self._switch.take_out(deadline, retries)
+        targets = {d.id: retired(d, self.options.retire) for d in self._known.of(self._old) if can_change(d)}
+        switch = self._known.switch_to(targets, done=len(self.replacement.new))
+        yield from switch.take_out(deadline, retries)
         yield from self._prove({**dict.fromkeys(self.replacement.new, _LIVE), **targets})
         if self.options.retire == Retire.DELETE.value and self._old:
             yield from self._delete(deadline, retries)
@@ -323,11 +323,10 @@ class Release:
     def _prove(self, targets: Mapping[str, Flags]) -> Flow[None]:
         """Read everything back: a worker that fails undoes a change long after Dify's response."""
         step, self._step = self._step, "prove"
-        yield from self._read(targets)
-        now = flags_of(self._documents)
-        new = self.replacement.new
+        yield from self._known.read(targets)
+        now = flags_of(self._known.documents)
         unlike = [i for i, flags in targets.items() if now.get(i) != flags]
-        unlike += [i for i in new if i in self._documents and not self._documents[i].indexed and i not in unlike]
+        unlike += [d.id for d in self._known.of(self.replacement.new) if not d.indexed and d.id not in unlike]
         if unlike:
             raise changed_meanwhile(tuple(unlike), self.report())
         self._step = step
@@ -335,7 +334,7 @@ class Release:
     def _delete(self, deadline: Deadline, retries: Retries) -> Flow[None]:
         self._step = "delete"
         self._keep()
-        left = [i for i in self._old if i in self._documents]
+        left = [i for i in self._old if i in self._known.documents]
         if not left:
             return
         # This cannot be undone. Search has the new version already.
@@ -344,77 +343,22 @@ class Release:
         try:
             yield from self._deletion.flow(deadline, retries)
         finally:
-            self._errors.update(self._deletion.report().errors)
+            self._known.errors.update(self._deletion.report().errors)
 
     def _go_back(self, cause: DifyError, deadline: Deadline, retries: Retries) -> Flow[None]:
-        """Undo all changes: first what belongs in search, then the rest. Check whether everything is as before."""
+        """Undo all changes, and check whether everything is as before."""
         yield Note(f"Undoing the release, because its step '{self._step}' failed: {cause.message}")
-        self._flags = self._now()
         self._state = ReleaseState.PARTLY_UNDONE
-        deadline.restart()
-        try:
-            yield from self._read(self._previous)
-            self._switch = self._switch_to(self._to_undo())
-            # If this fails, the new version stays in search: both are better than none.
-            yield from self._switch.bring_in(deadline, retries)
-            yield from self._switch.take_out(deadline, retries)
-            back = [i for i, flags in self._previous.items() if flags.in_search and i in self._documents]
-            self._errors.update((yield from self._chunks.restore(back, deadline)))
-            yield from self._read(self._previous)
-        except DifyError as error:
-            yield from self._note_what_is_left(error)
-        gone = {i: "It was deleted in the meantime." for i in self._previous if i not in self._documents}
-        self._errors.update(gone)
-        if not self.report().not_undone and not self._errors:
+        yield from undo(self._known, self._previous, self._chunks, deadline, retries)
+        if not self.report().not_undone and not self._known.errors:
             self._state = ReleaseState.UNDONE
-            yield from clear_journal(self.dataset_id, self.version, self._documents, deadline, retries)
-
-    def _to_undo(self) -> dict[str, Flags]:
-        return {
-            i: flags
-            for i, flags in self._previous.items()
-            if (document := self._documents.get(i)) and (document.indexed or document.flags != flags)
-        }
-
-    def _note_what_is_left(self, error: DifyError) -> Flow[None]:
-        yield Note(f"Not everything could be undone: {error.message}")
-        switch = self._switch
-        with suppress(DifyError):
-            yield from self._read(self._previous)
-        errors = switch.errors if switch else {}
-        self._errors.update(errors)
-        now = self._now()
-        for document_id, flags in self._previous.items():
-            if now.get(document_id, flags) != flags:
-                self._errors.setdefault(document_id, f"It could not be restored: {error.message}")
-        if not self._errors:
-            # The flags are as before, as far as known, but that is not proven.
-            self._errors.update(dict.fromkeys(self._previous, f"It was not read back: {error.message}"))
-
-    def _read(self, ids: Iterable[str]) -> Flow[None]:
-        asked = tuple(ids)
-        found = yield from read_documents(self.dataset_id, asked, with_metadata=True)
-        for document_id in asked:
-            self._documents.pop(document_id, None)
-        self._documents.update(found)
-        self._flags.update(flags_of(found))
-        self._switch = None
-
-    def _switch_to(self, targets: Mapping[str, Flags], done: int = 0) -> Switch:
-        whole = Whole(done, len(self.replacement.new) + len(self._old))
-        return Switch(self.dataset_id, targets, self._flags, self.options.changes, whole)
-
-    def _now(self) -> dict[str, Flags]:
-        return {**self._flags, **(self._switch.flags() if self._switch else {})}
+            yield from clear_journal(self.dataset_id, self.version, self._known.documents, deadline, retries)
 
     def _deleted_by_now(self) -> set[str]:
         if self._deletion is None:
             return self._deleted
         report = self._deletion.report()
         return self._deleted | set(report.deleted) | set(report.missing)
-
-    def _documents_of(self, ids: Iterable[str]) -> list[Document]:
-        return [self._documents[i] for i in ids if i in self._documents]
 
     def _queries(self) -> RetrievalCheck | None:
         queries = inputs.literal(self.options.queries)

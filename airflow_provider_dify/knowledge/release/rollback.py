@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyError, DifyInputError
 from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.answers import Fields, a_string
 from airflow_provider_dify.knowledge.conversation import is_long
 from airflow_provider_dify.knowledge.documents import Action, Document, Flags
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.progress import Progress
-from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.release.journal import Version, clear_journal
+from airflow_provider_dify.knowledge.release.known import Known
 from airflow_provider_dify.knowledge.release.manifest import flags_from, pack_flags, unpack_flags
 from airflow_provider_dify.knowledge.release.options import Tolerable
 from airflow_provider_dify.knowledge.release.rollback_report import RollbackOutcome, RollbackReport
-from airflow_provider_dify.knowledge.release.switch import Switch, flags_of
 from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.chunks import DisabledChunks, chunks_from
@@ -85,15 +84,17 @@ class Former:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, JSON]) -> Former:
+    def from_json(cls, data: JSON) -> Former:
         """Return what :meth:`to_json` was called on."""
+        former = Fields(data)
+        action = former.maybe_text("action")
         return cls(
-            data["dataset_id"],
-            data["source"],
-            unpack_flags(data["flags"]),
-            data["action"] and Action(data["action"]),
-            unpack_ids(data["changed"]),
-            chunks_from(data["disabled_chunks"], "disabled_chunks"),
+            former.text("dataset_id"),
+            former.read("source", a_string),
+            unpack_flags(former.get("flags")),
+            Action(action) if action else None,
+            unpack_ids(former.read("changed", a_string)),
+            chunks_from(former.get("disabled_chunks"), "disabled_chunks"),
         )
 
     @property
@@ -138,20 +139,16 @@ class Rollback:
         self._tolerated = frozenset(RollbackOutcome(one.value) for one in tolerated)
         self.options = options or StatusOptions(repair=True)
         self._found = dict(found or {})
-        self._documents: dict[str, Document] = {}
+        self._known = Known(self.dataset_id, self.options)
         self._targets: dict[str, Flags] = {}
-        self._flags: dict[str, Flags] = {}
-        self._missing: dict[str, None] = {}
-        self._errors: dict[str, str] = {}
         self._proven = False
-        self._switch: Switch | None = None
         #: Of the documents that this rollback removes from search.
         self._chunks = DisabledChunks(self.dataset_id)
 
     @property
     def names(self) -> Mapping[str, str]:
         """The names of the documents read so far, by id."""
-        return {document_id: document.name for document_id, document in self._documents.items()}
+        return self._known.names
 
     def leaves_at(self, pause: Pause) -> bool:
         """Whether to continue elsewhere instead of waiting here."""
@@ -168,34 +165,35 @@ class Rollback:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, JSON]) -> Rollback:
+    def from_json(cls, data: JSON) -> Rollback:
         """Return a rollback that continues where :meth:`to_json` was called."""
+        state = Fields(data)
         rollback = cls(
-            Former.from_json(data["manifest"]),
-            tolerate=data["tolerate"],
-            options=StatusOptions.from_json(data["options"]),
-            found=unpack_flags(data["found"]),
+            Former.from_json(state.get("manifest")),
+            tolerate=state.texts("tolerate"),
+            options=StatusOptions.from_json(state.get("options")),
+            found=unpack_flags(state.get("found")),
         )
-        rollback._chunks.noted.update(chunks_from(data["disabled_chunks"], "disabled_chunks"))
+        rollback._chunks.noted.update(chunks_from(state.get("disabled_chunks"), "disabled_chunks"))
         return rollback
 
     def report(self) -> RollbackReport:
         """Return the outcome of each document so far; complete and consistent at any moment."""
-        now = {**self._flags, **(self._switch.flags() if self._switch else {})}
+        now = self._known.flags()
         outcomes = {document_id: self._outcome(document_id, now) for document_id in self.former.ids}
         return RollbackReport(
             self.dataset_id,
             self.former.source,
             **by_name(outcomes),
             previous=dict(self._found),
-            errors=dict(self._errors),
+            errors=dict(self._known.errors),
             disabled_chunks=dict(self._chunks.noted),
         )
 
     def _outcome(self, document_id: str, now: Mapping[str, Flags]) -> RollbackOutcome:
-        if document_id in self._missing:
+        if document_id in self._known.missing:
             return RollbackOutcome.MISSING
-        if document_id in self._errors:
+        if document_id in self._known.errors:
             return RollbackOutcome.FAILED
         if document_id not in self._targets or now.get(document_id) != self._targets[document_id]:
             return RollbackOutcome.FAILED if self._proven else RollbackOutcome.NOT_ATTEMPTED
@@ -216,16 +214,16 @@ class Rollback:
             yield from self._look_first()
             targets = self._to_change()
             yield from self._chunks.note(self._leaving(targets), Progress(deadline))
-            self._switch = Switch(self.dataset_id, targets, self._flags, self.options)
-            yield from self._switch.bring_in(deadline, retries)
-            yield from self._switch.take_out(deadline, retries)
+            switch = self._known.switch_to(targets)
+            yield from switch.bring_in(deadline, retries)
+            yield from switch.take_out(deadline, retries)
             yield from self._restore_chunks(deadline)
-            yield from self._read()
+            yield from self._known.read(self.former.ids)
             self._proven = True
             version = Version.read(self.former.source)
-            yield from clear_journal(self.dataset_id, version, self._documents, deadline, retries)
+            yield from clear_journal(self.dataset_id, version, self._known.documents, deadline, retries)
         except DifyError as error:
-            yield from self._look_at_what_is_left()
+            yield from self._known.read_after_failure(self.former.ids)
             if isinstance(error, DifyDocumentStatusError):
                 self.report().raise_for_outcomes(self._harmless())
             error.report = self.report()
@@ -235,20 +233,21 @@ class Rollback:
         return report
 
     def _look_first(self) -> Flow[None]:
-        yield from self._read()
-        for document_id, document in self._documents.items():
+        yield from self._known.read(self.former.ids)
+        documents, missing = self._known.documents, self._known.missing
+        for document_id, document in documents.items():
             self._targets[document_id] = self.former.flags_for(document)
             self._found.setdefault(document_id, document.flags)
-        changes = sum(self._targets[i] != document.flags for i, document in self._documents.items())
+        changes = sum(self._targets[i] != document.flags for i, document in documents.items())
         yield Note(
-            f"Of {number_of(len(self.former.ids))}, {changes} have other flags now, {len(self._missing)} were deleted."
+            f"Of {number_of(len(self.former.ids))}, {changes} have other flags now, {len(missing)} were deleted."
         )
         if RollbackOutcome.MISSING not in self._harmless():
             self.report().raise_for_outcomes(frozenset(RollbackOutcome) - {RollbackOutcome.MISSING}, final=True)
 
     def _harmless(self) -> frozenset[RollbackOutcome]:
         """The outcomes that do not fail the task: documents that were not in search are not missed."""
-        if all(map(self.former.kept_out_of_search, self._missing)):
+        if all(map(self.former.kept_out_of_search, self._known.missing)):
             return self._tolerated | {RollbackOutcome.MISSING}
         return self._tolerated
 
@@ -256,26 +255,14 @@ class Rollback:
         """Return the flags of the documents to change: a document that is not indexed but has its
         flags is left alone.
         """
-        return {i: self._targets[i] for i, d in self._documents.items() if d.indexed or d.flags != self._targets[i]}
+        found = self._known.documents
+        return {i: self._targets[i] for i, d in found.items() if d.indexed or d.flags != self._targets[i]}
 
     def _leaving(self, targets: Mapping[str, Flags]) -> list[str]:
-        return [i for i, target in targets.items() if self._documents[i].belongs_in_search and not target.in_search]
+        return [d.id for d in self._known.of(targets) if d.belongs_in_search and not targets[d.id].in_search]
 
     def _restore_chunks(self, deadline: Deadline) -> Flow[None]:
         """Disable the chunks again that were disabled in documents which are back in search."""
         back = [i for i, target in self._targets.items() if target.in_search and not self._found[i].in_search]
         chunks = DisabledChunks(self.dataset_id, self.former.chunks)
-        self._errors.update((yield from chunks.restore(back, deadline)))
-
-    def _look_at_what_is_left(self) -> Flow[None]:
-        errors = self._switch.errors if self._switch else {}
-        with suppress(DifyError):
-            yield from self._read()
-        self._errors.update(errors)
-
-    def _read(self) -> Flow[None]:
-        ids = self.former.ids
-        self._documents = yield from read_documents(self.dataset_id, ids, with_metadata=True)
-        self._missing = {i: None for i in ids if i not in self._documents}
-        self._flags = flags_of(self._documents)
-        self._switch = None
+        self._known.errors.update((yield from chunks.restore(back, deadline)))

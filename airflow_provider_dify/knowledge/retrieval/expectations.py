@@ -211,12 +211,14 @@ def _pattern(value: object, parameter: str) -> str:
 def _metadata(value: object, parameter: str) -> dict[str, JSON]:
     if not isinstance(value, Mapping) or not value or not all(isinstance(name, str) for name in value):
         raise DifyInputError(f"{parameter} must map names of metadata fields to values, not {inputs.show(value)}.")
-    found = {name: one if isinstance(one, (int, float)) else inputs.as_text(one) for name, one in value.items()}
-    for name, wanted in found.items():
+    found: dict[str, JSON] = {}
+    for name, one in value.items():
+        wanted = one if isinstance(one, (int, float)) else inputs.as_text(one)
         if isinstance(wanted, bool) or not isinstance(wanted, (str, int, float)):
             raise DifyInputError(
                 f"{parameter}[{inputs.show(name)}] must be text or a number, not {inputs.show(wanted)}."
             )
+        found[name] = wanted
     return found
 
 

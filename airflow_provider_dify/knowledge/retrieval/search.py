@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.knowledge import answers, inputs
+from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.answers import Fields, Plain, an_object_or_nothing
 from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
 from airflow_provider_dify.knowledge.text.names import canonical
@@ -45,34 +46,22 @@ class Hit:
     score: float
     segment_id: str
     content: str
-    metadata: Mapping[str, JSON] = field(default_factory=dict, hash=False)
+    metadata: Mapping[str, Plain] = field(default_factory=dict, hash=False)
 
     @classmethod
-    def read(cls, record: dict[str, JSON]) -> Hit:
+    def read(cls, record: Fields) -> Hit:
         """Read one record of a response."""
-        answers.check(record, {"score": answers.a_number_or_nothing})
-        segment = record["segment"]
-        answers.check(segment, _SEGMENT)
-        document = segment.get("document") or {}
-        answers.check(document, _DOCUMENT)
-        values = document.get("doc_metadata") or {}
-        answers.check(values, dict.fromkeys(values, answers.a_plain_value))
+        segment = record.object("segment")
+        document = segment.maybe_object("document")
         text = " ".join(str(segment.get("content") or "").encode(errors="replace").decode().split())
         return cls(
-            document_id=segment["document_id"],
-            document_name=canonical(document.get("name") or ""),
-            score=float(record.get("score") or 0.0),
-            segment_id=segment["id"],
+            document_id=segment.id("document_id"),
+            document_name=canonical(document.maybe_text("name") or ""),
+            score=record.number("score"),
+            segment_id=segment.text("id"),
             content=text if len(text) <= _EXCERPT else text[:_EXCERPT] + "…",
-            metadata=values,
+            metadata=document.maybe_object("doc_metadata").plain(),
         )
-
-
-_SEGMENT: Mapping[str, answers.Kind] = {"id": answers.a_text, "document_id": answers.an_id}
-_DOCUMENT: Mapping[str, answers.Kind] = {
-    "name": answers.a_text_or_nothing,
-    "doc_metadata": answers.an_object_or_nothing,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +76,13 @@ class SearchSettings:
     model: Mapping[str, JSON]
 
     @classmethod
-    def read(cls, item: dict[str, JSON]) -> SearchSettings:
+    def read(cls, item: Fields) -> SearchSettings:
         """Read the settings from a response about a knowledge base."""
-        answers.check(item, _SETTINGS)
-        own = item.get("retrieval_model_dict")
-        # A knowledge base without documents has no technique yet, and finds nothing by any method.
-        return cls(item["indexing_technique"] != "high_quality", own or {})
+        own = item.read("retrieval_model_dict", an_object_or_nothing)
+        # A knowledge base without documents has no technique yet (null), and finds nothing by any method.
+        if "indexing_technique" not in item.values:
+            raise ValueError("'indexing_technique' is missing")
+        return cls(item.maybe_text("indexing_technique") != "high_quality", own or {})
 
     def request(self, top_k: int, method: SearchMethod | None, score_threshold: float | None) -> dict[str, JSON]:
         """Return the settings for a search: its own, except those given here.
@@ -120,12 +110,6 @@ class SearchSettings:
         return settings
 
 
-_SETTINGS: Mapping[str, answers.Kind] = {
-    "indexing_technique": answers.a_text_or_nothing,
-    "retrieval_model_dict": answers.an_object_or_nothing,
-}
-
-
 def search_settings(dataset_id: str) -> Flow[SearchSettings]:
     """Read how a knowledge base is searched.
 
@@ -142,7 +126,7 @@ def search(dataset_id: str, query: str, settings: Mapping[str, JSON]) -> Flow[tu
     response = yield Request(
         "POST", f"/datasets/{dataset_id}/retrieve", json={"query": query, "retrieval_model": dict(settings)}
     )
-    return read_answer(response, lambda payload: tuple(map(Hit.read, answers.items(payload, "records"))))
+    return read_answer(response, lambda payload: tuple(map(Hit.read, payload.items("records"))))
 
 
 def retrieve(

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import api, inputs
+from airflow_provider_dify.knowledge.answers import Fields, a_number_or_nothing
 from airflow_provider_dify.knowledge.conversation import is_long
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Leave, Measure, Note, Pause
@@ -118,14 +119,15 @@ class StatusChange:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, JSON]) -> StatusChange:
+    def from_json(cls, data: JSON) -> StatusChange:
         """Return a change that continues where :meth:`to_json` was called."""
-        before = Handover.from_json(data["documents"])
-        options = StatusOptions.from_json(data["options"])
-        change = cls(data["dataset_id"], Choice(before.document_ids), data["action"], options, before=before)
-        change._accepted_at = data.get("accepted_at")
-        change._chunks.noted.update(chunks_from(data["disabled_chunks"], "disabled_chunks"))
-        change.whole = Whole.from_json(data.get("whole"))
+        state = Fields(data)
+        before = Handover.from_json(state.get("documents"))
+        options = StatusOptions.from_json(state.get("options"))
+        change = cls(state.get("dataset_id"), Choice(before.document_ids), state.get("action"), options, before=before)
+        change._accepted_at = state.read("accepted_at", a_number_or_nothing)
+        change._chunks.noted.update(chunks_from(state.get("disabled_chunks"), "disabled_chunks"))
+        change.whole = Whole.from_json(state.get("whole"))
         return change
 
     def report(self) -> StatusReport:

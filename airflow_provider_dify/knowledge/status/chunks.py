@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifyNotFoundError
 from airflow_provider_dify.knowledge import api, inputs
-from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause, Request
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause, Request
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.status.segments import Segment, segment_page
 from airflow_provider_dify.knowledge.text.counts import number_of
@@ -93,7 +93,7 @@ def disable_segment(dataset_id: str, document_id: str, segment: Segment) -> Flow
 
     https://docs.dify.ai/api-reference/chunks/update-chunk
     """
-    body = {"segment": {"content": segment.content, "enabled": False}}
+    body: JSON = {"segment": {"content": segment.content, "enabled": False}}
     yield Request("POST", f"/datasets/{dataset_id}/documents/{document_id}/segments/{segment.id}", json=body)
 
 

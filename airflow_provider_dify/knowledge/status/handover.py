@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from airflow_provider_dify.knowledge.answers import Fields, a_list_of_whole_numbers, a_string
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.status.report import Outcome
 from airflow_provider_dify.knowledge.text.packing import pack_ids, pack_members, unpack_ids, unpack_members
@@ -63,10 +64,12 @@ class Handover:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, JSON]) -> Handover:
+    def from_json(cls, data: JSON) -> Handover:
         """Return the handover that :meth:`to_json` was called on."""
-        ids = unpack_ids(data["ids"])
-        settled = {i: _OUTCOMES[code] for i, code in zip(ids, data["settled"], strict=False) if code != _OPEN}
-        errors = {ids[number]: text for text, numbers in data["errors"].items() for number in numbers}
-        sent = Sent(**{name: set(unpack_members(text, ids)) for name, text in data["sent"].items()})
-        return cls(ids, sent, settled, errors)
+        state = Fields(data)
+        ids, codes = unpack_ids(state.read("ids", a_string)), state.read("settled", a_string)
+        settled = {i: _OUTCOMES[code] for i, code in zip(ids, codes, strict=False) if code != _OPEN}
+        by_text = state.object("errors").each(a_list_of_whole_numbers)
+        errors = {ids[number]: text for text, numbers in by_text.items() for number in numbers}
+        sent = {name: set(unpack_members(text, ids)) for name, text in state.object("sent").each(a_string).items()}
+        return cls(ids, Sent(**sent), settled, errors)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -33,9 +33,12 @@ class ProofOptions:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, JSON]) -> Self:
+    def from_json(cls, data: JSON) -> Self:
         """Return the options that :meth:`to_json` was called on."""
-        return cls(**data)
+        from airflow_provider_dify.knowledge.answers import Fields
+
+        given: dict[str, Any] = Fields(data).values  # whatever they are: they are checked as if a user gave them
+        return cls(**given)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from airflow_provider_dify.exceptions import DifyNotFoundError
-from airflow_provider_dify.knowledge import answers, api
+from airflow_provider_dify.knowledge import api
+from airflow_provider_dify.knowledge.answers import Fields, a_list_or_nothing
 from airflow_provider_dify.knowledge.documents import Dataset, Document
-from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
+from airflow_provider_dify.knowledge.flow import Flow, Request
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.status import samples
 from airflow_provider_dify.knowledge.status.samples import Sample
@@ -87,21 +88,19 @@ class Answer:
     beyond: bool
 
     @classmethod
-    def read(cls, payload: dict[str, JSON], query: str, *, economy: bool) -> Answer:
+    def read(cls, payload: Fields, query: str, *, economy: bool) -> Answer:
         """Read a response."""
-        records = answers.items(payload, "records")
-        found = [record["segment"] for record in records]
-        for record, segment in zip(records, found, strict=True):
-            answers.check(record, {"score": answers.a_number_or_nothing})
-            answers.check(segment, {"document_id": answers.an_id, "keywords": answers.a_list_or_nothing})
+        records = payload.items("records")
+        segments = [record.object("segment") for record in records]
+        scores = [record.number("score") for record in records]
+        keywords = [one.read("keywords", a_list_or_nothing) for one in segments]
         words = set(query.split())
         if economy:
             # Search ranks by the number of keywords, and a document has all keywords of its own query.
-            beyond = any(one.get("keywords") and not words.issubset(one["keywords"]) for one in found)
+            beyond = any(some and not words.issubset(some) for some in keywords)
         else:
-            scores = [record.get("score") or 0.0 for record in records]
             beyond = not scores or min(scores) < max(scores)
-        return cls(frozenset(one["document_id"] for one in found), beyond)
+        return cls(frozenset(one.id("document_id") for one in segments), beyond)
 
 
 class SearchProof:

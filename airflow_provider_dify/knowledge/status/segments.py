@@ -7,12 +7,12 @@ true`` for documents whose keywords it has lost (recording 1.16.0/21).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from airflow_provider_dify.knowledge import answers
+from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.api import LONGEST_PAGE, Page, read_answer
-from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
+from airflow_provider_dify.knowledge.flow import Flow, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,41 +34,21 @@ class Segment:
     children: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, item: dict[str, JSON]) -> Segment:
+    def read(cls, item: Fields) -> Segment:
         """Read one segment of a response."""
-        answers.check(item, _SEGMENT)
-        words = item.get("keywords")
+        words = None if item.get("keywords") is None else item.texts("keywords")
         return cls(
-            id=item["id"],
-            content=item.get("content") or "",
+            id=item.id(),
+            content=item.maybe_text("content") or "",
             keywords=None if words is None else tuple(word for word in words if word.strip()),
-            enabled=item["enabled"],
-            children=tuple(map(_child, item.get("child_chunks") or ())),
+            enabled=item.flag("enabled"),
+            children=tuple(child.maybe_text("content") or "" for child in item.maybe_items("child_chunks")),
         )
 
     @property
     def entries(self) -> tuple[str, ...]:
         """The texts by which search finds it."""
         return self.children or (self.content,)
-
-
-def _words(value: JSON) -> bool:
-    """Whether a value is a list of texts, or null."""
-    return value is None or (isinstance(value, list) and all(map(answers.a_text, value)))
-
-
-def _child(item: JSON) -> str:
-    answers.check(item, {"content": answers.a_text_or_nothing})
-    return item.get("content") or ""
-
-
-_SEGMENT: Mapping[str, answers.Kind] = {
-    "id": answers.an_id,
-    "content": answers.a_text_or_nothing,
-    "keywords": _words,
-    "enabled": answers.a_flag,
-    "child_chunks": answers.a_list_or_nothing,
-}
 
 
 def segment_page(dataset_id: str, document_id: str, page: int = 1) -> Flow[Page[Segment]]:
@@ -84,10 +64,9 @@ def segment_page(dataset_id: str, document_id: str, page: int = 1) -> Flow[Page[
         query=(("page", page), ("limit", LONGEST_PAGE)),
     )
 
-    def read(payload: dict[str, JSON]) -> Page[Segment]:
-        answers.check(payload, {"total": answers.a_number_or_nothing})
-        items = tuple(map(Segment.read, answers.items(payload, "data")))
-        return Page(items, total=int(payload.get("total") or len(items)), full=len(items) >= LONGEST_PAGE)
+    def read(payload: Fields) -> Page[Segment]:
+        items = tuple(map(Segment.read, payload.items("data")))
+        return Page(items, total=payload.count("total") or len(items), full=len(items) >= LONGEST_PAGE)
 
     return read_answer(response, read)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from airflow_provider_dify.exceptions import DifyDocumentDeleteError, DifyDocumentStatusError
+from airflow_provider_dify.knowledge.answers import Fields, a_text_or_nothing
 from airflow_provider_dify.knowledge.deletion.deletion import Deletion
 from airflow_provider_dify.knowledge.deletion.report import DeleteOutcome, DeleteReport
 from airflow_provider_dify.knowledge.documents import Action
@@ -82,19 +84,18 @@ class Changes:
         self._take_status(report)
         del self._left[0]
 
-    def to_json(self) -> JSON:
+    def to_json(self) -> dict[str, JSON]:
         """Return what is needed to continue, as plain JSON."""
-        left = [[change.action and change.action.value, list(change.document_ids)] for change in self._left]
+        left = [[one.action and one.action.value, list(one.document_ids)] for one in self._left]
         return {"left": left, "results": dict(self.results)}
 
     @classmethod
-    def from_json(
-        cls, data: Mapping[str, JSON], dataset_id: str, *, poll_interval: float, prove_by: ProvenBy
-    ) -> Changes:
+    def from_json(cls, data: JSON, dataset_id: str, *, poll_interval: float, prove_by: ProvenBy) -> Changes:
         """Return changes that continue where :meth:`to_json` was called."""
-        left = [Change(Action(action) if action else None, tuple(ids)) for action, ids in data["left"]]
+        state = Fields(data)
+        left = [_change(action, ids) for action, ids in state.read("left", a_list_of_pairs)]
         changes = cls(dataset_id, left, poll_interval=poll_interval, prove_by=prove_by)
-        changes.results.update(data["results"])
+        changes.results.update(state.object("results").each(a_text_or_nothing))
         return changes
 
     def _change_status(self, action: Action, ids: tuple[str, ...], deadline: Deadline, retries: Retries) -> Flow[None]:
@@ -137,3 +138,12 @@ class Changes:
                 elif outcome is not DeleteOutcome.NOT_ATTEMPTED:
                     error = report.errors.get(document_id)
                     self.results[document_id] = error or f"It could not be deleted: {outcome.value}."
+
+
+def a_list_of_pairs(value: JSON) -> TypeGuard[list[tuple[JSON, JSON]]]:
+    """Whether a value is a list of pairs, which JSON has only as lists."""
+    return isinstance(value, list) and all(isinstance(one, list) and len(one) == 2 for one in value)
+
+
+def _change(action: JSON, ids: JSON) -> Change:
+    return Change(Action(action) if action else None, tuple(Fields({"ids": ids}).texts("ids")))

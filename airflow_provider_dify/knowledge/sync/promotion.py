@@ -45,8 +45,7 @@ from airflow_provider_dify.knowledge.sync.promotion_plan import (
 )
 from airflow_provider_dify.knowledge.sync.promotion_settings import document_options, set_up
 from airflow_provider_dify.knowledge.sync.report import SyncOutcome, SyncReport
-from airflow_provider_dify.knowledge.sync.survey import SOURCE_FIELD
-from airflow_provider_dify.knowledge.sync.sync import checked_name
+from airflow_provider_dify.knowledge.sync.survey import SOURCE_FIELD, checked_name
 
 #: How many documents get their metadata at once. After a kill, this many have to be sent again.
 _AT_ONCE = 50

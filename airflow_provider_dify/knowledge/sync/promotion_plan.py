@@ -14,7 +14,7 @@ from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Action, Document, Flags
 from airflow_provider_dify.knowledge.export.manifest import Entry, Manifest
-from airflow_provider_dify.knowledge.flow import JSON, Flow
+from airflow_provider_dify.knowledge.flow import Flow
 from airflow_provider_dify.knowledge.ingest.contents import Source
 from airflow_provider_dify.knowledge.ingest.options import HASH_FIELD
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
@@ -177,7 +177,7 @@ class PromotionPlan:
         return part
 
     def _values(self, entry: Entry) -> dict[str, Value]:
-        values: dict[str, JSON] = {k: v for k, v in entry.metadata.items() if k in self.kinds and k not in OWN_FIELDS}
+        values: dict[str, Value] = {k: v for k, v in entry.metadata.items() if k in self.kinds and k not in OWN_FIELDS}
         digest = entry.content.saved.sha256 if entry.content else ""
         return {**values, **self._own, EXPORT_FIELD: entry.id, HASH_FIELD: digest}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import inputs
@@ -21,8 +23,9 @@ def document_options(manifest: Manifest, options: DocumentOptions, dataset: Data
 
     :raises DifyInputError: The knowledge base cuts documents in another form.
     """
-    technique = options.indexing_technique or dataset.indexing_technique or manifest.settings.get("indexing_technique")
-    exported = manifest.settings.get("doc_form")
+    settings: Mapping[str, Any] = manifest.settings  # whatever it has: the options check it
+    technique = options.indexing_technique or dataset.indexing_technique or settings.get("indexing_technique")
+    exported = settings.get("doc_form")
     if options.doc_form is None and dataset.doc_form and exported and dataset.doc_form != exported:
         raise DifyInputError(
             f"Knowledge base {dataset.id} has the form {dataset.doc_form}, and the export has {inputs.show(exported)}. "
@@ -44,7 +47,7 @@ def set_up(
 
     :raises DifySetupFailed: Dify cannot apply them; nothing was sent.
     """
-    settings = manifest.settings
+    settings: Mapping[str, Any] = manifest.settings  # whatever it has: the options check it
     technique = settings.get("indexing_technique")
     if dataset.indexing_technique or not technique or options.indexing_technique not in (None, technique):
         return

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from airflow_provider_dify.exceptions import DifySyncError, DifySyncFailed
+from airflow_provider_dify.knowledge.answers import Fields, a_list
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
 from airflow_provider_dify.knowledge.report import FINAL, UNTOUCHED, EntryReport, ReportOutcome
@@ -91,11 +92,18 @@ class SyncEntry:
     error: str | None = None
 
     @classmethod
-    def from_json(cls, data: Mapping[str, JSON], outcome: str) -> SyncEntry:
+    def from_json(cls, data: JSON, outcome: SyncOutcome) -> SyncEntry:
         """Return the entry that :meth:`to_json` was called on, with its outcome."""
-        found = SyncOutcome(outcome)
-        move = Move(data["move"]) if "move" in data else _MOVES[found]
-        return cls(move, data["name"], found, data["id"], data.get("old_name"), data.get("error"))
+        entry = Fields(data)
+        move = entry.maybe_text("move")
+        return cls(
+            Move(move) if move else _MOVES[outcome],
+            entry.text("name"),
+            outcome,
+            entry.maybe_text("id"),
+            entry.maybe_text("old_name"),
+            entry.maybe_text("error"),
+        )
 
     def to_json(self) -> dict[str, JSON]:
         """Return it as plain JSON. There may be many entries, so anything redundant is left out."""
@@ -131,11 +139,16 @@ class SyncReport(EntryReport[SyncOutcome, SyncEntry]):
     repaired: int = 0
 
     @classmethod
-    def from_json(cls, data: Mapping[str, JSON]) -> SyncReport:
+    def from_json(cls, data: JSON) -> SyncReport:
         """Return the report that :meth:`to_json` was called on; its entries are ordered by outcome."""
-        found = (SyncEntry.from_json(one, outcome.value) for outcome in SyncOutcome for one in data[outcome.value])
-        dry_run, repaired = bool(data.get("dry_run")), int(data.get("repaired", 0))
-        return cls(data["dataset_id"], data["sync_source"], tuple(found), dry_run, repaired)
+        report = Fields(data)
+        return cls(
+            report.text("dataset_id"),
+            report.text("sync_source"),
+            tuple(SyncEntry.from_json(one, kind) for kind in SyncOutcome for one in report.read(kind.value, a_list)),
+            bool(report.get("dry_run")),
+            report.count("repaired"),
+        )
 
     @property
     def changed_ids(self) -> tuple[str, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from airflow_provider_dify.exceptions import DifySourceError
-from airflow_provider_dify.knowledge import api
+from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
+from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import Dataset, Document
 from airflow_provider_dify.knowledge.flow import Flow
 from airflow_provider_dify.knowledge.ingest.contents import Source
@@ -16,6 +16,19 @@ from airflow_provider_dify.knowledge.sync.plan import Planned, Retire, Wanted, d
 
 #: Name of the metadata field with the sync that a document belongs to.
 SOURCE_FIELD = "sync_source"
+
+
+def checked_name(value: object) -> str:
+    """Return the name of a sync.
+
+    :raises DifyInputError: It is empty, or contains a secret.
+    """
+    name = inputs.text(value, "sync_source", "a name that is not empty")
+    if inputs.without_keys(name) != name:  # it becomes metadata of documents
+        raise DifyInputError(
+            f"sync_source contains a password, or what looks like an API key: {inputs.show(name)}. Use another name."
+        )
+    return name.strip()
 
 
 def read_files(sources: Collection[Source], progress: Progress) -> Flow[tuple[Wanted, ...]]:

@@ -18,8 +18,7 @@ its id, and is indexed again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
 from airflow_provider_dify.exceptions import (
     DifyDocumentStatusError,
@@ -30,13 +29,13 @@ from airflow_provider_dify.exceptions import (
     DifyInputError,
 )
 from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.answers import Fields, a_list_or_nothing
 from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
 from airflow_provider_dify.knowledge.ingest.arrival import Arrival
 from airflow_provider_dify.knowledge.ingest.contents import Source
 from airflow_provider_dify.knowledge.ingest.delivery import Delivery
-from airflow_provider_dify.knowledge.ingest.namesakes import Decision, Verb
 from airflow_provider_dify.knowledge.ingest.options import HASH_FIELD, DocumentOptions
 from airflow_provider_dify.knowledge.ingest.put import Item, Putting
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
@@ -49,11 +48,12 @@ from airflow_provider_dify.knowledge.status.change import StatusChange
 from airflow_provider_dify.knowledge.status.proof import ProvenBy
 from airflow_provider_dify.knowledge.status.report import StatusReport
 from airflow_provider_dify.knowledge.sync import journal as sync_journal
-from airflow_provider_dify.knowledge.sync.changes import Change, Changes
+from airflow_provider_dify.knowledge.sync.changes import Change, Changes, a_list_of_pairs
 from airflow_provider_dify.knowledge.sync.options import SyncOptions
 from airflow_provider_dify.knowledge.sync.plan import Move, Planned, Retire, table
-from airflow_provider_dify.knowledge.sync.report import DONE, SyncEntry, SyncOutcome, SyncReport
-from airflow_provider_dify.knowledge.sync.survey import SOURCE_FIELD, SyncLook, read_files
+from airflow_provider_dify.knowledge.sync.report import SyncEntry, SyncOutcome, SyncReport
+from airflow_provider_dify.knowledge.sync.steps import changes_of, first_entry, item_of, so_far
+from airflow_provider_dify.knowledge.sync.survey import SOURCE_FIELD, SyncLook, checked_name, read_files
 from airflow_provider_dify.knowledge.text.counts import number_of
 
 #: What to do instead of replacing contents.
@@ -122,7 +122,8 @@ class Sync:
     def report(self) -> SyncReport:
         """Return the outcome of each file and document so far; complete and consistent at any moment."""
         bad = {**self._delivery.errors, **self._arrival.ended, **self._delivery.watch.ended, **self._wrong}
-        entries = tuple(self._so_far(entry, self._items.get(number), bad) for number, entry in enumerate(self._entries))
+        results, sent = self._changes.results, self._items
+        entries = tuple(so_far(entry, sent.get(number), bad, results) for number, entry in enumerate(self._entries))
         return SyncReport(self.dataset_id, self.sync_source, entries, self._options.dry_run, self._repaired())
 
     @property
@@ -218,18 +219,19 @@ class Sync:
         }
 
     def _restore(self, before: Mapping[str, JSON]) -> None:
-        self._entries = [SyncEntry.from_json(entry, outcome) for outcome, entry in before["entries"]]
-        self._delivery.watch.active.update(dict.fromkeys(before["active"], "waiting"))
-        good = (
-            (e.document_id, d) for e, d in zip(self._entries, before.get("digests", ()), strict=False) if e.outcome.good
-        )
-        self._delivery.expected.update({i: digest for i, digest in good if i is not None and digest is not None})
+        state = Fields(before)
+        pairs = state.read("entries", a_list_of_pairs)
+        self._entries = [SyncEntry.from_json(entry, SyncOutcome(str(outcome))) for outcome, entry in pairs]
+        self._delivery.watch.active.update(dict.fromkeys(state.texts("active"), "waiting"))
+        for entry, digest in zip(self._entries, state.read("digests", a_list_or_nothing) or (), strict=False):
+            if entry.outcome.good and entry.document_id is not None and isinstance(digest, str):
+                self._delivery.expected[entry.document_id] = digest
         self._changes = Changes.from_json(
-            before["changes"], self.dataset_id, poll_interval=self._options.poll_interval, prove_by=self._prove_by
+            state.get("changes"), self.dataset_id, poll_interval=self._options.poll_interval, prove_by=self._prove_by
         )
-        self._arrived, self._repaired_before = before["arrived"], before["repaired"]
-        self._journal = tuple(before["journal"])
-        self._marked = before["marked"]
+        self._arrived, self._repaired_before = state.flag("arrived"), state.count("repaired")
+        self._journal = tuple(state.texts("journal"))
+        self._marked = state.flag("marked")
 
     def _begin(self, deadline: Deadline, retries: Retries, progress: Progress) -> Flow[None]:
         """Read, plan, and send."""
@@ -239,7 +241,7 @@ class Sync:
         yield from look.flow(progress)
         plan = look.plan(self._retire)
         unreadable = {one.name for one in wanted if not one.readable}
-        self._entries = [_entry(planned, readable=planned.name not in unreadable) for planned in plan]
+        self._entries = [first_entry(planned, readable=planned.name not in unreadable) for planned in plan]
         yield from self._tell(plan, look)
         self._options.check_plan(plan, look.in_use)
         yield from self._check_target(plan, dataset, options)
@@ -277,7 +279,7 @@ class Sync:
             if planned.document and (planned.move is Move.KEEP or planned.document.id in look.adopted):
                 self._delivery.there(planned.document)
         yield from self._delivery.mark(putting)
-        changes = list(_changes(plan, self._retire, look))
+        changes = list(changes_of(plan, self._retire, restores=look.journal.restores))
         self._changes = self._changes_of(changes)
         self._journal = look.journal.field_ids
         if changes or any(planned.move is Move.CREATE for planned in plan):
@@ -285,7 +287,7 @@ class Sync:
         blocked = yield from self._clear(plan, putting)
         for number, planned in enumerate(plan):
             if planned.move.sends:
-                self._items[number] = item = _item(planned, self._sources[planned.name])
+                self._items[number] = item = item_of(planned, self._sources[planned.name])
                 if why := next((blocked[i] for i in planned.clear if i in blocked), None):
                     item.end(IngestOutcome.FAILED, why)
 
@@ -359,35 +361,6 @@ class Sync:
             yield from sync_journal.end(self.dataset_id, self._journal)
             self._journal = ()
 
-    def _so_far(self, entry: SyncEntry, item: Item | None, bad: Mapping[str, tuple[IngestOutcome, str]]) -> SyncEntry:
-        if item and item.outcome:
-            document_id = item.document_id or entry.document_id
-            entry = replace(
-                entry, outcome=_outcome(entry.move, item.outcome), document_id=document_id, error=item.error
-            )
-        document_id, results = entry.document_id or "", self._changes.results
-        if document_id in bad and entry.outcome.good:
-            outcome, error = bad[document_id]
-            return replace(entry, outcome=SyncOutcome(outcome.value), error=error)
-        if found := results.get(document_id):
-            return replace(entry, outcome=SyncOutcome.FAILED, error=found)
-        if document_id in results and entry.move in (Move.RETIRE, Move.RESTORE):
-            return replace(entry, outcome=DONE[entry.move], error=None)
-        return entry
-
-
-def checked_name(value: object) -> str:
-    """Return the name of a sync.
-
-    :raises DifyInputError: It is empty, or contains a secret.
-    """
-    name = inputs.text(value, "sync_source", "a name that is not empty")
-    if inputs.without_keys(name) != name:  # it becomes metadata of documents
-        raise DifyInputError(
-            f"sync_source contains a password, or what looks like an API key: {inputs.show(name)}. Use another name."
-        )
-    return name.strip()
-
 
 def _by_name(sources: Sequence[Source]) -> dict[str, Source]:
     found: dict[str, Source] = {}
@@ -398,47 +371,6 @@ def _by_name(sources: Sequence[Source]) -> dict[str, Source]:
                 "one of them, or exclude it."
             )
     return found
-
-
-def _entry(planned: Planned, *, readable: bool) -> SyncEntry:
-    document, move = planned.document, planned.move
-    ended = DONE[move] if readable or move is not Move.HOLD else SyncOutcome.UNREADABLE
-    return SyncEntry(
-        move,
-        planned.name,
-        ended if move in (Move.KEEP, Move.LEAVE, Move.REFUSE, Move.HOLD) else SyncOutcome.NOT_ATTEMPTED,
-        document.id if document else None,
-        document.name if document and move is Move.RENAME else None,
-        planned.why if move in (Move.REFUSE, Move.HOLD) else None,
-    )
-
-
-def _item(planned: Planned, source: Source) -> Item:
-    document = planned.document
-    # A failed document is replaced by creating it again: Dify does not update it.
-    verb = Verb.UPDATE if planned.replaces else Verb.CREATE
-    known = {one.id: one for one in (*planned.namesakes, *([document] if document else []))}
-    return Item(source, list(known.values()), Decision(verb, planned.name, document))
-
-
-def _changes(plan: Sequence[Planned], retire: Retire, look: SyncLook) -> Iterator[Change]:
-    """Yield the changes to make when all contents are in Dify: documents are restored, then others are retired."""
-    back = [one.document for one in plan if one.move is Move.RESTORE and one.document]
-    # If a run was killed while it restored documents, search may not reflect that.
-    unproven = [one.document for one in plan if one.move is Move.KEEP and one.document and look.journal.restores]
-    off = [one.document for one in plan if one.move is Move.RETIRE and one.document]
-    enable = [d for d in back if not d.enabled] + [d for d in unproven if d.indexed]
-    steps = [(Action.UN_ARCHIVE, [d for d in back if d.archived]), (Action.ENABLE, enable), (retire.action, off)]
-    for action, documents in steps:
-        if documents:
-            yield Change(action, tuple(document.id for document in documents))
-
-
-def _outcome(move: Move, outcome: IngestOutcome) -> SyncOutcome:
-    if outcome is IngestOutcome.UPDATED and move is Move.RENAME:
-        return SyncOutcome.RENAMED
-    # Such a document was not there when the sync planned. The next run may deal with it.
-    return SyncOutcome.FAILED if outcome is IngestOutcome.REFUSED else SyncOutcome(outcome.value)
 
 
 def _wrong(document: Document, name: str) -> str | None:

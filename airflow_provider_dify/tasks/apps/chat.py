@@ -90,7 +90,7 @@ class ChatTask(AppTask):
         self.show_app(context, report.app_id)
         self.publish_run(context, self.result_of(report), "ask", _facts_of(report))
 
-    def result_of(self, report: ChatReport) -> dict[str, Any]:
+    def result_of(self, report: ChatReport) -> dict[str, JSON]:
         """Return a report as plain JSON."""
         return {**report.to_json(), "link": self.link_to(report.app_id)}
 

@@ -68,11 +68,14 @@ class AppTask(ConversationTask):
         :param action: What was done.
         :param run: What OpenLineage learns about the run; empty if there was none.
         """
-        self.show_app(context, plain.get("app_id") or "")
+        from airflow_provider_dify.knowledge.answers import Fields, a_whole_number
+
+        self.show_app(context, str(plain.get("app_id") or ""))
         context["ti"].xcom_push(key=REPORT_KEY, value=plain)
         if self._activity is None:
             return
-        self._activity = replace(self._activity, action=action, counts=plain["counts"], run=run)
+        counts = Fields(plain).object("counts").each(a_whole_number)
+        self._activity = replace(self._activity, action=action, counts=counts, run=run)
         extra = {name: value for name, value in {**plain, **run}.items() if name in _IN_EVENTS}
         if self.outlets and run:
             self._attach_run(context, {"dify_conn_id": self.dify_conn_id, "action": action, **extra})

@@ -37,7 +37,7 @@ class WorkflowTask(AppTask):
     output_path: str | None
     _written: str | None = None
 
-    def execute_complete(self, context: Context, event: dict[str, Any] | None) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: dict[str, Any] | None) -> dict[str, JSON]:
         """Return and raise what ``execute`` would.
 
         :param event: The trigger's event.

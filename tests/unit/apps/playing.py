@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_dify.exceptions import DifyError, DifyTransportError
+from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.apps.options import RunOptions
 from airflow_provider_dify.knowledge.apps.report import RunReport
 from airflow_provider_dify.knowledge.apps.requesting import RunRequest
@@ -149,7 +150,8 @@ class Stage:
             return dify_error(502, "unknown", "Bad gateway.")
         wait = self.queue_seconds if what == "queued" else 0.0
         end = self._ends.pop(0) if self._ends else "succeeded"
-        run = Run(request.json["user"], request.json["inputs"], self.now + wait, self.seconds, end)
+        asked = Fields(request.json)
+        run = Run(asked.text("user"), asked.object("inputs").values, self.now + wait, self.seconds, end)
         self.runs.append(run)
         if what in ("reset", "queued"):
             raise DifyTransportError("Connection reset.", reached=True)

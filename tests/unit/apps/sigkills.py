@@ -21,6 +21,7 @@ from threading import Lock
 from typing import IO, Any, NoReturn
 
 from airflow_provider_dify.exceptions import DifyError, DifyRunUnknown
+from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.operators.apps import DifyWorkflowRunOperator
 from airflow_provider_dify.testing import FakeDify
 from tests.unit.conftest import TaskInstance
@@ -84,7 +85,7 @@ def execute(folder: Path, order: dict[str, Any], calls: Calls) -> int:
         return RED
     finally:
         sys.setprofile(None)
-    return GREEN if returned["outputs"]["text"] == str(order["item"]) else RED
+    return GREEN if Fields(returned).object("outputs").text("text") == str(order["item"]) else RED
 
 
 def serve(folder: Path) -> None:

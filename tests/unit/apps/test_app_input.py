@@ -8,13 +8,14 @@ from typing import Any, BinaryIO
 import pytest
 
 from airflow_provider_dify.exceptions import DifyAppError, DifyInputError
+from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.apps.form import Form
 from airflow_provider_dify.knowledge.apps.options import RunOptions
 from airflow_provider_dify.knowledge.apps.requesting import LocalFile, RemoteFile, RunRequest
 from airflow_provider_dify.knowledge.apps.tries import LONGEST_USER, single_try, tries_of
 from tests.unit.apps.playing import ECHO, Stage, Task
 
-FORM = Form.read({"user_input_form": ECHO})
+FORM = Form.read(Fields({"user_input_form": ECHO}))
 UPLOADED = {"type": "document", "transfer_method": "local_file", "upload_file_id": "x"}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import pytest
 
@@ -17,6 +16,7 @@ from airflow_provider_dify.exceptions import (
     DifyRequestError,
     DifyServerError,
 )
+from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.apps import events
 from airflow_provider_dify.knowledge.apps.api import AppInfo, AppRun, ChatRow, LogRow
 from airflow_provider_dify.knowledge.apps.form import Form
@@ -38,10 +38,10 @@ def path_of(record: Record) -> str:
     return record.path.partition("?")[0].removeprefix("/v1")
 
 
-def good(method: str, start: str) -> list[Any]:
-    """The good answers to a kind of request, as JSON."""
+def good(method: str, start: str) -> list[Fields]:
+    """The good answers to a kind of request."""
     chosen = [one for one in ANSWERED if one.method == method and path_of(one).startswith(start) and one.status == 200]
-    found = [one.answer_json() for one in chosen if not one.is_stream and one.answer_json() is not None]
+    found = [Fields(one.answer_json()) for one in chosen if not one.is_stream and one.answer_json() is not None]
     assert found
     return found
 
@@ -55,7 +55,7 @@ def test_runs() -> None:
 
 
 def test_logs() -> None:
-    rows = [LogRow.read(row) for payload in good("GET", "/workflows/logs") for row in payload["data"]]
+    rows = [LogRow.read(row) for payload in good("GET", "/workflows/logs") for row in payload.items("data")]
     assert {"twice", "u-A", "af/dag/run/task/1"} <= {row.user for row in rows}
     assert all(row.created_at for row in rows)
 
@@ -68,7 +68,7 @@ def test_forms_and_names() -> None:
 
 
 def test_messages() -> None:
-    rows = [ChatRow.read(row) for payload in good("GET", "/messages") for row in payload["data"]]
+    rows = [ChatRow.read(row) for payload in good("GET", "/messages") for row in payload.items("data")]
     assert {row.status for row in rows} == {"normal", "error"}
     assert any(row.answer.startswith("You said") for row in rows)
 

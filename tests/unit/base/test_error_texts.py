@@ -32,7 +32,7 @@ NOT_ERRORS = frozenset(
         "Killed. What was deleted so far stays deleted:",
         "the change of metadata",
         "str | int | float | datetime | None",
-        "str | int | float | None",
+        "Mapping[str, JSON] | Sequence[JSON] | str | int | float | bool | None",
         "gets the new content, if it differs",
         "is in the way, and the content is refused",
         "stays, and a new version is created next to it",

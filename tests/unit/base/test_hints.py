@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError
 from airflow_provider_dify.hooks.dify import DifyHook
+from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.selection.select import Selection
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
@@ -208,7 +209,7 @@ def test_a_pattern_longer_than_any_path_is_refused(dify: FakeDify, tmp_path: Pat
 
 
 def test_a_keyword_of_many_wildcards_takes_no_time() -> None:
-    page = Document.read(document(ID, "completed", single=False, name="a" * 200))
+    page = Document.read(Fields(document(ID, "completed", single=False, name="a" * 200)))
     for filters, fits in (
         ({"keyword": "%a" * 60 + "%b"}, False),
         ({"name": "*a" * 60 + "b"}, False),

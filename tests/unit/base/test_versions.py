@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import versions
+from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.documents import Dataset as KnowledgeBase
 from airflow_provider_dify.knowledge.ingest.target import check_replacing
 from airflow_provider_dify.testing import Dataset, FakeDify
@@ -76,7 +77,7 @@ class TestReplacing:
 
     @pytest.mark.parametrize("version", [None, "", "unknown", "1.11.4", "1.13.0", "1.14.1", "1.16.0", "2.0.0"])
     def test_other_versions_and_unknown_ones_are_fine(self, version: str | None) -> None:
-        check_replacing(replace(KnowledgeBase.read(DATASET), server_version=version), ["there.md"], "wait.")
+        check_replacing(replace(KnowledgeBase.read(Fields(DATASET)), server_version=version), ["there.md"], "wait.")
 
     def test_an_ingestion_with_another_version(self, dify: FakeDify, used: Dataset, ingest: Ingest) -> None:
         as_version(dify, "1.14.1")

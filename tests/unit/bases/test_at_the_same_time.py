@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError
+from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.bases.creation import SETTLED
 from airflow_provider_dify.knowledge.bases.ensure import Ensuring
 from airflow_provider_dify.knowledge.bases.options import KnowledgeBaseOptions
@@ -55,7 +56,7 @@ class Server:
             del self.bases[one["id"]]
             return Response(204, {}, b"")
         if request.method == "PATCH":
-            one.update(request.json)
+            one.update(Fields(request.json).values)
         return self.reply(200, one)
 
     def reply(self, status: int, body: dict[str, Any]) -> Response:
@@ -94,9 +95,10 @@ class Task:
             self.result = error
 
     def _create(self, request: Request) -> Generator[None, None, Response]:
-        if any(one["name"] == request.json["name"] for one in self.server.bases.values()):
+        asked = Fields(request.json)
+        if any(one["name"] == asked.text("name") for one in self.server.bases.values()):
             return self.server.reply(409, {"code": "dataset_name_duplicate", "message": "Exists.", "status": 409})
-        row = self.server.new(request.json, self.back)
+        row = self.server.new(asked.values, self.back)
         yield  # others may check meanwhile
         self.server.bases[row["id"]] = row
         yield  # and others may look before the answer arrives

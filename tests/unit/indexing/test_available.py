@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.documents import Document
-from airflow_provider_dify.knowledge.flow import Request, Response
+from airflow_provider_dify.knowledge.flow import JSON, Request, Response
 from airflow_provider_dify.knowledge.indexing.availability import Look, Watermark, look
 from airflow_provider_dify.testing import Dataset, FakeDify
 from tests.examples import examples
@@ -92,7 +92,7 @@ class TestWatermark:
         assert Watermark.from_json(mark.to_json()).base == frozenset()
 
     @pytest.mark.parametrize("value", [None, "text", 1, [], {}, {"base": None}])
-    def test_anything_else_is_one_of_no_look(self, value: object) -> None:
+    def test_anything_else_is_one_of_no_look(self, value: JSON) -> None:
         assert Watermark.from_json(value) == Watermark()
 
     def test_what_another_triggerer_announced_counts(self) -> None:

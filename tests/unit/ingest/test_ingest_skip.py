@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_dify.exceptions import DifyAuthenticationError
+from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.documents import Document as Listed
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 from tests.unit.conftest import Ingest, text
@@ -44,9 +45,9 @@ def test_it_leaves_what_others_made(dify: FakeDify, kb: Dataset, ingest: Ingest,
 def test_what_came_from_the_console_is_known() -> None:
     item: dict[str, Any] = {"id": "i", "name": "a", "indexing_status": "completed", "enabled": True, "archived": False}
     file = {"data_source_detail_dict": {"upload_file": {"size": 5}}}
-    assert not Listed.read({**item, "created_from": "web"}).by_api
-    assert Listed.read({**item, "created_from": "api", **file}).by_api
-    assert Listed.read({**item, **file}).size == 5
+    assert not Listed.read(Fields({**item, "created_from": "web"})).by_api
+    assert Listed.read(Fields({**item, "created_from": "api", **file})).by_api
+    assert Listed.read(Fields({**item, **file})).size == 5
     odd: Any
     for odd in (None, [], {"upload_file": None}, {"upload_file": {"size": "5"}}, {"website": {}}):
-        assert Listed.read({**item, "data_source_detail_dict": odd}).size is None
+        assert Listed.read(Fields({**item, "data_source_detail_dict": odd})).size is None

@@ -16,8 +16,9 @@ from airflow_provider_dify.exceptions import (
     DifyKnowledgeBaseError,
     DifyKnowledgeBaseFailed,
 )
+from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.documents import Dataset as KnowledgeBase
-from airflow_provider_dify.knowledge.flow import Deadline, Flow
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow
 from airflow_provider_dify.knowledge.ingest.ingestion import Ingestion
 from airflow_provider_dify.knowledge.ingest.options import DocumentOptions, IngestOptions
 from airflow_provider_dify.knowledge.retries import Retries, retrying
@@ -30,9 +31,9 @@ from tests.unit.conftest import UNKNOWN, Ingest, text
 from tests.unit.sync.syncing import run_sync, write
 
 AUTOMATIC = {"mode": "automatic"}
-SEGMENTATION = {"separator": "\n\n", "max_tokens": 500}
-CUSTOM = {"mode": "custom", "rules": {"pre_processing_rules": [], "segmentation": SEGMENTATION}}
-PARENTS = {
+SEGMENTATION: JSON = {"separator": "\n\n", "max_tokens": 500}
+CUSTOM: dict[str, JSON] = {"mode": "custom", "rules": {"pre_processing_rules": [], "segmentation": SEGMENTATION}}
+PARENTS: dict[str, JSON] = {
     "mode": "hierarchical",
     "rules": {
         "pre_processing_rules": [],
@@ -122,9 +123,9 @@ class TestRules:
 
     def test_an_emptied_knowledge_base_keeps_its_own(self) -> None:
         options = DocumentOptions()
-        assert options.for_first_document(KnowledgeBase.read(EMPTIED)).process_rule is None
-        assert options.for_first_document(KnowledgeBase.read(DATASET)).process_rule is None
-        assert options.for_first_document(KnowledgeBase.read(FRESH)).process_rule == AUTOMATIC
+        assert options.for_first_document(KnowledgeBase.read(Fields(EMPTIED))).process_rule is None
+        assert options.for_first_document(KnowledgeBase.read(Fields(DATASET))).process_rule is None
+        assert options.for_first_document(KnowledgeBase.read(Fields(FRESH))).process_rule == AUTOMATIC
 
     @pytest.mark.parametrize("kind", ["ingest", "sync"])
     @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from airflow_provider_dify.exceptions import (
     DifyServerError,
 )
 from airflow_provider_dify.hooks.dify import DifyHook
+from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Request, Response
 from airflow_provider_dify.knowledge.metadata.fields import Value
 from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome, MetadataReport
@@ -233,15 +234,15 @@ class TestOnTheWay:
         ]  # fmt: skip
         report, sent = driven(set_values(UNKNOWN, {UNKNOWN: {"a": "1"}}, deadline=FOREVER, retries=Retries()), replies)
         assert (report.changed, report.created_fields) == ((UNKNOWN,), ("a",))
-        operations = [r.json["operation_data"][0] for r in sent if r.path.endswith(ASSIGN[:-1])]
-        assert [operation["metadata_list"][0]["id"] for operation in operations] == ["old", "new"]
+        operations = [Fields(r.json).items("operation_data")[0] for r in sent if r.path.endswith(ASSIGN[:-1])]
+        assert [operation.items("metadata_list")[0].id() for operation in operations] == ["old", "new"]
 
     def test_a_server_that_knows_no_partial_update_gets_the_whole_set(self) -> None:
         fields = [{"id": name, "name": name, "type": kind} for name, kind in (("a", "string"), ("n", "number"))]
         replies = [{"doc_metadata": fields}, document(a="0", n="7", uploader="me"), {"result": "success"}]
         replies += [document(a="1", n=7)]
         _, sent = driven(set_values(UNKNOWN, {UNKNOWN: {"a": "1"}}, deadline=FOREVER, retries=Retries()), replies)
-        assert sent[2].json["operation_data"] == [
+        assert Fields(sent[2].json).get("operation_data") == [
             {
                 "document_id": UNKNOWN,
                 "metadata_list": [{"id": "a", "name": "a", "value": "1"}, {"id": "n", "name": "n", "value": 7}],

@@ -19,6 +19,7 @@ from airflow_provider_dify.exceptions import (
     DifyReleaseUndone,
 )
 from airflow_provider_dify.hooks.dify import DifyHook
+from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.release.journal import JOURNAL_FIELD, RELEASE_FIELD
 from airflow_provider_dify.knowledge.retries import retrying
 from airflow_provider_dify.testing import MEASURED, Dataset, FakeDify, Fault, VirtualClock
@@ -328,7 +329,7 @@ class TestWhereTheManifestIsKept:
         operator.outlets = [asset]
         report = operator.execute(context)
         # Only that store knows what the documents were that the first try has deleted.
-        assert len(report["previous"]) == 3
+        assert len(Fields(report).object("previous").values) == 3
         assert report["deleted"] == [d.id for d in scene.old]
         assert event.extra["mine"] == 1
         assert event.extra["action"] == "release"

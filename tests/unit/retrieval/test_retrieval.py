@@ -18,6 +18,7 @@ from airflow_provider_dify.exceptions import (
     DifyServerError,
 )
 from airflow_provider_dify.hooks.dify import DifyHook
+from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Request, Response
 from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
 from airflow_provider_dify.knowledge.retrieval.expectations import ranked
@@ -126,7 +127,7 @@ class TestRetrieve:
     def test_with_vectors_and_what_is_given(self) -> None:
         flow = retrieve(UNKNOWN, "zebra", search_method="semantic_search", score_threshold=0.4)
         _, sent = driven(flow, [VECTORS, {"records": []}])
-        model = sent[1].json["retrieval_model"]
+        model = Fields(sent[1].json).object("retrieval_model").values
         assert (model["search_method"], model["score_threshold_enabled"], model["score_threshold"]) == (
             "semantic_search", True, 0.4
         )  # fmt: skip
@@ -135,7 +136,11 @@ class TestRetrieve:
     def test_vectors_without_settings(self) -> None:
         bare = {"indexing_technique": "high_quality", "retrieval_model_dict": None}
         _, sent = driven(retrieve(UNKNOWN, "zebra"), [bare, {"records": []}])
-        assert sent[1].json["retrieval_model"] == {**KEYWORDS, "search_method": "semantic_search", "top_k": 5}
+        assert Fields(sent[1].json).get("retrieval_model") == {
+            **KEYWORDS,
+            "search_method": "semantic_search",
+            "top_k": 5,
+        }
 
     def test_a_long_text_is_shortened(self) -> None:
         long = record(UNKNOWN)

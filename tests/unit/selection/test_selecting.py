@@ -13,6 +13,7 @@ import pytest
 
 from airflow_provider_dify.exceptions import DifyGuardError
 from airflow_provider_dify.hooks.dify import DifyHook
+from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.documents import Document as Listed
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.listing import DifyListDocumentsOperator
@@ -217,9 +218,9 @@ def test_a_dify_that_ignores_the_status_is_checked(library: tuple[FakeDify, Data
 def test_the_metadata_of_documents(kb: Dataset) -> None:
     kb.add_document("none")
     kb.add_document("some", metadata={"origin": "wiki", "version": 7})
-    some, none, other = (*DifyHook().list_documents(kb.id), Listed.read({
+    some, none, other = (*DifyHook().list_documents(kb.id), Listed.read(Fields({
         "id": "x", "name": "x", "indexing_status": "completed", "enabled": True, "archived": False, "doc_metadata": [],
-    }))  # fmt: skip
+    })))  # fmt: skip
     mine = {name: value for name, value in some.metadata.items() if name in ("origin", "version")}
     assert mine == {"origin": "wiki", "version": "7"}  # Dify's list has all values as texts
     assert some.metadata["document_name"] == "some"  # what Dify knows by itself comes with it

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_dify.exceptions import DifySourceError
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.flow import Flow, Request, Response, Upload
+from airflow_provider_dify.knowledge.flow import JSON, Flow, Request, Response, Upload
 from airflow_provider_dify.sources import FileSource
 from airflow_provider_dify.testing import Dataset, FakeDify
 from airflow_provider_dify.transport.forms import Form
@@ -21,7 +21,7 @@ def send(kb: Dataset, upload: Upload) -> Flow[int]:
     return response.status
 
 
-def options() -> dict[str, object]:
+def options() -> dict[str, JSON]:
     return {"indexing_technique": "economy", "process_rule": {"mode": "automatic"}}
 
 

@@ -1,0 +1,81 @@
+"""What is known of the documents of a release or rollback: as they were last read, and what was changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+
+from airflow_provider_dify.exceptions import DifyError
+from airflow_provider_dify.knowledge.documents import Document, Flags
+from airflow_provider_dify.knowledge.flow import Flow
+from airflow_provider_dify.knowledge.progress import Whole
+from airflow_provider_dify.knowledge.reading import read_documents
+from airflow_provider_dify.knowledge.release.switch import Switch, flags_of
+from airflow_provider_dify.knowledge.status.options import StatusOptions
+
+
+class Known:
+    """What is known of documents, correct at any moment.
+
+    :param dataset_id: The knowledge base.
+    :param options: How changes are sent and awaited.
+    """
+
+    def __init__(self, dataset_id: str, options: StatusOptions) -> None:
+        #: The documents by id, as they were last read.
+        self.documents: dict[str, Document] = {}
+        #: Those that the last read did not find.
+        self.missing: dict[str, None] = {}
+        #: Messages about single documents, by id.
+        self.errors: dict[str, str] = {}
+        #: How many documents the whole job has, for the log.
+        self.total = 0
+        self._dataset_id = dataset_id
+        self._options = options
+        self._flags: dict[str, Flags] = {}
+        self._switch: Switch | None = None
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The names of the documents, by id."""
+        return {document_id: document.name for document_id, document in self.documents.items()}
+
+    def of(self, ids: Iterable[str]) -> list[Document]:
+        """Return those of some documents that are there."""
+        return [self.documents[i] for i in ids if i in self.documents]
+
+    def flags(self) -> dict[str, Flags]:
+        """Return the current flags of each document, as far as known. Those of a deleted one remain."""
+        return {**self._flags, **(self._switch.flags() if self._switch else {})}
+
+    def settle(self) -> None:
+        """Keep the flags of documents that were changed, even if the next read does not find them."""
+        self._flags = self.flags()
+
+    def read(self, ids: Iterable[str]) -> Flow[None]:
+        """Read documents with their metadata."""
+        asked = tuple(ids)
+        found = yield from read_documents(self._dataset_id, asked, with_metadata=True)
+        for document_id in asked:
+            self.documents.pop(document_id, None)
+        self.documents.update(found)
+        self.missing = {i: None for i in asked if i not in found}
+        self._flags.update(flags_of(found))
+        self._switch = None
+
+    def read_after_failure(self, ids: Iterable[str]) -> Flow[None]:
+        """Read documents, if that is still possible, and keep what went wrong with them."""
+        errors = self._switch.errors if self._switch else {}
+        with suppress(DifyError):
+            yield from self.read(ids)
+        self.errors.update(errors)
+
+    def switch_to(self, targets: Mapping[str, Flags], done: int = 0) -> Switch:
+        """Return the way of documents to other flags, after the last one was settled or they were read.
+
+        :param targets: The requested flags, by id.
+        :param done: How many documents of the whole job are done, for the log.
+        """
+        whole = Whole(done, self.total)
+        self._switch = Switch(self._dataset_id, targets, self._flags, self._options, whole)
+        return self._switch
