@@ -25,7 +25,7 @@ from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause, Request,
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.retries import Retries
-from airflow_provider_dify.knowledge.status.proof import Look, SearchProof
+from airflow_provider_dify.knowledge.status.proof import SearchCheck, SearchProof
 from airflow_provider_dify.knowledge.status.repair import Repair
 from airflow_provider_dify.testing import MEASURED_1_16_0, Dataset, Document, FakeDify, VirtualClock
 from airflow_provider_dify.testing.api.call import Call, answer
@@ -125,7 +125,7 @@ class Scene:
         for document in self.changed if leaving else ():
             document.set(archived=True, in_search=False)
 
-    def prove(self) -> tuple[Look, Bill]:
+    def prove(self) -> tuple[SearchCheck, Bill]:
         """Prove all changes, now that the worker is done."""
         direct = Direct(self.dify)
         self.proof = SearchProof(self.kb.id, direct.run(api.get_dataset(self.kb.id)))

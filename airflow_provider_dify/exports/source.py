@@ -10,7 +10,14 @@ from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
 from airflow_provider_dify.files import FileSource
 from airflow_provider_dify.folders import open_folder
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.export.manifest import FORMAT, MANIFEST, Content, Entry, Kind, Manifest
+from airflow_provider_dify.knowledge.export.manifest import (
+    FORMAT,
+    MANIFEST,
+    ExportedDocument,
+    ExportManifest,
+    Kind,
+    StoredContent,
+)
 from airflow_provider_dify.knowledge.export.names import FOLDER
 from airflow_provider_dify.knowledge.export.target import JOURNAL
 from airflow_provider_dify.knowledge.ingest.contents import LONGEST_NAME, Source
@@ -52,7 +59,7 @@ def open_export(source: object, reading: FolderOptions, *, adopt: bool) -> Expor
             f"{place} contains an export without {MANIFEST}: the export has not finished, or somebody deleted the "
             "manifest. Nothing was sent. Run DifyExportOperator again."
         )
-    manifest = Manifest.from_bytes(content, f"{place}/{MANIFEST}")
+    manifest = ExportManifest.from_bytes(content, f"{place}/{MANIFEST}")
     contents = {entry.id: (entry, entry.content) for entry in manifest.entries if entry.content}
     _check_files(root, place, {one.path for _, one in contents.values()}, follow_links=reading.follow_links)
     limit = reading.max_file_size
@@ -120,7 +127,7 @@ def _read(path: Any, most: int = -1) -> bytes | None:
         raise unreadable(str(path), error) from None
 
 
-def _source(path: Any, entry: Entry, content: Content, most: int | None) -> Source:
+def _source(path: Any, entry: ExportedDocument, content: StoredContent, most: int | None) -> Source:
     if content.kind is Kind.FILE:
         advice = "Rename the document where it was exported, and export it again."
         return FileSource(path, entry.name, max_size=most, name_advice=advice)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifyStorageError
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.export.manifest import Saved
+from airflow_provider_dify.knowledge.export.manifest import StoredFile
 from airflow_provider_dify.knowledge.inputs import show, without_keys
 from airflow_provider_dify.knowledge.text.hints import why
 from airflow_provider_dify.storage import is_local, to_path, unreadable
@@ -77,12 +77,12 @@ class FolderTarget:
         place = self._root / path
         return self._do("read", place, lambda: _read(place), missing=None)
 
-    def check(self, path: str) -> Saved | None:
+    def check(self, path: str) -> StoredFile | None:
         """Read a file to its end, and return what it holds; ``None`` if it does not exist."""
         place = self._root / path
         return self._do("read", place, lambda: _measured(place), missing=None)
 
-    def save(self, path: str, pieces: Iterable[bytes]) -> Saved:
+    def save(self, path: str, pieces: Iterable[bytes]) -> StoredFile:
         """Write a file. As far as the storage allows, it is there as a whole or not at all."""
         place = self._root / path
         if is_local(place):
@@ -111,7 +111,7 @@ class FolderTarget:
         with self._errors("written", tempfile.gettempdir()):
             return cast("BinaryIO", _Scratch(tempfile.TemporaryFile()))
 
-    def _upload(self, place: Any, whole: BinaryIO) -> Saved:
+    def _upload(self, place: Any, whole: BinaryIO) -> StoredFile:
         try:
             return self._write(place, iter(lambda: whole.read(_PIECE), b""))
         except FileNotFoundError:  # some storages have folders
@@ -122,7 +122,7 @@ class FolderTarget:
             except FileNotFoundError as error:
                 raise _failure(str(place), "written", error) from None
 
-    def _write(self, place: Any, pieces: Iterable[bytes]) -> Saved:
+    def _write(self, place: Any, pieces: Iterable[bytes]) -> StoredFile:
         """Write a file.
 
         :raises FileNotFoundError: The storage has no such folder.
@@ -142,7 +142,7 @@ class FolderTarget:
             raise
         with self._errors("written", place):
             file.close()
-        return Saved(size, digest.hexdigest())
+        return StoredFile(size, digest.hexdigest())
 
     def _do(self, verb: str, place: Any, act: Callable[[], T], **missing: T) -> T:
         """Do something with the storage.
@@ -205,10 +205,10 @@ def _read(place: Any) -> bytes:
         return bytes(file.read())
 
 
-def _measured(place: Any) -> Saved:
+def _measured(place: Any) -> StoredFile:
     digest, size = hashlib.sha256(), 0
     with place.open("rb") as file:
         while piece := file.read(_PIECE):
             digest.update(piece)
             size += len(piece)
-    return Saved(size, digest.hexdigest())
+    return StoredFile(size, digest.hexdigest())

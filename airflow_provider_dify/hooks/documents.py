@@ -10,7 +10,7 @@ from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import ActionName, Document
 from airflow_provider_dify.knowledge.indexing.wait import IndexingReport, IndexingWait
 from airflow_provider_dify.knowledge.reindex.options import ReindexOptions
-from airflow_provider_dify.knowledge.reindex.reindex import Reindexing
+from airflow_provider_dify.knowledge.reindex.reindex import Reindex
 from airflow_provider_dify.knowledge.reindex.report import ReindexReport
 from airflow_provider_dify.knowledge.selection.guards import AUTO
 from airflow_provider_dify.knowledge.status.change import StatusChange
@@ -85,7 +85,7 @@ class DocumentVerbs(DeletionVerbs):
         """
         options = inputs.given(options, ReindexOptions, "options")
         choice = self._choice(document_ids, filters, max_documents, max_share)
-        return self.run(*self._within(Reindexing(dataset_id, choice, options), options.timeout))
+        return self.run(*self._within(Reindex(dataset_id, choice, options), options.timeout))
 
     def wait_until_indexed(
         self,

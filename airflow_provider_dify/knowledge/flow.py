@@ -188,7 +188,7 @@ def mapped(flow: Flow[T], handle: Callable[[Step], Flow[Response | None]]) -> Fl
             error = raised
 
 
-class Leave(BaseException):
+class LeaveWorker(BaseException):
     """Raised in a flow at a long pause: the flow ends here, and its conversation continues in another process."""
 
 
@@ -202,12 +202,12 @@ def until_long_wait(flow: Flow[T], leaves_at: Callable[[Pause], bool]) -> Flow[T
 
     def handle(step: Step) -> Flow[Response | None]:
         if isinstance(step, Pause) and leaves_at(step):
-            raise Leave
+            raise LeaveWorker
         return (yield step)
 
     try:
         return (yield from mapped(flow, handle))
-    except Leave:
+    except LeaveWorker:
         return None
 
 

@@ -15,7 +15,7 @@ _NUMBERS = re.compile(r"\d+")
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 86_400.0
 
 
-class Waits:
+class Intervals:
     """Seconds between checks: short first, since most changes finish at once, then longer and longer.
 
     If the worker's pace is known, no wait is longer than it needs for the rest.
@@ -57,7 +57,7 @@ class Waits:
 
 
 @dataclass(frozen=True)
-class Whole:
+class WholeJob:
     """The whole job, of which another job is a part.
 
     :param done: How many of its documents are done without that part.
@@ -68,7 +68,7 @@ class Whole:
     total: int = 0
 
     @classmethod
-    def around(cls, part: int, total: int) -> Whole:
+    def around(cls, part: int, total: int) -> WholeJob:
         """Return a job with this many documents, of which all except a part are done."""
         return cls(max(0, total - part), total)
 
@@ -77,17 +77,17 @@ class Whole:
         return [self.done, self.total]
 
     @classmethod
-    def from_json(cls, data: JSON) -> Whole:
+    def from_json(cls, data: JSON) -> WholeJob:
         """Return the job that :meth:`to_json` was called on; the default for ``None``."""
         return cls(*data) if a_list_of_whole_numbers(data) else cls()
 
-    def without(self, done: int, of: int) -> Whole:
+    def without(self, done: int, of: int) -> WholeJob:
         """Return the job for the rest of the part.
 
         :param done: How many documents of the part are done.
         :param of: How many the part has.
         """
-        return Whole(self.done + done, self.of(of))
+        return WholeJob(self.done + done, self.of(of))
 
     def of(self, part: int) -> int:
         """Return the total number of documents.
@@ -98,7 +98,7 @@ class Whole:
 
 
 #: A job that is not part of another one.
-ALONE = Whole()
+ALONE = WholeJob()
 
 
 class Progress:
@@ -110,7 +110,7 @@ class Progress:
         ``None``: never.
     """
 
-    def __init__(self, deadline: Deadline, whole: Whole = ALONE, *, repeat_after: float | None = None) -> None:
+    def __init__(self, deadline: Deadline, whole: WholeJob = ALONE, *, repeat_after: float | None = None) -> None:
         self.whole = whole
         self._repeat_after = repeat_after
         self._deadline = deadline

@@ -20,7 +20,7 @@ from airflow_provider_dify.knowledge.flow import (
     Together,
     mapped,
 )
-from airflow_provider_dify.knowledge.progress import Waits, seconds_of
+from airflow_provider_dify.knowledge.progress import Intervals, seconds_of
 
 T = TypeVar("T")
 #: Seconds between two tries of a part of a conversation that can use its whole time.
@@ -105,7 +105,7 @@ def patiently(deadline: Deadline, make: Callable[[], Flow[T]]) -> Flow[T]:
     :param make: Creates the flow for each try.
     :raises DifyError: It failed, and a retry does not help or would be too late.
     """
-    waits = Waits(longest=_LONGEST_PATIENCE, first=1.0)
+    waits = Intervals(longest=_LONGEST_PATIENCE, first=1.0)
     while True:
         try:
             return (yield from make())

@@ -85,13 +85,13 @@ class DifyKnowledgeBaseOperator(ConversationTask, BaseOperator):
 
     def _conversation(self) -> Conversation[KnowledgeBaseReport]:
         from airflow_provider_dify.knowledge import inputs
-        from airflow_provider_dify.knowledge.bases.ensure import Ensuring
+        from airflow_provider_dify.knowledge.bases.provision import Provision
         from airflow_provider_dify.knowledge.bases.removal import Removal
         from airflow_provider_dify.knowledge.bases.settings import Presence
 
         options = self.options(KnowledgeBaseOptions)
         if inputs.choice(self.state, Presence, "state") is Presence.PRESENT:
-            return Ensuring(self.dataset_name, options)
+            return Provision(self.dataset_name, options)
         return Removal(self.dataset_name, max_documents=self.max_documents)
 
     def show_links(self, context: Context, hook: DifyHook, dataset_id: str, document_ids: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_dify.knowledge.flow import JSON
-    from airflow_provider_dify.knowledge.reindex.reindex import Reindexing
+    from airflow_provider_dify.knowledge.reindex.reindex import Reindex
     from airflow_provider_dify.knowledge.reindex.report import ReindexReport
     from airflow_provider_dify.knowledge.status.change import StatusChange
     from airflow_provider_dify.knowledge.status.report import StatusReport
@@ -197,10 +197,10 @@ class DifyReindexOperator(DocumentsTask, BaseOperator):
         """Return the documents of a report, for the links."""
         return tuple(document_id for outcome in report.kind for document_id in report.ids(outcome))
 
-    def _reindexing(self, dataset_id: str) -> Reindexing:
-        from airflow_provider_dify.knowledge.reindex.reindex import Reindexing
+    def _reindexing(self, dataset_id: str) -> Reindex:
+        from airflow_provider_dify.knowledge.reindex.reindex import Reindex
 
-        return Reindexing(dataset_id, self.choice(), self.options(ReindexOptions))
+        return Reindex(dataset_id, self.choice(), self.options(ReindexOptions))
 
     def publish(self, report: ReindexReport, names: Mapping[str, str], context: Context) -> None:
         """Log a report, and leave it for downstream tasks."""

@@ -17,7 +17,7 @@ from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import JSON
-from airflow_provider_dify.knowledge.indexing.availability import Look, Watermark, look
+from airflow_provider_dify.knowledge.indexing.availability import Availability, Watermark, look
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.transport.clock import current
 
@@ -157,7 +157,7 @@ class DifyDocumentsAvailableTrigger(_EventTrigger):  # type: ignore[misc]  # Air
             async for event in self.filter_shared_stream(looks):
                 yield event
 
-    async def _look(self, before: Look | None) -> Look:
+    async def _look(self, before: Availability | None) -> Availability:
         return await run_flow(look(self.dataset_id, before), await async_settings(self.dify_conn_id), log)
 
     def _wait_after(self, error: Exception, failures: int) -> float:
@@ -195,7 +195,7 @@ class _Newest:
     :param held_until: Until when a trigger holds a document back.
     """
 
-    look: Look | None = None
+    look: Availability | None = None
     began: float = float("-inf")
     held_until: float = float("-inf")
 
@@ -228,7 +228,7 @@ class _Announcer:
         self._include_existing = include_existing
         self._mark = Watermark()
         self._fired_at = float("-inf")
-        self._taken: Look | None = None
+        self._taken: Availability | None = None
         self._held: Document | None = None
         #: When the held back document may fire, in seconds of the monotonic clock.
         self._turn = float("inf")
@@ -238,7 +238,7 @@ class _Announcer:
         """When the document that is held back fires, by the monotonic clock; in the past if there is none."""
         return self._turn if self._turn < float("inf") else float("-inf")
 
-    async def take(self, seen: Look) -> AsyncGenerator[Document, None]:
+    async def take(self, seen: Availability) -> AsyncGenerator[Document, None]:
         """Yield the documents that may fire now; each is stored before.
 
         It does nothing if it has taken the result before and nothing is due. Documents that it cannot store come with
@@ -268,7 +268,7 @@ class _Announcer:
         if held:
             self._turn = self._fired_at + _GAP
 
-    def _news(self, seen: Look) -> list[Document]:
+    def _news(self, seen: Availability) -> list[Document]:
         """Return the new documents in the order of firing: the held back one fires before any other."""
         held = self._held.id if self._held else None
         return sorted(self._mark.news(seen), key=lambda document: document.id != held)
@@ -278,7 +278,7 @@ class _Announcer:
         quiet = current().monotonic() >= self._fired_at + _GAP
         return news[-1] if len(news) > 1 or (news and not quiet) else None
 
-    async def _move(self, seen: Look, *, announce: bool = True) -> None:
+    async def _move(self, seen: Availability, *, announce: bool = True) -> None:
         moved = self._mark.after(seen, announce=announce)
         if moved != self._mark:
             await self._state.write(moved)

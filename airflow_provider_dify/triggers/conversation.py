@@ -22,7 +22,7 @@ from airflow_provider_dify.transport.settings import Settings
 _KINDS: Mapping[str, tuple[str, str]] = {
     "status": ("status.change", "StatusChange"),
     "indexing": ("indexing.wait", "IndexingWait"),
-    "reindex": ("reindex.reindex", "Reindexing"),
+    "reindex": ("reindex.reindex", "Reindex"),
     "release": ("release.release", "Release"),
     "rollback": ("release.rollback", "Rollback"),
     "workflow": ("apps.run", "WorkflowRun"),

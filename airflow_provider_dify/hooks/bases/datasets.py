@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.bases.ensure import Ensuring
 from airflow_provider_dify.knowledge.bases.options import KnowledgeBaseOptions
+from airflow_provider_dify.knowledge.bases.provision import Provision
 from airflow_provider_dify.knowledge.bases.removal import Removal
 from airflow_provider_dify.knowledge.bases.report import KnowledgeBaseReport
 
@@ -34,7 +34,7 @@ class DatasetVerbs(FlowHook):
         :raises DifySetupFailed: Dify cannot change a setting (then nothing was changed), or ignored one.
         :raises DifyError: A request to Dify failed; the error's ``report`` says how far it got.
         """
-        return self._ensure(Ensuring(name, options), timeout)
+        return self._ensure(Provision(name, options), timeout)
 
     def create_dataset(
         self, name: str, options: KnowledgeBaseOptions | None = None, *, timeout: float = TIMEOUT
@@ -51,7 +51,7 @@ class DatasetVerbs(FlowHook):
         :raises DifySetupFailed: Dify ignored a setting.
         :raises DifyError: A request to Dify failed; the error's ``report`` says how far it got.
         """
-        return self._ensure(Ensuring(name, options, may_exist=False), timeout)
+        return self._ensure(Provision(name, options, may_exist=False), timeout)
 
     def update_dataset(
         self,
@@ -75,7 +75,7 @@ class DatasetVerbs(FlowHook):
         :raises DifyError: A request to Dify failed; the error's ``report`` says how far it got.
         """
         dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
-        return self._ensure(Ensuring(name, options, dataset_id=dataset_id), timeout)
+        return self._ensure(Provision(name, options, dataset_id=dataset_id), timeout)
 
     def delete_dataset(
         self, dataset_id: str, *, max_documents: int | None = 0, timeout: float = TIMEOUT
@@ -96,5 +96,5 @@ class DatasetVerbs(FlowHook):
         removal = Removal(dataset_id=dataset_id, max_documents=max_documents)
         return self.run(*self._within(removal, inputs.number(timeout, "timeout")))
 
-    def _ensure(self, ensuring: Ensuring, timeout: float) -> KnowledgeBaseReport:
+    def _ensure(self, ensuring: Provision, timeout: float) -> KnowledgeBaseReport:
         return self.run(*self._within(ensuring, inputs.number(timeout, "timeout")))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from airflow_provider_dify.knowledge.answers import Fields, a_list_or_nothing, a_number_or_nothing, a_text
 from airflow_provider_dify.knowledge.api import about, read_answer
 from airflow_provider_dify.knowledge.apps import events
-from airflow_provider_dify.knowledge.apps.events import Start
+from airflow_provider_dify.knowledge.apps.events import StreamedRun
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Request, Response, Upload
 
 #: One page: with several, rows of the same second are repeated and omitted (1.16.0, file 45).
@@ -199,7 +199,7 @@ def start_run(
     *,
     files: tuple[Mapping[str, JSON], ...] = (),
     workflow_id: str | None = None,
-) -> Flow[Start]:
+) -> Flow[StreamedRun]:
     """Start a run of a workflow, and read its id from the stream. The request is never retried by itself.
 
     https://docs.dify.ai/api-reference/workflows/run-workflow
@@ -242,8 +242,8 @@ def runs_of(user: str | None, *, status: str | None = None, limit: int = _LOG_RO
 
 
 def send_message(
-    body: Mapping[str, JSON], hear: Callable[[Start], None], is_late: Callable[[], bool] = lambda: False
-) -> Flow[Start]:
+    body: Mapping[str, JSON], hear: Callable[[StreamedRun], None], is_late: Callable[[], bool] = lambda: False
+) -> Flow[StreamedRun]:
     """Ask a chat app, and read its stream to the end, or as far as it comes. The request is never retried by itself.
 
     The stream is read to its end, because only chatflows are known to continue without a reader.

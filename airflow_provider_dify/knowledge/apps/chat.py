@@ -13,7 +13,7 @@ from airflow_provider_dify.exceptions import DifyError, DifyInputError
 from airflow_provider_dify.knowledge.answers import Fields, a_list_or_nothing
 from airflow_provider_dify.knowledge.apps import api
 from airflow_provider_dify.knowledge.apps.api import ChatRow
-from airflow_provider_dify.knowledge.apps.events import Start
+from airflow_provider_dify.knowledge.apps.events import StreamedRun
 from airflow_provider_dify.knowledge.apps.options import Rerun, RunOptions
 from airflow_provider_dify.knowledge.apps.report import ChatReport, RunOutcome
 from airflow_provider_dify.knowledge.apps.requesting import ChatRequest
@@ -21,7 +21,7 @@ from airflow_provider_dify.knowledge.apps.stopping import STOP_CHECKS, ended
 from airflow_provider_dify.knowledge.apps.tries import Tries
 from airflow_provider_dify.knowledge.errors import may_be_carried_out
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
-from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.progress import Intervals, Progress
 from airflow_provider_dify.knowledge.report import NO_NAMES
 from airflow_provider_dify.knowledge.retries import Retries, patiently
 
@@ -57,7 +57,7 @@ class ChatMessage:
         self._known = Fields(dict(known))
         self._keep = keep
         self.user = tries.user
-        self.start = Start()
+        self.start = StreamedRun()
         self.joined = False
         self.sent = False
         self.error: str | None = None
@@ -150,8 +150,8 @@ class ChatMessage:
     def _may_ask(self) -> bool:
         """Whether a question may be sent: not if nobody knows what happened to an earlier one."""
         lost = bool(self._known.get("sent")) and not self._known.get("stopped")
-        user, ours = str(self._known.get("user") or ""), (self._tries.user, *self._tries.earlier)
-        if lost and user in ours and self.options.rerun not in (Rerun.UNKNOWN.value, Rerun.ALWAYS.value):
+        user, own_users = str(self._known.get("user") or ""), (self._tries.user, *self._tries.earlier)
+        if lost and user in own_users and self.options.rerun not in (Rerun.UNKNOWN.value, Rerun.ALWAYS.value):
             self.user, self.sent = user, True
             return False
         return True
@@ -226,14 +226,14 @@ class ChatMessage:
             raise DifyInputError(f'Dify does not accept the inputs: "{self.start.refused}". Nothing was asked.')
         self.error = self.start.error or None
 
-    def _hear(self, start: Start) -> None:
+    def _hear(self, start: StreamedRun) -> None:
         """Take what is known about the answer while it comes: if the task is killed, it is stopped."""
         self.start = start
 
     def _await_row(self, deadline: Deadline) -> Flow[None]:
         """Wait for the message to appear."""
         patience = deadline.within(self.options.appear_timeout)
-        waits, progress = Waits(longest=10.0), Progress(deadline)
+        waits, progress = Intervals(longest=10.0), Progress(deadline)
         while True:
             self._row = yield from patiently(deadline, lambda: self._row_of(self.user))
             if self._row:
@@ -246,7 +246,7 @@ class ChatMessage:
 
     def _follow(self, deadline: Deadline) -> Flow[None]:
         """Wait for the answer. At the deadline, stop it."""
-        waits, progress = Waits(longest=self.options.poll_interval), Progress(deadline)
+        waits, progress = Intervals(longest=self.options.poll_interval), Progress(deadline)
         while True:
             self._outcome = yield from patiently(deadline, self._look)
             if self._outcome:

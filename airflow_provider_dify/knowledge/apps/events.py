@@ -31,7 +31,7 @@ def events_in(body: bytes) -> Iterator[dict[str, JSON]]:
 
 
 @dataclass(frozen=True)
-class Start:
+class StreamedRun:
     """What a stream says about its run.
 
     :param run_id: Id of the run.
@@ -54,18 +54,18 @@ class Start:
     ended: bool = False
 
 
-def start_in(body: bytes) -> Start:
+def start_in(body: bytes) -> StreamedRun:
     """Return what a stream has said so far; everything is empty if it has said nothing.
 
     If inputs are rejected, Dify sends the same id for the run and the task, and no such run exists (1.16.0, file 42).
     """
-    start = Start()
+    start = StreamedRun()
     for event in events_in(body):
         start = _heard(start, event)
     return start
 
 
-def _heard(start: Start, event: Mapping[str, JSON]) -> Start:
+def _heard(start: StreamedRun, event: Mapping[str, JSON]) -> StreamedRun:
     """Return what is known after one more event."""
     if start.error or start.refused:
         return start
@@ -73,7 +73,7 @@ def _heard(start: Start, event: Mapping[str, JSON]) -> Start:
     if kind == "error":
         return replace(start, error=_text(event.get("message")) or "an error without a message")
     if not start.task_id:
-        start = Start(
+        start = StreamedRun(
             run_id=_id(event, "workflow_run_id"),
             task_id=_id(event, "task_id"),
             conversation_id=_id(event, "conversation_id"),
@@ -81,7 +81,7 @@ def _heard(start: Start, event: Mapping[str, JSON]) -> Start:
             app_id=_app_id(event),
         )
     if kind == "workflow_finished" and start.run_id == start.task_id and isinstance(data, dict):
-        return Start(refused=_text(data.get("error")) or "no reason was given")
+        return StreamedRun(refused=_text(data.get("error")) or "no reason was given")
     return replace(start, ended=True) if kind == "message_end" else start
 
 
@@ -93,9 +93,9 @@ class Listener:
     """
 
     def __init__(
-        self, hear: Callable[[Start], None] = lambda _: None, is_late: Callable[[], bool] = lambda: False
+        self, hear: Callable[[StreamedRun], None] = lambda _: None, is_late: Callable[[], bool] = lambda: False
     ) -> None:
-        self.start = Start()
+        self.start = StreamedRun()
         self._hear = hear
         self._is_late = is_late
         self._heard = 0

@@ -17,7 +17,7 @@ _LIVE = 2
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundRun:
     """A run of a try.
 
     :param user: The name of the try in Dify.
@@ -33,30 +33,30 @@ class Found:
         return self.row.status in _FAILED
 
 
-def runs_of(users: Iterable[str]) -> Flow[tuple[Found, ...]]:
+def runs_of(users: Iterable[str]) -> Flow[tuple[FoundRun, ...]]:
     """Find the runs of some tries."""
-    found: list[Found] = []
+    found: list[FoundRun] = []
     for user in users:
         rows = yield from api.runs_of(user)
-        found += [Found(user, row) for row in rows]
+        found += [FoundRun(user, row) for row in rows]
     return tuple(found)
 
 
-def run_of(user: str, run_id: str) -> Flow[tuple[Found, ...]]:
+def run_of(user: str, run_id: str) -> Flow[tuple[FoundRun, ...]]:
     """Find a run by its id; empty if there is no such run."""
     try:
         run = yield from api.get_run(run_id)
     except DifyNotFoundError:
         return ()
-    return (Found(user, LogRow(run.id, run.status, run.created_at or 0.0, user)),)
+    return (FoundRun(user, LogRow(run.id, run.status, run.created_at or 0.0, user)),)
 
 
-def best_of(runs: Iterable[Found]) -> Found | None:
+def best_of(runs: Iterable[FoundRun]) -> FoundRun | None:
     """Return the run that counts: the first one that succeeded, otherwise the first one that may."""
     good = [run for run in runs if not run.failed]
     return min(good, key=lambda run: (_RANKS.get(run.row.status, _LIVE), run.row.created_at), default=None)
 
 
-def latest_of(runs: Iterable[Found]) -> Found | None:
+def latest_of(runs: Iterable[FoundRun]) -> FoundRun | None:
     """Return the run that was started last."""
     return max(runs, key=lambda run: run.row.created_at, default=None)

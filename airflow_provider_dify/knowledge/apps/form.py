@@ -37,7 +37,7 @@ class Field:
     max_length: int | None = None
 
 
-class Form:
+class InputForm:
     """The inputs of an app.
 
     :param fields: The inputs that it has.
@@ -47,7 +47,7 @@ class Form:
         self.fields = {field.name: field for field in fields}
 
     @classmethod
-    def read(cls, parameters: Fields) -> Form:
+    def read(cls, parameters: Fields) -> InputForm:
         """Read the parameters of an app.
 
         :raises ValueError: They have another form.

@@ -10,7 +10,7 @@ from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.apps import api
 from airflow_provider_dify.knowledge.apps.api import AppInfo
-from airflow_provider_dify.knowledge.apps.form import FILES, Form, require_few
+from airflow_provider_dify.knowledge.apps.form import FILES, InputForm, require_few
 from airflow_provider_dify.knowledge.flow import JSON, Content, Flow, Request, Upload
 
 #: Dify's type for a file, by its extension. It rejects a file with another type.
@@ -142,13 +142,13 @@ def require_chat_app() -> Flow[AppInfo]:
     return info
 
 
-def read_form() -> Flow[Form]:
+def read_form() -> Flow[InputForm]:
     """Read the parameters of the app."""
     response = yield Request("GET", "/parameters")
-    return read_answer(response, Form.read)
+    return read_answer(response, InputForm.read)
 
 
-def uploaded(form: Form, files: Mapping[str, Sequence[AppFile]], user: str) -> Flow[dict[str, JSON]]:
+def uploaded(form: InputForm, files: Mapping[str, Sequence[AppFile]], user: str) -> Flow[dict[str, JSON]]:
     """Upload files, and return the values for the inputs of an app."""
     inputs: dict[str, JSON] = {}
     for name, chosen in files.items():

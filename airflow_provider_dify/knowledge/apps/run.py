@@ -17,7 +17,7 @@ from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifyNotF
 from airflow_provider_dify.knowledge.answers import Fields, a_string
 from airflow_provider_dify.knowledge.apps import api, finding
 from airflow_provider_dify.knowledge.apps.api import AppRun
-from airflow_provider_dify.knowledge.apps.finding import Found
+from airflow_provider_dify.knowledge.apps.finding import FoundRun
 from airflow_provider_dify.knowledge.apps.options import Rerun, RunOptions
 from airflow_provider_dify.knowledge.apps.report import RunOutcome, RunReport
 from airflow_provider_dify.knowledge.apps.requesting import RunRequest
@@ -26,7 +26,7 @@ from airflow_provider_dify.knowledge.apps.tries import Tries
 from airflow_provider_dify.knowledge.conversation import is_long
 from airflow_provider_dify.knowledge.errors import may_be_carried_out
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
-from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.progress import Intervals, Progress
 from airflow_provider_dify.knowledge.report import NO_NAMES
 from airflow_provider_dify.knowledge.retries import Retries, patiently
 
@@ -206,7 +206,7 @@ class WorkflowRun:
             return
         yield from self._start(deadline)
 
-    def _find(self) -> Flow[tuple[Found, ...]]:
+    def _find(self) -> Flow[tuple[FoundRun, ...]]:
         """Find the runs of this and earlier tries, in the log and by what an earlier try has stored."""
         runs = yield from finding.runs_of(self._users)
         user, run_id = str(self._known.get("user") or ""), str(self._known.get("run_id") or "")
@@ -220,13 +220,13 @@ class WorkflowRun:
         earlier = () if self.options.rerun == Rerun.ALWAYS.value else self._tries.earlier
         return (self._tries.user, *earlier)
 
-    def _unknown_user(self, runs: tuple[Found, ...]) -> str:
+    def _unknown_user(self, runs: tuple[FoundRun, ...]) -> str:
         """Return the try that has sent a start without a known run; empty if there is none."""
         user = str(self._known.get("user") or "")
         seen = any(run.user == user for run in runs)
         return user if self._known.get("sent") and user in self._users and not seen else ""
 
-    def _adopt(self, found: Found) -> Flow[None]:
+    def _adopt(self, found: FoundRun) -> Flow[None]:
         """Take a run that a try has started."""
         self.run_id, self.user = found.row.run_id, found.user
         self.joined = found.user != self._tries.user
@@ -287,7 +287,7 @@ class WorkflowRun:
     def _await(self, user: str, deadline: Deadline) -> Flow[bool]:
         """Wait for the run of a try to appear in the log, and return whether it has."""
         patience = deadline.within(self.options.appear_timeout)
-        waits, progress = Waits(longest=10.0), Progress(deadline)
+        waits, progress = Intervals(longest=10.0), Progress(deadline)
         while True:
             runs = yield from patiently(deadline, lambda: finding.runs_of([user]))
             if found := finding.best_of(runs) or finding.latest_of(runs):
@@ -302,7 +302,7 @@ class WorkflowRun:
 
     def _follow(self, deadline: Deadline) -> Flow[None]:
         """Wait for the end of the run. At the deadline, stop it."""
-        waits = Waits(longest=self.options.poll_interval)
+        waits = Intervals(longest=self.options.poll_interval)
         progress = Progress(deadline, repeat_after=_STILL_RUNNING)
         while True:
             awaits = f"run {self.run_id} to appear in the log of the app"

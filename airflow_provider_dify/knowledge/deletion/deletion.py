@@ -15,12 +15,12 @@ from airflow_provider_dify.knowledge.deletion.report import DeleteOutcome, Delet
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.errors import may_be_carried_out
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
-from airflow_provider_dify.knowledge.progress import Progress, Waits, checking_again
+from airflow_provider_dify.knowledge.progress import Intervals, Progress, checking_again
 from airflow_provider_dify.knowledge.reading import read_documents, still_there
 from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.selection.choice import Choice
-from airflow_provider_dify.knowledge.status.sender import Pass, Sender
+from airflow_provider_dify.knowledge.status.sender import PassResult, Sender
 from airflow_provider_dify.knowledge.text.counts import number_of
 
 _BATCH = 100
@@ -51,7 +51,7 @@ class Deletion:
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
         #: Finds the documents.
         self.choice = document_ids if isinstance(document_ids, Choice) else Choice.of(document_ids)
-        self._waits = Waits(longest=inputs.number(poll_interval, "poll_interval"))
+        self._waits = Intervals(longest=inputs.number(poll_interval, "poll_interval"))
         self._dry_run = inputs.flag(dry_run, "dry_run")
         self._ledger = DeleteLedger(self.choice.ids or ())
         # A removing call also removes the lock that it would leave on its first document. An adding call must not
@@ -147,8 +147,8 @@ class Deletion:
                 return error
         return None
 
-    def _apply(self, action: Action, ids: Sequence[str], progress: Progress) -> Flow[Pass]:
-        result = Pass()
+    def _apply(self, action: Action, ids: Sequence[str], progress: Progress) -> Flow[PassResult]:
+        result = PassResult()
         try:
             yield from self._sender.send(action, ids, self._ledger.names if ids else {}, result, progress)
         finally:

@@ -21,12 +21,12 @@ from airflow_provider_dify.exceptions import DifyError, DifyNotFoundError, DifyS
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.export import reading
 from airflow_provider_dify.knowledge.export.archive import Archive, BrokenArchive
-from airflow_provider_dify.knowledge.export.listing import TEXT, Listed, list_all
-from airflow_provider_dify.knowledge.export.manifest import Content, Entry, Kind, Manifest
+from airflow_provider_dify.knowledge.export.listing import TEXT, ListedDocument, list_all
+from airflow_provider_dify.knowledge.export.manifest import ExportedDocument, ExportManifest, Kind, StoredContent
 from airflow_provider_dify.knowledge.export.names import file_of
 from airflow_provider_dify.knowledge.export.options import ExportOptions
 from airflow_provider_dify.knowledge.export.report import ExportOutcome, ExportReport
-from airflow_provider_dify.knowledge.export.target import Books, Target
+from airflow_provider_dify.knowledge.export.target import Inventory, Target
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.report import by_name
@@ -58,8 +58,8 @@ class Export:
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
         self._target = target
         self._options = inputs.given(options, ExportOptions, "options")
-        self._listed: dict[str, Listed] = {}
-        self._contents: dict[str, Content] = {}
+        self._listed: dict[str, ListedDocument] = {}
+        self._contents: dict[str, StoredContent] = {}
         self._outcomes: dict[str, ExportOutcome] = {}
         self._errors: dict[str, str] = {}
         self._bytes = 0
@@ -92,7 +92,7 @@ class Export:
         progress = Progress(deadline)
         try:
             settings = yield from reading.read_settings(self.dataset_id)
-            books = Books(self._target, self.dataset_id)
+            books = Inventory(self._target, self.dataset_id)
             fields = yield from reading.read_fields(self.dataset_id)
             self._listed = {one.id: one for one in (yield from list_all(self.dataset_id, progress))}
             rules = reading.Rules(books.before)
@@ -106,7 +106,7 @@ class Export:
             raise
         return self.report()
 
-    def _keep(self, books: Books, progress: Progress) -> Flow[None]:
+    def _keep(self, books: Inventory, progress: Progress) -> Flow[None]:
         """Take over what earlier runs have saved, if it still is as it was."""
         for number, one in enumerate(self._listed.values()):
             known = books.known(one.id, one.file.id) if one.file else None
@@ -115,11 +115,11 @@ class Export:
             yield from progress.note("Checked the files of", number + 1, len(self._listed))
         yield Note(f"Documents: {len(self._listed):,}, already in the target: {len(self._outcomes):,}.")
 
-    def _fetch_files(self, books: Books, deadline: Deadline, progress: Progress) -> Flow[None]:
+    def _fetch_files(self, books: Inventory, deadline: Deadline, progress: Progress) -> Flow[None]:
         todo = [one for one in self._listed.values() if one.file and one.id not in self._outcomes]
         with self._target.scratch() as file:
             for batch in _batches(todo, self._options.batch_size):
-                left: list[Sequence[Listed]] = [batch]
+                left: list[Sequence[ListedDocument]] = [batch]
                 try:
                     while left and not deadline.passed:
                         left += reversed((yield from self._fetch(left.pop(), file, deadline)))
@@ -129,10 +129,12 @@ class Export:
                 self._note(books, batch)
                 yield from progress.note("Exported", len(self._outcomes), len(self._listed))
 
-    def _note(self, books: Books, batch: Sequence[Listed]) -> None:
+    def _note(self, books: Inventory, batch: Sequence[ListedDocument]) -> None:
         books.note((one.id, self._contents[one.id]) for one in batch if one.id in self._contents)
 
-    def _fetch(self, batch: Sequence[Listed], file: BinaryIO, deadline: Deadline) -> Flow[list[Sequence[Listed]]]:
+    def _fetch(
+        self, batch: Sequence[ListedDocument], file: BinaryIO, deadline: Deadline
+    ) -> Flow[list[Sequence[ListedDocument]]]:
         """Download the files of some documents; return smaller batches to try instead."""
         wanted = [one.file for one in batch if one.file]
         why = ""
@@ -153,7 +155,7 @@ class Export:
                 return []
         return _halves(batch) or self._give_up(batch[0], why)
 
-    def _after_failure(self, batch: Sequence[Listed], error: DifyError) -> list[Sequence[Listed]]:
+    def _after_failure(self, batch: Sequence[ListedDocument], error: DifyError) -> list[Sequence[ListedDocument]]:
         """Find out which document it is about: one that cannot be had keeps Dify from giving any."""
         missing = isinstance(error, DifyNotFoundError) and not error.detail.lower().startswith("dataset")
         if not missing and not (isinstance(error, DifyServerError) and error.server_version):
@@ -169,11 +171,11 @@ class Export:
             self._settle(batch[0], ExportOutcome.DELETED)
         return []  # its chunks may be there
 
-    def _give_up(self, one: Listed, why: str) -> list[Sequence[Listed]]:
+    def _give_up(self, one: ListedDocument, why: str) -> list[Sequence[ListedDocument]]:
         self._settle(one, ExportOutcome.FAILED, error=why)
         return []
 
-    def _save(self, one: Listed, size: int, pieces: Iterator[bytes]) -> None:
+    def _save(self, one: ListedDocument, size: int, pieces: Iterator[bytes]) -> None:
         if one.id in self._outcomes or one.file is None:  # saved before the rest of the archive turned out broken
             return
         if not one.file.may_have(size):
@@ -183,7 +185,7 @@ class Export:
         kind = Kind.TEXT if one.file.is_text else Kind.FILE
         self._put(one, kind, one.file.extension, one.file.id, pieces)
 
-    def _put(self, one: Listed, kind: Kind, extension: str, source: str, pieces: Iterator[bytes]) -> None:
+    def _put(self, one: ListedDocument, kind: Kind, extension: str, source: str, pieces: Iterator[bytes]) -> None:
         """Write a content, and read it back."""
         path = file_of(one.document.name, extension, one.id, source)
         saved = self._target.save(path, pieces)
@@ -194,9 +196,9 @@ class Export:
             )
             return
         outcome = ExportOutcome.FROM_CHUNKS if kind is Kind.CHUNKS else ExportOutcome.DOWNLOADED
-        self._settle(one, outcome, Content(kind, path, source, saved))
+        self._settle(one, outcome, StoredContent(kind, path, source, saved))
 
-    def _fetch_chunks(self, books: Books, deadline: Deadline, progress: Progress) -> Flow[None]:
+    def _fetch_chunks(self, books: Inventory, deadline: Deadline, progress: Progress) -> Flow[None]:
         """Put together from their chunks what Dify keeps no files of."""
         for one in [one for one in self._listed.values() if one.id not in self._outcomes]:
             if deadline.passed:
@@ -221,14 +223,14 @@ class Export:
             yield from progress.note("Exported", len(self._outcomes), len(self._listed))
 
     def _close(
-        self, books: Books, settings: Mapping[str, JSON], fields: Mapping[str, str], rules: reading.Rules
+        self, books: Inventory, settings: Mapping[str, JSON], fields: Mapping[str, str], rules: reading.Rules
     ) -> Flow[None]:
         if self.report().not_attempted:
             yield Note("The time is up before everything was exported, so there is no new manifest. Run it again.")
             return
         there = [one for one in self._listed.values() if self._outcomes[one.id] is not ExportOutcome.DELETED]
         entries = [
-            Entry.of(
+            ExportedDocument.of(
                 one.document,
                 form=one.form,
                 rule=rules.digest(one.rule_id),
@@ -239,12 +241,16 @@ class Export:
             for one in there
         ]
         used = rules.used(entry.rule for entry in entries)
-        manifest = Manifest(settings, fields, used, entries).to_bytes()
+        manifest = ExportManifest(settings, fields, used, entries).to_bytes()
         books.close(manifest, [content.path for content in self._contents.values()])
         self._manifest = manifest
 
     def _settle(
-        self, one: Listed, outcome: ExportOutcome, content: Content | None = None, error: str | None = None
+        self,
+        one: ListedDocument,
+        outcome: ExportOutcome,
+        content: StoredContent | None = None,
+        error: str | None = None,
     ) -> None:
         self._outcomes[one.id] = outcome
         if content:
@@ -253,13 +259,13 @@ class Export:
             self._errors[one.id] = error
 
 
-def _nothing(one: Listed) -> str:
+def _nothing(one: ListedDocument) -> str:
     why = f" Its indexing failed: {one.document.error}." if one.document.failed else ""
     return f"Dify has no file and no chunks of it (its indexing is {one.document.indexing_status}).{why}"
 
 
-def _batches(documents: Sequence[Listed], most: int) -> Iterator[list[Listed]]:
-    batch: list[Listed] = []
+def _batches(documents: Sequence[ListedDocument], most: int) -> Iterator[list[ListedDocument]]:
+    batch: list[ListedDocument] = []
     size = 0
     for one in documents:
         more = one.file.most_bytes if one.file else 0
@@ -272,6 +278,6 @@ def _batches(documents: Sequence[Listed], most: int) -> Iterator[list[Listed]]:
         yield batch
 
 
-def _halves(batch: Sequence[Listed]) -> list[Sequence[Listed]]:
+def _halves(batch: Sequence[ListedDocument]) -> list[Sequence[ListedDocument]]:
     middle = len(batch) // 2
     return [batch[:middle], batch[middle:]] if middle else []

@@ -50,7 +50,7 @@ class UploadedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedDocument:
     """A document of the list.
 
     :param document: The document.
@@ -65,7 +65,7 @@ class Listed:
     form: str | None
 
     @classmethod
-    def read(cls, item: Fields) -> Listed:
+    def read(cls, item: Fields) -> ListedDocument:
         """Read it from an answer."""
         detail = item.get("data_source_detail_dict")
         file = detail.get("upload_file") if isinstance(detail, dict) else None
@@ -82,16 +82,16 @@ class Listed:
         return self.document.id
 
 
-def list_all(dataset_id: str, progress: Progress) -> Flow[list[Listed]]:
+def list_all(dataset_id: str, progress: Progress) -> Flow[list[ListedDocument]]:
     """List the documents of a knowledge base, in the order in which they were created.
 
     :raises DifyListChangedError: The list kept changing while it was read, and may lack documents.
     """
-    pager: Pager[Listed] = Pager()
-    found: list[Listed] = []
+    pager: Pager[ListedDocument] = Pager()
+    found: list[ListedDocument] = []
     while not pager.done:
         path = f"/datasets/{dataset_id}/documents"
-        page = yield from api.page_of(path, pager.page, {}, Listed.read, pager.limit)
+        page = yield from api.page_of(path, pager.page, {}, ListedDocument.read, pager.limit)
         found += pager.take(page)
         yield from progress.note("Listed", len(found), pager.total)
     return sorted(found, key=lambda one: (one.document.position, one.id))

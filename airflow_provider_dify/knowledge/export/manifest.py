@@ -33,7 +33,7 @@ class Kind(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class StoredFile:
     """A file as it is in the target.
 
     :param size: Its bytes.
@@ -45,7 +45,7 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class StoredContent:
     """The content of a document, and where it is.
 
     :param kind: What it is.
@@ -56,26 +56,26 @@ class Content:
     kind: Kind
     path: str
     source: str
-    saved: Saved
+    saved: StoredFile
 
     def to_json(self) -> dict[str, JSON]:
         """Return it as plain JSON."""
         return {"kind": self.kind.value, "path": self.path, "source": self.source, **asdict(self.saved)}
 
     @classmethod
-    def from_json(cls, data: JSON) -> Content:
+    def from_json(cls, data: JSON) -> StoredContent:
         """Return what :meth:`to_json` was made of."""
         item = Fields(data)
         path = item.text("path")
         parts = path.split("/")
         if len(parts) != 2 or parts[0] != FOLDER or parts[1] in ("", ".", "..") or "\\" in path:
             raise ValueError("'path' leads out of the export")
-        saved = Saved(item.read("size", _a_size), item.read("sha256", _a_digest))
+        saved = StoredFile(item.read("size", _a_size), item.read("sha256", _a_digest))
         return cls(Kind(item.text("kind")), path, item.text("source"), saved)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ExportedDocument:
     """A document of an export.
 
     :param id: Its id where it was exported.
@@ -97,10 +97,10 @@ class Entry:
     rule: str | None = None
     rule_id: str | None = None
     metadata: Mapping[str, Plain] = field(default_factory=dict, hash=False)
-    content: Content | None = None
+    content: StoredContent | None = None
 
     @classmethod
-    def of(cls, document: Document, **more: Any) -> Entry:
+    def of(cls, document: Document, **more: Any) -> ExportedDocument:
         """Return the entry of a document."""
         return cls(
             document.id,
@@ -119,7 +119,7 @@ class Entry:
         return {**plain, "metadata": dict(self.metadata), "content": self.content and self.content.to_json()}
 
     @classmethod
-    def read(cls, item: Fields) -> Entry:
+    def read(cls, item: Fields) -> ExportedDocument:
         """Return what :meth:`to_json` was made of."""
         content = item.get("content")
         return cls(
@@ -134,7 +134,7 @@ class Entry:
             rule=item.maybe_text("rule"),
             rule_id=item.maybe_text("rule_id"),
             metadata=Fields(item.read("metadata", _a_mapping)).plain(),
-            content=None if content is None else Content.from_json(content),
+            content=None if content is None else StoredContent.from_json(content),
         )
 
 
@@ -151,7 +151,7 @@ def _a_digest(value: JSON) -> TypeGuard[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class ExportManifest:
     """All that is in an export.
 
     :param settings: The knowledge base as Dify describes it: ``id``, ``name``, and how it is set up.
@@ -163,7 +163,7 @@ class Manifest:
     settings: Mapping[str, JSON]
     fields: Mapping[str, str]
     rules: Mapping[str, Mapping[str, JSON]]
-    entries: Sequence[Entry]
+    entries: Sequence[ExportedDocument]
 
     @property
     def dataset_id(self) -> str:
@@ -184,7 +184,7 @@ class Manifest:
         return f'{text},\n "documents": [\n{lines}\n ]\n}}\n'.encode()
 
     @classmethod
-    def from_bytes(cls, content: bytes, place: str) -> Manifest:
+    def from_bytes(cls, content: bytes, place: str) -> ExportManifest:
         """Read the file.
 
         :param place: Where it is, for people.
@@ -198,7 +198,7 @@ class Manifest:
             Fields(settings).id()
             fields = Fields(data.read("metadata_fields", _a_mapping)).each(a_text)
             rules = Fields(data.read("process_rules", _a_mapping)).each(_a_mapping)
-            entries = tuple(map(Entry.read, data.items("documents")))
+            entries = tuple(map(ExportedDocument.read, data.items("documents")))
             _check_entries(entries, rules)
             return cls(settings, fields, rules, entries)
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
@@ -221,7 +221,7 @@ def _check_format(data: Fields, place: str) -> None:
         raise ValueError(f"its version is {inputs.show(version)}")
 
 
-def _check_entries(entries: Sequence[Entry], rules: Mapping[str, object]) -> None:
+def _check_entries(entries: Sequence[ExportedDocument], rules: Mapping[str, object]) -> None:
     ids = {entry.id for entry in entries}
     paths = [entry.content.path for entry in entries if entry.content]
     if len(ids) < len(entries) or len(set(paths)) < len(paths):

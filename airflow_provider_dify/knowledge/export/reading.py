@@ -10,8 +10,8 @@ from typing import BinaryIO
 from airflow_provider_dify.exceptions import DifyInputError, DifyNotFoundError
 from airflow_provider_dify.knowledge import api, versions
 from airflow_provider_dify.knowledge.answers import Fields, Plain, a_list_or_nothing, a_text
-from airflow_provider_dify.knowledge.export.listing import Listed
-from airflow_provider_dify.knowledge.export.manifest import Manifest
+from airflow_provider_dify.knowledge.export.listing import ListedDocument
+from airflow_provider_dify.knowledge.export.manifest import ExportManifest
 from airflow_provider_dify.knowledge.flow import JSON, Download, Flow, Request
 from airflow_provider_dify.knowledge.metadata.fields import BUILT_IN, MetadataField, list_fields, native
 from airflow_provider_dify.knowledge.progress import Progress
@@ -66,7 +66,7 @@ class Rules:
     :param before: What an earlier export has read: Dify never changes a rule.
     """
 
-    def __init__(self, before: Manifest | None) -> None:
+    def __init__(self, before: ExportManifest | None) -> None:
         #: The rules by their digests.
         self.by_digest: dict[str, Mapping[str, JSON]] = {}
         self._digests: dict[str, str] = {}
@@ -89,7 +89,7 @@ class Rules:
         return {digest: self.by_digest[digest] for digest in sorted({one for one in digests if one})}
 
 
-def read_rules(dataset_id: str, documents: Iterable[Listed], rules: Rules, progress: Progress) -> Flow[None]:
+def read_rules(dataset_id: str, documents: Iterable[ListedDocument], rules: Rules, progress: Progress) -> Flow[None]:
     """Read the process rules that documents were cut by. Only documents show them: one of each rule is read.
 
     https://docs.dify.ai/api-reference/documents/get-document
@@ -116,7 +116,7 @@ def typed(values: Mapping[str, Plain], fields: Mapping[str, str]) -> dict[str, P
     return {name: native(fields[name], value) for name, value in own.items()}
 
 
-def download(dataset_id: str, documents: Iterable[Listed], file: BinaryIO, seconds: float) -> Flow[None]:
+def download(dataset_id: str, documents: Iterable[ListedDocument], file: BinaryIO, seconds: float) -> Flow[None]:
     """Download the files of documents as one archive. Dify gives none if it lacks one of them.
 
     https://docs.dify.ai/api-reference/documents/download-documents-as-zip

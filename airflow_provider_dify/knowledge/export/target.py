@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import BinaryIO, Protocol
 
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.knowledge.export.manifest import MANIFEST, Content, Manifest, Saved
+from airflow_provider_dify.knowledge.export.manifest import MANIFEST, ExportManifest, StoredContent, StoredFile
 
 #: The folder of the journal, below the target.
 JOURNAL = "unfinished"
@@ -29,10 +29,10 @@ class Target(Protocol):
     def read(self, path: str) -> bytes | None:
         """Return a small file; ``None`` if it does not exist."""
 
-    def check(self, path: str) -> Saved | None:
+    def check(self, path: str) -> StoredFile | None:
         """Read a file to its end, and return what it holds; ``None`` if it does not exist."""
 
-    def save(self, path: str, pieces: Iterable[bytes]) -> Saved:
+    def save(self, path: str, pieces: Iterable[bytes]) -> StoredFile:
         """Write a file. As far as the storage allows, it is there as a whole or not at all."""
 
     def delete(self, path: str) -> None:
@@ -42,7 +42,7 @@ class Target(Protocol):
         """Open an empty file on this machine, which is gone when it is closed."""
 
 
-class Books:
+class Inventory:
     """What a target holds, by its manifest and by the journal of exports that broke off.
 
     Each batch of contents is noted in a file of its own: a storage need not be able to append to one.
@@ -57,21 +57,21 @@ class Books:
         self._dataset_id = dataset_id
         self._manifest: bytes | None = target.read(MANIFEST)
         #: What the manifest says; ``None`` if there is none.
-        self.before: Manifest | None = None
-        self._known: dict[tuple[str, str], Content] = {}
+        self.before: ExportManifest | None = None
+        self._known: dict[tuple[str, str], StoredContent] = {}
         self._notes = [f"{JOURNAL}/{name}" for name in target.names(JOURNAL)]
         if self._manifest is not None:
-            self.before = Manifest.from_bytes(self._manifest, f"{target.place}/{MANIFEST}")
+            self.before = ExportManifest.from_bytes(self._manifest, f"{target.place}/{MANIFEST}")
             self._see(self.before.dataset_id)
             self._keep((entry.id, entry.content) for entry in self.before.entries if entry.content)
         for note in self._notes:
             self._read_note(note)
 
-    def known(self, document_id: str, source: str) -> Content | None:
+    def known(self, document_id: str, source: str) -> StoredContent | None:
         """Return a content that was saved by an earlier run."""
         return self._known.get((document_id, source))
 
-    def note(self, contents: Iterable[tuple[str, Content]]) -> None:
+    def note(self, contents: Iterable[tuple[str, StoredContent]]) -> None:
         """Note contents that have been saved, by the ids of their documents."""
         found = list(contents)
         if not found:
@@ -96,7 +96,7 @@ class Books:
         for note in self._notes:
             self._target.delete(note)
 
-    def _keep(self, contents: Iterable[tuple[str, Content]]) -> None:
+    def _keep(self, contents: Iterable[tuple[str, StoredContent]]) -> None:
         self._known.update({(document_id, content.source): content for document_id, content in contents})
 
     def _read_note(self, path: str) -> None:
@@ -104,7 +104,7 @@ class Books:
         try:
             data = json.loads(content or b"")
             dataset_id = data["dataset_id"]
-            saved = [(i, Content.from_json(one)) for i, one in data["saved"]]
+            saved = [(i, StoredContent.from_json(one)) for i, one in data["saved"]]
         except (KeyError, TypeError, ValueError):
             return  # a storage that writes in place may hold half of one: its contents are downloaded again
         self._see(dataset_id)

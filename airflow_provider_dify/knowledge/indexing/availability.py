@@ -1,7 +1,7 @@
 """Finds the documents of a knowledge base that have become available since the last check.
 
 Available means the same as in Dify: indexed, enabled, and not archived. Dify has no list of changes and does not say
-when a document was enabled, so news are found by comparing: a :class:`Look` has what is available now, a
+when a document was enabled, so news are found by comparing: a :class:`Availability` has what is available now, a
 :class:`Watermark` remembers what needs no announcement any more.
 """
 
@@ -22,7 +22,7 @@ def is_available(document: Document) -> bool:
 
 
 @dataclass(frozen=True)
-class Look:
+class Availability:
     """What was available in a knowledge base at some moment.
 
     :param available: The documents by id.
@@ -33,16 +33,16 @@ class Look:
     available: Mapping[str, Document] = field(default_factory=dict)
     complete: bool = False
 
-    def also(self, document: Document) -> Look:
+    def also(self, document: Document) -> Availability:
         """Return the result with an additional document."""
-        return Look({document.id: document, **self.available}, self.complete)
+        return Availability({document.id: document, **self.available}, self.complete)
 
-    def without(self, document: Document) -> Look:
+    def without(self, document: Document) -> Availability:
         """Return the result without a document."""
-        return Look({i: other for i, other in self.available.items() if i != document.id})
+        return Availability({i: other for i, other in self.available.items() if i != document.id})
 
 
-def look(dataset_id: str, before: Look | None) -> Flow[Look]:
+def look(dataset_id: str, before: Availability | None) -> Flow[Availability]:
     """Find the available documents, and stop reading as soon as there can be no more news.
 
     Dify lists the newest documents first and says how many there are. If as many are unread now as of the documents
@@ -72,7 +72,7 @@ def look(dataset_id: str, before: Look | None) -> Flow[Look]:
     complete = pager.done
     kept = {} if complete or not before else {document_id: before.available[document_id] for document_id in unread}
     # Before Dify 1.10.1 there is no filter, and the list contains all documents.
-    return Look({**kept, **{i: document for i, document in read.items() if is_available(document)}}, complete)
+    return Availability({**kept, **{i: document for i, document in read.items() if is_available(document)}}, complete)
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,14 @@ class Watermark:
     announced: frozenset[str] = frozenset()
     absent: frozenset[str] = field(default=frozenset(), compare=False)
 
-    def news(self, seen: Look) -> list[Document]:
+    def news(self, seen: Availability) -> list[Document]:
         """Return the documents that are new in a result, oldest first."""
         done = self.announced | (self.base or frozenset())
         new = [document for document in seen.available.values() if _mark(document.id) not in done]
         new.reverse()  # Dify lists the newest first, also among those of the same second
         return sorted(new, key=lambda document: document.created_at)
 
-    def after(self, seen: Look, *, announce: bool = True) -> Watermark:
+    def after(self, seen: Availability, *, announce: bool = True) -> Watermark:
         """Return the watermark after a result.
 
         :param announce: Whether its news are announced; otherwise they join the base.

@@ -30,7 +30,7 @@ from airflow_provider_dify.knowledge.answers import (
 from airflow_provider_dify.knowledge.conversation import is_long
 from airflow_provider_dify.knowledge.documents import IndexingState
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Pause
-from airflow_provider_dify.knowledge.progress import Progress, Waits, Whole
+from airflow_provider_dify.knowledge.progress import Intervals, Progress, WholeJob
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT
@@ -109,7 +109,7 @@ class IndexingWait:
         self._server_time = 0.0
         self._progress: Progress | None = None
         #: The job that this is a part of, for the log.
-        self.whole = Whole()
+        self.whole = WholeJob()
 
     def __str__(self) -> str:
         return f"{self.what} of knowledge base {self.dataset_id}"
@@ -168,7 +168,7 @@ class IndexingWait:
             poll_interval=state.number("poll_interval"),
         )
         wait._moved = state.number("moved")
-        wait.whole = Whole.from_json(state.get("whole"))
+        wait.whole = WholeJob.from_json(state.get("whole"))
         kinds = cast("list[_Seen]", state.read("kinds", a_list))  # as to_json wrote it
         seen = state.read("seen", a_list_of_whole_numbers)
         wait._states = {i: _state_from(i, *kinds[kind]) for i, kind in zip(ids, seen, strict=False)}
@@ -182,7 +182,7 @@ class IndexingWait:
         :raises DifyIndexingTimeout: The deadline passed.
         :raises DifyError: see :meth:`look`.
         """
-        waits = Waits(longest=self._poll_interval)
+        waits = Intervals(longest=self._poll_interval)
         while True:
             if (yield from self.look(deadline)):
                 return self.report()

@@ -12,10 +12,10 @@ from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.documents import Action, Document
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Measure
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
-from airflow_provider_dify.knowledge.progress import Progress, Waits, Whole
+from airflow_provider_dify.knowledge.progress import Intervals, Progress, WholeJob
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.retries import Retries
-from airflow_provider_dify.knowledge.status.proof import Look, ProvenBy, SearchProof
+from airflow_provider_dify.knowledge.status.proof import ProvenBy, SearchCheck, SearchProof
 from airflow_provider_dify.knowledge.status.repair import HALFWAY, Repair, why_lost
 from airflow_provider_dify.knowledge.text.counts import number_of
 
@@ -38,7 +38,7 @@ class Arrival:
     def __init__(self, dataset_id: str, by: ProvenBy, *, poll_interval: float) -> None:
         self._dataset_id = dataset_id
         self._by = by
-        self._waits = Waits(longest=poll_interval)
+        self._waits = Intervals(longest=poll_interval)
         self._bad: dict[str, tuple[IngestOutcome, str]] = {}
         self._repair: Repair | None = None
         self._documents: dict[str, Document] = {}
@@ -95,18 +95,18 @@ class Arrival:
         self,
         awaited: list[str],
         proof: SearchProof,
-        ours: Collection[str],
+        changed: Collection[str],
         in_use: Collection[str],
         deadline: Deadline,
         retries: Retries,
         progress: Progress,
     ) -> Flow[bool]:
         """Query search until it returns all documents or the time is up; return whether it took more than one check."""
-        waited, mine, total = False, set(ours), len(awaited)
+        waited, repairable, total = False, set(changed), len(awaited)
         while awaited:
-            progress.whole = Whole.around(len(awaited), total)
+            progress.whole = WholeJob.around(len(awaited), total)
             look = yield from self._look(awaited, proof, deadline.passed, progress)
-            lost = [i for i in look.lost if i in mine and not deadline.passed]
+            lost = [i for i in look.lost if i in repairable and not deadline.passed]
             if lost and self._repair:
                 yield from self._repair.flow(lost, deadline, retries)
                 waited = True
@@ -125,7 +125,7 @@ class Arrival:
             awaited = yield from self._in_search(look.behind, in_use)
         return waited
 
-    def _look(self, ids: Sequence[str], proof: SearchProof, thorough: bool, progress: Progress) -> Flow[Look]:
+    def _look(self, ids: Sequence[str], proof: SearchProof, thorough: bool, progress: Progress) -> Flow[SearchCheck]:
         look = yield from proof.look(ids, self._documents, thorough=thorough, progress=progress)
         self._bad.update({i: (IngestOutcome.NOT_SEARCHABLE, why) for i, why in look.empty.items()})
         self._bad.update(dict.fromkeys(look.gone, (IngestOutcome.FAILED, _GONE)))

@@ -58,7 +58,7 @@ class Source(Content, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Accepted:
     """Dify's response to a content: it has the document, and will index it.
 
     :param document_id: Id of the document; the existing one if its content was replaced.
@@ -69,12 +69,12 @@ class Taken:
     batch: str
 
     @classmethod
-    def read(cls, payload: Fields) -> Taken:
+    def read(cls, payload: Fields) -> Accepted:
         """Read a response."""
         return cls(payload.object("document").id(), payload.id("batch") if payload.get("batch") else "")
 
 
-def create(dataset_id: str, name: str, source: Source, options: DocumentOptions) -> Flow[Taken]:
+def create(dataset_id: str, name: str, source: Source, options: DocumentOptions) -> Flow[Accepted]:
     """Create a document, or replace the content of an enabled one of the same name, archived or not.
 
     https://docs.dify.ai/api-reference/documents/create-document-by-text
@@ -84,7 +84,7 @@ def create(dataset_id: str, name: str, source: Source, options: DocumentOptions)
     return (yield from _send(path, name, source, options.to_json()))
 
 
-def update(dataset_id: str, document_id: str, name: str, source: Source, options: DocumentOptions) -> Flow[Taken]:
+def update(dataset_id: str, document_id: str, name: str, source: Source, options: DocumentOptions) -> Flow[Accepted]:
     """Replace the content of a document that is indexed, enabled and not archived. Dify refuses any other.
 
     https://docs.dify.ai/api-reference/documents/update-document-by-text
@@ -95,10 +95,10 @@ def update(dataset_id: str, document_id: str, name: str, source: Source, options
     return (yield from _send(path, name, source, {**data, "name": name}))
 
 
-def _send(path: str, name: str, source: Source, data: dict[str, JSON]) -> Flow[Taken]:
+def _send(path: str, name: str, source: Source, data: dict[str, JSON]) -> Flow[Accepted]:
     if (text := source.text) is not None:
         body = {**data, "name": name, "text": text}
         response = yield Request("POST", f"{path}text", json=body, repeatable=False)
     else:
         response = yield Request("POST", f"{path}file", upload=Upload(name, source, data), repeatable=False)
-    return read_answer(response, Taken.read)
+    return read_answer(response, Accepted.read)

@@ -9,8 +9,8 @@ from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.answers import Plain
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import Flow, Note
-from airflow_provider_dify.knowledge.ingest.put import Item, Putting
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
+from airflow_provider_dify.knowledge.ingest.sender import ContentSender, Item
 from airflow_provider_dify.knowledge.ingest.watch import Watch
 from airflow_provider_dify.knowledge.metadata.fields import Value, kinds_of, same
 from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome
@@ -79,35 +79,35 @@ class Delivery:
         if mark and (missing := _lacking({**self._values, **digests}, document)):
             self._unmarked[document.id] = missing
 
-    def flow(self, items: Sequence[Item], putting: Putting, progress: Progress) -> Flow[None]:
+    def flow(self, items: Sequence[Item], sender: ContentSender, progress: Progress) -> Flow[None]:
         """Send contents, and give the documents their metadata. Those still in indexing at the end are in ``watch``.
 
         :param items: What to send. An item without an outcome afterwards was not sent because the time was up.
         """
         self.acted = self.acted or bool(items)
-        yield from self._withdraw_digests(items, putting)
+        yield from self._withdraw_digests(items, sender)
         items = [item for item in items if not item.outcome]
         for number, item in enumerate(items):
-            yield from self.watch.until_below(self._max_active, putting.deadline, progress)
-            if putting.deadline.passed:
+            yield from self.watch.until_below(self._max_active, sender.deadline, progress)
+            if sender.deadline.passed:
                 break
-            yield from putting.put(item)
+            yield from sender.put(item)
             if item.outcome and item.outcome.good and item.document_id:
-                self.watch.add([item.document_id], putting.deadline)
+                self.watch.add([item.document_id], sender.deadline)
                 self._to_mark(item, item.document_id)
             if len(self._unmarked) >= _MARKED_AT_ONCE:
-                yield from self.mark(putting)
+                yield from self.mark(sender)
             yield from progress.note("Sent", number + 1, len(items), "contents")
-        yield from self.mark(putting)
+        yield from self.mark(sender)
 
-    def mark(self, putting: Putting) -> Flow[None]:
+    def mark(self, sender: ContentSender) -> Flow[None]:
         """Give documents the metadata that they lack."""
         values, self._unmarked = self._unmarked, {}
         if not values:
             return
         self.acted = True
         try:
-            yield from set_values(self._dataset_id, values, deadline=putting.deadline, retries=putting.retries)
+            yield from set_values(self._dataset_id, values, deadline=sender.deadline, retries=sender.retries)
         except DifyMetadataError as error:
             if not self._values:  # only the digest is lost: the content is sent again next time
                 yield Note(f"The digests of the contents could not be stored: {error.message}")
@@ -146,7 +146,7 @@ class Delivery:
         if self._values or digest:
             self.expected[document_id] = str(digest or "")
 
-    def _withdraw_digests(self, items: Iterable[Item], putting: Putting) -> Flow[None]:
+    def _withdraw_digests(self, items: Iterable[Item], sender: ContentSender) -> Flow[None]:
         """Remove the digest from documents that get another content, so that a killed run leaves no wrong digest."""
         field = self._hash_field
         if not field:
@@ -161,10 +161,10 @@ class Delivery:
         for document_id in stale:
             self.expected.pop(document_id, None)
         values = {document_id: {field: None} for document_id in stale}
-        soon, gone = putting.deadline.within(_PATIENCE), MetadataOutcome.MISSING.value
+        soon, gone = sender.deadline.within(_PATIENCE), MetadataOutcome.MISSING.value
         try:
             # Documents that were deleted meanwhile are created again.
-            yield from set_values(self._dataset_id, values, deadline=soon, retries=putting.retries, tolerate=[gone])
+            yield from set_values(self._dataset_id, values, deadline=soon, retries=sender.retries, tolerate=[gone])
         except DifyMetadataError as error:
             for document_id, (_, why) in _failures(error, stale).items():
                 stale[document_id].end(IngestOutcome.NOT_ATTEMPTED, f"Its old digest could not be removed. {why}")

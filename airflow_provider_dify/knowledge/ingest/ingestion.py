@@ -21,8 +21,8 @@ from airflow_provider_dify.knowledge.ingest.contents import LONGEST_NAME, Source
 from airflow_provider_dify.knowledge.ingest.delivery import Delivery
 from airflow_provider_dify.knowledge.ingest.namesakes import Verb, base_name, decide, keyword_of, stem_of
 from airflow_provider_dify.knowledge.ingest.options import DocumentOptions, IfExists, IngestOptions
-from airflow_provider_dify.knowledge.ingest.put import Item, Putting
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome, IngestReport
+from airflow_provider_dify.knowledge.ingest.sender import ContentSender, Item
 from airflow_provider_dify.knowledge.ingest.target import check_latest_rule, check_replacing, read_target
 from airflow_provider_dify.knowledge.ingest.watch import NOT_IN_TIME, stalled
 from airflow_provider_dify.knowledge.metadata.fields import (
@@ -32,7 +32,7 @@ from airflow_provider_dify.knowledge.metadata.fields import (
     check_own_values,
     kinds_of,
 )
-from airflow_provider_dify.knowledge.progress import Progress, Whole
+from airflow_provider_dify.knowledge.progress import Progress, WholeJob
 from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.proof import ProvenBy
@@ -111,7 +111,7 @@ class Ingestion:
             stall_timeout=self._options.stall_timeout,
             poll_interval=self._options.poll_interval,
         )
-        wait.whole = Whole.around(len(self.watch.active), self.report().total)
+        wait.whole = WholeJob.around(len(self.watch.active), self.report().total)
         return wait
 
     def state(self) -> dict[str, JSON]:
@@ -170,8 +170,8 @@ class Ingestion:
         yield from self._check_target(dataset, options)
         yield from self._check_fields()
         self._skip()
-        putting = Putting(dataset, options, retries, deadline)
-        yield from self._delivery.flow(list(self._to_send()), putting, progress)
+        sender = ContentSender(dataset, options, retries, deadline)
+        yield from self._delivery.flow(list(self._to_send()), sender, progress)
 
     def _index(self, deadline: Deadline, progress: Progress) -> Flow[None]:
         """Wait until everything that was sent is indexed."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
-from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.progress import Intervals, Progress
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.text.counts import number_of
 
@@ -31,7 +31,7 @@ class Watch:
         self.ended: dict[str, tuple[IngestOutcome, str]] = {}
         #: The indexed documents, as they were then.
         self.through: dict[str, Document] = {}
-        self._waits = Waits(longest=poll_interval)
+        self._waits = Intervals(longest=poll_interval)
         self._stall_timeout = stall_timeout
         self._moved = 0.0
 

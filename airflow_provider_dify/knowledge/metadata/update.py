@@ -31,7 +31,7 @@ from airflow_provider_dify.knowledge.metadata.fields import (
     same,
 )
 from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome, MetadataReport
-from airflow_provider_dify.knowledge.progress import Progress, Waits, checking_again
+from airflow_provider_dify.knowledge.progress import Intervals, Progress, checking_again
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries
@@ -199,7 +199,7 @@ class MetadataChange:
         return report
 
     def _carry_out(self, deadline: Deadline, retries: Retries) -> Flow[None]:
-        waits = Waits(longest=_LONGEST_WAIT)
+        waits = Intervals(longest=_LONGEST_WAIT)
         progress = Progress(deadline)
         while True:
             error = yield from self._send(progress)

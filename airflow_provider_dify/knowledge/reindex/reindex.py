@@ -44,7 +44,7 @@ from airflow_provider_dify.knowledge.text.packing import pack_ids, pack_members,
 _ARCHIVED = "It is archived."
 
 
-class Reindexing:
+class Reindex:
     """The indexing of failed documents, from the first read to the proof that search returns them.
 
     Its whole state is in this object, not in the generator, so :meth:`report` is correct at any moment.
@@ -109,7 +109,7 @@ class Reindexing:
         }
 
     @classmethod
-    def from_json(cls, data: JSON) -> Reindexing:
+    def from_json(cls, data: JSON) -> Reindex:
         """Return a job that continues where :meth:`to_json` was called, after everything was sent."""
         state = Fields(data)
         ids = unpack_ids(state.read("ids", a_string))

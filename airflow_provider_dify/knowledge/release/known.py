@@ -8,7 +8,7 @@ from contextlib import suppress
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge.documents import Document, Flags
 from airflow_provider_dify.knowledge.flow import Flow
-from airflow_provider_dify.knowledge.progress import Whole
+from airflow_provider_dify.knowledge.progress import WholeJob
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.release.switch import Switch, flags_of
 from airflow_provider_dify.knowledge.status.options import StatusOptions
@@ -76,6 +76,6 @@ class Known:
         :param targets: The requested flags, by id.
         :param done: How many documents of the whole job are done, for the log.
         """
-        whole = Whole(done, self.total)
+        whole = WholeJob(done, self.total)
         self._switch = Switch(self._dataset_id, targets, self._flags, self._options, whole)
         return self._switch

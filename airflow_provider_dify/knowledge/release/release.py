@@ -31,7 +31,7 @@ from airflow_provider_dify.knowledge.release.switch import can_change, flags_of,
 from airflow_provider_dify.knowledge.release.undo import undo
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
-from airflow_provider_dify.knowledge.selection.choice import Choice, Chosen
+from airflow_provider_dify.knowledge.selection.choice import Choice, SelectedDocuments
 from airflow_provider_dify.knowledge.selection.guards import Guard
 from airflow_provider_dify.knowledge.status.chunks import DisabledChunks
 from airflow_provider_dify.knowledge.text.counts import number_of
@@ -216,7 +216,7 @@ class Release:
 
     def _find(self, progress: Progress) -> Flow[None]:
         """Find the documents to replace. This happens once: documents that are added later are not selected."""
-        chosen: Chosen = yield from self.replacement.find(self.dataset_id, self.version, progress)
+        chosen: SelectedDocuments = yield from self.replacement.find(self.dataset_id, self.version, progress)
         self._old = tuple(dict.fromkeys((*chosen.ids, *self._old)))
         self._total = chosen.total
         self._known.total = len(self.replacement.new) + len(self._old)

@@ -11,7 +11,7 @@ from airflow_provider_dify.knowledge.flow import Flow, Note
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.release.journal import Version
 from airflow_provider_dify.knowledge.report import some_of
-from airflow_provider_dify.knowledge.selection.choice import Choice, Chosen
+from airflow_provider_dify.knowledge.selection.choice import Choice, SelectedDocuments
 from airflow_provider_dify.knowledge.selection.guards import Guard
 from airflow_provider_dify.knowledge.selection.select import Selection, select
 
@@ -101,14 +101,14 @@ class Replacement:
             return "nothing"
         return self.old.describe() if self.old else "the documents of the previous release"
 
-    def find(self, dataset_id: str, version: Version, progress: Progress) -> Flow[Chosen]:
+    def find(self, dataset_id: str, version: Version, progress: Progress) -> Flow[SelectedDocuments]:
         """Find the documents to replace.
 
         If an earlier try of the release has retired some, they are known, even if they no longer match the filters. New
         documents are never selected.
         """
         if self.none:
-            return Chosen((), None)
+            return SelectedDocuments((), None)
         if self.old is None:
             return (yield from self._previous(dataset_id, version, progress))
         guarded = Choice(self.old.ids, self.old.selection, self.guard)
@@ -119,7 +119,7 @@ class Replacement:
         begun = (d.id for d in everything.documents if version.journal_of(d) and version.replaces(d))
         return self._without_new((*chosen.ids, *begun), everything.total)
 
-    def _previous(self, dataset_id: str, version: Version, progress: Progress) -> Flow[Chosen]:
+    def _previous(self, dataset_id: str, version: Version, progress: Progress) -> Flow[SelectedDocuments]:
         selected = yield from select(dataset_id, _EVERYTHING, progress)
         ids = tuple(document.id for document in selected.documents if version.replaces(document))
         chosen = self._without_new(ids, selected.total)
@@ -132,9 +132,9 @@ class Replacement:
         )
         return chosen
 
-    def _without_new(self, ids: tuple[str, ...], total: int) -> Chosen:
+    def _without_new(self, ids: tuple[str, ...], total: int) -> SelectedDocuments:
         new = set(self.new)
-        return Chosen(tuple(dict.fromkeys(i for i in ids if i not in new)), total)
+        return SelectedDocuments(tuple(dict.fromkeys(i for i in ids if i not in new)), total)
 
 
 def _fresh(report: Mapping[object, object]) -> frozenset[str]:

@@ -27,7 +27,7 @@ from airflow_provider_dify.knowledge.text.packing import pack_ids, unpack_ids
 
 
 @dataclass(frozen=True)
-class Former:
+class PreviousState:
     """What to restore.
 
     :param dataset_id: The knowledge base.
@@ -46,7 +46,7 @@ class Former:
     chunks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, manifest: object) -> Former:
+    def of(cls, manifest: object) -> PreviousState:
         """Read a manifest, or the report of a rollback or status change.
 
         :raises DifyInputError: The value is something else.
@@ -84,7 +84,7 @@ class Former:
         }
 
     @classmethod
-    def from_json(cls, data: JSON) -> Former:
+    def from_json(cls, data: JSON) -> PreviousState:
         """Return what :meth:`to_json` was called on."""
         former = Fields(data)
         action = former.maybe_text("action")
@@ -133,7 +133,7 @@ class Rollback:
         options: StatusOptions | None = None,
         found: Mapping[str, Flags] | None = None,
     ) -> None:
-        self.former = manifest if isinstance(manifest, Former) else Former.of(manifest)
+        self.former = manifest if isinstance(manifest, PreviousState) else PreviousState.of(manifest)
         self.dataset_id = self.former.dataset_id
         tolerated = inputs.choices(tolerate, Tolerable, "tolerate")
         self._tolerated = frozenset(RollbackOutcome(one.value) for one in tolerated)
@@ -169,7 +169,7 @@ class Rollback:
         """Return a rollback that continues where :meth:`to_json` was called."""
         state = Fields(data)
         rollback = cls(
-            Former.from_json(state.get("manifest")),
+            PreviousState.from_json(state.get("manifest")),
             tolerate=state.texts("tolerate"),
             options=StatusOptions.from_json(state.get("options")),
             found=unpack_flags(state.get("found")),

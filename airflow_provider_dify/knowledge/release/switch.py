@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from airflow_provider_dify.knowledge.documents import Action, Document, Flags
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
-from airflow_provider_dify.knowledge.progress import ALONE, Whole
+from airflow_provider_dify.knowledge.progress import ALONE, WholeJob
 from airflow_provider_dify.knowledge.release.options import Retire
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.change import StatusChange
@@ -38,7 +38,7 @@ class Switch:
         targets: Mapping[str, Flags],
         now: Mapping[str, Flags],
         options: StatusOptions,
-        whole: Whole = ALONE,
+        whole: WholeJob = ALONE,
     ) -> None:
         self.targets = dict(targets)
         #: What is wrong with documents that did not get their flags, by id.
@@ -47,7 +47,7 @@ class Switch:
         self._options = options
         self._flags = {i: now[i] for i in self.targets}
         self._change: StatusChange | None = None
-        self._whole = Whole(whole.done, whole.of(len(self.targets)))
+        self._whole = WholeJob(whole.done, whole.of(len(self.targets)))
 
     def flags(self) -> dict[str, Flags]:
         """Return the current flags of each document, as far as known."""

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
-from airflow_provider_dify.knowledge.progress import Progress, Waits
+from airflow_provider_dify.knowledge.progress import Intervals, Progress
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.retrieval.expectations import questions, ranked
-from airflow_provider_dify.knowledge.retrieval.report import Answer, RetrievalReport
+from airflow_provider_dify.knowledge.retrieval.report import QueryResult, RetrievalReport
 from airflow_provider_dify.knowledge.retrieval.search import SearchSettings, check_method, search, search_settings
 
 
@@ -43,8 +43,10 @@ class RetrievalCheck:
     ) -> None:
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
         self._method = check_method(search_method)
-        self._waits = Waits(longest=inputs.number(poll_interval, "poll_interval"))
-        self._answers = [Answer(one) for one in questions(queries, expect=expect, top_k=top_k, min_score=min_score)]
+        self._waits = Intervals(longest=inputs.number(poll_interval, "poll_interval"))
+        self._answers = [
+            QueryResult(one) for one in questions(queries, expect=expect, top_k=top_k, min_score=min_score)
+        ]
 
     def __len__(self) -> int:
         """The number of queries."""
@@ -104,6 +106,6 @@ class RetrievalCheck:
             hits = yield from search(
                 self.dataset_id, question.query, settings.request(question.top_k, self._method, None)
             )
-            self._answers[number] = Answer(question, ranked(hits))
+            self._answers[number] = QueryResult(question, ranked(hits))
             if len(numbers) == len(self):
                 yield from progress.note("Asked", number + 1, len(self), "queries")

@@ -18,7 +18,7 @@ _EXPECTATION_KEYS = ("id", "name", "metadata", "first")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundDocument:
     """A document in the results of a search.
 
     :param rank: Its rank among the documents, from 1, by its best segment.
@@ -40,12 +40,12 @@ class Found:
         }
 
 
-def ranked(hits: Iterable[Hit]) -> tuple[Found, ...]:
+def ranked(hits: Iterable[Hit]) -> tuple[FoundDocument, ...]:
     """Return the documents of segments, each once, in the order of their best segment."""
     first: dict[str, Hit] = {}
     for hit in hits:
         first.setdefault(hit.document_id, hit)
-    return tuple(Found(rank, hit) for rank, hit in enumerate(first.values(), start=1))
+    return tuple(FoundDocument(rank, hit) for rank, hit in enumerate(first.values(), start=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Expectation:
             first=check_top_k(value["first"], f"{parameter}['first']") if "first" in value else None,
         )
 
-    def fits(self, found: Found) -> bool:
+    def fits(self, found: FoundDocument) -> bool:
         """Whether a document matches."""
         hit = found.hit
         return (
@@ -90,7 +90,7 @@ class Expectation:
             and all(_equal(wanted, hit.metadata.get(name)) for name, wanted in self.metadata.items())
         )
 
-    def in_place(self, found: Found) -> bool:
+    def in_place(self, found: FoundDocument) -> bool:
         """Whether a document is ranked high enough."""
         return self.first is None or found.rank <= self.first
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from airflow_provider_dify.exceptions import DifyRetrievalCheckFailed
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.flow import JSON, Measure
-from airflow_provider_dify.knowledge.retrieval.expectations import Expectation, Found, Question
+from airflow_provider_dify.knowledge.retrieval.expectations import Expectation, FoundDocument, Question
 from airflow_provider_dify.knowledge.text.tables import aligned
 
 _WIDEST = 60
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryResult:
     """The result of a query, and what it means.
 
     :param question: The query.
@@ -22,7 +22,7 @@ class Answer:
     """
 
     question: Question
-    finds: tuple[Found, ...] | None = None
+    finds: tuple[FoundDocument, ...] | None = None
 
     @property
     def passed(self) -> bool:
@@ -38,7 +38,7 @@ class Answer:
         return " and ".join(filter(None, (missing, unwanted))) or "passed"
 
     @property
-    def found(self) -> dict[Expectation, Found]:
+    def found(self) -> dict[Expectation, FoundDocument]:
         """The first document that matches each expectation."""
         fitting = {expectation: self._fitting(expectation) for expectation in self.question.expect}
         return {expectation: finds[0] for expectation, finds in fitting.items() if finds}
@@ -50,7 +50,7 @@ class Answer:
         return tuple(expectation for expectation in self.question.expect if expectation not in found)
 
     @property
-    def unwanted(self) -> tuple[Found, ...]:
+    def unwanted(self) -> tuple[FoundDocument, ...]:
         """What should not have been found but was."""
         bad = {find.rank: find for unwanted in self.question.expect_not for find in self._fitting(unwanted)}
         return tuple(bad[rank] for rank in sorted(bad))
@@ -78,11 +78,11 @@ class Answer:
             "documents": [find.to_json() for find in self.finds or ()],
         }
 
-    def _fitting(self, expectation: Expectation) -> list[Found]:
+    def _fitting(self, expectation: Expectation) -> list[FoundDocument]:
         finds = self.finds or ()
         return [f for f in finds if expectation.fits(f) and expectation.in_place(f) and self._good_enough(f)]
 
-    def _good_enough(self, find: Found) -> bool:
+    def _good_enough(self, find: FoundDocument) -> bool:
         return self.question.min_score is None or find.hit.score >= self.question.min_score
 
 
@@ -95,7 +95,7 @@ class RetrievalReport:
     """
 
     dataset_id: str
-    answers: tuple[Answer, ...]
+    answers: tuple[QueryResult, ...]
 
     @property
     def passed(self) -> bool:
@@ -103,7 +103,7 @@ class RetrievalReport:
         return all(answer.passed for answer in self.answers)
 
     @property
-    def failing(self) -> tuple[Answer, ...]:
+    def failing(self) -> tuple[QueryResult, ...]:
         """The queries that failed or were not run."""
         return tuple(answer for answer in self.answers if not answer.passed)
 
@@ -165,7 +165,7 @@ class RetrievalReport:
         )
 
 
-def _rows(answer: Answer) -> list[tuple[str, str, str, str]]:
+def _rows(answer: QueryResult) -> list[tuple[str, str, str, str]]:
     """Return the lines of one query: one for each expectation."""
     found = answer.found
     cells = [(e.describe(), _place(found[e]) if e in found else answer.why(e)) for e in answer.question.expect]
@@ -182,12 +182,12 @@ def _rows(answer: Answer) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _place(find: Found) -> str:
+def _place(find: FoundDocument) -> str:
     score = f", score {find.hit.score:g}" if find.hit.score else ""  # an economy knowledge base has no scores
     return f"number {find.rank}{score}: '{find.hit.document_name}'"
 
 
-def _reason(answer: Answer) -> str:
+def _reason(answer: QueryResult) -> str:
     if answer.missing:
         return _short(f"{answer.missing[0].describe()}, {answer.why(answer.missing[0])}")
     return _short(", ".join(map(_place, answer.unwanted))) if answer.unwanted else "the run ended first"

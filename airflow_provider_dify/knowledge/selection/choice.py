@@ -15,7 +15,7 @@ from airflow_provider_dify.knowledge.selection.select import EVERYTHING, Selecti
 
 
 @dataclass(frozen=True)
-class Chosen:
+class SelectedDocuments:
     """The documents that are selected from now on.
 
     :param ids: Their ids.
@@ -88,15 +88,15 @@ class Choice:
             return f"the documents selected by {self.selection.describe()}"
         return f"{len(self.ids)} documents"
 
-    def flow(self, dataset_id: str, progress: Progress) -> Flow[Chosen]:
+    def flow(self, dataset_id: str, progress: Progress) -> Flow[SelectedDocuments]:
         """Find them. The caller calls :meth:`Guard.check`, since it may want to keep the ids first."""
         if self.ids is None:
             selected = yield from select(dataset_id, self.selection, progress)
             yield Note(selected.describe(self.selection))
-            return Chosen(tuple(document.id for document in selected.documents), selected.total)
+            return SelectedDocuments(tuple(document.id for document in selected.documents), selected.total)
         if self.guard.max_share is None:
-            return Chosen(self.ids, None)
-        return Chosen(self.ids, (yield from api.get_dataset(dataset_id)).document_count)
+            return SelectedDocuments(self.ids, None)
+        return SelectedDocuments(self.ids, (yield from api.get_dataset(dataset_id)).document_count)
 
 
 def _checked(document_ids: object) -> tuple[str, ...]:

@@ -14,8 +14,8 @@ from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.answers import Fields, a_number_or_nothing
 from airflow_provider_dify.knowledge.conversation import is_long
 from airflow_provider_dify.knowledge.documents import Action
-from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Leave, Measure, Note, Pause
-from airflow_provider_dify.knowledge.progress import Progress, Waits, Whole, checking_again
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, LeaveWorker, Measure, Note, Pause
+from airflow_provider_dify.knowledge.progress import Intervals, Progress, WholeJob, checking_again
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries, any_retried
@@ -24,10 +24,10 @@ from airflow_provider_dify.knowledge.status.chunks import DisabledChunks, chunks
 from airflow_provider_dify.knowledge.status.handover import Handover
 from airflow_provider_dify.knowledge.status.ledger import Ledger
 from airflow_provider_dify.knowledge.status.options import StatusOptions
-from airflow_provider_dify.knowledge.status.proof import Look, ProvenBy, SearchProof
+from airflow_provider_dify.knowledge.status.proof import ProvenBy, SearchCheck, SearchProof
 from airflow_provider_dify.knowledge.status.repair import HALFWAY, Repair, why_lost
 from airflow_provider_dify.knowledge.status.report import Outcome, StatusReport
-from airflow_provider_dify.knowledge.status.sender import Pass, Sender
+from airflow_provider_dify.knowledge.status.sender import PassResult, Sender
 from airflow_provider_dify.knowledge.text.counts import number_of
 
 #: How many documents that search does not reflect are read to see whether the worker failed with them.
@@ -73,7 +73,7 @@ class StatusChange:
         self.options = options or StatusOptions()
         missing = {Outcome.MISSING} if self.choice.tolerates_missing else set()
         self.tolerate = frozenset(map(Outcome, self.options.tolerate)) | missing
-        self._waits = Waits(longest=self.options.poll_interval)
+        self._waits = Intervals(longest=self.options.poll_interval)
         self._wait_for_search = self.options.wait_for_completion
         self._chunks = DisabledChunks(self.dataset_id)
         self._continued = before is not None
@@ -95,7 +95,7 @@ class StatusChange:
         self._left = False
         self._driven_back: set[str] = set()
         #: The job that this is a part of, for the log.
-        self.whole = Whole()
+        self.whole = WholeJob()
 
     def _begin_with(self, document_ids: tuple[str, ...], before: Handover | None = None) -> None:
         #: The documents, in order; empty until they are selected.
@@ -127,7 +127,7 @@ class StatusChange:
         change = cls(state.get("dataset_id"), Choice(before.document_ids), state.get("action"), options, before=before)
         change._accepted_at = state.read("accepted_at", a_number_or_nothing)
         change._chunks.noted.update(chunks_from(state.get("disabled_chunks"), "disabled_chunks"))
-        change.whole = Whole.from_json(state.get("whole"))
+        change.whole = WholeJob.from_json(state.get("whole"))
         return change
 
     def report(self) -> StatusReport:
@@ -170,7 +170,7 @@ class StatusChange:
                 if not self._continued:
                     yield from self._note_chunks(deadline)
                 yield from self._carry_out_and_check(deadline, retries)
-        except Leave:
+        except LeaveWorker:
             self._left = True
             raise
         except DifyError as error:
@@ -265,9 +265,9 @@ class StatusChange:
             return None, (yield from self._prove(deadline, progress))
         return None, ()
 
-    def _apply(self, progress: Progress) -> Flow[Pass]:
+    def _apply(self, progress: Progress) -> Flow[PassResult]:
         """Send the change for all documents that are ready for it."""
-        result = Pass()
+        result = PassResult()
         try:
             yield from self._sender.send(self.action, self._ledger.ready(), self.names, result, progress)
         finally:
@@ -305,7 +305,9 @@ class StatusChange:
         awaited = list(self._ledger.awaited)
         thorough = deadline.passed and len(awaited) <= _LAST_CHECK
         progress.whole = self.whole.without(len(self._ledger.good), len(self.document_ids))
-        look: Look = yield from self._proof.look(awaited, self._ledger.documents, thorough=thorough, progress=progress)
+        look: SearchCheck = yield from self._proof.look(
+            awaited, self._ledger.documents, thorough=thorough, progress=progress
+        )
         self._ledger.proven(look)
         self._proving_looks += bool(look.followed)
         self._waits.looked(deadline.elapsed, done=len(look.followed), left=len(self._ledger.awaited))
@@ -326,7 +328,7 @@ class StatusChange:
             yield from self._lost.flow(to_repair, deadline, retries)
             self._reads_are_old = True
         repaired = [i for i in self._lost.repaired if i in set(to_repair)]
-        self._ledger.proven(Look(followed=repaired))
+        self._ledger.proven(SearchCheck(followed=repaired))
         self._proving_looks += bool(repaired)
         back = set(repaired)
         why = why_lost(self._proof)
@@ -338,9 +340,11 @@ class StatusChange:
         if not self._wait_for_search or self._proving_looks <= 1 or not self.action.adds:
             return False
         self._proving_looks = 1
-        look: Look = yield from self._proof.look(entered, self._ledger.documents, thorough=True, progress=progress)
+        look: SearchCheck = yield from self._proof.look(
+            entered, self._ledger.documents, thorough=True, progress=progress
+        )
         self._ledger.await_again([*look.behind, *look.lost])
-        self._ledger.proven(Look(gone=look.gone, empty=look.empty))
+        self._ledger.proven(SearchCheck(gone=look.gone, empty=look.empty))
         return not self._ledger.done
 
     def _queue_again(self, progress: Progress) -> Flow[None]:
@@ -355,7 +359,7 @@ class StatusChange:
             f"Search is still not up to date for {number_of(len(behind))}. Repeating the job in Dify: {back.value}, "
             f"then {self.action.value}."
         )
-        result = Pass()
+        result = PassResult()
         try:
             yield from self._sender.send(back, behind, self.names, result, progress)
         finally:

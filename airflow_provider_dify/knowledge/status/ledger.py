@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from airflow_provider_dify.knowledge.documents import Action, Document
 from airflow_provider_dify.knowledge.status.handover import Handover, Sent
-from airflow_provider_dify.knowledge.status.proof import Look
+from airflow_provider_dify.knowledge.status.proof import SearchCheck
 from airflow_provider_dify.knowledge.status.report import Outcome
-from airflow_provider_dify.knowledge.status.sender import Pass
+from airflow_provider_dify.knowledge.status.sender import PassResult
 from airflow_provider_dify.knowledge.text.counts import number_of
 
 _GONE = "It was deleted during the change."
@@ -97,7 +97,7 @@ class Ledger:
             self._sort(document_id, document)
             self._sent.unsure.discard(document_id)
 
-    def write_down(self, result: Pass) -> None:
+    def write_down(self, result: PassResult) -> None:
         """Record the result of one pass of changes."""
         sent = self._sent
         sent.busy.update(result.busy)
@@ -118,7 +118,7 @@ class Ledger:
             self.awaited.pop(document_id, None)
             self.open[document_id] = None
 
-    def proven(self, look: Look) -> None:
+    def proven(self, look: SearchCheck) -> None:
         """Record the result of a check of search."""
         for document_id in look.followed:
             self._settle_good(document_id)

@@ -58,7 +58,7 @@ class ProvenBy(str, Enum):
 
 
 @dataclass
-class Look:
+class SearchCheck:
     """The result of one check of search.
 
     :param followed: Search reflects the flags of these documents.
@@ -76,7 +76,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Answer:
+class SearchResult:
     """The result of a search.
 
     :param documents: Its documents, each once.
@@ -88,7 +88,7 @@ class Answer:
     beyond: bool
 
     @classmethod
-    def read(cls, payload: Fields, query: str, *, economy: bool) -> Answer:
+    def read(cls, payload: Fields, query: str, *, economy: bool) -> SearchResult:
         """Read a response."""
         records = payload.items("records")
         segments = [record.object("segment") for record in records]
@@ -125,14 +125,14 @@ class SearchProof:
 
     def look(
         self, ids: Sequence[str], documents: Mapping[str, Document], *, thorough: bool, progress: Progress
-    ) -> Flow[Look]:
+    ) -> Flow[SearchCheck]:
         """Check documents in the order in which they were sent.
 
         :param documents: Their states; the flags decide whether search should return them.
         :param thorough: Whether to check each of them, even if the worker does not seem to be that far.
         :param progress: Reports the progress.
         """
-        look = Look()
+        look = SearchCheck()
         self._fresh.clear()
         entering = [i for i in ids if documents[i].belongs_in_search]
         leaving = [i for i in ids if not documents[i].belongs_in_search]
@@ -150,10 +150,10 @@ class SearchProof:
     def returns(self, document_id: str) -> Flow[bool]:
         """Whether search returns a document that the worker is done with."""
         self._fresh.clear()
-        found = yield from self._slice([document_id], Look(), thorough=True)
+        found = yield from self._slice([document_id], SearchCheck(), thorough=True)
         return document_id in found
 
-    def _leaving(self, ids: Sequence[str], look: Look, *, thorough: bool, progress: Progress) -> Flow[None]:
+    def _leaving(self, ids: Sequence[str], look: SearchCheck, *, thorough: bool, progress: Progress) -> Flow[None]:
         position, stride, misses = 0, 1, 0
         while position < len(ids):
             document_id = ids[position]
@@ -168,7 +168,7 @@ class SearchProof:
             yield from progress.search(len(look.followed), len(ids))
             position += stride
 
-    def _entering(self, ids: Sequence[str], look: Look, *, thorough: bool, progress: Progress) -> Flow[None]:
+    def _entering(self, ids: Sequence[str], look: SearchCheck, *, thorough: bool, progress: Progress) -> Flow[None]:
         ready = ids if thorough or len(ids) <= _FEW else (yield from self._ready(ids))
         found = (yield from self._in_bulk(ready)) if self._by is ProvenBy.SEARCH else set()
         for start in range(0, len(ready), _SLICE):
@@ -195,7 +195,7 @@ class SearchProof:
         return ids[:low] if low and before == self._frontier else []
 
     def _is_through(self, document_id: str) -> Flow[bool]:
-        look = Look()
+        look = SearchCheck()
         return bool((yield from self._read(document_id, look)) or look.gone or look.empty)
 
     def _in_bulk(self, ids: Iterable[str]) -> Flow[set[str]]:
@@ -223,7 +223,7 @@ class SearchProof:
         chosen = list(ids)
         taken = {}
         for place in sorted({0, len(chosen) // 2, len(chosen) - 1}):
-            if sample := (yield from self._known(chosen[place], Look())):
+            if sample := (yield from self._known(chosen[place], SearchCheck())):
                 taken[chosen[place]] = sample
         return taken
 
@@ -236,7 +236,7 @@ class SearchProof:
             return int(entries * self._dataset.word_count / max(1, sum(one.characters for one in taken.values()))) + 1
         return int(entries * max(self._dataset.document_count, len(taken)) / len(taken)) + 1
 
-    def _slice(self, ids: Sequence[str], look: Look, *, thorough: bool) -> Flow[set[str]]:
+    def _slice(self, ids: Sequence[str], look: SearchCheck, *, thorough: bool) -> Flow[set[str]]:
         """Prove documents by their own text; return what search returned."""
         known: dict[str, Sample] = {}
         misses = 0
@@ -304,10 +304,10 @@ class SearchProof:
                     before = _TOP_LAST if answer.beyond else before
         return found
 
-    def _known(self, document_id: str, look: Look) -> Flow[Sample | None]:
+    def _known(self, document_id: str, look: SearchCheck) -> Flow[Sample | None]:
         return self._samples.get(document_id) or (yield from self._read(document_id, look))
 
-    def _read(self, document_id: str, look: Look) -> Flow[Sample | None]:
+    def _read(self, document_id: str, look: SearchCheck) -> Flow[Sample | None]:
         """Take a sample of a document; ``None`` if none of its segments is enabled, or if search can
         never return it.
         """
@@ -330,7 +330,7 @@ class SearchProof:
         self._fresh.add(document_id)
         return sample
 
-    def _ask(self, query: str, top_k: int) -> Flow[Answer]:
+    def _ask(self, query: str, top_k: int) -> Flow[SearchResult]:
         """Query search.
 
         https://docs.dify.ai/api-reference/knowledge-bases/retrieve-chunks-from-a-knowledge-base-test-retrieval
@@ -343,7 +343,7 @@ class SearchProof:
         }
         path = f"/datasets/{self._dataset_id}/retrieve"
         response = yield Request("POST", path, json={"query": query, "retrieval_model": settings})
-        return api.read_answer(response, lambda payload: Answer.read(payload, query, economy=self.economy))
+        return api.read_answer(response, lambda payload: SearchResult.read(payload, query, economy=self.economy))
 
 
 def _by_query(known: Mapping[str, Sample]) -> Iterable[tuple[str, list[str]]]:
@@ -354,7 +354,7 @@ def _by_query(known: Mapping[str, Sample]) -> Iterable[tuple[str, list[str]]]:
     return groups.items()
 
 
-def _note_gone(error: DifyNotFoundError, document_id: str, look: Look) -> None:
+def _note_gone(error: DifyNotFoundError, document_id: str, look: SearchCheck) -> None:
     if not api.document_is_missing(error):
         raise error
     look.gone.append(document_id)

@@ -13,7 +13,7 @@ from airflow_provider_dify.exceptions import DifyDocumentBusyError, DifyError, D
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Measure, Note, Pause
-from airflow_provider_dify.knowledge.progress import Progress, Waits, checking_again
+from airflow_provider_dify.knowledge.progress import Intervals, Progress, checking_again
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.chunks import DisabledChunks
 from airflow_provider_dify.knowledge.status.proof import SearchProof
@@ -68,7 +68,7 @@ class Repair:
         :param lost: Documents that this run has brought into search, and that search does not return.
         :raises DifyError: A request to Dify failed.
         """
-        progress, waits = Progress(deadline), Waits(longest=10.0)
+        progress, waits = Progress(deadline), Intervals(longest=10.0)
         left = dict.fromkeys(lost)
         yield Note(
             f"Search does not return {number_of(len(left))} that Dify calls available. Repairing them one at a time: "
@@ -145,7 +145,7 @@ class Repair:
 
     def _wait(self, document_id: str, deadline: Deadline, *, enabled: bool) -> Flow[None]:
         """Wait until the worker has changed the segments of a document."""
-        waits, patience = Waits(longest=_LONGEST_PAUSE, first=0.1), deadline.within(_PATIENCE)
+        waits, patience = Intervals(longest=_LONGEST_PAUSE, first=0.1), deadline.within(_PATIENCE)
         while True:
             segments, _ = yield from until_enabled(self._dataset_id, document_id)
             if any(segment.enabled for segment in segments) is enabled or patience.passed:

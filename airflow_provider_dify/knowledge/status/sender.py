@@ -18,7 +18,7 @@ _MOST_REFUSALS = 20
 
 
 @dataclass
-class Pass:
+class PassResult:
     """The result of one pass over documents.
 
     :param taken: Dify accepted the change for these.
@@ -50,7 +50,7 @@ class Sender:
     clears_lock: Callable[[Action], bool]
 
     def send(
-        self, action: Action, ids: Sequence[str], names: Mapping[str, str], result: Pass, progress: Progress
+        self, action: Action, ids: Sequence[str], names: Mapping[str, str], result: PassResult, progress: Progress
     ) -> Flow[None]:
         """Send the change for documents, and record the result batch by batch.
 
@@ -65,7 +65,9 @@ class Sender:
             if start + self.batch_size < len(ids):
                 yield from progress.note(f"Sent '{action.value}' for", len(result.taken), len(ids))
 
-    def _send_batch(self, action: Action, ids: Sequence[str], names: Mapping[str, str], result: Pass) -> Flow[None]:
+    def _send_batch(
+        self, action: Action, ids: Sequence[str], names: Mapping[str, str], result: PassResult
+    ) -> Flow[None]:
         parts = deque([list(ids)])
         refusals = 0
         while parts:
@@ -86,7 +88,7 @@ class Sender:
                 result.error = error
                 return
 
-    def _request(self, action: Action, ids: list[str], result: Pass) -> Flow[None]:
+    def _request(self, action: Action, ids: list[str], result: PassResult) -> Flow[None]:
         named = [*ids, ids[0]] if self.clears_lock(action) else ids
         try:
             yield from api.change_status(self.dataset_id, action, named)

@@ -12,7 +12,7 @@ from airflow_provider_dify.knowledge.deletion.deletion import Deletion
 from airflow_provider_dify.knowledge.deletion.report import DeleteOutcome, DeleteReport
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow
-from airflow_provider_dify.knowledge.progress import Whole
+from airflow_provider_dify.knowledge.progress import WholeJob
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.change import StatusChange
 from airflow_provider_dify.knowledge.status.options import StatusOptions
@@ -101,7 +101,7 @@ class Changes:
     def _change_status(self, action: Action, ids: tuple[str, ...], deadline: Deadline, retries: Retries) -> Flow[None]:
         options = StatusOptions(poll_interval=self._poll_interval, prove_by=self._prove_by.value, tolerate=_TOLERATED)
         change = self.under_way = StatusChange(self._dataset_id, ids, action, options)
-        change.whole = Whole.around(len(ids), self.total)
+        change.whole = WholeJob.around(len(ids), self.total)
         try:
             yield from change.flow(deadline, retries)
         except DifyDocumentStatusError:

@@ -52,7 +52,7 @@ class Move(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedFile:
     """A file of the source.
 
     :param name: Name of its document.
@@ -99,9 +99,9 @@ def digest_of(document: Document) -> str | None:
 
 
 def make_plan(
-    wanted: Sequence[Wanted],
+    wanted: Sequence[WantedFile],
     documents: Sequence[Document],
-    ours: Collection[str],
+    synced: Collection[str],
     *,
     retire: Retire,
     unproven: bool = False,
@@ -110,19 +110,19 @@ def make_plan(
 
     :param wanted: The files, with unique names.
     :param documents: The documents that the sync created, and all with the name of a file.
-    :param ours: Ids of those that it created.
+    :param synced: Ids of those that it created.
     :param retire: What happens to documents whose files are gone.
     :param unproven: Whether an earlier run may have retired documents without checking search: they are retired again.
     :return: Files in their order, then documents.
     """
-    existing = _Existing(documents, ours)
+    existing = _Existing(documents, synced)
     names = {one.name for one in wanted}
-    spare = _Spare(d for d in existing.ours if _in_use(d) and d.name not in names)
+    spare = _Spare(d for d in existing.synced if _in_use(d) and d.name not in names)
     found = {one.name: _about_namesake(one, existing) for one in wanted}
     about_files = [found[one.name] or _about_new(one, existing, spare) for one in wanted]
     taken = {planned.document.id for planned in about_files if planned.document}
     held = {planned.name for planned in about_files if planned.move is Move.HOLD}
-    left = [d for d in existing.ours if d.id not in taken and d.name not in held]
+    left = [d for d in existing.synced if d.id not in taken and d.name not in held]
     rest = [_about_left(d, retire, gone=d.name not in names) for d in left if d.belongs_in_search]
     if unproven and retire.action:
         rest += [_again(d) for d in left if d.name not in names and d.indexed and _is_retired(d, retire.action)]
@@ -132,20 +132,20 @@ def make_plan(
 class _Existing:
     """The existing documents, by name."""
 
-    def __init__(self, documents: Iterable[Document], ours: Collection[str]) -> None:
-        self.ours: list[Document] = []
+    def __init__(self, documents: Iterable[Document], synced: Collection[str]) -> None:
+        self.synced: list[Document] = []
         self._by_name: dict[str, list[Document]] = {}
-        self._ids = ours
+        self._ids = synced
         for document in documents:
             self._by_name.setdefault(document.name, []).append(document)
-            if document.id in ours:
-                self.ours.append(document)
+            if document.id in synced:
+                self.synced.append(document)
 
     def named(self, name: str) -> tuple[Document, ...]:
         """All documents with a name."""
         return tuple(self._by_name.get(name, ()))
 
-    def ours_named(self, name: str) -> list[Document]:
+    def synced_named(self, name: str) -> list[Document]:
         """Those that the sync created."""
         return [document for document in self.named(name) if document.id in self._ids]
 
@@ -172,15 +172,15 @@ class _Spare:
         return documents.pop() if documents else None
 
 
-def _about_namesake(one: Wanted, existing: _Existing) -> Planned | None:
+def _about_namesake(one: WantedFile, existing: _Existing) -> Planned | None:
     """Decide about a file by the documents with its name that the sync created; ``None`` if none of
     them can be used.
     """
-    ours, all_of_them = existing.ours_named(one.name), existing.named(one.name)
-    live = [document for document in ours if document.belongs_in_search]
+    synced, all_of_them = existing.synced_named(one.name), existing.named(one.name)
+    live = [document for document in synced if document.belongs_in_search]
     if one.problem:
-        return Planned(Move.HOLD, one.name, one.problem, next(iter(live or ours), None), all_of_them)
-    same = [document for document in ours if digest_of(document) == one.digest]
+        return Planned(Move.HOLD, one.name, one.problem, next(iter(live or synced), None), all_of_them)
+    same = [document for document in synced if digest_of(document) == one.digest]
     if good := [document for document in same if _in_use(document)]:
         return Planned(Move.KEEP, one.name, "", good[0], all_of_them)
     if live:
@@ -190,7 +190,7 @@ def _about_namesake(one: Wanted, existing: _Existing) -> Planned | None:
     return None
 
 
-def _update(one: Wanted, document: Document, existing: _Existing) -> Planned:
+def _update(one: WantedFile, document: Document, existing: _Existing) -> Planned:
     namesakes = existing.named(one.name)
     if not document.failed:
         return Planned(Move.UPDATE, one.name, "its content differs", document, namesakes)
@@ -200,20 +200,20 @@ def _update(one: Wanted, document: Document, existing: _Existing) -> Planned:
     return Planned(Move.UPDATE, one.name, "its indexing failed", document, namesakes, _to_clear(one.name, existing))
 
 
-def _about_new(one: Wanted, existing: _Existing, spare: _Spare) -> Planned:
+def _about_new(one: WantedFile, existing: _Existing, spare: _Spare) -> Planned:
     """Decide about a file for whose name the sync has no usable document."""
     namesakes = existing.named(one.name)
     if document := spare.take(one.digest):
         return Planned(Move.RENAME, one.name, f"it was '{document.name}'", document, namesakes)
     if in_the_way := existing.in_the_way(one.name):
         return Planned(Move.REFUSE, one.name, _taken(in_the_way[0]), None, namesakes)
-    old = existing.ours_named(one.name)
+    old = existing.synced_named(one.name)
     why = f"document {old[0].id} is {_state(old[0])}, and its content differs" if old else "it is new"
     return Planned(Move.CREATE, one.name, why, None, namesakes, _to_clear(one.name, existing))
 
 
 def _to_clear(name: str, existing: _Existing) -> tuple[str, ...]:
-    return tuple(document.id for document in existing.ours_named(name) if document.enabled and document.archived)
+    return tuple(document.id for document in existing.synced_named(name) if document.enabled and document.archived)
 
 
 def _about_left(document: Document, retire: Retire, *, gone: bool) -> Planned:

@@ -19,8 +19,8 @@ from airflow_provider_dify.knowledge.ingest.arrival import Arrival
 from airflow_provider_dify.knowledge.ingest.delivery import Delivery
 from airflow_provider_dify.knowledge.ingest.namesakes import Decision, Verb
 from airflow_provider_dify.knowledge.ingest.options import HASH_FIELD, DocumentOptions
-from airflow_provider_dify.knowledge.ingest.put import Item, Putting
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
+from airflow_provider_dify.knowledge.ingest.sender import ContentSender, Item
 from airflow_provider_dify.knowledge.ingest.target import check_replacing, read_target
 from airflow_provider_dify.knowledge.ingest.watch import Watch
 from airflow_provider_dify.knowledge.metadata.fields import Value, check_own_values, create_missing, list_fields
@@ -141,13 +141,13 @@ class Promotion:
         self._journal = sync_journal.Journal.read(dataset, self.sync_source)
         yield from self._list(progress)
         yield from self._await_earlier(deadline, progress)
-        in_the_way = {one.name: one for one in self._documents.values() if one.enabled and not self._is_ours(one)}
+        in_the_way = {one.name: one for one in self._documents.values() if one.enabled and not self._is_promoted(one)}
         retire = Retire(self._options.retire)
         self._parts = self._plan.make(problems, self._copies(), in_the_way, retire)
         plan = [part.planned() for part in self._parts]
         yield Note(f"Plan of sync '{self.sync_source}':\n{table(plan)}")
-        ours = [one for one in self._documents.values() if self._is_ours(one) and one.belongs_in_search]
-        self._options.check_plan(plan, len(ours))
+        promoted = [one for one in self._documents.values() if self._is_promoted(one) and one.belongs_in_search]
+        self._options.check_plan(plan, len(promoted))
         check_replacing(dataset, [part.name for part in self._parts if part.replaces], _NEW_INSTEAD)
         return dataset, options
 
@@ -165,7 +165,7 @@ class Promotion:
 
     def _await_earlier(self, deadline: Deadline, progress: Progress) -> Flow[None]:
         """Wait for documents that a killed run has sent: Dify can neither replace nor disable them before."""
-        active = [one.id for one in self._documents.values() if self._is_ours(one) and _is_active(one)]
+        active = [one.id for one in self._documents.values() if self._is_promoted(one) and _is_active(one)]
         if not active or self._options.dry_run:
             return
         watch = Watch(
@@ -175,10 +175,10 @@ class Promotion:
         yield from watch.until_below(1, deadline, progress)
         yield from self._list(progress)
 
-    def _is_ours(self, document: Document) -> bool:
-        return str(document.metadata.get(SOURCE_FIELD)) == self.sync_source or self._may_be_ours(document)
+    def _is_promoted(self, document: Document) -> bool:
+        return str(document.metadata.get(SOURCE_FIELD)) == self.sync_source or self._may_be_synced(document)
 
-    def _may_be_ours(self, document: Document) -> bool:
+    def _may_be_synced(self, document: Document) -> bool:
         """Whether a killed run may have created a document: it is newer than the run, and nobody has marked it."""
         position = self._journal.position
         return position is not None and document.position > position and not document.metadata.keys() & set(OWN_FIELDS)
@@ -188,9 +188,9 @@ class Promotion:
         copies: dict[str, list[Document]] = {}
         unmarked: dict[str, list[Document]] = {}
         for document in self._documents.values():
-            if EXPORT_FIELD in document.metadata and self._is_ours(document):
+            if EXPORT_FIELD in document.metadata and self._is_promoted(document):
                 copies.setdefault(str(document.metadata[EXPORT_FIELD]), []).append(document)
-            elif self._is_ours(document):
+            elif self._is_promoted(document):
                 unmarked.setdefault(document.name, []).append(document)
         for entry in self._exported.manifest.entries:
             if entry.id not in copies and unmarked.get(entry.name):
@@ -240,9 +240,9 @@ class Promotion:
         for rule, of_rule in _by_rule(parts):
             process_rule = self._options.process_rule or self._exported.manifest.rules.get(rule or "")
             ready = replace(options, process_rule=process_rule).for_dataset(dataset)
-            putting = Putting(dataset, ready, retries, deadline)
+            sender = ContentSender(dataset, ready, retries, deadline)
             for start in range(0, len(of_rule), _AT_ONCE):
-                yield from self._put(of_rule[start : start + _AT_ONCE], putting, progress)
+                yield from self._put(of_rule[start : start + _AT_ONCE], sender, progress)
         watch = self._delivery.watch
         yield from watch.until_below(1, deadline, progress)
         watch.time_is_up()
@@ -258,9 +258,9 @@ class Promotion:
         if ids:
             yield from self._change([Change(Action.DISABLE, tuple(ids))], deadline, retries)
 
-    def _put(self, parts: Sequence[Part], putting: Putting, progress: Progress) -> Flow[None]:
+    def _put(self, parts: Sequence[Part], sender: ContentSender, progress: Progress) -> Flow[None]:
         items = [self._item(part) for part in parts]
-        yield from self._delivery.flow(items, putting, progress)
+        yield from self._delivery.flow(items, sender, progress)
         values: dict[str, dict[str, Value]] = {}
         for part, item in zip(parts, items, strict=True):
             part.document_id = item.document_id or part.document_id
@@ -269,7 +269,7 @@ class Promotion:
                 part.ended(outcome, item.error)
             elif item.outcome and item.document_id:
                 values[item.document_id] = dict(part.values)
-        yield from self._mark(values, putting.deadline, putting.retries)
+        yield from self._mark(values, sender.deadline, sender.retries)
 
     def _item(self, part: Part) -> Item:
         verb = Verb.UPDATE if part.replaces else Verb.CREATE

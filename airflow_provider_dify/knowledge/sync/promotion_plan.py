@@ -13,7 +13,7 @@ from typing import TypeAlias
 from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.documents import Action, Document, Flags
-from airflow_provider_dify.knowledge.export.manifest import Entry, Manifest
+from airflow_provider_dify.knowledge.export.manifest import ExportedDocument, ExportManifest
 from airflow_provider_dify.knowledge.flow import Flow
 from airflow_provider_dify.knowledge.ingest.contents import Source
 from airflow_provider_dify.knowledge.ingest.options import HASH_FIELD
@@ -44,7 +44,7 @@ class Exported:
     :param sources: The contents, by the ids of the documents in it.
     """
 
-    manifest: Manifest
+    manifest: ExportManifest
     sources: Mapping[str, Source]
 
 
@@ -62,7 +62,7 @@ class Part:
 
     move: Move
     name: str
-    entry: Entry | None = None
+    entry: ExportedDocument | None = None
     document: Document | None = None
     why: str = ""
     sends: bool = False
@@ -151,7 +151,7 @@ class PromotionPlan:
 
     def _about(
         self,
-        entry: Entry,
+        entry: ExportedDocument,
         problems: Mapping[str, Problem],
         copies: Sequence[Document],
         in_the_way: Mapping[str, Document],
@@ -176,7 +176,7 @@ class PromotionPlan:
             return _ended(replace(part, why=why, sends=False), Move.REFUSE, SyncOutcome.REFUSED, why)
         return part
 
-    def _values(self, entry: Entry) -> dict[str, Value]:
+    def _values(self, entry: ExportedDocument) -> dict[str, Value]:
         values: dict[str, Value] = {k: v for k, v in entry.metadata.items() if k in self.kinds and k not in OWN_FIELDS}
         digest = entry.content.saved.sha256 if entry.content else ""
         return {**values, **self._own, EXPORT_FIELD: entry.id, HASH_FIELD: digest}
@@ -236,7 +236,7 @@ def _ended(part: Part, move: Move, outcome: SyncOutcome, error: str) -> Part:
     return replace(part, move=move, outcome=outcome, error=error)
 
 
-def _unfit(entry: Entry) -> Problem | None:
+def _unfit(entry: ExportedDocument) -> Problem | None:
     """Return why a document of the export cannot be recreated, by its state there."""
     if entry.content is None:
         return SyncOutcome.INVALID, "The export has no content of it."
@@ -250,7 +250,7 @@ def _unfit(entry: Entry) -> Problem | None:
     return None
 
 
-def _is_used(document: Document, entry: Entry) -> bool:
+def _is_used(document: Document, entry: ExportedDocument) -> bool:
     """Whether a copy gets the content: in place, or because a new document replaces a failed one of its name."""
     return document.belongs_in_search and (document.indexed or (document.failed and document.name == entry.name))
 

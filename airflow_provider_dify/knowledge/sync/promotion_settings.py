@@ -8,17 +8,17 @@ from typing import Any
 
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.bases.ensure import Ensuring
 from airflow_provider_dify.knowledge.bases.options import KnowledgeBaseOptions
+from airflow_provider_dify.knowledge.bases.provision import Provision
 from airflow_provider_dify.knowledge.bases.settings import Technique, whole_search
 from airflow_provider_dify.knowledge.documents import Dataset
-from airflow_provider_dify.knowledge.export.manifest import Manifest
+from airflow_provider_dify.knowledge.export.manifest import ExportManifest
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
 from airflow_provider_dify.knowledge.ingest.options import DocumentOptions
 from airflow_provider_dify.knowledge.retries import Retries
 
 
-def document_options(manifest: Manifest, options: DocumentOptions, dataset: Dataset) -> DocumentOptions:
+def document_options(manifest: ExportManifest, options: DocumentOptions, dataset: Dataset) -> DocumentOptions:
     """Return how documents are sent: what neither the user nor the knowledge base determines is as in the export.
 
     :raises DifyInputError: The knowledge base cuts documents in another form.
@@ -39,7 +39,7 @@ def document_options(manifest: Manifest, options: DocumentOptions, dataset: Data
 
 
 def set_up(
-    manifest: Manifest, options: DocumentOptions, dataset: Dataset, deadline: Deadline, retries: Retries
+    manifest: ExportManifest, options: DocumentOptions, dataset: Dataset, deadline: Deadline, retries: Retries
 ) -> Flow[None]:
     """Give a knowledge base the settings of the exported one, and read them back.
 
@@ -59,4 +59,4 @@ def set_up(
         embedding_model_provider=settings.get("embedding_model_provider") or None if vectors else None,
         retrieval_model=whole_search({}, settings.get("retrieval_model_dict") or {}, technique),
     )
-    yield from Ensuring(None, wanted, dataset_id=dataset.id).flow(deadline, retries)
+    yield from Provision(None, wanted, dataset_id=dataset.id).flow(deadline, retries)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.ingest.contents import Source
 from airflow_provider_dify.knowledge.ingest.namesakes import Decision, Verb
-from airflow_provider_dify.knowledge.ingest.put import Item
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
+from airflow_provider_dify.knowledge.ingest.sender import Item
 from airflow_provider_dify.knowledge.sync.changes import Change
 from airflow_provider_dify.knowledge.sync.plan import Move, Planned, Retire
 from airflow_provider_dify.knowledge.sync.report import DONE, SyncEntry, SyncOutcome

@@ -12,7 +12,7 @@ from airflow_provider_dify.knowledge.ingest.contents import Source
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.sync.journal import Journal
-from airflow_provider_dify.knowledge.sync.plan import Planned, Retire, Wanted, digest_of, make_plan
+from airflow_provider_dify.knowledge.sync.plan import Planned, Retire, WantedFile, digest_of, make_plan
 
 #: Name of the metadata field with the sync that a document belongs to.
 SOURCE_FIELD = "sync_source"
@@ -31,12 +31,12 @@ def checked_name(value: object) -> str:
     return name.strip()
 
 
-def read_files(sources: Collection[Source], progress: Progress) -> Flow[tuple[Wanted, ...]]:
+def read_files(sources: Collection[Source], progress: Progress) -> Flow[tuple[WantedFile, ...]]:
     """Read files, for the digests of their contents.
 
     :raises DifySourceError: None of them can become a document.
     """
-    wanted: list[Wanted] = []
+    wanted: list[WantedFile] = []
     for source in sources:
         wanted.append(_wanted(source))
         yield from progress.note("Read", len(wanted), len(sources), "files")
@@ -49,16 +49,16 @@ def read_files(sources: Collection[Source], progress: Progress) -> Flow[tuple[Wa
     return tuple(wanted)
 
 
-def _wanted(source: Source) -> Wanted:
+def _wanted(source: Source) -> WantedFile:
     if source.problem:
-        return Wanted(source.name, None, source.problem, source.readable)
+        return WantedFile(source.name, None, source.problem, source.readable)
     try:
-        return Wanted(source.name, source.digest())
+        return WantedFile(source.name, source.digest())
     except DifySourceError as error:
-        return Wanted(source.name, None, error.message, readable=False)
+        return WantedFile(source.name, None, error.message, readable=False)
 
 
-class SyncLook:
+class SyncSurvey:
     """The first read of a knowledge base by a sync.
 
     :param dataset: The knowledge base.
@@ -67,7 +67,7 @@ class SyncLook:
     :param adopt: Whether documents in use that no sync has created are taken over if they have the name of a file.
     """
 
-    def __init__(self, dataset: Dataset, sync_source: str, wanted: Sequence[Wanted], *, adopt: bool) -> None:
+    def __init__(self, dataset: Dataset, sync_source: str, wanted: Sequence[WantedFile], *, adopt: bool) -> None:
         self.dataset = dataset
         #: The notes of an earlier run, if it was killed.
         self.journal = Journal.read(dataset, sync_source)
@@ -84,7 +84,7 @@ class SyncLook:
         self._names = {one.name for one in wanted}
         self._adopt = adopt
         self._documents: list[Document] = []
-        self._ours: set[str] = set()
+        self._synced: set[str] = set()
 
     def flow(self, progress: Progress) -> Flow[None]:
         """List the knowledge base once, and keep the relevant documents.
@@ -106,34 +106,34 @@ class SyncLook:
         # If several have the same name, it is unclear which one is meant.
         single = (documents[0] for documents in candidates.values() if len(documents) == 1)
         self.adopted = frozenset(document.id for document in single if self._may_adopt(document))
-        self._ours |= self.adopted
+        self._synced |= self.adopted
 
     def plan(self, retire: Retire) -> tuple[Planned, ...]:
         """Decide what to do."""
         unproven = self.journal.unfinished
-        return make_plan(self._wanted, self._documents, self._ours, retire=retire, unproven=unproven)
+        return make_plan(self._wanted, self._documents, self._synced, retire=retire, unproven=unproven)
 
     @property
     def in_use(self) -> int:
         """How many documents the sync has in use."""
-        return sum(document.belongs_in_search for document in self._documents if document.id in self._ours)
+        return sum(document.belongs_in_search for document in self._documents if document.id in self._synced)
 
     def _take(self, document: Document) -> None:
         self.position = max(self.position, document.position)
         owner = document.metadata.get(SOURCE_FIELD)
         if owner is not None and str(owner) == self._sync_source:
-            self._ours.add(document.id)
+            self._synced.add(document.id)
             self._documents.append(document)
         elif document.name in self._names:
             self._documents.append(document)
-        elif self._may_be_ours(document):
+        elif self._may_be_synced(document):
             self.strays.append(document)
 
     def _may_adopt(self, document: Document) -> bool:
         is_free = document.metadata.get(SOURCE_FIELD) is None
-        return document.id not in self._ours and ((self._adopt and is_free) or self._may_be_ours(document))
+        return document.id not in self._synced and ((self._adopt and is_free) or self._may_be_synced(document))
 
-    def _may_be_ours(self, document: Document) -> bool:
+    def _may_be_synced(self, document: Document) -> bool:
         """Whether a killed run may have created a document: it is newer than the run, and nobody has marked it."""
         unmarked = document.metadata.get(SOURCE_FIELD) is None and digest_of(document) is None
         return self.journal.position is not None and document.position > self.journal.position and unmarked

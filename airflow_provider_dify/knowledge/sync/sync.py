@@ -37,12 +37,12 @@ from airflow_provider_dify.knowledge.ingest.arrival import Arrival
 from airflow_provider_dify.knowledge.ingest.contents import Source
 from airflow_provider_dify.knowledge.ingest.delivery import Delivery
 from airflow_provider_dify.knowledge.ingest.options import HASH_FIELD, DocumentOptions
-from airflow_provider_dify.knowledge.ingest.put import Item, Putting
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
+from airflow_provider_dify.knowledge.ingest.sender import ContentSender, Item
 from airflow_provider_dify.knowledge.ingest.target import check_latest_rule, check_replacing, read_target
 from airflow_provider_dify.knowledge.ingest.watch import NOT_IN_TIME, stalled
 from airflow_provider_dify.knowledge.metadata.fields import check_fields, check_own_values, kinds_of
-from airflow_provider_dify.knowledge.progress import Progress, Whole
+from airflow_provider_dify.knowledge.progress import Progress, WholeJob
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.change import StatusChange
 from airflow_provider_dify.knowledge.status.proof import ProvenBy
@@ -53,7 +53,7 @@ from airflow_provider_dify.knowledge.sync.options import SyncOptions
 from airflow_provider_dify.knowledge.sync.plan import Move, Planned, Retire, table
 from airflow_provider_dify.knowledge.sync.report import SyncEntry, SyncOutcome, SyncReport
 from airflow_provider_dify.knowledge.sync.steps import changes_of, first_entry, item_of, so_far
-from airflow_provider_dify.knowledge.sync.survey import SOURCE_FIELD, SyncLook, checked_name, read_files
+from airflow_provider_dify.knowledge.sync.survey import SOURCE_FIELD, SyncSurvey, checked_name, read_files
 from airflow_provider_dify.knowledge.text.counts import number_of
 
 #: What to do instead of replacing contents.
@@ -148,7 +148,7 @@ class Sync:
             stall_timeout=self._options.stall_timeout,
             poll_interval=self._options.poll_interval,
         )
-        wait.whole = Whole.around(len(self._active), len(self._entries))
+        wait.whole = WholeJob.around(len(self._active), len(self._entries))
         return wait
 
     def take(self, report: Mapping[str, JSON], error: DifyError | None) -> None:
@@ -237,23 +237,23 @@ class Sync:
         """Read, plan, and send."""
         wanted = yield from read_files(self._sources.values(), progress)
         dataset, options = yield from read_target(self.dataset_id, self._options)
-        look = SyncLook(dataset, self.sync_source, wanted, adopt=self._options.adopt)
-        yield from look.flow(progress)
-        plan = look.plan(self._retire)
+        survey = SyncSurvey(dataset, self.sync_source, wanted, adopt=self._options.adopt)
+        yield from survey.flow(progress)
+        plan = survey.plan(self._retire)
         unreadable = {one.name for one in wanted if not one.readable}
         self._entries = [first_entry(planned, readable=planned.name not in unreadable) for planned in plan]
-        yield from self._tell(plan, look)
-        self._options.check_plan(plan, look.in_use)
+        yield from self._tell(plan, survey)
+        self._options.check_plan(plan, survey.in_use)
         yield from self._check_target(plan, dataset, options)
-        if look.adopted or any(planned.move.sends for planned in plan):
+        if survey.adopted or any(planned.move.sends for planned in plan):
             own = {SOURCE_FIELD: "", HASH_FIELD: ""}
             yield from check_fields(self.dataset_id, kinds_of([self._metadata, own]))
         if self._options.dry_run:
             yield Note("This is a dry run: nothing was changed.")
             return
-        putting = Putting(dataset, options, retries, deadline)
-        yield from self._prepare(plan, look, putting)
-        yield from self._delivery.flow([item for item in self._items.values() if not item.outcome], putting, progress)
+        sender = ContentSender(dataset, options, retries, deadline)
+        yield from self._prepare(plan, survey, sender)
+        yield from self._delivery.flow([item for item in self._items.values() if not item.outcome], sender, progress)
         self._marked = not self._delivery.errors
 
     def _check_target(self, plan: Sequence[Planned], dataset: Dataset, options: DocumentOptions) -> Flow[None]:
@@ -263,9 +263,9 @@ class Sync:
         if any(one.move.sends for one in plan):
             yield from check_latest_rule(dataset, options)
 
-    def _tell(self, plan: Sequence[Planned], look: SyncLook) -> Flow[None]:
+    def _tell(self, plan: Sequence[Planned], survey: SyncSurvey) -> Flow[None]:
         yield Note(f"Plan of sync '{self.sync_source}':\n{table(plan)}")
-        if strays := look.strays:
+        if strays := survey.strays:
             names = ", ".join(f"'{document.name}' ({document.id})" for document in strays[:5])
             text = (
                 f"{number_of(len(strays))} of unknown origin appeared after a run of this sync was interrupted. They "
@@ -273,37 +273,37 @@ class Sync:
             )
             yield Note(text, logging.WARNING)
 
-    def _prepare(self, plan: Sequence[Planned], look: SyncLook, putting: Putting) -> Flow[None]:
+    def _prepare(self, plan: Sequence[Planned], survey: SyncSurvey, sender: ContentSender) -> Flow[None]:
         """Make sure that a later run can continue after a kill, and that Dify overwrites nothing."""
         for planned in plan:
-            if planned.document and (planned.move is Move.KEEP or planned.document.id in look.adopted):
+            if planned.document and (planned.move is Move.KEEP or planned.document.id in survey.adopted):
                 self._delivery.there(planned.document)
-        yield from self._delivery.mark(putting)
-        changes = list(changes_of(plan, self._retire, restores=look.journal.restores))
+        yield from self._delivery.mark(sender)
+        changes = list(changes_of(plan, self._retire, restores=survey.journal.restores))
         self._changes = self._changes_of(changes)
-        self._journal = look.journal.field_ids
+        self._journal = survey.journal.field_ids
         if changes or any(planned.move is Move.CREATE for planned in plan):
-            yield from self._begin_journal(look, changes)
-        blocked = yield from self._clear(plan, putting)
+            yield from self._begin_journal(survey, changes)
+        blocked = yield from self._clear(plan, sender)
         for number, planned in enumerate(plan):
             if planned.move.sends:
                 self._items[number] = item = item_of(planned, self._sources[planned.name])
                 if why := next((blocked[i] for i in planned.clear if i in blocked), None):
                     item.end(IngestOutcome.FAILED, why)
 
-    def _begin_journal(self, look: SyncLook, changes: Sequence[Change]) -> Flow[None]:
+    def _begin_journal(self, survey: SyncSurvey, changes: Sequence[Change]) -> Flow[None]:
         restores = any(change.action and change.action.adds for change in changes)
-        field_id = yield from sync_journal.begin(look.dataset, self.sync_source, look.position, restores=restores)
+        field_id = yield from sync_journal.begin(survey.dataset, self.sync_source, survey.position, restores=restores)
         old = [one for one in self._journal if one != field_id]
         self._journal = (*self._journal, *([] if field_id in self._journal else [field_id]))
         yield from sync_journal.end(self.dataset_id, old)
         self._journal = (field_id,)
 
-    def _clear(self, plan: Sequence[Planned], putting: Putting) -> Flow[dict[str, str]]:
+    def _clear(self, plan: Sequence[Planned], sender: ContentSender) -> Flow[dict[str, str]]:
         """Disable archived documents whose names are needed; return errors by id."""
         ids = tuple(i for planned in plan for i in planned.clear)
         clearing = self._changes_of([Change(Action.DISABLE, ids)])
-        yield from clearing.flow(putting.deadline, putting.retries)
+        yield from clearing.flow(sender.deadline, sender.retries)
         why = "Document {} has this name. It is archived, Dify would overwrite it, and disabling it failed: {}"
         return {i: why.format(i, error) for i, error in clearing.results.items() if error}
 

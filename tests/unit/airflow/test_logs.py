@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge.bases.introduction import introduced
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Request, Response
-from airflow_provider_dify.knowledge.progress import Progress, Whole
+from airflow_provider_dify.knowledge.progress import Progress, WholeJob
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.operators.retrieval import DifyRetrievalCheckOperator
 from airflow_provider_dify.sensors.documents import DifyDocumentIndexingSensor
@@ -164,7 +164,7 @@ class TestProgress:
 
     def test_news_comes_at_most_every_ten_seconds(self) -> None:
         clock = VirtualClock()
-        progress = Progress(Deadline(900, clock.monotonic), Whole(100, 250))
+        progress = Progress(Deadline(900, clock.monotonic), WholeJob(100, 250))
 
         def job() -> Flow[None]:
             for done in range(31):

@@ -9,13 +9,13 @@ import pytest
 
 from airflow_provider_dify.exceptions import DifyAppError, DifyInputError
 from airflow_provider_dify.knowledge.answers import Fields
-from airflow_provider_dify.knowledge.apps.form import Form
+from airflow_provider_dify.knowledge.apps.form import InputForm
 from airflow_provider_dify.knowledge.apps.options import RunOptions
 from airflow_provider_dify.knowledge.apps.requesting import LocalFile, RemoteFile, RunRequest
 from airflow_provider_dify.knowledge.apps.tries import LONGEST_USER, single_try, tries_of
 from tests.unit.apps.playing import ECHO, Stage, Task
 
-FORM = Form.read(Fields({"user_input_form": ECHO}))
+FORM = InputForm.read(Fields({"user_input_form": ECHO}))
 UPLOADED = {"type": "document", "transfer_method": "local_file", "upload_file_id": "x"}
 
 

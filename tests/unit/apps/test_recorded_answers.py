@@ -19,7 +19,7 @@ from airflow_provider_dify.exceptions import (
 from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.apps import events
 from airflow_provider_dify.knowledge.apps.api import AppInfo, AppRun, ChatRow, LogRow
-from airflow_provider_dify.knowledge.apps.form import Form
+from airflow_provider_dify.knowledge.apps.form import InputForm
 from airflow_provider_dify.knowledge.errors import error_in
 from airflow_provider_dify.knowledge.flow import Request
 from tests.contract.recordings import Record, files, recorded
@@ -61,7 +61,7 @@ def test_logs() -> None:
 
 
 def test_forms_and_names() -> None:
-    forms = [Form.read(payload) for payload in good("GET", "/parameters")]
+    forms = [InputForm.read(payload) for payload in good("GET", "/parameters")]
     kinds = {field.kind for form in forms for field in form.fields.values()}
     assert {"text-input", "number", "select", "checkbox", "file", "file-list"} <= kinds
     assert {AppInfo.read(payload).mode for payload in good("GET", "/info")} >= {"workflow", "advanced-chat", "chat"}
@@ -83,7 +83,7 @@ def test_each_stream_names_its_run_or_says_why_there_is_none(record: Record) -> 
     if "missing" in record.case:
         assert start.refused == "text is required in input form"
     elif "first ping" in record.case or b"workflow_started" not in body:
-        assert start == events.Start()
+        assert start == events.StreamedRun()
     else:
         assert start.run_id
         assert start.task_id != start.run_id
@@ -101,7 +101,7 @@ CHATS = [one for one in ANSWERED if one.is_stream and path_of(one) == "/chat-mes
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
 def test_a_chat_is_heard_piece_by_piece_as_it_is_read_as_a_whole(record: Record, newline: bytes) -> None:
     body = record.answer.encode().replace(b"\n", newline)
-    heard: list[events.Start] = []
+    heard: list[events.StreamedRun] = []
     listener = events.Listener(heard.append)
     for end in range(0, len(body), 97):
         listener(body[:end])

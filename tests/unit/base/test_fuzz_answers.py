@@ -146,9 +146,9 @@ READ: dict[str, tuple[Callable[[], Flow[Any]], Any]] = {
 }
 
 
-def taken() -> Flow[contents.Taken]:
+def taken() -> Flow[contents.Accepted]:
     """Send a content."""
-    return api.read_answer((yield Request("POST", "/x", repeatable=False)), contents.Taken.read)
+    return api.read_answer((yield Request("POST", "/x", repeatable=False)), contents.Accepted.read)
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

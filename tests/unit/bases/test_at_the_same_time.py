@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from airflow_provider_dify.exceptions import DifyError, DifyInputError
 from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.bases.creation import SETTLED
-from airflow_provider_dify.knowledge.bases.ensure import Ensuring
 from airflow_provider_dify.knowledge.bases.options import KnowledgeBaseOptions
+from airflow_provider_dify.knowledge.bases.provision import Provision
 from airflow_provider_dify.knowledge.flow import Deadline, Note, Pause, Request, Response
 from airflow_provider_dify.knowledge.retries import Retries, retrying
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
@@ -72,7 +72,7 @@ class Task:
         self.wakes = server.now
         self.result: Any = None
         deadline = Deadline(900, lambda: server.now)
-        flow = Ensuring("kb", KnowledgeBaseOptions(description="d")).flow(deadline, Retries())
+        flow = Provision("kb", KnowledgeBaseOptions(description="d")).flow(deadline, Retries())
         self.steps: Generator[Any, Any, Any] = self._steps(retrying(flow, Retries(), deadline))
 
     def _steps(self, flow: Generator[Any, Any, Any]) -> Generator[None, None, None]:

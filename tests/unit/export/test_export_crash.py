@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_dify.exports.target import FolderTarget
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.export.export import Export
-from airflow_provider_dify.knowledge.export.manifest import Saved
+from airflow_provider_dify.knowledge.export.manifest import StoredFile
 from airflow_provider_dify.knowledge.export.options import ExportOptions
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 from tests.unit.export.exporting import contents_of, downloaded, entries_of, files_in, run_export
@@ -33,7 +33,7 @@ class Mortal(FolderTarget):
         super().__init__(root)
         self._left = pieces
 
-    def save(self, path: str, pieces: Iterable[bytes]) -> Saved:
+    def save(self, path: str, pieces: Iterable[bytes]) -> StoredFile:
         return super().save(path, self._counted(pieces))
 
     def _counted(self, pieces: Iterable[bytes]) -> Iterator[bytes]:

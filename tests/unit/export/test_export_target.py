@@ -13,7 +13,7 @@ from upath import UPath
 
 from airflow_provider_dify.exceptions import DifyExportError, DifyInputError, DifyStorageError
 from airflow_provider_dify.exports.target import FolderTarget, open_target
-from airflow_provider_dify.knowledge.export.manifest import Saved
+from airflow_provider_dify.knowledge.export.manifest import StoredFile
 from airflow_provider_dify.knowledge.export.names import file_of
 from airflow_provider_dify.testing import Dataset, FakeDify
 from tests.unit.export.exporting import contents_of, run_export
@@ -64,9 +64,9 @@ def test_a_url_of_a_folder(kb: Dataset, tmp_path: Path) -> None:
 class Forgetful(FolderTarget):
     """A storage that does not keep what it was given."""
 
-    def check(self, path: str) -> Saved | None:
+    def check(self, path: str) -> StoredFile | None:
         found = super().check(path)
-        return Saved(found.size, "0" * 64) if found and "bad" in path else found
+        return StoredFile(found.size, "0" * 64) if found and "bad" in path else found
 
 
 def test_a_storage_that_changes_a_content(kb: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

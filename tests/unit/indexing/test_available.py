@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import JSON, Request, Response
-from airflow_provider_dify.knowledge.indexing.availability import Look, Watermark, look
+from airflow_provider_dify.knowledge.indexing.availability import Availability, Watermark, look
 from airflow_provider_dify.testing import Dataset, FakeDify
 from tests.examples import examples
 
@@ -38,8 +38,8 @@ def document(name: str = "page") -> Document:
     )
 
 
-def seen(*documents: Document, complete: bool = True) -> Look:
-    return Look({item.id: item for item in documents}, complete)
+def seen(*documents: Document, complete: bool = True) -> Availability:
+    return Availability({item.id: item for item in documents}, complete)
 
 
 class TestWatermark:
@@ -118,14 +118,14 @@ class TestLook:
             assert item.display_status == "available"
         return kb
 
-    def look(self, dify: FakeDify, kb: Dataset, before: Look | None) -> tuple[Look, int]:
+    def look(self, dify: FakeDify, kb: Dataset, before: Availability | None) -> tuple[Availability, int]:
         """Return the result, and how many pages it read."""
         so_far = len(dify.requests)
         with DifyHook() as hook:
             found = hook.run(look(kb.id, before))
         return found, len(dify.requests) - so_far
 
-    def names(self, found: Look) -> set[str]:
+    def names(self, found: Availability) -> set[str]:
         return {item.name for item in found.available.values()}
 
     def test_the_first_one_reads_everything(self, dify: FakeDify, kb: Dataset) -> None:
@@ -181,7 +181,7 @@ class TestLook:
         assert (found.complete, pages) == (True, 1)
 
     def test_an_empty_knowledge_base(self, dify: FakeDify) -> None:
-        assert self.look(dify, dify.add_dataset("empty"), None) == (Look({}, complete=True), 1)
+        assert self.look(dify, dify.add_dataset("empty"), None) == (Availability({}, complete=True), 1)
 
 
 def dify_with(documents: Iterable[Document], request: Request, *, filters: bool) -> Response:
@@ -194,7 +194,7 @@ def dify_with(documents: Iterable[Document], request: Request, *, filters: bool)
     return Response(200, {}, json.dumps({"data": page, "total": len(kept)}).encode())
 
 
-def run_look(documents: Iterable[Document], before: Look | None, *, filters: bool) -> Look:
+def run_look(documents: Iterable[Document], before: Availability | None, *, filters: bool) -> Availability:
     flow = look("kb", before)
     answer: Response | None = None
     while True:
@@ -230,7 +230,7 @@ def test_whatever_happens_each_is_announced_once_and_none_is_missed(
     mark = Watermark().after(before, announce=False)
     base, announced = set(before.available), list[str]()
 
-    def take(found: Look) -> None:
+    def take(found: Availability) -> None:
         nonlocal mark, before
         announced.extend(item.id for item in mark.news(found))
         mark, before = mark.after(found), found

@@ -19,7 +19,7 @@ from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.ingest.options import HASH_FIELD
 from airflow_provider_dify.knowledge.sync.options import SyncOptions
-from airflow_provider_dify.knowledge.sync.plan import Move, Planned, Retire, Wanted, make_plan
+from airflow_provider_dify.knowledge.sync.plan import Move, Planned, Retire, WantedFile, make_plan
 from airflow_provider_dify.knowledge.sync.survey import SOURCE_FIELD
 from airflow_provider_dify.knowledge.sync.sync import Sync
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
@@ -66,7 +66,7 @@ def test_a_plan_leads_to_what_is_wanted(
     there: tuple[tuple[Document, ...], frozenset[str]], files: dict[str, str | None], retire: Retire, unproven: bool
 ) -> None:
     documents, ours = there
-    wanted = [Wanted(name, digest, None if digest else "unreadable") for name, digest in files.items()]
+    wanted = [WantedFile(name, digest, None if digest else "unreadable") for name, digest in files.items()]
     plan = make_plan(wanted, documents, ours, retire=retire, unproven=unproven)
 
     # One entry for each file, in order; no document is in two; only those of the sync are touched.

@@ -22,7 +22,7 @@ from airflow_provider_dify.knowledge.retries import Retries
 _MOST_TRIES = 2
 
 
-class Ensuring:
+class Provision:
     """Makes sure that a knowledge base exists with given settings.
 
     Its whole state is in this object, not in the generator, so :meth:`report` is correct at any moment.

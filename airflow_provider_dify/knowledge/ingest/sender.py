@@ -18,11 +18,11 @@ from airflow_provider_dify.knowledge.documents import Dataset, Document
 from airflow_provider_dify.knowledge.errors import may_be_carried_out
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause
 from airflow_provider_dify.knowledge.ingest import contents
-from airflow_provider_dify.knowledge.ingest.contents import Source, Taken
+from airflow_provider_dify.knowledge.ingest.contents import Accepted, Source
 from airflow_provider_dify.knowledge.ingest.namesakes import Decision, Verb, keyword_of
 from airflow_provider_dify.knowledge.ingest.options import DocumentOptions
 from airflow_provider_dify.knowledge.ingest.report import Ingested, IngestOutcome
-from airflow_provider_dify.knowledge.progress import Waits, seconds_of
+from airflow_provider_dify.knowledge.progress import Intervals, seconds_of
 from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.retries import Retries
 
@@ -56,7 +56,7 @@ class Item:
         """Record that it exists already."""
         self.outcome, self.document_id = IngestOutcome.SKIPPED, document.id
 
-    def taken(self, taken: Taken) -> None:
+    def taken(self, taken: Accepted) -> None:
         """Record that Dify has it."""
         there = any(document.id == taken.document_id for document in self.namesakes)
         self.outcome = IngestOutcome.UPDATED if there else IngestOutcome.CREATED
@@ -76,7 +76,7 @@ class Item:
         )
 
 
-class Putting:
+class ContentSender:
     """Sends contents to one knowledge base.
 
     :param dataset: The knowledge base.
@@ -99,7 +99,7 @@ class Putting:
         """
         failures = 0
         unsure = False
-        waits = Waits(longest=10.0)
+        waits = Intervals(longest=10.0)
         while not item.outcome:
             if not unsure:  # otherwise a new document of this name counts as created by this run: see _look_up
                 yield from self._check_name(item)
@@ -139,7 +139,7 @@ class Putting:
                 item.end(IngestOutcome.FAILED, f"{why} Dify might replace it, so nothing was sent. Try again.")
                 return
 
-    def _request(self, item: Item) -> Flow[Taken]:
+    def _request(self, item: Item) -> Flow[Accepted]:
         decision = _decision(item)
         if decision.verb is Verb.UPDATE and decision.document:
             sending = contents.update(self._dataset_id, decision.document.id, decision.name, item.source, self._options)
@@ -176,7 +176,7 @@ class Putting:
             document = yield from self._get(decision.document.id)
             # It was indexed before, or Dify would have refused the update. Now it is not, so this run has updated it.
             if document and not document.indexed:
-                item.taken(Taken(document.id, ""))
+                item.taken(Accepted(document.id, ""))
             return
         before = {document.id: document for document in item.namesakes}
         pager: Pager[Document] = Pager()
@@ -186,10 +186,10 @@ class Putting:
             for document in pager.take(page):
                 known = before.get(document.id)
                 if document.name == decision.name and (not known or (known.failed and not document.failed)):
-                    item.taken(Taken(document.id, ""))
+                    item.taken(Accepted(document.id, ""))
                     return
 
-    def _wait_until_available(self, item: Item, waits: Waits) -> Flow[None]:
+    def _wait_until_available(self, item: Item, waits: Intervals) -> Flow[None]:
         """The document cannot be updated now: wait if that is temporary."""
         decision = _decision(item)
         document = yield from self._get(decision.document.id if decision.document else "")
