@@ -1,4 +1,7 @@
-"""Sensors that wait for documents of a Dify knowledge base."""
+"""Sensors that wait for documents of a Dify knowledge base.
+
+This module imports almost nothing, because each parse of a DAG file loads it.
+"""
 
 from __future__ import annotations
 
@@ -17,19 +20,17 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_dify import DEFAULT_CONN_ID
 from airflow_provider_dify.exceptions import DifyError, DifyIndexingTimeout
-from airflow_provider_dify.knowledge.flow import Deadline
-from airflow_provider_dify.knowledge.indexing.wait import IndexingWait, require_one
 from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT, ProofOptions
-from airflow_provider_dify.knowledge.status.proof import ProvenBy
-from airflow_provider_dify.knowledge.text.counts import number_of
 from airflow_provider_dify.tasks.base import KnowledgeBaseTask
 from airflow_provider_dify.tasks.running import hand_over, patience, read_event
-from airflow_provider_dify.transport.clock import current
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_dify.knowledge.flow import Deadline
+    from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
 
 #: A trigger checks no more often than this, however small the ``poke_interval``: many triggers share a triggerer and a
 #: Dify.
@@ -111,7 +112,10 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        require_one(batch, document_ids)
+        if (batch is None) == (document_ids is None):
+            from airflow_provider_dify.knowledge.indexing.wait import not_exactly_one
+
+            raise not_exactly_one(batch, document_ids)
         self.dataset_id = dataset_id
         self.dataset_name = dataset_name
         self.batch = batch
@@ -138,6 +142,8 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
 
         :param event: The trigger's event.
         """
+        from airflow_provider_dify.transport.clock import current
+
         report, _, error = read_event(event, _UNKNOWN)
         document_ids: list[str] = report["document_ids"]
         self.open_hook(context, report["dataset_id"], document_ids)  # for its links: there is nothing left to request
@@ -191,6 +197,9 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         return PokeReturnValue(is_done=False)
 
     def _say_done(self, number: int, seconds: float) -> None:
+        from airflow_provider_dify.knowledge.status.proof import ProvenBy
+        from airflow_provider_dify.knowledge.text.counts import number_of
+
         by_search = self.prove_by == ProvenBy.SEARCH.value
         self.log.info(
             "All is indexed, and %s what is enabled: %s, %.0f s",
@@ -202,6 +211,8 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
             self.log.warning("%s", error)
 
     def _begin(self, context: Context) -> tuple[IndexingWait, Deadline]:
+        from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
+
         wait = self.in_knowledge_base(
             lambda dataset_id: IndexingWait(
                 dataset_id,
@@ -215,6 +226,9 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         return wait, self._deadline(context)
 
     def _deadline(self, context: Context) -> Deadline:
+        from airflow_provider_dify.knowledge.flow import Deadline
+        from airflow_provider_dify.transport.clock import current
+
         if self.deferrable:
             return Deadline(self.timeout, current().time)
         if self.reschedule:
@@ -223,6 +237,8 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         return Deadline(self.timeout, current().monotonic)
 
     def _defer(self, wait: IndexingWait, deadline: Deadline) -> None:
+        from airflow_provider_dify.transport.clock import current
+
         self.log.info("The triggerer continues to wait, for up to %.0f s.", deadline.remaining)
         began = current().time() - deadline.elapsed
         hand_over(self, wait, began, patience(deadline.remaining, len(wait.document_ids)))

@@ -96,7 +96,8 @@ class IndexingWait:
         prove_by: object = None,
         poll_interval: float = 10.0,
     ) -> None:
-        require_one(batch, document_ids)
+        if (batch is None) == (document_ids is None):
+            raise not_exactly_one(batch, document_ids)
         self.dataset_id = inputs.canonical_id(dataset_id, "dataset_id")
         self.batch = None if batch is None else _batch(batch)
         self._asked = () if document_ids is None else inputs.canonical_ids(document_ids)
@@ -369,16 +370,12 @@ class IndexingWait:
         return sum(known) if len(known) == len(counts) else None
 
 
-def require_one(batch: object, document_ids: object) -> None:
-    """Check that there is either a batch or ids.
-
-    :raises DifyInputError: There are both or neither.
-    """
-    if (batch is None) == (document_ids is None):
-        raise DifyInputError(
-            "Give exactly one of batch and document_ids, not "
-            f"batch={inputs.show(batch)} and document_ids={inputs.show(document_ids)}."
-        )
+def not_exactly_one(batch: object, document_ids: object) -> DifyInputError:
+    """Return the error if there are both a batch and ids, or neither."""
+    return DifyInputError(
+        "Give exactly one of batch and document_ids, not "
+        f"batch={inputs.show(batch)} and document_ids={inputs.show(document_ids)}."
+    )
 
 
 def _batch(value: object) -> str:

@@ -229,6 +229,7 @@ class TestCost:
         assert [name for name in loaded if heavy.match(name)] == []
 
     OPERATORS = tuple(name for entry in INFO["operators"] for name in entry["python-modules"])
+    SENSORS = tuple(name for entry in INFO["sensors"] for name in entry["python-modules"])
 
     @pytest.mark.program
     def test_an_operator_adds_little_to_a_dag_file(self) -> None:
@@ -244,6 +245,20 @@ class TestCost:
         assert set(self.OPERATORS) <= set(loaded)
         assert [name for name in loaded if re.match(r"(requests|httpx2?|urllib3|openlineage)(\.|$)", name)] == []
         assert first < 60
+
+    @pytest.mark.program
+    @pytest.mark.parametrize("module", [*OPERATORS, *SENSORS])
+    def test_each_loads_few_modules_of_this_package(self, module: str) -> None:
+        """The jobs themselves load when a task runs."""
+        loaded = python(
+            "import airflow.providers.common.compat.sdk\n"
+            "import sys, importlib\n"
+            f"importlib.import_module({module!r})\n"
+            "result = sorted(name for name, found in sys.modules.items()\n"
+            "    if name.startswith('airflow_provider_dify') and not hasattr(found, '__path__'))"
+        )
+        assert module in loaded
+        assert len(loaded) <= 15, loaded
 
     @pytest.mark.program
     def test_a_trigger_loads_no_conversation_before_it_runs(self) -> None:
