@@ -8,7 +8,8 @@ from airflow_provider_dify.hooks.deletion import DeletionVerbs
 from airflow_provider_dify.hooks.selection import Filters
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.documents import ActionName, Document
-from airflow_provider_dify.knowledge.indexing.wait import IndexingReport, IndexingWait
+from airflow_provider_dify.knowledge.indexing.report import IndexingReport
+from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
 from airflow_provider_dify.knowledge.reindex.options import ReindexOptions
 from airflow_provider_dify.knowledge.reindex.reindex import Reindex
 from airflow_provider_dify.knowledge.reindex.report import ReindexReport

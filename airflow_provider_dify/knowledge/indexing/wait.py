@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar, TypeAlias, cast
 
 from airflow_provider_dify.exceptions import (
@@ -30,6 +30,7 @@ from airflow_provider_dify.knowledge.answers import (
 from airflow_provider_dify.knowledge.conversation import is_long
 from airflow_provider_dify.knowledge.documents import IndexingState
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Pause
+from airflow_provider_dify.knowledge.indexing.report import IndexingReport, first_of, status, what_is_wrong
 from airflow_provider_dify.knowledge.progress import Intervals, Progress, WholeJob
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.retries import Retries
@@ -43,30 +44,8 @@ from airflow_provider_dify.knowledge.text.packing import pack_ids, unpack_ids
 #: How many documents that a list shows as splitting are read one by one, since the list has no segment counts. Dify
 #: splits only a few at a time.
 _MOST_SINGLE_READS = 20
-#: Maximum number of documents that an error names.
-_MOST_NAMED = 3
-#: Maximum length of Dify's text about a document in an error.
-_LONGEST_QUOTE = 300
 #: What is kept of a document: its status, and how many of its segments are indexed.
 _Seen: TypeAlias = tuple[str, int | None, int | None]
-
-
-@dataclass(frozen=True)
-class IndexingReport:
-    """Documents that are indexed.
-
-    :param dataset_id: The knowledge base.
-    :param document_ids: The documents, as requested or as Dify listed the batch.
-    :param segments: Number of their segments; ``None`` if Dify did not say for all.
-    """
-
-    dataset_id: str
-    document_ids: tuple[str, ...]
-    segments: int | None
-
-    def to_json(self) -> dict[str, JSON]:
-        """Return the report as plain JSON."""
-        return {**asdict(self), "document_ids": list(self.document_ids)}
 
 
 class IndexingWait:
@@ -233,7 +212,7 @@ class IndexingWait:
             reasons = "; ".join(sorted(set(bad.values())))
             raise DifyIndexingError(
                 f"Indexing of {self} completed, but search does not return {len(bad)} of its documents: "
-                f"{_some(self._states[i] for i in bad)}. {reasons}",
+                f"{first_of(self._states[i] for i in bad)}. {reasons}",
                 bad,
             )
         return not look.behind
@@ -242,7 +221,7 @@ class IndexingWait:
         """Return the error that names the documents that were not indexed in time."""
         return DifyIndexingTimeout(
             f"Indexing of {self} had not completed after {deadline.elapsed:.0f} s: {self._progress_text()}. Raise the "
-            f"timeout, or check what keeps Dify's worker busy. Not completed: {_some(self._open(), _status)}.",
+            f"timeout, or check what keeps Dify's worker busy. Not completed: {first_of(self._open(), status)}.",
             {state.id: state.status for state in self._open()},
         )
 
@@ -291,7 +270,7 @@ class IndexingWait:
         known = [self._states.get(i, IndexingState(i, "unknown")) for i in ids]
         raise DifyIndexingError(
             f"Cannot wait for {self}: {len(ids)} of its documents are not in this knowledge base. They were deleted, "
-            f"or the ids are wrong: {_some(known)}.",
+            f"or the ids are wrong: {first_of(known)}.",
             dict.fromkeys(ids, "not in this knowledge base"),
         )
 
@@ -308,8 +287,8 @@ class IndexingWait:
             raise DifyIndexingError(
                 f"Indexing of {self} cannot complete: {len(broken)} documents failed or are paused. Resume paused "
                 "ones in Dify; fix and update failed ones, or delete and create them again: "
-                f"{_some(broken, _what_is_wrong)}.",
-                {state.id: _what_is_wrong(state) for state in broken},
+                f"{first_of(broken, what_is_wrong)}.",
+                {state.id: what_is_wrong(state) for state in broken},
             )
 
     def _check_stalled(self, deadline: Deadline) -> Flow[None]:
@@ -324,7 +303,7 @@ class IndexingWait:
         raise DifyIndexingStalled(
             f"Indexing of {self} stands still: nothing has moved for more than {limit:.0f} s. Dify's worker is down, "
             "is busy, or was killed. After a kill, delete the documents and create them again; if the queue is just "
-            f"long, raise stall_timeout. {self._progress_text()}; not completed: {_some(self._open(), _status)}.",
+            f"long, raise stall_timeout. {self._progress_text()}; not completed: {first_of(self._open(), status)}.",
             {state.id: state.status for state in self._open()},
         )
 
@@ -391,23 +370,3 @@ def _batch(value: object) -> str:
 
 def _state_from(document_id: str, status: str, completed: int | None, total: int | None) -> IndexingState:
     return IndexingState(document_id, status, completed_segments=completed, total_segments=total)
-
-
-def _status(state: IndexingState) -> str:
-    return state.status
-
-
-def _what_is_wrong(state: IndexingState) -> str:
-    text = " ".join((state.error or "").split())
-    quoted = text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
-    return f'{state.status}, "{quoted}"' if quoted else state.status
-
-
-def _some(states: Iterable[IndexingState], what: Callable[[IndexingState], str] | None = None) -> str:
-    chosen = list(states)
-    shown = [
-        state.id + (f" '{state.name}'" if state.name else "") + (f" ({what(state)})" if what else "")
-        for state in chosen[:_MOST_NAMED]
-    ]
-    more = f" and {len(chosen) - _MOST_NAMED} more" if len(chosen) > _MOST_NAMED else ""
-    return ", ".join(shown) + more

@@ -9,7 +9,8 @@ from email.utils import formatdate
 from typing import Any
 
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause, Request, Response
-from airflow_provider_dify.knowledge.indexing.wait import IndexingReport, IndexingWait
+from airflow_provider_dify.knowledge.indexing.report import IndexingReport
+from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
 from airflow_provider_dify.knowledge.retries import Retries, retrying
 
 KB = "cb9ba4b4-c26d-45cb-b768-80d93c52ba71"

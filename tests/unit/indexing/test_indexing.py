@@ -17,7 +17,8 @@ from airflow_provider_dify.exceptions import (
     DifyNotFoundError,
 )
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.indexing.wait import IndexingReport, IndexingWait
+from airflow_provider_dify.knowledge.indexing.report import IndexingReport
+from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 from tests.unit.indexing.polling import BATCH, KB, NOW, A, B, C, Script, always, batch_of, document, state, wait_for
 

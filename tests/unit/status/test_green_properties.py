@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.documents import ActionName
-from airflow_provider_dify.knowledge.indexing.wait import IndexingReport
+from airflow_provider_dify.knowledge.indexing.report import IndexingReport
 from airflow_provider_dify.knowledge.ingest.options import IngestOptions
 from airflow_provider_dify.knowledge.ingest.report import IngestReport
 from airflow_provider_dify.knowledge.release.options import ReleaseOptions
