@@ -80,6 +80,18 @@ def test_settings_of_which_some_are_missing(given: list[str]) -> None:
     assert done.stderr == f"Missing: {missing}. Set them all for a Dify of yours, or none of them.\n"
 
 
+@pytest.mark.program
+def test_a_given_dify_that_refuses() -> None:
+    with FakeDify(clock=SystemClock()) as dify:
+        given = {"DIFY_BASE_URL": dify.base_url, "DIFY_API_KEY": "dataset-of-another-dify-0123456789"}
+        done = start_demo(**given, DIFY_DATASET_ID=dify.add_dataset("handbook").id)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "did not work: 401 " in done.stdout
+    assert "Check DIFY_BASE_URL, DIFY_API_KEY, DIFY_DATASET_ID." in done.stdout
+    assert "dataset-of-another" not in done.stdout + done.stderr
+
+
 @pytest.fixture
 def out() -> io.StringIO:
     return io.StringIO()

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from scripts.demo.answers import gated_release
 from scripts.demo.folder import ingest_folder
-from scripts.demo.real import SETTINGS, missing_settings, switch_in
+from scripts.demo.real import SETTINGS, DifyRefused, missing_settings, switch_in
 from scripts.demo.release import release_and_roll_back
 from scripts.demo.show import Show
 from scripts.demo.switch import switch
@@ -60,6 +60,9 @@ def main() -> int:
         except KeyboardInterrupt:
             show.say("\nStopped.")
             return 130
+        except DifyRefused as error:
+            show.say(f"\nFAILED: {error} Check {', '.join(SETTINGS)}.", "red")
+            return 1
         except Exception:
             show.explain()
             raise

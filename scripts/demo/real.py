@@ -16,6 +16,10 @@ from scripts.demo.switch import DAG, UNKNOWN_ID
 SETTINGS = ("DIFY_BASE_URL", "DIFY_API_KEY", "DIFY_DATASET_ID")
 
 
+class DifyRefused(Exception):  # noqa: N818 - the end of the demo, not a mistake in it
+    """Dify did not answer, or refused a request of the demo."""
+
+
 def missing_settings(environment: Mapping[str, str]) -> list[str]:
     """Return the settings that are missing if others are given: nobody can tell which Dify is meant."""
     missing = [name for name in SETTINGS if not environment.get(name)]
@@ -56,8 +60,9 @@ def switch_in(base_url: str, key: str, dataset_id: str, show: Show) -> bool:
             good=run.state == "success" and after == ["in search", "in search", "archived", "archived"],
         )
     finally:
-        show.say("  Deleting the documents of the demo.")
-        api.delete_all()
+        if api.names:
+            show.say("  Deleting the documents of the demo.")
+            api.delete_all()
 
 
 class _Api:
@@ -99,15 +104,15 @@ class _Api:
 
     def delete_all(self) -> None:
         """Delete what the demo has made; an archived document has to be un-archived first."""
-        if not self.names:
-            return
-        self._session.patch(
-            f"{self._url}/documents/status/un_archive", json={"document_ids": list(self.names)}, timeout=60
-        )
-        for document_id in self.names:
-            answer = self._session.delete(f"{self._url}/documents/{document_id}", timeout=60)
-            if answer.status_code not in (200, 204):
-                print(f"Document {document_id} of the demo could not be deleted: {answer.text}")
+        try:
+            self._call("PATCH", "/documents/status/un_archive", {"document_ids": list(self.names)})
+        except DifyRefused as error:
+            print(error)
+        for document_id, name in self.names.items():
+            try:
+                self._session.delete(f"{self._url}/documents/{document_id}", timeout=60).raise_for_status()
+            except requests.RequestException as error:
+                print(f"'{name}' ({document_id}) could not be deleted: {error}. Delete it in Dify.")
 
     def _state(self, document_id: str) -> str:
         """Return whether search has all segments of a document, or why it has none."""
@@ -122,7 +127,10 @@ class _Api:
         return self._call("GET", f"/documents/{document_id}?metadata=without")
 
     def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        answer = self._session.request(method, self._url + path, json=body, timeout=60)
-        answer.raise_for_status()
-        payload = answer.json()
+        try:
+            answer = self._session.request(method, self._url + path, json=body, timeout=60)
+            answer.raise_for_status()
+            payload = answer.json()
+        except requests.RequestException as error:
+            raise DifyRefused(f"{method} {self._url}{path} did not work: {error}.") from error
         return payload if isinstance(payload, dict) else {}
