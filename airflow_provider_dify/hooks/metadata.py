@@ -6,13 +6,19 @@ from collections.abc import Iterable, Mapping
 
 from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.metadata.fields import MetadataField, Value, list_fields
+from airflow_provider_dify.knowledge.metadata.fields import (
+    MetadataField,
+    Value,
+    check_name,
+    list_fields,
+    rename_field,
+)
 from airflow_provider_dify.knowledge.metadata.report import MetadataReport
 from airflow_provider_dify.knowledge.metadata.update import BATCH_SIZE, MetadataChange
 
 
 class MetadataVerbs(FlowHook):
-    """Sets, clears and lists metadata."""
+    """Sets and clears metadata, and lists and renames its fields."""
 
     def list_metadata_fields(self, dataset_id: str) -> tuple[MetadataField, ...]:
         """List the metadata fields of a knowledge base, without the built-in ones.
@@ -24,6 +30,30 @@ class MetadataVerbs(FlowHook):
         :raises DifyNotFoundError: The key cannot access such a knowledge base.
         """
         return self.run(list_fields(inputs.canonical_id(dataset_id, "dataset_id")))
+
+    def rename_metadata_field(self, dataset_id: str, field_id: str, name: str) -> MetadataField:
+        """Rename a metadata field. Documents keep their values.
+
+        Filters have to use the new name. Do not rename the fields of a sync, such as ``sync_source``: it finds its
+        documents by them.
+
+        https://docs.dify.ai/api-reference/metadata/update-metadata-field
+
+        :param dataset_id: UUID of the knowledge base.
+        :param field_id: UUID of the field, from :meth:`list_metadata_fields`.
+        :param name: Its new name, at most 255 characters. If the field has it already, nothing is changed.
+        :return: The field, read back.
+        :raises DifyInputError: The name is invalid, or that of a built-in field; nothing was sent.
+        :raises DifyNotFoundError: The key cannot access such a knowledge base, or it has no such field.
+        :raises DifyRequestError: Another field has this name, or somebody else is changing the fields.
+        """
+        return self.run(
+            rename_field(
+                inputs.canonical_id(dataset_id, "dataset_id"),
+                inputs.canonical_id(field_id, "field_id"),
+                check_name(name, "name"),
+            )
+        )
 
     def set_document_metadata(
         self,

@@ -29,6 +29,7 @@ CASES = {
     r"|^delete unknown field",
     # A high-quality knowledge base, with the workspace's own embedding model.
     "25_retrieve_high_quality": r"^setup|^create |^query alone|^full text|threshold|^query of 251|^empty query",
+    "35_metadata_fields": r"^setup|^rename|^list",
 }
 NOT_HERE = r"enable_api"
 #: Seconds that a short text may take to be indexed.

@@ -32,6 +32,7 @@ RECENT: list[tuple[tuple[str, ...], Callable[[str], Scenario]]] = [
     (("32_segments_economy",), lambda _: scenarios_recent.Recent()),
     (("33_child_chunks",), lambda _: scenarios_recent.Recent()),
     (("34_downloads",), lambda _: scenarios_recent.Recent()),
+    (("35_metadata_fields",), lambda _: scenarios_recent.Recent()),
 ]
 #: Files of the older versions that are played one after the other on one simulator, and how to create their states.
 SCENARIOS: list[tuple[tuple[str, ...], Callable[[str], Scenario]]] = [

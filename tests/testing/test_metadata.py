@@ -69,6 +69,15 @@ def test_a_field_that_goes_takes_its_values_along(client: Client, kb: Dataset) -
     assert document.metadata == {"source": "x"}
 
 
+@pytest.mark.parametrize("version", ["1.14.1", "1.12.1"])
+def test_an_old_dify_has_no_error_for_an_unknown_field(start: Callable[..., FakeDify], version: str) -> None:
+    dify = start(version=version)
+    client, kb = Client(dify), dify.add_dataset("kb")
+    answer = client.call("PATCH", f"/datasets/{kb.id}/metadata/{kb.id}", json={"name": "x"})
+    assert (answer.status_code, answer.json()) == (200, {"id": None, "type": None, "name": None})
+    client.session.close()
+
+
 def test_deleted_documents_do_not_count(client: Client, kb: Dataset) -> None:
     document = kb.add_document("one", metadata={"version": 7})
     assert client.call("DELETE", f"/datasets/{kb.id}/documents/{document.id}").ok

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 from typing import TypeAlias
 
-from airflow_provider_dify.exceptions import DifyInputError, DifyRequestError
+from airflow_provider_dify.exceptions import DifyInputError, DifyNotFoundError, DifyRequestError
 from airflow_provider_dify.knowledge.answers import Fields, Plain
 from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.flow import Flow, Request
@@ -70,6 +70,52 @@ def create_field(dataset_id: str, name: str, kind: FieldType) -> Flow[MetadataFi
     """
     response = yield Request("POST", f"/datasets/{dataset_id}/metadata", json={"type": kind.value, "name": name})
     return read_answer(response, MetadataField.read)
+
+
+def rename_field(dataset_id: str, field_id: str, name: str) -> Flow[MetadataField]:
+    """Rename a metadata field; documents keep their values.
+
+    The fields are read before and after, because the answer does not say enough. Dify refuses the name that the field
+    already has, so a repeated request seems to fail. While somebody else changes the fields, Dify does nothing and
+    answers as if there were no such field: with 400 on 1.16.0, with empty fields and 200 on older versions.
+
+    :raises DifyNotFoundError: The knowledge base does not exist, or has no such field.
+    :raises DifyRequestError: Another field has that name, among other reasons.
+
+    https://docs.dify.ai/api-reference/metadata/update-metadata-field
+    """
+    field = yield from _get_field(dataset_id, field_id)
+    if field.name == name:
+        return field
+    refusal: DifyRequestError | None = None
+    try:
+        yield Request("PATCH", f"/datasets/{dataset_id}/metadata/{field_id}", json={"name": name})
+    except DifyRequestError as error:
+        if error.status != 400:
+            raise
+        refusal = error
+    field = yield from _get_field(dataset_id, field_id)
+    if field.name == name:
+        return field
+    if refusal is not None and "DatasetMetadataResponse" not in refusal.detail:
+        raise refusal
+    raise DifyRequestError(
+        f"Dify did not rename metadata field {show(field.name)} to {show(name)}. Somebody else may be changing the "
+        f"fields of knowledge base {dataset_id}; try again.",
+        status=None,
+    )
+
+
+def _get_field(dataset_id: str, field_id: str) -> Flow[MetadataField]:
+    """Read one field from the list."""
+    for field in (yield from list_fields(dataset_id)):
+        if field.id == field_id:
+            return field
+    raise DifyNotFoundError(
+        f"Knowledge base {dataset_id} has no metadata field with the id {field_id}. Check field_id: "
+        "list_metadata_fields shows the ids.",
+        status=None,
+    )
 
 
 def delete_field(dataset_id: str, field_id: str) -> Flow[None]:

@@ -46,14 +46,21 @@ def create_field(call: Call) -> Reply:
 
 def rename_field(call: Call) -> Reply:
     """``PATCH /datasets/{dataset_id}/metadata/{metadata_id}``; the values in the documents follow."""
-    dataset, body = call.dataset, call.json_object()
+    dataset, body, version = call.dataset, call.json_object(), call.world.version
     if "name" not in body:
-        raise invalid(call.world.version, "MetadataUpdatePayload", missing("name", body))
-    name = _free_name(dataset, str(body["name"]))
+        raise invalid(version, "MetadataUpdatePayload", missing("name", body))
+    if not isinstance(body["name"], str):
+        complaint = Complaint("name", "Input should be a valid string", "string_type", body["name"])
+        raise invalid(version, "MetadataUpdatePayload", complaint)
+    name = _free_name(dataset, body["name"])
     one = dataset.fields.get(call.parts["field"].lower())
     if one is None:
-        # Dify logs the error, and responds with empty fields.
-        return Reply(200, dict.fromkeys(("id", "type", "name")), cost="metadata")
+        # Dify logs the error, and fails to show what it did not find. Older versions respond with empty fields; that
+        # was not recorded.
+        if version.startswith(("1.12.", "1.13.", "1.14.")):
+            return Reply(200, dict.fromkeys(("id", "type", "name")), cost="metadata")
+        text = "Input should be a valid dictionary or object to extract fields from"
+        raise invalid(version, "DatasetMetadataResponse", Complaint("", text, "model_attributes_type", None))
     for row in _documents(dataset, one):
         if row.metadata is not None:
             row.metadata[name] = row.metadata.pop(one.name, None)

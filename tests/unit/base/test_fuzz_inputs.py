@@ -72,6 +72,7 @@ VERBS: dict[str, dict[str, Any]] = {
     "set_metadata_of_documents": {"dataset_id": ID, "values_by_id": {ID: {"team": "a"}}},
     "clear_document_metadata": {"dataset_id": ID, "document_ids": [ID], "names": "team"},
     "list_metadata_fields": {"dataset_id": ID},
+    "rename_metadata_field": {"dataset_id": ID, "field_id": OTHER, "name": "team"},
     "ingest_documents": {"dataset_id": ID, "source": {"name": "a", "text": "About penguins."}},
     "sync_documents": {"dataset_id": ID, "source": "folder"},
     "retrieve": {"dataset_id": ID, "query": "penguins"},
