@@ -97,7 +97,7 @@ def test_nothing_is_sent(dify: FakeDify, hook: DifyHook, given: dict[str, Any], 
 
 
 @pytest.mark.parametrize("kind", ["reset_before", "reset_after", "status", "status_after", "page", "page_after"])
-def test_failures_are_mended(dify: FakeDify, kb: Dataset, hook: DifyHook, kind: Any) -> None:
+def test_failures_are_retried(dify: FakeDify, kb: Dataset, hook: DifyHook, kind: Any) -> None:
     page = kb.add_document("page", metadata={"author": "me"})
     dify.faults.add(Fault(kind, method="PATCH", path=RENAME))
     assert hook.rename_metadata_field(kb.id, field_of(kb, "author"), "writer").name == "writer"
