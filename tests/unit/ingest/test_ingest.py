@@ -236,7 +236,7 @@ def test_a_stale_digest_of_a_failed_document_is_withdrawn(dify: FakeDify, kb: Da
     assert kb.documents[0].text == "walrus"
 
 
-def test_what_cannot_be_mended_leaves_a_report(dify: FakeDify, kb: Dataset, ingest: Ingest, folder: Path) -> None:
+def test_what_cannot_be_fixed_leaves_a_report(dify: FakeDify, kb: Dataset, ingest: Ingest, folder: Path) -> None:
     dify.faults.add(Fault("status", path=CREATE, status=401, after=1, times=None))
     result = ingest(str(folder))
     assert isinstance(result.error, DifyAuthenticationError)

@@ -176,7 +176,7 @@ class TestOnTheWay:
 
     @pytest.mark.parametrize("kind", ["reset_before", "reset_after", "status", "status_after", "page", "truncated"])
     @pytest.mark.parametrize("path", [ASSIGN, "/metadata$", "/documents$"])
-    def test_failures_are_mended(self, dify: FakeDify, kb: Dataset, hook: DifyHook, kind: Any, path: str) -> None:
+    def test_failures_are_retried(self, dify: FakeDify, kb: Dataset, hook: DifyHook, kind: Any, path: str) -> None:
         pages = kb.add_documents(60)
         after = 1 if path == ASSIGN else 0
         dify.faults.add(Fault(kind, path=path, after=after, times=2))

@@ -109,7 +109,7 @@ class TestRetrieve:
         with pytest.raises(DifyNotFoundError):
             hook.retrieve(UNKNOWN, "zebra")
 
-    def test_failures_are_mended(self, dify: FakeDify, kb: Dataset, zebra: Document, hook: DifyHook) -> None:
+    def test_failures_are_retried(self, dify: FakeDify, kb: Dataset, zebra: Document, hook: DifyHook) -> None:
         dify.faults.add(Fault("status"), Fault("reset_after", path="/retrieve$"), Fault("page", path="/retrieve$"))
         assert len(hook.retrieve(kb.id, "zebra")) == 1
 
@@ -284,7 +284,7 @@ class TestCheck:
         assert not checked(kb, "zebra", expect=UNKNOWN, timeout=45)["passed"]
         assert sum(dify.clock.slept) == pytest.approx(45)
 
-    def test_a_failure_on_the_way_is_mended_also_without_a_timeout(
+    def test_a_failure_on_the_way_is_retried_also_without_a_timeout(
         self, dify: FakeDify, kb: Dataset, zebra: Document
     ) -> None:
         dify.faults.add(Fault("status", path="/retrieve$", times=2))

@@ -105,7 +105,7 @@ def _listing_but_below(path: Path, listing: Any) -> Any:
 
 
 class TestFailures:
-    def test_what_cannot_be_mended_leaves_a_report(self, dify: FakeDify, kb: Dataset, folder: Path) -> None:
+    def test_what_cannot_be_fixed_leaves_a_report(self, dify: FakeDify, kb: Dataset, folder: Path) -> None:
         dify.faults.add(Fault("status", path="create-by-file", status=401, after=1, times=None))
         result = run_sync(kb, str(folder))
         assert isinstance(result.error, DifyAuthenticationError)
