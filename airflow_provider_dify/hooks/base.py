@@ -40,6 +40,8 @@ class FlowHook(BaseHook):
         self.dify_conn_id = dify_conn_id
         self._settings: Settings | None = None
         self._client: Client | None = None
+        #: One for all waits: a deadline must not run on another clock than the pauses.
+        self._clock = current()
 
     @property
     def settings(self) -> Settings:
@@ -61,7 +63,7 @@ class FlowHook(BaseHook):
     def get_conn(self) -> Client:
         """Return the client that runs flows over one keep-alive connection."""
         if self._client is None:
-            self._client = Client(self.settings, self.log, current())
+            self._client = Client(self.settings, self.log, self._clock)
         return self._client
 
     def close(self) -> None:
@@ -95,7 +97,7 @@ class FlowHook(BaseHook):
         :return: What the flow returns.
         :raises DifyError: A request failed.
         """
-        client = Client(self.settings, self.log, current())
+        client = Client(self.settings, self.log, self._clock)
         try:
             return client.run(retrying(flow, Retries(max_retries=1), self.deadline(seconds)))
         finally:
@@ -106,10 +108,9 @@ class FlowHook(BaseHook):
         """How failed requests are retried."""
         return self.settings.retries
 
-    @staticmethod
-    def deadline(seconds: float) -> Deadline:
+    def deadline(self, seconds: float) -> Deadline:
         """Return a deadline this many seconds from now."""
-        return Deadline(seconds, current().monotonic)
+        return Deadline(seconds, self._clock.monotonic)
 
     def _within(self, conversation: Conversation[R], seconds: float) -> tuple[Flow[R], Deadline]:
         """Return a conversation's flow and its deadline, ready for :meth:`run`."""

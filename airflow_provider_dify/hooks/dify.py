@@ -33,7 +33,6 @@ from airflow_provider_dify.knowledge.bases import lookup as bases
 from airflow_provider_dify.knowledge.documents import Dataset
 from airflow_provider_dify.knowledge.flow import Flow
 from airflow_provider_dify.knowledge.retries import Retries, retrying
-from airflow_provider_dify.transport.clock import current
 from airflow_provider_dify.transport.settings import Settings
 from airflow_provider_dify.transport.sync import Client
 
@@ -143,7 +142,7 @@ class DifyHook(
         :return: Whether it worked, and the message for the user.
         """
         try:
-            client = Client(self._settings_for_a_test(), self.log, current())
+            client = Client(self._settings_for_a_test(), self.log, self._clock)
         except DifyError as error:
             return False, str(error)
         try:

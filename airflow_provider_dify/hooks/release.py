@@ -15,7 +15,6 @@ from airflow_provider_dify.knowledge.release.replacement import Replacement
 from airflow_provider_dify.knowledge.release.rollback import Rollback
 from airflow_provider_dify.knowledge.release.rollback_report import RollbackReport
 from airflow_provider_dify.knowledge.status.options import StatusOptions
-from airflow_provider_dify.transport.clock import current
 
 #: Seconds that a release or rollback may take: longer than Dify's lock of 600 s.
 TIMEOUT = 1800.0
@@ -60,7 +59,7 @@ class ReleaseVerbs(FlowHook):
         :raises DifyReleaseIncomplete: A step failed, and not everything could be undone.
         :raises DifyError: Something failed before anything was changed.
         """
-        now = current().time()
+        now = self._clock.time()
         replacement = Replacement.of(document_ids, replaces, now=now, max_documents=max_documents, max_share=max_share)
         options = inputs.given(options, ReleaseOptions, "options")
         version = Version.of(channel, release, replacement.new)

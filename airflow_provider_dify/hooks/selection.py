@@ -13,7 +13,6 @@ from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.selection.choice import Choice
 from airflow_provider_dify.knowledge.selection.conditions import MetadataValue, Moment
 from airflow_provider_dify.knowledge.selection.select import Selection, page_of, passing, select
-from airflow_provider_dify.transport.clock import current
 
 #: Filters as a DAG writes them or as a template renders them.
 Filters: TypeAlias = Mapping[str, Any] | str
@@ -74,7 +73,7 @@ class SelectionVerbs(FlowHook):
             "enabled": enabled, "archived": archived, "max_hits": max_hits, "never_retrieved": never_retrieved,
         }  # fmt: skip
         filters = {key: value for key, value in given.items() if value is not None}
-        selection = Selection.parse(filters, current().time(), parameter="")
+        selection = Selection.parse(filters, self._clock.time(), parameter="")
         return self._listed(inputs.canonical_id(dataset_id, "dataset_id"), selection)
 
     def select_documents(self, dataset_id: str, filters: Filters) -> list[Document]:
@@ -89,7 +88,7 @@ class SelectionVerbs(FlowHook):
         :raises DifyInputError: A filter is unknown or has an invalid value; nothing was sent.
         :raises DifyListChangedError: The list kept changing while it was read, so documents may be missing.
         """
-        selection = Selection.parse(filters, current().time())
+        selection = Selection.parse(filters, self._clock.time())
         progress = Progress(self.deadline(0))
         return list(self.run(select(inputs.canonical_id(dataset_id, "dataset_id"), selection, progress)).documents)
 
@@ -99,12 +98,12 @@ class SelectionVerbs(FlowHook):
             new = pager.take(self.run(page_of(dataset_id, pager, selection)))
             yield from self.run(passing(dataset_id, new, selection))
 
-    @staticmethod
     def _choice(
+        self,
         document_ids: Iterable[str] | str | None,
         filters: Filters | None,
         max_documents: int | None,
         max_share: float | str | None,
     ) -> Choice:
-        now = current().time()
+        now = self._clock.time()
         return Choice.of(document_ids, filters, now=now, max_documents=max_documents, max_share=max_share)

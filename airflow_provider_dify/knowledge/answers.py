@@ -23,6 +23,8 @@ _LONGEST_TEXT = 65_536
 _MOST_LEVELS = 8
 #: Limit of a whole number in a database.
 _LARGEST = 2**63
+#: Limit of any number: larger ones cannot be converted.
+_LARGEST_VALUE = 1e308
 
 
 def an_id(value: JSON) -> TypeGuard[str]:
@@ -72,8 +74,12 @@ def a_whole_number(value: JSON) -> TypeGuard[int]:
 
 
 def a_plain_value(value: JSON) -> TypeGuard[Plain]:
-    """Whether a value is a text, a number, a truth value, or null."""
-    return isinstance(value, bool) or a_text_or_nothing(value) or a_number_or_nothing(value)
+    """Whether a value is a text, a finite number, a truth value, or null. Metadata may be larger than a database's
+    numbers.
+    """
+    if isinstance(value, (int, float)):
+        return -_LARGEST_VALUE < value < _LARGEST_VALUE
+    return a_text_or_nothing(value)
 
 
 def a_list(value: JSON) -> TypeGuard[list[JSON]]:

@@ -59,5 +59,6 @@ def using(clock: Clock) -> Iterator[None]:
     _in_use.append(clock)
     try:
         yield
-    finally:
-        _in_use.pop()
+    finally:  # it need not be the last one any more: another thread may use one, too
+        place = max(number for number, one in enumerate(_in_use) if one is clock)
+        del _in_use[place]

@@ -10,11 +10,12 @@ import sys
 import pytest
 import requests
 
+from airflow_provider_dify.exceptions import DifyIndexingTimeout
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.testing import Costs, Dataset, FakeDify, SystemClock
+from airflow_provider_dify.testing import Costs, Dataset, FakeDify, SystemClock, VirtualClock
 from airflow_provider_dify.testing.pytest_plugin import DifyFactory
 from airflow_provider_dify.testing.web import peers
-from airflow_provider_dify.transport.clock import current
+from airflow_provider_dify.transport.clock import current, using
 from tests.waiting import until
 
 
@@ -48,6 +49,28 @@ def test_who_is_at_the_other_end(sim: FakeDify) -> None:
             assert [peers.is_foreign(one, port) for one in ports] == [False, True]
             other.communicate(b"\n")
         assert not peers.is_foreign(ports[1], port)
+
+
+def test_a_hook_keeps_its_clock(dify: FakeDify) -> None:
+    document = dify.add_dataset("kb").add_document("page", indexing_status="waiting")
+    dify.worker.stop()
+    with DifyHook() as hook:
+        hook.get_dataset(document.dataset.id)
+        with FakeDify(clock=VirtualClock()) as other, using(other.clock), pytest.raises(DifyIndexingTimeout):
+            hook.wait_until_indexed(document.dataset.id, document_ids=[document.id], timeout=5, stall_timeout=None)
+    assert dify.clock.monotonic() == pytest.approx(5, abs=1)
+    assert other.clock.monotonic() == 0
+
+
+def test_clocks_that_overlap() -> None:
+    before, one, two = current(), VirtualClock(), VirtualClock()
+    first, second = using(one), using(two)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert current() is two
+    second.__exit__(None, None, None)
+    assert current() is before
 
 
 class TestFactory:

@@ -19,7 +19,6 @@ from airflow_provider_dify.knowledge.apps.requesting import ChatRequest
 from airflow_provider_dify.knowledge.apps.tries import single_try
 from airflow_provider_dify.knowledge.flow import Flow
 from airflow_provider_dify.knowledge.retries import retrying
-from airflow_provider_dify.transport.clock import current
 from airflow_provider_dify.transport.metrics import measured
 from airflow_provider_dify.transport.sync import Client
 
@@ -117,7 +116,7 @@ class DifyAgentHook(DifyHook, BaseManagedAgentHook):  # type: ignore[misc, unuse
             yield from measured(message, message.flow(deadline))
 
         settings = replace(self.settings, timeout=min(self.settings.timeout, timeout))
-        client = Client(settings, self.log, current())
+        client = Client(settings, self.log, self._clock)
         try:
             client.run(retrying(flow(), settings.retries, deadline))
         except DifyError as error:

@@ -50,6 +50,14 @@ def test_everything_is_in_the_export(dify: FakeDify, kb: Dataset, tmp_path: Path
     assert files_in(tmp_path) == {entry["content"]["path"] for entry in entries.values()}
 
 
+@pytest.mark.parametrize("number", [10**19, -(10**300), 2.5])
+def test_numbers_of_any_size(dify: FakeDify, kb: Dataset, tmp_path: Path, number: float) -> None:
+    document = kb.add_document("a.md", text="A.", metadata={"n": number})
+    assert run_export(kb, tmp_path).error is None
+    assert entries_of(tmp_path)[document.id]["metadata"] == {"n": number}
+    assert run_export(kb, tmp_path).outcomes == {"unchanged": ["a.md"]}
+
+
 def test_the_manifest_has_the_settings_and_the_rules(dify: FakeDify, tmp_path: Path) -> None:
     rule = {"mode": "custom", "rules": {"segmentation": {"separator": "\n", "max_tokens": 200}}}
     kb = dify.add_dataset("handbook", indexing_technique="high_quality", process_rule=rule)

@@ -19,6 +19,7 @@ from airflow_provider_dify.exceptions import (
 )
 from airflow_provider_dify.hooks.dify import DifyHook
 from airflow_provider_dify.knowledge.answers import Fields
+from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Request, Response
 from airflow_provider_dify.knowledge.metadata.fields import Value
 from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome, MetadataReport
@@ -317,3 +318,16 @@ def test_a_report_stays_short_for_thousands() -> None:
     with pytest.raises(DifyMetadataError) as caught:
         report.raise_for_outcomes()
     assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("value", [10**19, -(10**300), 2.5, "x", None])
+def test_a_document_with_any_plain_value_is_read(value: object) -> None:
+    page = dict(document(), doc_metadata=[{"name": "n", "value": value}])
+    assert Document.read(Fields(page)).metadata == {"n": value}
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 10**400, [1], {"a": 1}])
+def test_a_document_with_any_other_value_is_not_read(value: object) -> None:
+    page = dict(document(), doc_metadata=[{"name": "n", "value": value}])
+    with pytest.raises(ValueError, match="'value' is not a plain value"):
+        Document.read(Fields(page))
