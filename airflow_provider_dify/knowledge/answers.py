@@ -145,7 +145,7 @@ class Fields:
 
     def maybe_text(self, name: str) -> str | None:
         """Return a text, or ``None``."""
-        return self.read(name, a_text_or_nothing)
+        return None if self.values.get(name) is None else self.read(name, a_text_or_nothing)
 
     def flag(self, name: str) -> bool:
         """Return a truth value."""
@@ -157,16 +157,15 @@ class Fields:
 
     def number(self, name: str) -> float:
         """Return a number; 0 for null."""
-        return float(self.read(name, a_number_or_nothing) or 0)
+        return 0.0 if self.values.get(name) is None else float(self.read(name, a_number))
 
     def count(self, name: str) -> int:
         """Return a whole number; 0 for null."""
-        return self.maybe_count(name) or 0
+        return 0 if self.values.get(name) is None else int(self.read(name, a_number))
 
     def maybe_count(self, name: str) -> int | None:
         """Return a whole number, or ``None``."""
-        value = self.read(name, a_number_or_nothing)
-        return None if value is None else int(value)
+        return None if self.values.get(name) is None else int(self.read(name, a_number))
 
     def items(self, name: str) -> list[Fields]:
         """Return a list of objects. An empty text or object is no empty list."""
