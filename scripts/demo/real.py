@@ -71,10 +71,7 @@ class _Api:
     def __init__(self, base_url: str, key: str, dataset_id: str) -> None:
         base_url = base_url.rstrip("/")
         self._url = f"{base_url if base_url.endswith('/v1') else base_url + '/v1'}/datasets/{dataset_id}"
-        self._session = requests.Session()
-        self._session.headers["Authorization"] = f"Bearer {key}"
-        # Dify drops a connection that is idle for two seconds, and here is a DAG run between two calls.
-        self._session.headers["Connection"] = "close"
+        self._headers = {"Authorization": f"Bearer {key}"}
         self.names: dict[str, str] = {}
 
     def create(self, name: str, text: str) -> str:
@@ -110,9 +107,9 @@ class _Api:
             print(error)
         for document_id, name in self.names.items():
             try:
-                self._session.delete(f"{self._url}/documents/{document_id}", timeout=60).raise_for_status()
-            except requests.RequestException as error:
-                print(f"'{name}' ({document_id}) could not be deleted: {error}. Delete it in Dify.")
+                self._call("DELETE", f"/documents/{document_id}")
+            except DifyRefused as error:
+                print(f"{error} Delete '{name}' in Dify.")
 
     def _state(self, document_id: str) -> str:
         """Return whether search has all segments of a document, or why it has none."""
@@ -128,9 +125,11 @@ class _Api:
 
     def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         try:
-            answer = self._session.request(method, self._url + path, json=body, timeout=60)
+            # Over a connection of its own: Dify drops one that is idle for two seconds, and here is a DAG run between
+            # two calls.
+            answer = requests.request(method, self._url + path, json=body, headers=self._headers, timeout=60)
             answer.raise_for_status()
-            payload = answer.json()
+            payload = answer.json() if answer.content else {}
         except requests.RequestException as error:
             raise DifyRefused(f"{method} {self._url}{path} did not work: {error}.") from error
         return payload if isinstance(payload, dict) else {}
