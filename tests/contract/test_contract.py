@@ -15,25 +15,17 @@ from tests.contract.replay import Replay, Scenario
 
 #: Files that the tests with a live server recorded.
 LIVED = ("03_batches", "04_actions_ids_auth", "05_list_documents", "07_create_update_delete", "09_metadata")
-#: Files of 1.16.0.
-RECENT: list[tuple[tuple[str, ...], Callable[[str], Scenario]]] = [
+#: Files of 1.16.0 that need something else than :class:`scenarios_recent.Recent`, which plays all others.
+SPECIAL: list[tuple[tuple[str, ...], Callable[[str], Scenario]]] = [
     *(((file,), lambda _: scenarios_recent.Lived()) for file in LIVED),
     (("20_dataset_maintainer", "21_economy_keyword_table_race"), lambda _: scenarios_recent.KeywordRace()),
     (("22_hierarchical_automatic",), lambda _: scenarios_recent.Vectors()),
     (("23_high_quality_added_twice",), lambda _: scenarios_recent.Vectors()),
     (("24_high_quality_actions",), lambda _: scenarios_recent.Vectors()),
-    (("25_retrieve_high_quality",), lambda _: scenarios_recent.Recent()),
-    (("26_documents_without_text",), lambda _: scenarios_recent.Recent()),
-    (("27_rules_and_forms",), lambda _: scenarios_recent.Recent()),
-    (("28_other_endpoints",), lambda _: scenarios_recent.Recent()),
-    (("29_tags",), lambda _: scenarios_recent.Recent()),
     (("30_settings",), lambda _: scenarios_recent.Settings()),
-    (("31_segments",), lambda _: scenarios_recent.Recent()),
-    (("32_segments_economy",), lambda _: scenarios_recent.Recent()),
-    (("33_child_chunks",), lambda _: scenarios_recent.Recent()),
-    (("34_downloads",), lambda _: scenarios_recent.Recent()),
-    (("35_metadata_fields",), lambda _: scenarios_recent.Recent()),
 ]
+OTHERS = sorted({*files("1.16.0")} - {file for group, _ in SPECIAL for file in group} - {*APP_FILES})
+RECENT = [*SPECIAL, *(((file,), lambda _: scenarios_recent.Recent()) for file in OTHERS)]
 #: Files of the older versions that are played one after the other on one simulator, and how to create their states.
 SCENARIOS: list[tuple[tuple[str, ...], Callable[[str], Scenario]]] = [
     (("01_actions",), lambda _: scenarios.Actions()),
