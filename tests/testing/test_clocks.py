@@ -52,8 +52,8 @@ def test_who_is_at_the_other_end(sim: FakeDify) -> None:
 
 
 def test_a_hook_keeps_its_clock(dify: FakeDify) -> None:
-    document = dify.add_dataset("kb").add_document("page", indexing_status="waiting")
-    dify.worker.stop()
+    document = dify.add_dataset("kb").add_document("page", indexing_status="indexing")
+    document.finish_indexing(after=3600)
     with DifyHook() as hook:
         hook.get_dataset(document.dataset.id)
         with FakeDify(clock=VirtualClock()) as other, using(other.clock), pytest.raises(DifyIndexingTimeout):
