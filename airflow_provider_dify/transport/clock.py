@@ -45,20 +45,27 @@ class SystemClock:
         return asyncio.sleep(seconds)
 
 
-_in_use: list[Clock] = [SystemClock()]
+#: The clock in use.
+clock: Clock = SystemClock()
+#: Those in use from the first to the last.
+_in_use: list[Clock] = [clock]
 
 
 def current() -> Clock:
     """Return the clock for whatever Airflow creates: hooks, operators, sensors and triggers. They pass it on."""
-    return _in_use[-1]
+    return clock
 
 
 @contextmanager
-def using(clock: Clock) -> Iterator[None]:
+def using(other: Clock) -> Iterator[None]:
     """Use another clock in this process, in all threads: for tests and demos, in which waiting takes no time."""
-    _in_use.append(clock)
+    global clock  # noqa: PLW0603 - for the whole process
+    _in_use[-1] = clock
+    _in_use.append(other)
+    clock = other
     try:
         yield
     finally:  # it need not be the last one any more: another thread may use one, too
-        place = max(number for number, one in enumerate(_in_use) if one is clock)
+        place = max(number for number, one in enumerate(_in_use) if one is other)
         del _in_use[place]
+        clock = _in_use[-1]

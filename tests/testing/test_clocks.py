@@ -73,6 +73,15 @@ def test_clocks_that_overlap() -> None:
     assert current() is before
 
 
+def test_a_replaced_clock_is_used_and_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = VirtualClock(), VirtualClock()
+    monkeypatch.setattr("airflow_provider_dify.transport.clock.clock", one)
+    assert current() is one
+    with using(two):
+        assert current() is two
+    assert current() is one
+
+
 class TestFactory:
     def test_options(self, dify_factory: DifyFactory) -> None:
         dify = dify_factory(version="1.14.1", costs=Costs(dataset=((0, 5.0),)), lost_keywords=0.5, lock_race="never")
