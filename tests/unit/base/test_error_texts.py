@@ -24,12 +24,12 @@ LONGEST_CAUSE = 200
 NOT_ERRORS = frozenset(
     {
         "A request must be answered with a response.",
-        "Killed. What is with Dify already stays there:",
-        "Killed. What was changed so far stays as it is:",
-        "Killed. What was changed so far stays as it is; a retry continues from there:",
-        "Killed. What was changed so far stays; run the task again to continue from there:",
-        "Killed. What was exported so far stays; run the task again to continue from there:",
-        "Killed. What was deleted so far stays deleted:",
+        "Killed. What is with Dify already stays there.",
+        "Killed. What was changed so far stays as it is.",
+        "Killed. What was changed so far stays as it is; a retry continues from there.",
+        "Killed. What was changed so far stays; run the task again to continue from there.",
+        "Killed. What was exported so far stays; run the task again to continue from there.",
+        "Killed. What was deleted so far stays deleted.",
         "the change of metadata",
         "str | int | float | datetime | None",
         "Mapping[str, JSON] | Sequence[JSON] | str | int | float | bool | None",
