@@ -109,7 +109,7 @@ class DifySourceError(DifyError):
 
 
 class DifyStorageError(DifyError):
-    """The folder or bucket that something is written to cannot be read or written."""
+    """A folder or a bucket, or what Airflow keeps for a task, cannot be read or written."""
 
     retryable = True
 

@@ -193,21 +193,13 @@ def get_parameters() -> Flow[dict[str, JSON]]:
     return read_answer(response, lambda payload: payload.values)
 
 
-def start_run(
-    inputs: Mapping[str, JSON],
-    user: str,
-    *,
-    files: tuple[Mapping[str, JSON], ...] = (),
-    workflow_id: str | None = None,
-) -> Flow[StreamedRun]:
+def start_run(inputs: Mapping[str, JSON], user: str, *, workflow_id: str | None = None) -> Flow[StreamedRun]:
     """Start a run of a workflow, and read its id from the stream. The request is never retried by itself.
 
     https://docs.dify.ai/api-reference/workflows/run-workflow
     """
     path = f"/workflows/{workflow_id}/run" if workflow_id else "/workflows/run"
     body: dict[str, JSON] = {"inputs": dict(inputs), "user": user, "response_mode": "streaming"}
-    if files:
-        body["files"] = [dict(file) for file in files]
     response = yield Request("POST", path, json=body, repeatable=False, enough=events.names_run)
     return events.start_in(_body(response))
 
