@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifySourceError
 from airflow_provider_dify.knowledge.inputs import show, without_keys
+from airflow_provider_dify.knowledge.text.hints import why
 from airflow_provider_dify.knowledge.text.masks import url_secrets, without_secrets_of
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
@@ -34,6 +35,8 @@ def to_path(text: str, parameter: str = "source") -> Any:
     :param parameter: The parameter that it comes from, for errors.
     :raises DifyInputError: It is neither, or no installed package can open it.
     """
+    if text and (hint := why(text)):
+        raise DifyInputError(f"{parameter} must be a path or a URL, not {show(text)}.{hint}")
     if "\0" in text:
         raise DifyInputError(f"{parameter} contains a NUL character, which no path can have: {show(text)}.")
     scheme = _SCHEME.match(text)
