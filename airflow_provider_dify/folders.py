@@ -16,8 +16,7 @@ from airflow_provider_dify.knowledge.ingest.contents import LONGEST_NAME
 from airflow_provider_dify.knowledge.ingest.options import HIDDEN, FolderOptions
 from airflow_provider_dify.knowledge.inputs import show, without_keys
 from airflow_provider_dify.knowledge.text.hints import why
-from airflow_provider_dify.patterns import fits, fits_all_in, patterns
-from airflow_provider_dify.sources import leads_out
+from airflow_provider_dify.sources import fits, fits_all_in, leads_out, patterns
 from airflow_provider_dify.storage import is_local, to_path, unreadable
 
 __all__ = ["HIDDEN", "SEPARATOR", "FolderOptions", "list_folder", "open_folder", "patterns"]
