@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -57,13 +55,7 @@ def resolve(
 
 
 def _items(given: object) -> list[object]:
-    source = inputs.as_text(given)
-    if isinstance(source, str) and source.lstrip()[:1] in ("[", "{"):
-        for parse in (json.loads, ast.literal_eval):
-            try:
-                return _items(parse(source.strip()))
-            except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-                continue
+    source = inputs.literal(inputs.as_text(given))
     if isinstance(source, (str, Mapping, os.PathLike)) or hasattr(source, "open"):
         return [source]
     if isinstance(source, Iterable) and not isinstance(source, bytes):
