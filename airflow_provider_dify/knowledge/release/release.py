@@ -198,8 +198,8 @@ class Release:
         yield Note(self._plan())
         if staying := self._staying():
             yield Note(
-                f"In search already, and still there after an undo: {number_of(staying, 'new document')}. If an ingestion "
-                "has just created them, pass its whole report as document_ids, not only the ids.",
+                f"In search already, and still there after an undo: {number_of(staying, 'new document')}. If an "
+                "ingestion has just created them, pass its whole report as document_ids, not only the ids.",
                 logging.WARNING,
             )
         if self.options.dry_run:
