@@ -11,6 +11,7 @@ from airflow_provider_dify.files import FileSource
 from airflow_provider_dify.folders import open_folder
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.export.manifest import (
+    FOLDER,
     FORMAT,
     MANIFEST,
     ExportedDocument,
@@ -18,7 +19,6 @@ from airflow_provider_dify.knowledge.export.manifest import (
     Kind,
     StoredContent,
 )
-from airflow_provider_dify.knowledge.export.names import FOLDER
 from airflow_provider_dify.knowledge.export.target import JOURNAL
 from airflow_provider_dify.knowledge.ingest.contents import LONGEST_NAME, Source
 from airflow_provider_dify.knowledge.ingest.options import FolderOptions
