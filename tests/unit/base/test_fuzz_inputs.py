@@ -91,7 +91,7 @@ ONE_OF = {
     "delete_documents": "document_ids", "reindex_documents": "document_ids", "wait_until_indexed": "document_ids",
     "update_chunk": "content", "update_dataset": "name", "get_dataset": "dataset_id",
 }  # fmt: skip
-#: Methods that send nothing, or what they are given.
+#: Methods that send nothing of it, or exactly what they are given.
 NOT_VERBS = {
     "close", "deadline", "get_conn", "get_connection_form_widgets", "get_ui_field_behaviour", "run", "run_apart",
     "stop", "test_connection",
@@ -100,17 +100,23 @@ NOT_VERBS = {
 FILES = ("source", "target", "path", "output_path")
 
 
+def parameters(function: Any) -> list[str]:
+    return [name for name in inspect.signature(function).parameters if name not in ("self", "kwargs", "args")]
+
+
 def _arguments(method: Any, name: str) -> dict[str, Any]:
     found = inspect.signature(method).parameters
     needed = [one for one in found if found[one].default is inspect.Parameter.empty and one != "self"]
     return {one: ARGUMENTS[one] for one in [*needed, *filter(None, [ONE_OF.get(name)])]}
 
 
-#: The same for each method of the hook that talks to Dify.
+#: The same for each method of the hook that sends something of what it is given.
 VERBS: dict[str, dict[str, Any]] = {
     name: _arguments(method, name)
     for name, method in inspect.getmembers(DifyHook, inspect.isfunction)
-    if method.__module__.startswith("airflow_provider_dify.") and not name.startswith("_") and name not in NOT_VERBS
+    if method.__module__.startswith("airflow_provider_dify.")
+    and not (name.startswith("_") or name in NOT_VERBS)
+    and parameters(method)
 }
 
 
@@ -184,10 +190,6 @@ VALUE = st.sampled_from(ODD).map(lambda make: make()) | st.recursive(
     max_leaves=6,
 )
 DEEP_VALUE = VALUE | st.sampled_from(DEEP)
-
-
-def parameters(function: Any) -> list[str]:
-    return [name for name in inspect.signature(function).parameters if name not in ("self", "kwargs", "args")]
 
 
 def _is_outside(name: str, value: object) -> bool:
