@@ -30,8 +30,7 @@ class RunOutcome(ReportOutcome):
     FAILED = "failed", "See the log of the run in Dify. A retry starts another one"
     STOPPED = (
         "stopped",
-        "If it needed more time, raise the timeout. A person, a limit of Dify, or a shutdown of its worker may also have "
-        "stopped it. A retry starts again",
+        "If it needed more time, raise the timeout; a person or Dify may have stopped it, too. A retry starts again",
     )
     #: It waits for a person.
     PAUSED = (
