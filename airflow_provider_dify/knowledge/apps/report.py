@@ -28,7 +28,10 @@ class RunOutcome(ReportOutcome):
         FINAL,
     )
     FAILED = "failed", "See the log of the run in Dify. A retry starts another one"
-    STOPPED = "stopped", "A person, a time limit, or a shutdown of Dify's worker stopped it. A retry starts another one"
+    STOPPED = (
+        "stopped",
+        "If it needed more time, raise the timeout; a person or Dify may have stopped it, too. A retry starts again",
+    )
     #: It waits for a person.
     PAUSED = (
         "paused",
