@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from airflow_provider_dify.encodings import Conversion, NotText, check, is_text
 from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
 from airflow_provider_dify.knowledge.ingest.contents import LONGEST_NAME, printable
+from airflow_provider_dify.knowledge.ingest.options import MAX_FILE_SIZE
 from airflow_provider_dify.knowledge.inputs import without_keys
 from airflow_provider_dify.knowledge.text.names import canonical
 from airflow_provider_dify.storage import unreadable
@@ -20,8 +21,6 @@ from airflow_provider_dify.storage import unreadable
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: Dify's default size limit for a file (UPLOAD_FILE_SIZE_LIMIT).
-MAX_FILE_SIZE = 15 * 1024 * 1024
 _PIECE = 1024 * 1024
 _log = logging.getLogger(__name__)
 _EMPTY = "It is empty. Dify would create a document that search never returns."
@@ -94,7 +93,6 @@ class FileSource:
         self._max_size = max_size
         given: str = name or path.name
         self.name = canonical(printable(given)).rstrip()
-        self.text: str | None = None
         self.place = without_keys(printable(str(path)))
         #: Whether it could be accessed. If not, that may be temporary.
         self.readable = True
@@ -105,6 +103,11 @@ class FileSource:
         self._problem = problem or (self._look() if error is None else self._not_readable(error))
         if self._problem is None and (about_name := problem_of_name(given)):
             self._problem = f"{about_name} {name_advice}"
+
+    @property
+    def text(self) -> str | None:
+        """``None``: it is sent as a file."""
+        return None
 
     @property
     def problem(self) -> str | None:

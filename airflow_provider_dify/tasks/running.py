@@ -351,7 +351,7 @@ class StagedTask(ConversationTask):
         :param event: The trigger's event.
         :param make: Creates the conversation from the stored state.
         """
-        from airflow_provider_dify.exceptions import DifyError
+        from airflow_provider_dify.exceptions import DifyError, DifyStorageError
         from airflow_provider_dify.transport.metrics import send_outcomes
 
         self.read_guards()
@@ -360,7 +360,7 @@ class StagedTask(ConversationTask):
         place = getattr(instance, "map_index", -1)
         state = instance.xcom_pull(task_ids=self.task_id, key=_STATE_KEY, map_indexes=place)
         if not isinstance(state, dict):
-            raise DifyError(f"XCom '{_STATE_KEY}' of this task is gone: it held where the task stood. Run it again.")
+            raise DifyStorageError(f"XCom '{_STATE_KEY}' of this task is gone: it held where the task stood. Retry.")
         conversation = make(state)
         try:
             conversation.take(report, error)

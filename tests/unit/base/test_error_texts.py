@@ -29,6 +29,9 @@ NOT_ERRORS = frozenset(
         "Killed. What was changed so far stays as it is; a retry continues from there.",
         "Killed. What was changed so far stays; run the task again to continue from there.",
         "Killed. What was exported so far stays; run the task again to continue from there.",
+        "Killed. No more questions are asked.",
+        "Killed. Stopping the answer in Dify.",
+        "Killed. Stopping the run in Dify.",
         "Killed. What was deleted so far stays deleted.",
         "the change of metadata",
         "str | int | float | datetime | None",
@@ -77,8 +80,6 @@ NOT_ERRORS = frozenset(
         "Equal triggers watch for several assets, so what fired is not kept over a restart (%s).",
         "the key can access the app '{}'",
         "Log of the app in Dify",
-        "The answer is stopped:",
-        "The run is stopped:",
         "A start needs its inputs.",
         "is JSON that fits the schema",
     }
