@@ -23,6 +23,7 @@ from airflow_provider_dify.knowledge.export import reading
 from airflow_provider_dify.knowledge.export.archive import Archive, BrokenArchive
 from airflow_provider_dify.knowledge.export.listing import TEXT, ListedDocument, list_all
 from airflow_provider_dify.knowledge.export.manifest import (
+    FOLDER,
     ExportedDocument,
     ExportManifest,
     Kind,
@@ -233,6 +234,7 @@ class Export:
         if self.report().not_attempted:
             yield Note("The time is up before everything was exported, so there is no new manifest. Run it again.")
             return
+        self._check_all()
         there = [one for one in self._listed.values() if self._outcomes[one.id] is not ExportOutcome.DELETED]
         entries = [
             ExportedDocument.of(
@@ -249,6 +251,18 @@ class Export:
         manifest = ExportManifest(settings, fields, used, entries).to_bytes()
         books.close(manifest, [content.path for content in self._contents.values()])
         self._manifest = manifest
+
+    def _check_all(self) -> None:
+        """Check before the manifest is written that the target still has all that it names."""
+        there = self._target.sizes(FOLDER) if self._contents else {}
+        for document_id, content in list(self._contents.items()):
+            size = there.get(content.path.partition("/")[2], -1)
+            if size in (content.saved.size, None):
+                continue
+            del self._contents[document_id]
+            why = "is gone" if size == -1 else f"has {size:,} bytes instead of {content.saved.size:,}"
+            error = f"{content.path} {why}: somebody changed the target during the export."
+            self._settle(self._listed[document_id], ExportOutcome.FAILED, error=error)
 
     def _settle(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from airflow_provider_dify.exceptions import DifyError
@@ -50,7 +51,7 @@ def _to_undo(known: Known, previous: Mapping[str, Flags]) -> dict[str, Flags]:
 
 
 def _note_what_is_left(known: Known, previous: Mapping[str, Flags], error: DifyError) -> Flow[None]:
-    yield Note(f"Not everything could be undone: {error.message}")
+    yield Note(f"Not everything could be undone: {error.message}", logging.ERROR)
     yield from known.read_after_failure(previous)
     now = known.flags()
     for document_id, flags in previous.items():
