@@ -8,21 +8,22 @@ in Dify's queue is not in the log, so an empty log proves nothing (file 41).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import ClassVar
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifyNotFoundError
+from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.answers import Fields, a_string
 from airflow_provider_dify.knowledge.apps import api, finding
 from airflow_provider_dify.knowledge.apps.api import AppRun
 from airflow_provider_dify.knowledge.apps.finding import FoundRun
 from airflow_provider_dify.knowledge.apps.options import Rerun, RunOptions
 from airflow_provider_dify.knowledge.apps.report import RunOutcome, RunReport
-from airflow_provider_dify.knowledge.apps.requesting import RunRequest
+from airflow_provider_dify.knowledge.apps.requesting import AppFile, RunRequest
 from airflow_provider_dify.knowledge.apps.stopping import stopped
-from airflow_provider_dify.knowledge.apps.tries import Tries
+from airflow_provider_dify.knowledge.apps.tries import Tries, single_try
 from airflow_provider_dify.knowledge.conversation import is_long
 from airflow_provider_dify.knowledge.errors import may_be_carried_out
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
@@ -82,6 +83,24 @@ class WorkflowRun:
         #: When the run last showed a sign of life, in seconds since the conversation began.
         self._alive_at = 0.0
         self._has_outputs = True
+
+    @classmethod
+    def of_user(
+        cls,
+        user: object,
+        values: object,
+        options: object,
+        *,
+        files: Mapping[str, Sequence[AppFile]] = MappingProxyType({}),
+        workflow_id: object = None,
+    ) -> WorkflowRun:
+        """Return the only run of a user, from the arguments of a hook.
+
+        :raises DifyInputError: One of them is invalid.
+        """
+        version = None if workflow_id is None else inputs.canonical_id(workflow_id, "workflow_id")
+        request = RunRequest(inputs.by_name(values, "inputs"), files, version)
+        return cls(single_try(user), request, options=inputs.given(options, RunOptions, "options"))
 
     def leaves_at(self, pause: Pause) -> bool:
         """Whether to continue elsewhere: not if a start may still have to be sent, which needs its inputs."""
