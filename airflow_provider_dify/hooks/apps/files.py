@@ -12,6 +12,9 @@ from airflow_provider_dify.knowledge.apps.requesting import AppFile, LocalFile, 
 from airflow_provider_dify.knowledge.text.hints import why
 from airflow_provider_dify.storage import to_path
 
+#: Maximum number of characters of a path in an error.
+_LONGEST_PATH = 500
+
 
 def files_of(chosen: Mapping[str, Any]) -> dict[str, list[AppFile]]:
     """Return files by the name of their input: paths, URLs, or lists of them.
@@ -30,7 +33,7 @@ def local_file(value: object, parameter: str) -> LocalFile:
         raise DifyInputError(f"{parameter} is not a path or URL: {inputs.show(value)}.{why(value)}")
     source = FileSource(to_path(value, parameter) if isinstance(value, str) else value, max_size=None)
     if source.problem:
-        raise DifyInputError(f"{parameter}: {source.place}: {source.problem}")
+        raise DifyInputError(f"{parameter}: {source.place[:_LONGEST_PATH]}: {source.problem}")
     return LocalFile(source.name, source)
 
 

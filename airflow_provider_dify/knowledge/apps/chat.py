@@ -103,7 +103,7 @@ class ChatMessage:
         :raises DifyRunError: It was not answered; :class:`DifyRunUnknown` if nobody knows.
         """
         report = self.report()
-        report.raise_for_outcomes(frozenset(map(RunOutcome, self.options.tolerate)))
+        report.raise_for_outcomes(self.options.tolerate)
         return report
 
     def _ended(self) -> RunOutcome:

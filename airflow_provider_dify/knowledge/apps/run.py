@@ -159,7 +159,7 @@ class WorkflowRun:
         :raises DifyRunError: It did not end well; :class:`DifyRunUnknown` if nobody knows.
         """
         report = self.report()
-        report.raise_for_outcomes(self.tolerated)
+        report.raise_for_outcomes(self.options.tolerate)
         return report
 
     def _ended(self) -> RunOutcome:
@@ -188,11 +188,6 @@ class WorkflowRun:
             if self.run_id:
                 yield from self._follow(deadline)
         return self.report()
-
-    @property
-    def tolerated(self) -> frozenset[RunOutcome]:
-        """The outcomes that are not a failure."""
-        return frozenset(map(RunOutcome, self.options.tolerate))
 
     def when_killed(self) -> Flow[None]:
         """Stop the run, and check that it has stopped, because nobody waits for it any more."""
