@@ -70,7 +70,8 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
     :return: The manifest as plain JSON: ``dataset_id``, ``release``, ``state`` (``released``; or ``enabled``,
         ``not_begun``, ``releasing``, ``undone``, ``partly_undone``, ``partly_deleted``), ``step``, ``retire``,
         ``counts``, lists of ids (``new``, ``old``, ``enabled``, ``retired``, ``deleted``, ``missing``, ``not_undone``),
-        ``previous`` (``enabled`` and ``archived`` of each document before), and ``errors`` by id.
+        ``previous`` (``enabled`` and ``archived`` of each document before), ``errors`` by id, and, if there are any,
+        ``disabled_chunks`` of old documents and ``dry_run``.
     :raises DifyInputError: The parameters are invalid, or a document is both new and old; nothing was sent.
     :raises DifyGuardError: More documents would be replaced than a limit allows; nothing was changed.
     :raises DifyIndexingError: A new document cannot be indexed; nothing was changed.
