@@ -1,4 +1,4 @@
-"""The methods of the hook that sync a knowledge base with a folder, and export it to one."""
+"""The methods of the hook that sync a knowledge base with a folder, and export it into one."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.export.export import Export
 from airflow_provider_dify.knowledge.export.options import ExportOptions
-from airflow_provider_dify.knowledge.export.report import ExportOutcome, ExportReport
+from airflow_provider_dify.knowledge.export.report import ExportReport
 from airflow_provider_dify.knowledge.ingest.options import FolderOptions
 from airflow_provider_dify.knowledge.sync.options import SyncOptions
 from airflow_provider_dify.knowledge.sync.promotion import Promotion
-from airflow_provider_dify.knowledge.sync.report import SyncOutcome, SyncReport
+from airflow_provider_dify.knowledge.sync.report import SyncReport
 from airflow_provider_dify.knowledge.sync.sync import Sync
 
 
 class SyncVerbs(FlowHook):
-    """Syncs a knowledge base with a folder, and exports it to one."""
+    """Syncs a knowledge base with a folder, and exports it into one."""
 
     def sync_documents(
         self,
@@ -63,27 +63,27 @@ class SyncVerbs(FlowHook):
         else:
             sync = Promotion(dataset_id, exported, options, sync_source=name)
         report = self.run(*self._within(sync, options.timeout))
-        report.raise_for_outcomes([SyncOutcome(one) for one in options.tolerate])
+        report.raise_for_outcomes(options.tolerate)
         return report
 
     def export_dataset(self, dataset_id: str, target: Any, options: ExportOptions | None = None) -> ExportReport:
         """Export a knowledge base into a folder or bucket, and prove that everything is there.
 
-        What an earlier export has saved there is not downloaded again, as long as it did not change in Dify.
+        Contents that an earlier export saved there are not downloaded again, unless they have changed in Dify.
 
         https://docs.dify.ai/api-reference/documents/download-documents-as-zip
 
         :param dataset_id: UUID of the knowledge base.
         :param target: The folder: a path, a URL that ``ObjectStoragePath`` opens, or a path object. It is created.
         :param options: How it is done.
-        :return: What happened to each document.
-        :raises DifyInputError: What was asked for makes no sense, the target holds something else, or Dify is too old.
+        :return: The outcome of each document.
+        :raises DifyInputError: The arguments are invalid, the target holds something else, or Dify is too old.
         :raises DifyStorageError: The target cannot be read or written.
-        :raises DifyExportError: Documents were not exported; ``report`` tells which.
-        :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
+        :raises DifyExportError: Documents have an outcome that is not tolerated; the error's ``report`` says which.
+        :raises DifyError: A request to Dify failed; the error's ``report`` says how far it got.
         """
         options = inputs.given(options, ExportOptions, "options")
         export = Export(dataset_id, open_target(target), options)
         report = self.run(*self._within(export, options.timeout))
-        report.raise_for_outcomes([ExportOutcome(one) for one in options.tolerate])
+        report.raise_for_outcomes(options.tolerate)
         return report

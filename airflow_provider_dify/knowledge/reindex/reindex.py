@@ -31,7 +31,7 @@ from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pau
 from airflow_provider_dify.knowledge.ingest.arrival import Arrival
 from airflow_provider_dify.knowledge.ingest.target import check_accepts
 from airflow_provider_dify.knowledge.ingest.watch import NOT_IN_TIME, Watch
-from airflow_provider_dify.knowledge.progress import Progress, checking_again
+from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.reindex.options import ReindexOptions
 from airflow_provider_dify.knowledge.reindex.report import ReindexOutcome, ReindexReport
@@ -44,6 +44,7 @@ from airflow_provider_dify.knowledge.text.packing import pack_ids, pack_members,
 
 _ARCHIVED = "It is archived."
 _PAUSED = "Its indexing is paused, and Dify does not index such documents again. Resume it in Dify."
+_UNSURE = "The answer to its request was lost: Dify may be indexing it."
 
 
 class Reindex:
@@ -130,10 +131,11 @@ class Reindex:
         outcomes = dict.fromkeys(self._ids, ReindexOutcome.NOT_ATTEMPTED) | self._settled
         outcomes |= dict.fromkeys(self._watch.active, ReindexOutcome.NOT_INDEXED)
         outcomes |= {i: ReindexOutcome(outcome.value) for i, (outcome, _) in ended.items()}
+        unsure = {i: _UNSURE for i in self._open if i in self._asked}
         return ReindexReport(
             self.dataset_id,
             **by_name({i: outcomes[i] for i in self._ids}),
-            errors={**self._errors, **{i: error for i, (_, error) in ended.items()}},
+            errors={**unsure, **self._errors, **{i: error for i, (_, error) in ended.items()}},
             repaired=self._arrival.repaired,
             dry_run=self.options.dry_run,
         )
@@ -252,7 +254,7 @@ class Reindex:
                 self._asked.update(ready)
                 yield from retry_documents(self.dataset_id, ready)
                 self._follow(ready)
-        except DifyRequestError as error:
+        except DifyError as error:
             if not may_be_carried_out(error):
                 self._asked.difference_update(batch)
             if not _is_about_documents(error):
@@ -262,9 +264,10 @@ class Reindex:
             if len(batch) == 1 and still and still[0] in self._open:
                 self._settle_refused(still[0], error)
 
-    def _settle_refused(self, document_id: str, error: DifyRequestError) -> None:
+    def _settle_refused(self, document_id: str, error: DifyError) -> None:
         """Settle a document that Dify refuses although its indexing has failed."""
-        if error.code == "document_indexing":  # no read shows that a failed document is paused
+        # No read shows that a failed document is paused, so this is the only reason left.
+        if isinstance(error, DifyRequestError) and error.code == "document_indexing":
             self._settle(document_id, ReindexOutcome.FAILED, _PAUSED)
         else:
             self._settle(document_id, ReindexOutcome.BUSY, error.message)
@@ -281,13 +284,9 @@ class Reindex:
     def _recover(self, error: DifyError, batch: Sequence[str], deadline: Deadline, retries: Retries) -> Flow[None]:
         """After a failure, wait, and read the documents before anything is sent again."""
         self._failures += 1
-        try:
-            wait = retries.wait_after(self._failures, error, deadline)
-        except DifyError:
-            yield from self._read([i for i in batch if i in self._open])  # to make the report exact
-            raise
-        yield Pause(wait, checking_again(wait, error))
-        yield from self._read([i for i in batch if i in self._open])
+        still = [i for i in batch if i in self._open]
+        if not (yield from retries.recover(self._failures, error, deadline, lambda: self._read(still))):
+            raise error
 
     def _index(self, deadline: Deadline, progress: Progress) -> Flow[None]:
         self._watch.add(list(self._watch.active), deadline)
@@ -346,7 +345,7 @@ def _is_unknown_route(error: DifyRequestError) -> bool:
     return error.status == 404 or (error.status == 405 and error.server_version is not None)
 
 
-def _is_about_documents(error: DifyRequestError) -> bool:
+def _is_about_documents(error: DifyError) -> bool:
     """Whether Dify refused a request because of one of its documents."""
     if isinstance(error, DifyNotFoundError):
         return api.document_is_missing(error)

@@ -165,7 +165,7 @@ def test_a_lock_outlives_the_deadline(dify: FakeDify, kb: Dataset, delete: Delet
     assert run.not_empty == {"deleted": ["page", "live"], "busy": ["locked"]}
     assert isinstance(run.error, DifyDocumentDeleteError)
     assert run.error.retryable
-    assert f"1 of 3 documents of knowledge base {kb.id} were not deleted. 1 busy ({locked.id}): archived, and" in str(
+    assert f"1 of 3 documents of knowledge base {kb.id} was not deleted. 1 busy ({locked.id}): archived, and" in str(
         run.error
     )
     assert locked.archived
@@ -260,6 +260,17 @@ def test_dify_fails_with_everything(dify: FakeDify, kb: Dataset, delete: Delete)
     assert run.report["counts"] == {"deleted": 0, "missing": 0, "busy": 0, "failed": 3, "not_attempted": 27}
     assert changes(dify).count("DELETE") == 15
     assert len(kb.documents) == 30
+
+
+def test_the_deletion_is_the_cause_even_if_dify_goes_down(dify: FakeDify, kb: Dataset, delete: Delete) -> None:
+    pages = kb.add_documents(3)
+    dify.faults.add(Fault("status", method="DELETE", after=1, status=503, retry_after=10_000))
+    dify.faults.add(Fault("status", method="GET", status=500, after=4, times=None))
+    run = delete(list(pages))
+    assert isinstance(run.error, DifyServerError)
+    assert run.error.message.startswith("DELETE ")
+    assert run.error.status == 503
+    assert run.not_empty == {"deleted": [pages[0].name], "not_attempted": [pages[1].name, pages[2].name]}
 
 
 def test_a_refusal_of_one_does_not_stop_the_others(dify: FakeDify, kb: Dataset, delete: Delete) -> None:

@@ -13,6 +13,7 @@ from airflow_provider_dify.exceptions import (
     DifyInputError,
     DifyKnowledgeBaseFailed,
     DifyNotFoundError,
+    DifyRateLimitError,
     DifyReindexError,
     DifyReindexFailed,
     DifyServerError,
@@ -245,6 +246,14 @@ class TestBad:
         before = sent(dify)
         assert run_reindex(kb, pages[:100]).error is None
         assert sent(dify) == before
+
+    def test_the_request_is_the_cause_even_if_dify_goes_down(self, dify: FakeDify, kb: Dataset) -> None:
+        pages = failed(kb, "seals")
+        dify.faults.add(Fault("status", path="/documents/retry$", status=429, retry_after=10_000, after=1))
+        dify.faults.add(Fault("status", method="GET", status=500, after=2, times=None))
+        run = run_reindex(kb, pages)
+        assert type(run.error) is DifyRateLimitError
+        assert run.not_empty == {"not_attempted": ["seals"]}
 
     def test_the_key_is_withdrawn(self, dify: FakeDify, kb: Dataset) -> None:
         pages = failed(kb, "seals")
