@@ -85,7 +85,7 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
     indexing: str
     allow_empty: bool
     tolerate: Any
-    if_killed = "Killed. What is with Dify already stays there:"
+    if_killed = "Killed. What is with Dify already stays there."
 
     def __init__(
         self,

@@ -89,7 +89,7 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
     template_fields_renderers = {"queries": "json", "checks": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#d6e4ff"
     described_by = (ReleaseOptions, CheckOptions)
-    if_killed = "Killed. What was changed so far stays as it is; a retry continues from there:"
+    if_killed = "Killed. What was changed so far stays as it is; a retry continues from there."
     undoes = True
     document_ids: Any
     replaces: Any
@@ -215,7 +215,7 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
         """Log a manifest, and leave it for downstream tasks."""
         from airflow_provider_dify.events import as_event
 
-        self.log.info("Result of the release: %s.", report.describe())
+        self.log.info("Result of the release%s: %s.", self._so_far, report.describe())
         self.log_table("Documents by outcome", report.table(names))
         plain, changed = report.to_json(), (*report.enabled, *report.retired)
         self._store(report, context)

@@ -94,7 +94,7 @@ class DifySyncOperator(StagedTask, BaseOperator):
     retire: str
     tolerate: Any
     _dry_run: bool
-    if_killed = "Killed. What was changed so far stays; run the task again to continue from there:"
+    if_killed = "Killed. What was changed so far stays; run the task again to continue from there."
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class ChatTask(AppTask):
     """A task that asks a chat app."""
 
-    if_killed = "The answer is stopped:"
+    if_killed = "Killed. Stopping the answer in Dify."
     query: Any
     inputs: Any
     conversation_id: str | None
@@ -101,7 +101,7 @@ def _facts_of(report: ChatReport) -> dict[str, JSON]:
 class CheckTask(CheckingTask, AppTask):
     """A task that checks the answers of an app."""
 
-    if_killed = "Asked so far:"
+    if_killed = "Killed. No more questions are asked."
     limits_retries = False
     questions: Any
 

@@ -27,7 +27,7 @@ _FACET = ("run_id", "total_tokens", "total_steps", "elapsed_time")
 class WorkflowTask(AppTask):
     """A task that runs a workflow."""
 
-    if_killed = "The run is stopped:"
+    if_killed = "Killed. Stopping the run in Dify."
     inputs: Any
     files: Any
     workflow_id: str | None
