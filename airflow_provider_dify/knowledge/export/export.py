@@ -255,12 +255,10 @@ class Export:
         """Check before the manifest is written that the target still has all that it names."""
         there = self._target.sizes(FOLDER) if self._contents else {}
         for document_id, content in list(self._contents.items()):
-            size = there.get(content.path.partition("/")[2], -1)
-            if size in (content.saved.size, None):
+            if there.get(content.path.partition("/")[2], -1) in (content.saved.size, None):
                 continue
             del self._contents[document_id]
-            why = "is gone" if size == -1 else f"has {size:,} bytes instead of {content.saved.size:,}"
-            error = f"{content.path} {why}: somebody changed the target during the export."
+            error = f"The target lost {content.path}, or has only a part of it, during the export."
             self._settle(self._listed[document_id], ExportOutcome.FAILED, error=error)
 
     def _settle(

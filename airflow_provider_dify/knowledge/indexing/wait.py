@@ -222,8 +222,8 @@ class IndexingWait:
         known = self._progress_text() if self._states else "Dify did not answer the last check"
         names = f" Not completed: {first_of(self._open(), status)}." if self._states else ""
         return DifyIndexingTimeout(
-            f"Indexing of {self} had not completed after {deadline.elapsed:.0f} s: {known}. Raise the timeout, or check "
-            f"what keeps Dify's worker busy.{names}",
+            f"Indexing of {self} had not completed after {deadline.elapsed:.0f} s: {known}. Raise the timeout, or "
+            f"check what keeps Dify's worker busy.{names}",
             {state.id: state.status for state in self._open()},
         )
 
