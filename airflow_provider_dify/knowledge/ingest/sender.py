@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from airflow_provider_dify.exceptions import (
@@ -153,7 +154,8 @@ class ContentSender:
             wait = self.retries.wait_after(failures, error, self.deadline)
         except DifyError:
             if may_be_carried_out(error):
-                yield from self._look_up(item)  # to make the report exact
+                with suppress(DifyError):
+                    yield from self._look_up(item)  # to make the report exact
             if item.source.text is None and isinstance(error, DifyTransportError) and _BROKEN_OFF.search(error.message):
                 error.add(
                     "A proxy may end the connection like this when a file is too large. Check client_max_body_size "

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_dify.exceptions import DifyAuthenticationError, DifyIngestError
+from airflow_provider_dify.exceptions import DifyAuthenticationError, DifyIngestError, DifyServerError
 from airflow_provider_dify.knowledge.flow import Deadline, Pause, Request, Response, Step
 from airflow_provider_dify.knowledge.ingest.report import IngestReport
 from airflow_provider_dify.knowledge.ingest.watch import Watch
@@ -255,6 +255,15 @@ def test_the_last_lost_answer_is_in_the_report(dify: FakeDify, kb: Dataset, inge
     result = ingest([text("a"), text("b")], timeout=0.1)
     assert result.error is not None
     assert result.outcomes == {"a": "created", "b": "not_attempted"}
+
+
+def test_the_request_is_the_cause_even_if_dify_goes_down(dify: FakeDify, kb: Dataset, ingest: Ingest) -> None:
+    dify.faults.add(Fault("status", path=CREATE, status=503, retry_after=10_000))
+    dify.faults.add(Fault("status", method="GET", status=500, after=4, times=None))
+    result = ingest(text("page"))
+    assert isinstance(result.error, DifyServerError)
+    assert result.error.message.startswith("POST ")
+    assert result.outcomes == {"page": "not_attempted"}
 
 
 def test_indexing_that_fails_is_told_by_document(kb: Dataset, ingest: Ingest, tmp_path: Path) -> None:
