@@ -21,8 +21,7 @@ from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries, any_retried
 from airflow_provider_dify.knowledge.selection.choice import Choice
 from airflow_provider_dify.knowledge.status.chunks import DisabledChunks, chunks_from
-from airflow_provider_dify.knowledge.status.handover import Handover
-from airflow_provider_dify.knowledge.status.ledger import Ledger
+from airflow_provider_dify.knowledge.status.ledger import Handover, Ledger
 from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.knowledge.status.proof import ProvenBy, SearchCheck, SearchProof
 from airflow_provider_dify.knowledge.status.repair import HALFWAY, Repair, why_lost
@@ -213,7 +212,7 @@ class StatusChange:
 
     def _preview(self) -> str:
         would = self.report().ids(Outcome.NOT_ATTEMPTED)
-        names = ", ".join(f"'{self.names[document_id]}'" for document_id in would[:3])
+        names = ", ".join(f"'{self._ledger.documents[document_id].name}'" for document_id in would[:3])
         more = f" and {len(would) - 3:,} more" if len(would) > 3 else ""
         return f"It would {self.action.verb} {names}{more}." if would else f"There is nothing to {self.action.verb}."
 
