@@ -15,6 +15,7 @@ from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
 from airflow_provider_dify.knowledge.progress import Intervals, Progress, WholeJob
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.status.options import WaitOptions
 from airflow_provider_dify.knowledge.status.proof import ProvenBy, SearchCheck, SearchProof
 from airflow_provider_dify.knowledge.status.repair import HALFWAY, Repair, why_lost
 from airflow_provider_dify.knowledge.text.counts import number_of
@@ -31,14 +32,13 @@ class Arrival:
     Its whole state is in this object, not in the generator, so it is correct at any moment.
 
     :param dataset_id: The knowledge base.
-    :param by: What proves that documents have entered search.
-    :param poll_interval: Seconds between two checks; the first checks come sooner.
+    :param options: What proves that documents have entered search, and how often that is checked.
     """
 
-    def __init__(self, dataset_id: str, by: ProvenBy, *, poll_interval: float) -> None:
+    def __init__(self, dataset_id: str, options: WaitOptions) -> None:
         self._dataset_id = dataset_id
-        self._by = by
-        self._waits = Intervals(longest=poll_interval)
+        self._by = ProvenBy(options.prove_by)
+        self._waits = Intervals(longest=options.poll_interval)
         self._bad: dict[str, tuple[IngestOutcome, str]] = {}
         self._repair: Repair | None = None
         self._documents: dict[str, Document] = {}
@@ -63,14 +63,12 @@ class Arrival:
         *,
         kept: Sequence[str] = (),
         in_use: Collection[str] = (),
-        repairs: bool = True,
     ) -> Flow[None]:
         """Prove that search returns documents, and repair those that it has lost.
 
-        :param brought: Documents to prove in any case.
+        :param brought: Documents to prove in any case, and to repair: this run has brought them into search.
         :param kept: Documents that existed before. In a large knowledge base, only their flags are read.
         :param in_use: Which of them must be enabled and not archived. Others may be out of search.
-        :param repairs: Whether this run has brought ``brought`` into search, so that it may repair them.
         """
         if not brought and not kept:
             return
@@ -83,7 +81,7 @@ class Arrival:
         if not (yield from proof.is_cheap([i for i in awaited if i in known])):
             awaited = [i for i in awaited if i not in known]
         proven = list(awaited)
-        if (yield from self._prove(awaited, proof, brought if repairs else (), in_use, deadline, retries, progress)):
+        if (yield from self._prove(awaited, proof, brought, in_use, deadline, retries, progress)):
             # This took time: the first of them may have been changed or lost by now.
             yield from self._in_search(everything, in_use)
             look = yield from self._look([i for i in proven if i not in self._bad], proof, True, progress)
