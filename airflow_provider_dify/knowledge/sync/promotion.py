@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from airflow_provider_dify.exceptions import DifyError, DifyMetadataError
 from airflow_provider_dify.knowledge import api, inputs
+from airflow_provider_dify.knowledge.bases.provision import Provision
 from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.ingest.arrival import Arrival
@@ -39,10 +40,11 @@ from airflow_provider_dify.knowledge.sync.promotion_plan import (
     Part,
     PromotionPlan,
     check_contents,
+    document_options,
     rounds,
+    settings_for,
     steps_to,
 )
-from airflow_provider_dify.knowledge.sync.promotion_settings import document_options, set_up
 from airflow_provider_dify.knowledge.sync.report import SyncOutcome, SyncReport
 from airflow_provider_dify.knowledge.sync.survey import SOURCE_FIELD, checked_name
 
@@ -189,9 +191,13 @@ class Promotion:
         return copies
 
     def _prepare(self, dataset: Dataset, deadline: Deadline, retries: Retries) -> Flow[None]:
-        """Make sure that a later run can continue after a kill, and create the metadata fields."""
+        """Set up the knowledge base and its metadata fields, and make sure that a later run can continue after a kill.
+
+        :raises DifySetupFailed: Dify cannot apply the settings of the export; nothing was sent.
+        """
         if any(part.sends for part in self._parts):
-            yield from set_up(self._exported.manifest, self._options, dataset, deadline, retries)
+            if settings := settings_for(self._exported.manifest, self._options, dataset):
+                yield from Provision(None, settings, dataset_id=self.dataset_id).flow(deadline, retries)
             position = max((one.position for one in self._documents.values()), default=0)
             field_id = yield from sync_journal.begin(dataset, self.sync_source, position, restores=False)
             yield from sync_journal.end(self.dataset_id, [one for one in self._journal.field_ids if one != field_id])
