@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from itertools import chain
 
 from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.knowledge.ingest.options import UTF_8
 from airflow_provider_dify.knowledge.inputs import show
 
-UTF_8 = "utf-8"
 #: Detect the encoding of texts that are not UTF-8.
 DETECT = "detect"
 

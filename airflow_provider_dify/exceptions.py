@@ -27,8 +27,14 @@ class DifyError(AirflowException):
     :param retry_after: Seconds that Dify asked to wait before the next try, if it did.
     """
 
-    #: Whether a later retry can help.
+    #: Whether a later retry can help; never for an ``AirflowFailException``.
     retryable: bool = False
+
+    def __init_subclass__(cls) -> None:
+        """Apply the rule for final errors to a new class, whatever its base class says."""
+        super().__init_subclass__()
+        if issubclass(cls, AirflowFailException):
+            cls.retryable = False
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -109,7 +115,7 @@ class DifySourceError(DifyError):
 
 
 class DifyStorageError(DifyError):
-    """The folder or bucket that something is written to cannot be read or written."""
+    """A folder or a bucket, or what Airflow keeps for a task, cannot be read or written."""
 
     retryable = True
 
@@ -212,8 +218,6 @@ class DifyKnowledgeBaseFailed(DifyKnowledgeBaseError, AirflowFailException):  # 
     process rule is invalid.
     """
 
-    retryable = False
-
 
 class DifyRateLimitError(DifyRequestError):
     """429: too many requests. Respects ``Retry-After``."""
@@ -249,8 +253,6 @@ class DifyDocumentStatusError(DifyReportError):
 class DifyDocumentStatusFailed(DifyDocumentStatusError, AirflowFailException):  # noqa: N818 - reads as an end state
     """The same, and a retry cannot fix it: the only causes are missing or refused documents."""
 
-    retryable = False
-
 
 class DifyDocumentDeleteError(DifyReportError):
     """Documents that should be deleted still exist; ``report`` says which."""
@@ -271,8 +273,6 @@ class DifyReleaseUndone(DifyReleaseError):  # noqa: N818 - reads as an end state
 class DifyReleaseFailed(DifyReleaseUndone, AirflowFailException):
     """The same, and a retry cannot fix the cause."""
 
-    retryable = False
-
 
 class DifyReleaseIncomplete(DifyReleaseError):  # noqa: N818 - reads as an end state
     """Not everything was undone, or not all old documents are deleted. A retry continues; ``report`` names them."""
@@ -285,8 +285,6 @@ class DifyRollbackError(DifyReportError):
 class DifyRollbackFailed(DifyRollbackError, AirflowFailException):  # noqa: N818 - reads as an end state
     """The same, and a retry cannot fix it: documents that belong in search were deleted. Nothing was changed."""
 
-    retryable = False
-
 
 class DifyIngestError(DifyReportError):
     """Inputs did not become documents, or were not indexed; ``report`` says which."""
@@ -294,8 +292,6 @@ class DifyIngestError(DifyReportError):
 
 class DifyIngestFailed(DifyIngestError, AirflowFailException):  # noqa: N818 - reads as an end state
     """The same, and a retry cannot fix it: the inputs cannot become documents."""
-
-    retryable = False
 
 
 class DifySyncError(DifyReportError):
@@ -305,8 +301,6 @@ class DifySyncError(DifyReportError):
 class DifySyncFailed(DifySyncError, AirflowFailException):  # noqa: N818 - reads as an end state
     """The same, and a retry cannot fix it: files cannot become documents, or their names are taken."""
 
-    retryable = False
-
 
 class DifyExportError(DifyReportError):
     """Documents were not exported; ``report`` says which."""
@@ -314,8 +308,6 @@ class DifyExportError(DifyReportError):
 
 class DifyExportFailed(DifyExportError, AirflowFailException):  # noqa: N818 - reads as an end state
     """The same, and a retry cannot fix it: Dify has no content of them."""
-
-    retryable = False
 
 
 class DifyReindexError(DifyReportError):
@@ -325,8 +317,6 @@ class DifyReindexError(DifyReportError):
 class DifyReindexFailed(DifyReindexError, AirflowFailException):  # noqa: N818 - reads as an end state
     """The same, and a retry cannot fix it: documents are missing or archived, or have no text."""
 
-    retryable = False
-
 
 class DifyMetadataError(DifyReportError):
     """Documents do not have the requested metadata; ``report`` says which."""
@@ -335,8 +325,6 @@ class DifyMetadataError(DifyReportError):
 class DifyMetadataFailed(DifyMetadataError, AirflowFailException):  # noqa: N818 - reads as an end state
     """The same, and a retry cannot fix it: the only cause is missing documents."""
 
-    retryable = False
-
 
 class DifySetupError(DifyReportError):
     """A knowledge base is not as it should be: settings that Dify ignored, or it was not deleted; see ``report``."""
@@ -344,8 +332,6 @@ class DifySetupError(DifyReportError):
 
 class DifySetupFailed(DifySetupError, AirflowFailException):  # noqa: N818 - reads as an end state
     """The same, and a retry cannot fix it: Dify cannot change, or does not know, some of the settings."""
-
-    retryable = False
 
 
 class DifyChunkError(DifyError):
@@ -371,8 +357,6 @@ class DifyRunError(DifyReportError):
 
 class DifyRunFailed(DifyRunError, AirflowFailException):  # noqa: N818 - reads as an end state
     """The same, and a retry cannot fix it."""
-
-    retryable = False
 
 
 class DifyRunUnknown(DifyRunError):  # noqa: N818 - reads as an end state

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from airflow_provider_dify.encodings import Conversion, NotText, check, is_text
 from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
 from airflow_provider_dify.knowledge.ingest.contents import LONGEST_NAME, printable
+from airflow_provider_dify.knowledge.ingest.options import MAX_FILE_SIZE
 from airflow_provider_dify.knowledge.inputs import without_keys
 from airflow_provider_dify.knowledge.text.names import canonical
 from airflow_provider_dify.storage import unreadable
@@ -20,8 +21,6 @@ from airflow_provider_dify.storage import unreadable
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: Dify's default size limit for a file (UPLOAD_FILE_SIZE_LIMIT).
-MAX_FILE_SIZE = 15 * 1024 * 1024
 _PIECE = 1024 * 1024
 _log = logging.getLogger(__name__)
 _EMPTY = "It is empty. Dify would create a document that search never returns."

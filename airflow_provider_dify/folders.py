@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from glob import escape
 from pathlib import Path
@@ -16,9 +15,8 @@ from airflow_provider_dify.knowledge.ingest.contents import LONGEST_NAME
 from airflow_provider_dify.knowledge.ingest.options import HIDDEN, FolderOptions
 from airflow_provider_dify.knowledge.inputs import show, without_keys
 from airflow_provider_dify.knowledge.text.hints import why
-from airflow_provider_dify.patterns import fits, fits_all_in, patterns
-from airflow_provider_dify.sources import leads_out
-from airflow_provider_dify.storage import is_local, to_path, unreadable
+from airflow_provider_dify.sources import fits, fits_all_in, leads_out, patterns
+from airflow_provider_dify.storage import folder_path, is_local, unreadable
 
 __all__ = ["HIDDEN", "SEPARATOR", "FolderOptions", "list_folder", "open_folder", "patterns"]
 
@@ -90,15 +88,7 @@ def open_folder(given: object) -> Any:
     :raises DifyInputError: It is a file, or nothing that can be a folder.
     :raises DifySourceError: It does not exist, or cannot be accessed.
     """
-    source = inputs.as_text(given)
-    if isinstance(source, str) and source.strip():
-        root = to_path(source.strip())
-    elif isinstance(source, os.PathLike) or hasattr(source, "iterdir"):
-        root = Path(source) if isinstance(source, os.PathLike) and not hasattr(source, "iterdir") else source
-    else:
-        raise DifyInputError(
-            f"source must be a folder: a path, a URL, or a path object, not {show(source)}.{why(source)}"
-        )
+    root = folder_path(given, "source")
     try:
         if root.is_dir():
             return root

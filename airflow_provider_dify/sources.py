@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,7 +16,7 @@ from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.ingest.options import MAX_FILE_SIZE, ReadOptions
 from airflow_provider_dify.knowledge.inputs import show, whole_number
 from airflow_provider_dify.knowledge.text.hints import why
-from airflow_provider_dify.patterns import fits, path_below, patterns
+from airflow_provider_dify.knowledge.text.names import canonical
 from airflow_provider_dify.storage import is_local, to_path
 
 __all__ = ["MAX_FILE_SIZE", "FileSource", "ReadOptions", "Source", "TextSource", "resolve"]
@@ -57,13 +55,7 @@ def resolve(
 
 
 def _items(given: object) -> list[object]:
-    source = inputs.as_text(given)
-    if isinstance(source, str) and source.lstrip()[:1] in ("[", "{"):
-        for parse in (json.loads, ast.literal_eval):
-            try:
-                return _items(parse(source.strip()))
-            except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-                continue
+    source = inputs.literal(inputs.as_text(given))
     if isinstance(source, (str, Mapping, os.PathLike)) or hasattr(source, "open"):
         return [source]
     if isinstance(source, Iterable) and not isinstance(source, bytes):
@@ -156,6 +148,44 @@ class _Resolver:
             name_advice=_OTHER_NAME,
             **why,
         )
+
+
+def patterns(value: object, parameter: str) -> tuple[str, ...]:
+    """Return the patterns that a user gave: one, a list, or a text that contains a list.
+
+    :raises DifyInputError: The value is something else.
+    """
+    found = inputs.literal(value)
+    several = list(found) if isinstance(found, Iterable) and not isinstance(found, str) else [found]
+    items = [inputs.as_text(one) for one in several]
+    checked = tuple(item for item in items if isinstance(item, str) and item)
+    if len(checked) < len(items) or isinstance(found, (bytes, Mapping)):
+        raise DifyInputError(
+            f"{parameter} must be a pattern such as '*.md', or a list of them, not {show(value)}.{why(value)}"
+        )
+    return tuple(canonical(inputs.pattern(one, parameter)) for one in checked)
+
+
+def fits(path: str, wanted: Iterable[str]) -> bool:
+    """Whether a path below a folder matches any of the patterns; a star also matches slashes."""
+    path = canonical(path)
+    return any(fnmatchcase(path, one) for one in wanted)
+
+
+def fits_all_in(folder: str, wanted: Iterable[str]) -> bool:
+    """Whether everything in a folder matches, whatever its name."""
+    return fits(f"{folder}/", (one for one in wanted if one.endswith("*")))
+
+
+def path_below(folder: Any, path: Any) -> str:
+    """Return the path of a file below a folder, with slashes."""
+    if is_local(folder):
+        try:
+            return Path(path).relative_to(folder).as_posix()
+        except ValueError:
+            return str(path.name)
+    base = str(folder).rstrip("/")
+    return str(path).removeprefix(base).lstrip("/") if str(path).startswith(base) else str(path.name)
 
 
 def leads_out(folder: Any, path: Any) -> bool:

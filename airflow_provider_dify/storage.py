@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from importlib import import_module
@@ -9,7 +10,8 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifySourceError
-from airflow_provider_dify.knowledge.inputs import show, without_keys
+from airflow_provider_dify.knowledge.inputs import as_text, show, without_keys
+from airflow_provider_dify.knowledge.text.hints import why
 from airflow_provider_dify.knowledge.text.masks import url_secrets, without_secrets_of
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
@@ -62,6 +64,25 @@ def to_path(text: str, parameter: str = "source") -> Any:
     return path
 
 
+def folder_path(given: object, parameter: str) -> Any:
+    """Return the path of a folder that a parameter stands for. It need not exist.
+
+    :param given: A path, a URL that ``ObjectStoragePath`` opens, or a path object.
+    :param parameter: The parameter, for errors.
+    :raises DifyInputError: It is something else, or no installed package can open it.
+    """
+    folder = as_text(given)
+    if isinstance(folder, str) and folder.strip():
+        return to_path(folder.strip(), parameter)
+    if hasattr(folder, "iterdir"):
+        return folder
+    if isinstance(folder, os.PathLike):
+        return Path(folder)
+    raise DifyInputError(
+        f"{parameter} must be a folder: a path, a URL, or a path object, not {show(folder)}.{why(folder)}"
+    )
+
+
 def is_local(path: object) -> TypeGuard[Path]:
     """Whether a path is local. On Airflow 2, an ``ObjectStoragePath`` is a ``pathlib.Path``, too."""
     return isinstance(path, Path) and not hasattr(type(path), "fs")
@@ -107,8 +128,8 @@ def _not_installed(scheme: str, error: Exception, parameter: str = "source") -> 
 
 
 def _no_url(text: str, error: Exception, parameter: str) -> DifyInputError:
-    why = without_secrets_of(text, str(error))
-    return DifyInputError(without_keys(f"{parameter} is not a URL that Airflow can open: {show(text)} ({why})."))
+    cause = without_secrets_of(text, str(error))
+    return DifyInputError(without_keys(f"{parameter} is not a URL that Airflow can open: {show(text)} ({cause})."))
 
 
 def _installed() -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,11 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifyStorageError
-from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.export.manifest import StoredFile
-from airflow_provider_dify.knowledge.inputs import show, without_keys
-from airflow_provider_dify.knowledge.text.hints import why
-from airflow_provider_dify.storage import is_local, to_path, unreadable
+from airflow_provider_dify.knowledge.inputs import without_keys
+from airflow_provider_dify.storage import folder_path, is_local, unreadable
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -33,15 +30,7 @@ def open_target(given: object) -> FolderTarget:
     :raises DifyInputError: It is none, or nothing is installed that opens it.
     :raises DifyStorageError: Nobody can say what it is.
     """
-    target = inputs.as_text(given)
-    if isinstance(target, str) and target.strip():
-        root = to_path(target.strip(), "target")
-    elif isinstance(target, os.PathLike) or hasattr(target, "iterdir"):
-        root = Path(target) if isinstance(target, os.PathLike) and not hasattr(target, "iterdir") else target
-    else:
-        raise DifyInputError(
-            f"target must be a folder: a path, a URL, or a path object, not {show(target)}.{why(target)}"
-        )
+    root = folder_path(given, "target")
     if not is_local(root) and getattr(root, "protocol", None) in ("file", "local"):
         root = Path(root.path)  # which can put a file into its place in one step
     folder = FolderTarget(root)

@@ -8,11 +8,11 @@ from typing import TypeVar
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_dify import DEFAULT_CONN_ID
-from airflow_provider_dify.exceptions import DifyError
+from airflow_provider_dify.exceptions import AnyReport, DifyError
 from airflow_provider_dify.hooks.connection import advised, fetching, settings_from
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.bases.agents import telling_agents
-from airflow_provider_dify.knowledge.conversation import Conversation, Report
+from airflow_provider_dify.knowledge.conversation import Conversation
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
 from airflow_provider_dify.knowledge.reading import HasId, Pager
 from airflow_provider_dify.knowledge.retries import Retries, retrying
@@ -22,7 +22,7 @@ from airflow_provider_dify.transport.settings import Settings
 from airflow_provider_dify.transport.sync import Client
 
 T = TypeVar("T")
-R = TypeVar("R", bound=Report)
+R = TypeVar("R", bound=AnyReport)
 I = TypeVar("I", bound=HasId)  # noqa: E741 - an item of a list
 
 

@@ -141,13 +141,9 @@ def key_advice(api_key: str, *, for_app: bool = False) -> str | None:
             f"The password of the connection is a masked key ('{masked[0]}'), as in Dify's list. Create a new key, "
             "and copy it when Dify shows it."
         )
-    if for_app:
-        return (
-            None
-            if api_key.startswith("app-")
-            else "Keys of apps start with 'app-'; the password of the connection does not."
-        )
-    if not api_key.startswith(("dataset-", "ds-")):
+    if for_app and not api_key.startswith("app-"):
+        return "Keys of apps start with 'app-'; the password of the connection does not."
+    if not for_app and not api_key.startswith(("dataset-", "ds-")):
         return "Knowledge API keys start with 'dataset-' or 'ds-'; the password of the connection does not."
     return None
 

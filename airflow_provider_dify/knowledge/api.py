@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timezone
-from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Generic, TypeVar
 
@@ -18,7 +15,7 @@ from airflow_provider_dify.exceptions import DifyEndpointError, DifyNotFoundErro
 from airflow_provider_dify.knowledge import answers
 from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.documents import Action, Dataset, Document, IndexingState
-from airflow_provider_dify.knowledge.flow import JSON, Flow, Request, Response
+from airflow_provider_dify.knowledge.flow import JSON, Flow, Request, Response, answered
 
 T = TypeVar("T")
 
@@ -98,9 +95,9 @@ def get_dataset(dataset_id: str) -> Flow[Dataset]:
 
     https://docs.dify.ai/api-reference/knowledge-bases/get-knowledge-base
     """
-    response = yield Request("GET", f"/datasets/{dataset_id}")
+    response = answered((yield Request("GET", f"/datasets/{dataset_id}")))
     dataset = read_answer(response, about(dataset_id, Dataset.read))
-    return replace(dataset, server_version=response.headers.get("x-version") if response else None)
+    return replace(dataset, server_version=response.headers.get("x-version"))
 
 
 def get_document(dataset_id: str, document_id: str, *, with_metadata: bool = False) -> Flow[Document]:
@@ -144,8 +141,8 @@ def document_indexing(dataset_id: str, document_id: str) -> Flow[tuple[IndexingS
 
     https://docs.dify.ai/api-reference/documents/get-document
     """
-    response = yield single_document(dataset_id, document_id)
-    return read_answer(response, about(document_id, IndexingState.read_document)), time_at_server(response)
+    response = answered((yield single_document(dataset_id, document_id)))
+    return read_answer(response, about(document_id, IndexingState.read_document)), response.created_at
 
 
 def batch_indexing(dataset_id: str, batch: str) -> Flow[tuple[tuple[IndexingState, ...], float]]:
@@ -155,9 +152,9 @@ def batch_indexing(dataset_id: str, batch: str) -> Flow[tuple[tuple[IndexingStat
 
     https://docs.dify.ai/api-reference/documents/get-document-indexing-status
     """
-    response = yield Request("GET", f"/datasets/{dataset_id}/documents/{batch}/indexing-status")
+    response = answered((yield Request("GET", f"/datasets/{dataset_id}/documents/{batch}/indexing-status")))
     states = read_answer(response, lambda payload: tuple(map(IndexingState.read, payload.items("data"))))
-    return states, time_at_server(response)
+    return states, response.created_at
 
 
 def document_is_missing(error: DifyNotFoundError) -> bool:
@@ -204,18 +201,6 @@ def single_document(dataset_id: str, document_id: str, with_metadata: bool = Fal
     return Request("GET", f"/datasets/{dataset_id}/documents/{document_id}", query=(("metadata", metadata),))
 
 
-def time_at_server(response: Response | None) -> float:
-    """Return when a response was created, by the server's clock if it shows it: that clock may differ from the local
-    one.
-    """
-    if response is None:
-        raise TypeError("A request must be answered with a response.")
-    with suppress(TypeError, ValueError, OverflowError, IndexError):
-        date = parsedate_to_datetime(response.headers.get("date", ""))
-        return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
-    return response.at
-
-
 def read_answer(response: Response | None, read: Callable[[Fields], T]) -> T:
     """Read a response that is an object.
 
@@ -229,8 +214,7 @@ def read_json(response: Response | None, read: Callable[[JSON], T]) -> T:
 
     :raises DifyEndpointError: It has an unexpected form.
     """
-    if response is None:
-        raise TypeError("A request must be answered with a response.")
+    response = answered(response)
     try:
         return read(json.loads(response.body))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:

@@ -9,32 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, runtime_checkable
 
+from airflow_provider_dify.exceptions import AnyReport
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Pause
 from airflow_provider_dify.knowledge.retries import Retries
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-R_co = TypeVar("R_co", bound="Report", covariant=True)
+R_co = TypeVar("R_co", bound=AnyReport, covariant=True)
 
 #: Pauses of up to this many seconds happen in the same process: moving to another takes longer.
 SHORT = 1.0
 
 
-class Report(Protocol):
-    """The result of a conversation."""
-
-    @property
-    def dataset_id(self) -> str:
-        """The knowledge base; empty if it has none."""
-
-    def to_json(self) -> dict[str, JSON]:
-        """Return it as plain JSON."""
-
-
 class Conversation(Protocol[R_co]):
-    """A job with a knowledge base, or with an app. Then it has no ``dataset_id``."""
+    """A job with a knowledge base or an app."""
 
+    #: The knowledge base; empty for an app.
     dataset_id: str
 
     @property

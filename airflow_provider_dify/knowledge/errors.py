@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 
 from airflow_provider_dify.exceptions import (
     DifyAccessError,
@@ -82,8 +80,6 @@ _LONGEST_RETRY_AFTER = 86_400.0
 _NO_JSON = object()
 #: All other answers are objects.
 _ANSWERED_WITH_LISTS = frozenset({"/datasets/tags"})
-#: What the date parser raises for anything else.
-_NOT_A_DATE = (TypeError, ValueError, OverflowError, IndexError)
 
 
 def error_in(request: Request, response: Response, *, reads_work: bool = False) -> DifyRequestError | None:
@@ -94,7 +90,7 @@ def error_in(request: Request, response: Response, *, reads_work: bool = False) 
     """
     if response.status == 204 or _is_204_as_body(request, response):
         return None
-    if request.enough is not None and _is_stream(response):
+    if request.enough is not None and is_stream(response.status, response.headers):
         return None
     if request.into is not None and is_file(response.status, response.headers):
         return None
@@ -123,8 +119,12 @@ def is_file(status: int, headers: Mapping[str, str]) -> bool:
     return status == 200 and headers.get("content-type", "").startswith("application/zip")
 
 
-def _is_stream(response: Response) -> bool:
-    return response.status < 300 and "text/event-stream" in response.headers.get("content-type", "")
+def is_stream(status: int, headers: Mapping[str, str]) -> bool:
+    """Whether an answer is a stream of events.
+
+    :param headers: Its headers, by names of any case.
+    """
+    return status < 300 and "text/event-stream" in headers.get("content-type", "")
 
 
 def busy_name(error: DifyDocumentBusyError) -> str | None:
@@ -135,27 +135,11 @@ def busy_name(error: DifyDocumentBusyError) -> str | None:
 
 def retry_after(response: Response) -> float | None:
     """Return the seconds of ``Retry-After``, in either of its forms; ``None`` if there is none."""
-    asked = _retry_after(response, response.headers.get("retry-after", "").strip())
-    return None if asked is None else min(asked, _LONGEST_RETRY_AFTER)
-
-
-def _retry_after(response: Response, value: str) -> float | None:
+    value = response.headers.get("retry-after", "").strip()
     if value.isdecimal():
-        return float(value)
-    try:
-        until = _utc(parsedate_to_datetime(value))
-    except _NOT_A_DATE:
-        return None
-    try:
-        # The server's own clock, if it shows it: the two may differ from the local one.
-        now = _utc(parsedate_to_datetime(response.headers.get("date", "")))
-    except _NOT_A_DATE:
-        now = datetime.fromtimestamp(response.at, timezone.utc)
-    return max(0.0, (until - now).total_seconds())
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        return min(float(value), _LONGEST_RETRY_AFTER)
+    until = response.date("retry-after")
+    return None if until is None else min(max(0.0, until - response.created_at), _LONGEST_RETRY_AFTER)
 
 
 def _json_object(response: Response) -> dict[str, JSON] | None:

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timezone
+from email.utils import parsedate_to_datetime
 from typing import BinaryIO, Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -106,6 +109,19 @@ class Response:
     retried: bool = False
     masked: Callable[[str], str] = field(default=str, repr=False, compare=False)
 
+    def date(self, header: str) -> float | None:
+        """Return the date in a header, in seconds since the epoch; ``None`` if it has none."""
+        with suppress(TypeError, ValueError, OverflowError, IndexError):
+            date = parsedate_to_datetime(self.headers.get(header, ""))
+            return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
+        return None
+
+    @property
+    def created_at(self) -> float:
+        """When it was created, by the server's clock if it shows it: that clock may differ from the local one."""
+        date = self.date("date")
+        return self.at if date is None else date
+
 
 @dataclass(frozen=True, slots=True)
 class Pause:
@@ -155,6 +171,13 @@ class Together:
 
 Step: TypeAlias = Request | Pause | Note | Measure | Together
 Flow: TypeAlias = Generator[Step, "Response | None", T]
+
+
+def answered(response: Response | None) -> Response:
+    """Return what a flow received for a :class:`Request`: always a response."""
+    if response is None:
+        raise TypeError("A request must be answered with a response.")
+    return response
 
 
 def resumed(flow: Flow[T], answer: Response | None, error: BaseException | None) -> Step:

@@ -116,14 +116,14 @@ def choices(value: object, options: type[E], parameter: str) -> frozenset[E]:
     return frozenset(choice(item, options, parameter) for item in items)
 
 
-def number(value: object, parameter: str, *, minimum: float = 0.0) -> float:
-    """Return a finite number above a minimum. A template may have rendered it as text.
+def number(value: object, parameter: str) -> float:
+    """Return a finite number above 0. A template may have rendered it as text.
 
     :raises DifyInputError: The value is something else.
     """
     found = _number(value)
-    if found is None or found <= minimum:
-        raise DifyInputError(f"{parameter} must be a number above {minimum:g}, not {show(value)}.{why(value)}")
+    if found is None or found <= 0:
+        raise DifyInputError(f"{parameter} must be a number above 0, not {show(value)}.{why(value)}")
     return found
 
 
@@ -297,12 +297,10 @@ def _split(text: str, parameter: str) -> list[object]:
     text = text.strip()
     if not text.startswith("["):
         return list(re.split(r"[\s,]+", text.strip(", \t\r\n"))) if text.strip(", \t\r\n") else []
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            return _items(parse(text), parameter)
-        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-            continue
-    raise DifyInputError(f"{parameter} looks like a list, but is not: {show(text)}.")
+    found = literal(text)
+    if not isinstance(found, list):
+        raise DifyInputError(f"{parameter} looks like a list, but is not: {show(text)}.")
+    return found
 
 
 def without_keys(text: str) -> str:

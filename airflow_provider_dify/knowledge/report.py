@@ -151,20 +151,19 @@ class Report(ABC, Generic[_O, _T]):
         """Whether anything was sent to Dify."""
         return any(self.counts[outcome.value] for outcome in self.kind if not outcome.untouched)
 
-    def table(self, names: Mapping[str, str] = NO_NAMES, tolerate: Collection[_O] = (), limit: int = 20) -> list[str]:
+    def table(self, names: Mapping[str, str] = NO_NAMES, tolerate: Collection[_O] = ()) -> list[str]:
         """Return the lines of a table with the outcome of each item, for the log: failures first.
 
         If nothing was attempted, those items are omitted, because they give no information.
 
         :param names: The names of documents, by id, as far as known.
         :param tolerate: Outcomes that are not a failure.
-        :param limit: How many items to show for each outcome.
         """
         failing = self.failing(tolerate)
         order = [*failing, *(outcome for outcome in self.kind if outcome not in failing)]
         shown = [one for one in order if one != NOT_ATTEMPTED or self.touched or self.dry_run]
         labels = {one: f"{one.value} (tolerated)" if one in tolerate and not one.good else one.value for one in shown}
-        return of_outcomes({labels[one]: [self._row(item, names) for item in self.of(one)] for one in shown}, limit)
+        return of_outcomes({labels[one]: [self._row(item, names) for item in self.of(one)] for one in shown})
 
     @abstractmethod
     def to_json(self) -> dict[str, JSON]:

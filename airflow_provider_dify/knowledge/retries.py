@@ -18,6 +18,7 @@ from airflow_provider_dify.knowledge.flow import (
     Response,
     Step,
     Together,
+    answered,
     mapped,
 )
 from airflow_provider_dify.knowledge.progress import Intervals, seconds_of
@@ -134,9 +135,7 @@ def _tries(request: Request, retries: Retries, deadline: Deadline | None, reads_
 
 
 def _once(request: Request, reads_work: bool) -> Flow[Response]:
-    response = yield request
-    if response is None:
-        raise TypeError("A request must be answered with a response.")
+    response = answered((yield request))
     error = error_in(request, response, reads_work=reads_work)
     if error is None:
         return response

@@ -200,7 +200,6 @@ class DifyAnswerCheckOperator(CheckTask, BaseOperator):
         function that gets the report of the answer, and returns ``False`` or raises); or a string that renders to such
         a list.
     :param timeout: Seconds for all questions.
-    :param on_failure: ``fail``: the task fails; ``report``: it succeeds, and downstream tasks read the report.
     :return: The report as plain JSON: ``passed``, ``counts``, ``total``, ``app_id``, and ``answers``, each with
         ``query``, ``passed``, ``problems``, ``expected``, ``answer`` and ``citations``. It is in XCom under
         the key ``report``, too.
@@ -233,11 +232,9 @@ class DifyAnswerCheckOperator(CheckTask, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, JSON]:
         """Ask all questions, and return the report."""
-        from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.text.counts import number_of
-        from airflow_provider_dify.tasks.apps.chat import OnFailure
 
         self.read_guards()
-        self.on_failure = inputs.choice(self.on_failure, OnFailure, "on_failure").value
+        self.read_on_failure()
         check = self.conversation(context)
         return self.converse(context, check, plan=f"Asking {number_of(len(check), 'question')}.")

@@ -103,10 +103,6 @@ class DifyDocumentStatusOperator(DocumentsTask, BaseOperator):
 
         return StatusReport.from_json(plain)
 
-    def ids_of(self, report: StatusReport) -> Sequence[str]:
-        """Return the documents of a report, for the links."""
-        return tuple(report.outcomes())
-
     def _status_change(self, dataset_id: str) -> StatusChange:
         from airflow_provider_dify.knowledge.status.change import StatusChange
 
@@ -114,13 +110,7 @@ class DifyDocumentStatusOperator(DocumentsTask, BaseOperator):
 
     def publish(self, report: StatusReport, names: Mapping[str, str], context: Context) -> None:
         """Log a report, and leave it for downstream tasks."""
-        from airflow_provider_dify.knowledge import inputs
-        from airflow_provider_dify.knowledge.status.report import Outcome
-
-        tolerate = inputs.choices(self.tolerate, Outcome, "tolerate")
-        # A document that was deleted after filters selected it is no longer selected.
-        missing = set() if self.filters is None else {Outcome.MISSING}
-        self.show(report.action, report, names, tolerate | missing)
+        self.show(report.action, report, names, self.tolerated(report))
         self.publish_report(context, report.to_json(), action=report.action, changed=report.changed)
 
 
@@ -193,10 +183,6 @@ class DifyReindexOperator(DocumentsTask, BaseOperator):
 
         return ReindexReport.from_json(plain)
 
-    def ids_of(self, report: ReindexReport) -> Sequence[str]:
-        """Return the documents of a report, for the links."""
-        return tuple(document_id for outcome in report.kind for document_id in report.ids(outcome))
-
     def _reindexing(self, dataset_id: str) -> Reindex:
         from airflow_provider_dify.knowledge.reindex.reindex import Reindex
 
@@ -204,11 +190,5 @@ class DifyReindexOperator(DocumentsTask, BaseOperator):
 
     def publish(self, report: ReindexReport, names: Mapping[str, str], context: Context) -> None:
         """Log a report, and leave it for downstream tasks."""
-        from airflow_provider_dify.knowledge import inputs
-        from airflow_provider_dify.knowledge.reindex.report import ReindexOutcome
-
-        tolerate = inputs.choices(self.tolerate, ReindexOutcome, "tolerate")
-        # A document that was deleted after filters selected it is no longer selected.
-        missing = set() if self.filters is None else {ReindexOutcome.MISSING}
-        self.show("indexing again", report, names, tolerate | missing)
+        self.show("indexing again", report, names, self.tolerated(report))
         self.publish_report(context, report.to_json(), action="reindex", changed=report.reindexed)

@@ -84,7 +84,7 @@ class DifyExportOperator(ConversationTask, BaseOperator):
 
     def judge(self, report: ExportReport) -> None:
         """Raise if documents ended in an outcome that is not tolerated."""
-        report.raise_for_outcomes(self.options(ExportOptions).tolerate)  # type: ignore[arg-type]
+        report.raise_for_outcomes(self.tolerated(report))
 
     def _export(self, dataset_id: object) -> Export:
         from airflow_provider_dify.exports.target import open_target
@@ -95,5 +95,5 @@ class DifyExportOperator(ConversationTask, BaseOperator):
 
     def publish(self, report: ExportReport, names: Mapping[str, str], context: Context) -> None:
         """Show a report in the log, and leave it for what comes after the task."""
-        self.show("the export", report, names, self.options(ExportOptions).tolerate)
+        self.show("the export", report, names, self.tolerated(report))
         self.publish_report(context, report.to_json(), action="export")

@@ -146,13 +146,6 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
         """Show the link to the document, if it is only one."""
         self.show_links(context, hook, report.dataset_id, report.ids())
 
-    def judge(self, report: IngestReport) -> None:
-        """Raise an error if an input has an outcome that is not tolerated."""
-        from airflow_provider_dify.knowledge import inputs
-        from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
-
-        report.raise_for_outcomes(inputs.choices(self.tolerate, IngestOutcome, "tolerate"))
-
     def _ingestion(self, dataset_id: str, before: Mapping[str, Any] | None = None) -> Ingestion:
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.ingest.ingestion import Ingestion
@@ -169,7 +162,7 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
         from airflow_provider_dify.events import named
         from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
 
-        self.show("the ingestion", report)
+        self.show("the ingestion", report, tolerate=self.tolerated(report))
         self.publish_report(
             context,
             report.to_json(),

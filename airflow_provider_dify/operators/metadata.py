@@ -97,9 +97,5 @@ class DifyDocumentMetadataOperator(ConversationTask, BaseOperator):
 
     def publish(self, report: MetadataReport, names: Mapping[str, str], context: Context) -> None:
         """Log a report, and leave it for downstream tasks."""
-        from airflow_provider_dify.knowledge import inputs
-        from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome
-
-        tolerate = inputs.choices(self.tolerate, MetadataOutcome, "tolerate")
-        self.show("the change of metadata", report, names, tolerate)
+        self.show("the change of metadata", report, names, self.tolerated(report))
         self.publish_report(context, report.to_json(), action="metadata", changed=report.changed)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_dify import DEFAULT_CONN_ID
-from airflow_provider_dify.knowledge.status.options import StatusOptions
-from airflow_provider_dify.tasks.running import ConversationTask
+from airflow_provider_dify.tasks.running import CheckingTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -20,16 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.retrieval.report import RetrievalReport
 
 
-class OnFailure(str, Enum):
-    """What to do if a query does not return the expected documents."""
-
-    #: Fail the task.
-    FAIL = "fail"
-    #: Leave the task green; the report says what is wrong.
-    REPORT = "report"
-
-
-class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
+class DifyRetrievalCheckOperator(CheckingTask, BaseOperator):
     """Search a knowledge base, and check that the results contain the expected documents, and no unwanted ones.
 
     The report is the task's return value and, even if it fails, in XCom under the key ``report``. A table in the log
@@ -62,7 +51,6 @@ class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
     :param timeout: Seconds in which failed queries are repeated, because search may lag behind a change; 0: run them
         once.
     :param poll_interval: Seconds between two checks; the first checks come sooner.
-    :param on_failure: ``fail``: the task fails; ``report``: it succeeds, and downstream tasks read the report.
     :return: The report as plain JSON: ``dataset_id``, ``passed``, ``counts`` (``passed`` and ``failed``),
         ``failed_documents`` (ids of documents that should have been found, if they were named by id, and of those that
         should not; also separately as ``missing_documents`` and ``unwanted_documents``), and ``queries``, each with
@@ -78,14 +66,12 @@ class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
     )  # fmt: skip
     template_fields_renderers = {"queries": "json", "expect": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#d6e4ff"
-    described_by = (StatusOptions,)
     queries: Any
     expect: Any
     top_k: int
     min_score: float | None
     search_method: str | None
     poll_interval: float
-    on_failure: str
     writes = False
     # The timeout is for search to catch up: a failed request is retried even if it is 0.
     limits_retries = False
@@ -103,7 +89,7 @@ class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
         dify_conn_id: str = DEFAULT_CONN_ID,
         timeout: float = 0.0,
         poll_interval: float = 10.0,
-        on_failure: str = OnFailure.FAIL.value,
+        on_failure: str = "fail",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -114,15 +100,10 @@ class DifyRetrievalCheckOperator(ConversationTask, BaseOperator):
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.text.counts import number_of
 
-        self.on_failure = inputs.choice(self.on_failure, OnFailure, "on_failure").value
+        self.read_on_failure()
         self.timeout = inputs.number_or_zero(self.timeout, "timeout")
         check = self.in_knowledge_base(self._check)
         return self.converse(context, check, plan=f"Asking {number_of(len(check), 'golden question')}.")
-
-    def judge(self, report: RetrievalReport) -> None:
-        """Raise an error if a query failed, unless it should only be reported."""
-        if self.on_failure == OnFailure.FAIL.value:
-            report.raise_for_failures()
 
     def _check(self, dataset_id: str) -> RetrievalCheck:
         from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck

@@ -104,7 +104,7 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
         """Log a report, and leave it for downstream tasks."""
         from airflow_provider_dify.events import as_event
 
-        self.show("the rollback", report, names)
+        self.show("the rollback", report, names, self.tolerated(report))
         plain = report.to_json()
         self.publish_report(
             context, plain, action="roll_back", changed=report.restored, more={"manifest": as_event(plain)}

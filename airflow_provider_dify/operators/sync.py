@@ -147,13 +147,6 @@ class DifySyncOperator(StagedTask, BaseOperator):
         """
         return self.resume(context, event, lambda state: self._sync(state["dataset_id"], (), before=state))
 
-    def judge(self, report: SyncReport) -> None:
-        """Raise an error if there is an outcome that is not tolerated."""
-        from airflow_provider_dify.knowledge import inputs
-        from airflow_provider_dify.knowledge.sync.report import SyncOutcome
-
-        report.raise_for_outcomes(inputs.choices(self.tolerate, SyncOutcome, "tolerate"))
-
     def _new(self, dataset_id: object) -> Sync | Promotion:
         from airflow_provider_dify.exports.source import open_export
         from airflow_provider_dify.folders import list_folder
@@ -181,7 +174,7 @@ class DifySyncOperator(StagedTask, BaseOperator):
 
     def publish(self, report: SyncReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
         """Log a report, and leave it for downstream tasks."""
-        self.show("the sync", report)
+        self.show("the sync", report, tolerate=self.tolerated(report))
         # The folder stands for its files, of which there may be many.
         files = [self._place()]
         self.publish_report(context, report.to_json(), action="sync", changed=report.changed_ids, files=files)

@@ -94,6 +94,7 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
     described_by = (ProofOptions,)
     batch: Any
     document_ids: Any
+    deferrable: bool
     stall_timeout: float | None
     prove_by: str
     writes = False
@@ -116,14 +117,7 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
             from airflow_provider_dify.knowledge.indexing.wait import not_exactly_one
 
             raise not_exactly_one(batch, document_ids)
-        self.dataset_id = dataset_id
-        self.dataset_name = dataset_name
-        self.batch = batch
-        self.document_ids = document_ids
-        self.dify_conn_id = dify_conn_id
-        self.stall_timeout = stall_timeout
-        self.prove_by = prove_by
-        self.deferrable = deferrable
+        self.take(locals())
         self._waiting: tuple[IndexingWait, Deadline] | None = None
 
     def poke(self, context: Context) -> PokeReturnValue:

@@ -12,8 +12,8 @@ from airflow_provider_dify.links.console import DifyDocumentLink, DifyKnowledgeB
 from airflow_provider_dify.tasks.parameters import Parameters
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Asset, BaseOperatorLink, Context
     from airflow.providers.common.compat.sdk import BaseOperator as _Task
-    from airflow.providers.common.compat.sdk import BaseOperatorLink, Context
     from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_dify.assets import Activity
@@ -199,8 +199,8 @@ class KnowledgeBaseTask(Parameters, _Task):
 
         try:
             self._attach(context, dataset_id, {**extra, **events.origin(context, dataset_id)})
-        except Exception as error:  # noqa: BLE001 - the documents are changed, whatever the events say
-            self.log.warning("The events of the task's outlets do not say what was changed: %r", error)
+        except Exception as error:  # noqa: BLE001 - it is done, whatever the events say
+            self.log.warning("The events of the task's outlets do not say what was done: %r", error)
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any]:  # noqa: ARG002 - as called
         """Return what the task read and wrote. OpenLineage asks for it, even if the task failed."""
@@ -222,15 +222,21 @@ class KnowledgeBaseTask(Parameters, _Task):
             elif hasattr(outlet, "uri") or hasattr(outlet, "name"):  # an asset, or a reference to one
                 context["outlet_events"][outlet].extra.update(extra)  # Any: Airflow has a type of its own for JSON
 
+    def asset_of(self, dataset_id: str) -> Asset | None:
+        """Return the asset that an alias among the outlets stands for; ``None`` if it is unknown."""
+        from airflow_provider_dify import assets
+
+        return assets.knowledge_base(self._activity.host, dataset_id) if self._activity else None
+
     def _attach_to_alias(self, alias: str, accessor: Any, dataset_id: str, extra: Mapping[str, JSON]) -> None:
         if extra.get("changed") == []:
             return
-        from airflow_provider_dify import assets, events
+        from airflow_provider_dify import events
 
         if hasattr(accessor, "dataset_alias_events"):  # Airflow 2
             extra = events.as_text_and_numbers(extra)
         if alias in self._alias_extras:  # its event is created at the end
             self._alias_extras[alias].update(extra)
-        elif self._activity is not None:
+        elif (asset := self.asset_of(dataset_id)) is not None:
             self._alias_extras = {**self._alias_extras, alias: dict(extra)}
-            accessor.add(assets.knowledge_base(self._activity.host, dataset_id), extra=self._alias_extras[alias])
+            accessor.add(asset, extra=self._alias_extras[alias])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -34,6 +35,7 @@ class ConversationTask(KnowledgeBaseTask):
 
     timeout: float
     deferrable: bool = False
+    tolerate: Any = ()
     #: What the log says about changes if the task is killed.
     if_killed: ClassVar[str] = "Killed. What was changed so far stays as it is:"
     #: Whether the triggerer may take the same time again to undo changes.
@@ -154,6 +156,15 @@ class ConversationTask(KnowledgeBaseTask):
         """Log a report, and leave it for downstream tasks."""
         raise NotImplementedError
 
+    def tolerated(self, report: Any) -> frozenset[Any]:
+        """Return the outcomes in a report that do not fail the task.
+
+        :raises DifyInputError: ``tolerate`` has something else.
+        """
+        from airflow_provider_dify.knowledge import inputs
+
+        return inputs.choices(self.tolerate, report.kind, "tolerate")
+
     def show(
         self,
         what: str,
@@ -265,6 +276,46 @@ class DocumentsTask(ConversationTask):
         now, most, share = current().time(), self.max_documents, self.max_share
         return Choice.of(self.document_ids, self.filters, now=now, max_documents=most, max_share=share)
 
+    def tolerated(self, report: Any) -> frozenset[Any]:
+        """Return the outcomes that do not fail the task: with filters, ``missing`` documents are no longer selected."""
+        return super().tolerated(report) | (set() if self.filters is None else {"missing"})
+
+    def ids_of(self, report: Any) -> Sequence[str]:
+        """Return the documents of a report, for the links."""
+        return tuple(document_id for outcome in report.kind for document_id in report.of(outcome))
+
+
+class OnFailure(str, Enum):
+    """What to do if a result is not as expected."""
+
+    #: Fail the task.
+    FAIL = "fail"
+    #: Leave the task green; the report says what is wrong.
+    REPORT = "report"
+
+
+class CheckingTask(ConversationTask):
+    """A task that checks results.
+
+    :param on_failure: ``fail``: the task fails; ``report``: it succeeds, and downstream tasks read the report.
+    """
+
+    on_failure: Any
+
+    def read_on_failure(self) -> None:
+        """Check the parameter.
+
+        :raises DifyInputError: It is something else.
+        """
+        from airflow_provider_dify.knowledge import inputs
+
+        self.on_failure = inputs.choice(self.on_failure, OnFailure, "on_failure").value
+
+    def judge(self, report: Any) -> None:
+        """Raise an error if a result is not as expected, unless it should only be reported."""
+        if self.on_failure == OnFailure.FAIL:
+            report.raise_for_failures()
+
 
 class StagedTask(ConversationTask):
     """A task that only waits in the triggerer, and continues on a worker: its state is too large for a trigger.
@@ -279,6 +330,10 @@ class StagedTask(ConversationTask):
         movable: Movable[Any] = conversation.waits_for()
         return movable
 
+    def judge(self, report: Any) -> None:
+        """Raise an error if there is an outcome that is not tolerated."""
+        report.raise_for_outcomes(self.tolerated(report))
+
     def resume(
         self, context: Context, event: dict[str, Any] | None, make: Callable[[dict[str, JSON]], Any]
     ) -> dict[str, JSON]:
@@ -287,7 +342,7 @@ class StagedTask(ConversationTask):
         :param event: The trigger's event.
         :param make: Creates the conversation from the stored state.
         """
-        from airflow_provider_dify.exceptions import DifyError
+        from airflow_provider_dify.exceptions import DifyError, DifyStorageError
         from airflow_provider_dify.transport.metrics import send_outcomes
 
         self.read_guards()
@@ -296,7 +351,7 @@ class StagedTask(ConversationTask):
         place = getattr(instance, "map_index", -1)
         state = instance.xcom_pull(task_ids=self.task_id, key=_STATE_KEY, map_indexes=place)
         if not isinstance(state, dict):
-            raise DifyError(f"XCom '{_STATE_KEY}' of this task is gone: it held where the task stood. Run it again.")
+            raise DifyStorageError(f"XCom '{_STATE_KEY}' of this task is gone: it held where the task stood. Retry.")
         conversation = make(state)
         try:
             conversation.take(report, error)

@@ -10,6 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_dify.exceptions import DifyInputError, DifyTransportError
+from airflow_provider_dify.knowledge.errors import is_stream
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Pause, Request, Response, Together, resumed
 from airflow_provider_dify.transport import common, metrics
 from airflow_provider_dify.transport.clock import Clock
@@ -194,7 +195,7 @@ class _Events:
 
     def begin(self, answer: httpx.Response) -> None:
         """Take the headers of a response."""
-        if self._enough is not None and common.is_stream(answer.status_code, answer.headers):
+        if self._enough is not None and is_stream(answer.status_code, answer.headers):
             self.answer = answer
 
     def are_enough(self, body: Body, piece: bytes) -> bool:

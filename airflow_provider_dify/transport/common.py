@@ -102,14 +102,6 @@ def proxies_of(settings: Settings) -> dict[str, str]:
     return proxies
 
 
-def is_stream(status: int, headers: Mapping[str, str]) -> bool:
-    """Whether a response is a stream of events.
-
-    :param headers: Its headers; names in any case.
-    """
-    return status < 300 and "text/event-stream" in headers.get("content-type", "")
-
-
 def response_from(settings: Settings, status: int, headers: Mapping[str, str], body: bytes, at: float) -> Response:
     """Return a response for a flow.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode
 
 from airflow_provider_dify.exceptions import DifyInputError, DifyTransportError
-from airflow_provider_dify.knowledge.errors import is_file
+from airflow_provider_dify.knowledge.errors import is_file, is_stream
 from airflow_provider_dify.knowledge.flow import Flow, Pause, Request, Response, Step, Together, resumed
 from airflow_provider_dify.transport import common, metrics
 from airflow_provider_dify.transport.clock import Clock
@@ -153,7 +153,7 @@ class Client:
         if request.into is not None and is_file(answer.status_code, answer.headers):
             save_body(answer, request.into)
             return b""
-        if request.enough is not None and common.is_stream(answer.status_code, answer.headers):
+        if request.enough is not None and is_stream(answer.status_code, answer.headers):
             return events_of(answer, request.enough)
         return body_of(answer)
 

@@ -18,7 +18,6 @@ from airflow_provider_dify.knowledge.apps.run import WorkflowRun
 from airflow_provider_dify.knowledge.apps.stopping import stopped
 from airflow_provider_dify.knowledge.apps.tries import single_try
 from airflow_provider_dify.storage import to_path
-from airflow_provider_dify.transport.metrics import measured
 
 
 class AppVerbs(FlowHook):
@@ -70,8 +69,7 @@ class AppVerbs(FlowHook):
         """
         chosen = {name: [_local(path)] for name, path in (files or {}).items()}
         run = WorkflowRun(single_try(user), RunRequest(inputs or {}, chosen, workflow_id), options=options)
-        deadline = self.deadline(run.options.timeout)
-        self.run(measured(run, run.flow(deadline)), deadline)
+        self.run(*self._within(run, run.options.timeout))
         return run.result()
 
     def ask_app(
@@ -98,8 +96,7 @@ class AppVerbs(FlowHook):
         :raises DifyRunUnknown: Dify cannot say whether it accepted the question.
         """
         message = ChatMessage(single_try(user), ChatRequest(query, inputs or {}, conversation_id), options=options)
-        deadline = self.deadline(message.options.timeout)
-        self.run(measured(message, message.flow(deadline)), deadline)
+        self.run(*self._within(message, message.options.timeout))
         return message.result()
 
     def list_conversations(self, *, user: str, limit: int = 20) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from airflow_provider_dify.knowledge.answers import Fields, a_list_or_nothing, a
 from airflow_provider_dify.knowledge.api import about, read_answer
 from airflow_provider_dify.knowledge.apps import events
 from airflow_provider_dify.knowledge.apps.events import StreamedRun
-from airflow_provider_dify.knowledge.flow import JSON, Flow, Request, Response, Upload
+from airflow_provider_dify.knowledge.flow import JSON, Flow, Request, Upload, answered
 
 #: One page: with several, rows of the same second are repeated and omitted (1.16.0, file 45).
 _LOG_ROWS = 100
@@ -193,23 +193,15 @@ def get_parameters() -> Flow[dict[str, JSON]]:
     return read_answer(response, lambda payload: payload.values)
 
 
-def start_run(
-    inputs: Mapping[str, JSON],
-    user: str,
-    *,
-    files: tuple[Mapping[str, JSON], ...] = (),
-    workflow_id: str | None = None,
-) -> Flow[StreamedRun]:
+def start_run(inputs: Mapping[str, JSON], user: str, *, workflow_id: str | None = None) -> Flow[StreamedRun]:
     """Start a run of a workflow, and read its id from the stream. The request is never retried by itself.
 
     https://docs.dify.ai/api-reference/workflows/run-workflow
     """
     path = f"/workflows/{workflow_id}/run" if workflow_id else "/workflows/run"
     body: dict[str, JSON] = {"inputs": dict(inputs), "user": user, "response_mode": "streaming"}
-    if files:
-        body["files"] = [dict(file) for file in files]
     response = yield Request("POST", path, json=body, repeatable=False, enough=events.names_run)
-    return events.start_in(_body(response))
+    return events.start_in(answered(response).body)
 
 
 def get_run(run_id: str) -> Flow[AppRun]:
@@ -256,7 +248,7 @@ def send_message(
     sent = {**body, "response_mode": "streaming"}
     listener = events.Listener(hear, is_late)
     response = yield Request("POST", "/chat-messages", json=sent, repeatable=False, enough=listener)
-    listener(_body(response))
+    listener(answered(response).body)
     return listener.start
 
 
@@ -294,13 +286,13 @@ def find_task(run_id: str, user: str) -> Flow[str]:
     and U).
     """
     response = yield _events_of(run_id, user, lambda body: bool(events.task_in(run_id, body)))
-    return events.task_in(run_id, _body(response))
+    return events.task_in(run_id, answered(response).body)
 
 
 def shows_life(run_id: str, user: str) -> Flow[bool]:
     """Whether a worker is running it: the worker writes a ping every 10 s."""
     response = yield _events_of(run_id, user, events.shows_life)
-    return events.shows_life(_body(response))
+    return events.shows_life(answered(response).body)
 
 
 def stop_task(task_id: str, user: str) -> Flow[None]:
@@ -326,12 +318,6 @@ def _with_id(item: Fields) -> dict[str, JSON]:
 def _events_of(run_id: str, user: str, enough: Callable[[bytes], bool]) -> Request:
     query = (("user", user), ("include_state_snapshot", "true"))
     return Request("GET", f"/workflow/{run_id}/events", query=query, repeatable=False, enough=enough)
-
-
-def _body(response: Response | None) -> bytes:
-    if response is None:
-        raise TypeError("A request must be answered with a response.")
-    return response.body
 
 
 def _app_id(inputs: JSON) -> str:

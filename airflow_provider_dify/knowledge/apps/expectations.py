@@ -14,7 +14,7 @@ from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.apps.report import ChatReport
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.text.hints import did_you_mean, why
-from airflow_provider_dify.knowledge.text.schemas import check_schema, misfit
+from airflow_provider_dify.knowledge.text.schemas import check_schema, misfit, name_of, objection
 
 _TEXTS = ("contains", "contains_not", "matches", "cites", "cites_not")
 _NAMES = ("query", "inputs", *_TEXTS, "schema", "check")
@@ -55,7 +55,7 @@ class GoldenQuestion:
         parts += [f"cites {one}" for one in self.cites]
         parts += [f"does not cite {one}" for one in self.cites_not]
         parts += ["is JSON that fits the schema"] if self.schema is not None else []
-        parts += [f"passes {_name_of(self.check)}"] if self.check else []
+        parts += [f"passes {name_of(self.check)}"] if self.check else []
         return "; ".join(parts) or "any answer"
 
     def problems(self, answer: ChatReport) -> tuple[str, ...]:
@@ -68,7 +68,8 @@ class GoldenQuestion:
         found += [f"does not match {one}" for one in self.matches if not re.search(one, answer.answer)]
         found += [f"does not cite {one}" for one in self.cites if not _cites(answer, one)]
         found += [f"cites {one}" for one in self.cites_not if _cites(answer, one)]
-        return (*found, *self._by_schema(answer.answer), *self._by_function(answer))
+        by_function = objection(self.check, answer.to_json()) if self.check else ""
+        return (*found, *self._by_schema(answer.answer), *filter(None, [by_function]))
 
     def _by_schema(self, text: str) -> tuple[str, ...]:
         if self.schema is None:
@@ -78,15 +79,6 @@ class GoldenQuestion:
         except (ValueError, RecursionError):
             return ("is not JSON",)
         return (f"does not fit the schema: {problem}",) if problem else ()
-
-    def _by_function(self, answer: ChatReport) -> tuple[str, ...]:
-        if self.check is None:
-            return ()
-        try:
-            passed = self.check(answer.to_json())
-        except Exception as error:  # noqa: BLE001 - from the user's function
-            return (f"{type(error).__name__}: {str(error)[:300]}",)
-        return (f"{_name_of(self.check)} returned False",) if passed is False else ()
 
 
 def read_questions(given: object, parameter: str = "questions") -> tuple[GoldenQuestion, ...]:
@@ -127,10 +119,6 @@ def _question(given: object, where: str) -> GoldenQuestion:
         raise DifyInputError(f"{where}['inputs'] must be a mapping of names to values, not {inputs.show(values)}.")
     query = inputs.text(parts.get("query"), f"{where}['query']")
     return GoldenQuestion(query, values, schema=schema, check=check, **texts)
-
-
-def _name_of(check: object) -> str:
-    return str(getattr(check, "__name__", "check"))
 
 
 def _texts(value: object, parameter: str) -> tuple[str, ...]:

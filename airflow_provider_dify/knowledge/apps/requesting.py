@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -75,12 +75,9 @@ class RunRequest:
         :param user: The name of the run in Dify: files belong to it.
         :raises DifyInputError: The app is not a workflow, or the inputs do not fit.
         """
-        info = yield from api.get_info()
-        if info.mode not in WORKFLOW_MODES:
-            raise DifyInputError(
-                f"The key of the connection is for the app '{info.name}', which is not a workflow: its mode is "
-                f"'{info.mode}'. Use DifyChatMessageOperator for it, or the key of a workflow."
-            )
+        yield from _require_app(
+            WORKFLOW_MODES, "a workflow", "DifyChatMessageOperator for it, or the key of a workflow"
+        )
         form = yield from read_form()
         inputs = form.check(self.inputs, self.files)
         return {**inputs, **(yield from uploaded(form, self.files, user))}
@@ -133,11 +130,16 @@ def require_chat_app() -> Flow[AppInfo]:
 
     :raises DifyInputError: It is for another app.
     """
+    other = "DifyWorkflowRunOperator for a workflow, or the key of a chat app"
+    return (yield from _require_app(CHAT_MODES, "a chat app", other))
+
+
+def _require_app(modes: Collection[str], kind: str, other: str) -> Flow[AppInfo]:
     info = yield from api.get_info()
-    if info.mode not in CHAT_MODES:
+    if info.mode not in modes:
         raise DifyInputError(
-            f"The key of the connection is for the app '{info.name}', which is not a chat app: its mode is "
-            f"'{info.mode}'. Use DifyWorkflowRunOperator for a workflow, or the key of a chat app."
+            f"The key of the connection is for the app '{info.name}', which is not {kind}: its mode is '{info.mode}'. "
+            f"Use {other}."
         )
     return info
 
@@ -153,7 +155,9 @@ def uploaded(form: InputForm, files: Mapping[str, Sequence[AppFile]], user: str)
     inputs: dict[str, JSON] = {}
     for name, chosen in files.items():
         require_few(form.fields[name], len(chosen))
-        sent = yield from _all_uploaded(chosen, user)
+        sent: list[JSON] = []
+        for file in chosen:
+            sent += [(yield from _uploaded(file, user))]
         inputs[name] = sent if form.fields[name].kind == FILES else sent[0]
     return inputs
 
@@ -166,14 +170,6 @@ def type_of(name: str) -> str:
 def upload_of(file: LocalFile, user: str) -> Upload:
     """Return how a file is uploaded for a user."""
     return Upload(file.name, file.content, fields=(("user", user),))
-
-
-def _all_uploaded(files: Sequence[AppFile], user: str) -> Flow[list[JSON]]:
-    sent: list[JSON] = []
-    for file in files:
-        answer = yield from _uploaded(file, user)
-        sent.append(answer)
-    return sent
 
 
 def _uploaded(file: AppFile, user: str) -> Flow[dict[str, JSON]]:

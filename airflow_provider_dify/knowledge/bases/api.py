@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from airflow_provider_dify.knowledge.answers import Fields, a_plain_value, an_object_or_nothing
-from airflow_provider_dify.knowledge.api import about, read_answer, read_json, time_at_server
-from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
+from airflow_provider_dify.knowledge.api import about, read_answer, read_json
+from airflow_provider_dify.knowledge.flow import JSON, Flow, Request, answered
 
 
 class ModelType(str, Enum):
@@ -119,9 +119,8 @@ def read_base(dataset_id: str) -> Flow[BaseState]:
 
     https://docs.dify.ai/api-reference/knowledge-bases/get-knowledge-base
     """
-    response = yield Request("GET", f"/datasets/{dataset_id}")
-    now = time_at_server(response)
-    return read_answer(response, about(dataset_id, lambda payload: BaseState.read(payload, now)))
+    response = answered((yield Request("GET", f"/datasets/{dataset_id}")))
+    return read_answer(response, about(dataset_id, lambda payload: BaseState.read(payload, response.created_at)))
 
 
 def create_base(settings: Mapping[str, JSON]) -> Flow[BaseState]:

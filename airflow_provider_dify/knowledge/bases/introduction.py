@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge import api, inputs
-from airflow_provider_dify.knowledge.flow import Flow, Note, Request, Response, Step, Together, mapped
+from airflow_provider_dify.knowledge.flow import Flow, Note, Request, Response, Step, Together, answered, mapped
 
 T = TypeVar("T")
 
@@ -29,8 +29,8 @@ def introduced(flow: Flow[T], where: str, dataset_id: str, plan: str = "", name:
     answer: Response | None = None
     version = None
     try:
-        answer = yield first
-        version = answer.headers.get("x-version") if answer else None
+        answer = answered((yield first))
+        version = answer.headers.get("x-version")
         name = api.read_answer(answer, lambda payload: inputs.show(payload.text("name")))
     except DifyError as error:
         version = version or error.server_version

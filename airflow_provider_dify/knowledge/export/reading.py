@@ -12,7 +12,7 @@ from airflow_provider_dify.knowledge import api, versions
 from airflow_provider_dify.knowledge.answers import Fields, Plain, a_list_or_nothing, a_text
 from airflow_provider_dify.knowledge.export.listing import ListedDocument
 from airflow_provider_dify.knowledge.export.manifest import ExportManifest
-from airflow_provider_dify.knowledge.flow import JSON, Download, Flow, Request
+from airflow_provider_dify.knowledge.flow import JSON, Download, Flow, Request, answered
 from airflow_provider_dify.knowledge.metadata.fields import BUILT_IN, MetadataField, list_fields, native
 from airflow_provider_dify.knowledge.progress import Progress
 
@@ -35,9 +35,9 @@ def read_settings(dataset_id: str) -> Flow[dict[str, JSON]]:
 
     :raises DifyInputError: It is an external one, or Dify is too old to give contents.
     """
-    response = yield Request("GET", f"/datasets/{dataset_id}")
+    response = answered((yield Request("GET", f"/datasets/{dataset_id}")))
     settings = api.read_answer(response, api.about(dataset_id, _settings))
-    version = response.headers.get("x-version") if response else None
+    version = response.headers.get("x-version")
     if settings.get("provider") == "external":
         raise DifyInputError(f"Knowledge base {dataset_id} is an external one: Dify keeps no documents to export.")
     if versions.DOWNLOAD.holds(version) is False:

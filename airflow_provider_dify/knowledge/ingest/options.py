@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 #: Name of the metadata field with the SHA-256 of a document's content.
 HASH_FIELD = "content_sha256"
-#: Dify's default size limit for a file.
+#: Dify's default size limit for a file (UPLOAD_FILE_SIZE_LIMIT).
 MAX_FILE_SIZE = 15 * 1024 * 1024
 UTF_8 = "utf-8"
 #: Files in a folder that are not content: files and folders whose names begin with a dot (``.git``, ``.DS_Store``,

@@ -67,7 +67,6 @@ def set_values(
     *,
     deadline: Deadline,
     retries: Retries,
-    batch_size: int = BATCH_SIZE,
     tolerate: Iterable[str] = (),
 ) -> Flow[MetadataReport]:
     """Give each document its own metadata values; its other values stay.
@@ -77,14 +76,13 @@ def set_values(
         created.
     :param deadline: How long to wait for documents whose metadata somebody else is changing.
     :param retries: How failed requests are retried.
-    :param batch_size: Maximum number of documents in one request.
     :param tolerate: Names of outcomes that should not raise, such as ``missing``.
     :return: The report; every document has the values, except for tolerated outcomes.
     :raises DifyInputError: The arguments are invalid; nothing was changed.
     :raises DifyMetadataError: Documents do not have the values.
     :raises DifyError: A request to Dify failed; the report so far is its ``report``.
     """
-    change = MetadataChange(dataset_id, values_by_id, batch_size=batch_size, tolerate=tolerate)
+    change = MetadataChange(dataset_id, values_by_id, tolerate=tolerate)
     return (yield from change.flow(deadline, retries))
 
 

@@ -1,8 +1,8 @@
-"""JSON schemas: whether they are valid, and whether values fit them."""
+"""What users expect of values: JSON schemas and functions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -31,6 +31,20 @@ def misfit(value: object, schema: Mapping[str, Any]) -> str:
         return ""
     where = "/".join(map(str, error.absolute_path))
     return f"{f'{where}: ' if where else ''}{short(error.message)}"
+
+
+def objection(check: Callable[[Any], object], value: object) -> str:
+    """Return why a function of a user does not accept a value; empty if it does. It returns ``False`` or raises."""
+    try:
+        passed = check(value)
+    except Exception as error:  # noqa: BLE001 - from the user's function
+        return f"{type(error).__name__}: {short(error)}" if str(error) else type(error).__name__
+    return f"{name_of(check)} returned False" if passed is False else ""
+
+
+def name_of(check: object) -> str:
+    """Return the name of a user's function."""
+    return str(getattr(check, "__name__", "check"))
 
 
 def short(error: object) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_dify.knowledge.apps.options import ChatOptions, CheckOptions
 from airflow_provider_dify.tasks.apps.task import AppTask
+from airflow_provider_dify.tasks.running import CheckingTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -17,15 +17,6 @@ if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.apps.report import ChatReport
     from airflow_provider_dify.knowledge.flow import JSON
     from airflow_provider_dify.tasks.apps.outputs import Expectation
-
-
-class OnFailure(str, Enum):
-    """What to do if an answer is not as expected."""
-
-    #: Fail the task.
-    FAIL = "fail"
-    #: Leave the task green; the report says what is wrong.
-    REPORT = "report"
 
 
 class ChatTask(AppTask):
@@ -73,11 +64,9 @@ class ChatTask(AppTask):
     def judge(self, report: ChatReport) -> None:
         """Raise an error if there is no answer, or not the expected one."""
         from airflow_provider_dify.exceptions import DifyRunFailed
-        from airflow_provider_dify.knowledge import inputs
-        from airflow_provider_dify.knowledge.apps.report import RunOutcome
         from airflow_provider_dify.tasks.apps.outputs import problem_of
 
-        report.raise_for_outcomes(inputs.choices(self.tolerate, RunOutcome, "tolerate"))
+        report.raise_for_outcomes(self.tolerated(report))
         if problem := problem_of(report.answer, self.expect):
             raise DifyRunFailed(
                 f"The answer is not what was expected: {problem}. A retry gets the same answer.", report
@@ -109,13 +98,12 @@ def _facts_of(report: ChatReport) -> dict[str, JSON]:
     }
 
 
-class CheckTask(AppTask):
+class CheckTask(CheckingTask, AppTask):
     """A task that checks the answers of an app."""
 
     if_killed = "Asked so far:"
     limits_retries = False
     questions: Any
-    on_failure: str
 
     def conversation(self, context: Context) -> AnswerCheck:
         """Return the check of the parameters.
@@ -128,11 +116,6 @@ class CheckTask(AppTask):
 
         user, questions = tries_in(context, self.user).user, read_questions(self.questions)
         return AnswerCheck(user, questions, options=self.options(CheckOptions))
-
-    def judge(self, report: AnswerReport) -> None:
-        """Raise an error if an answer is not as expected, unless it should only be reported."""
-        if self.on_failure == "fail":
-            report.raise_for_failures()
 
     def publish(self, report: AnswerReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
         """Log a report, and leave it for downstream tasks."""

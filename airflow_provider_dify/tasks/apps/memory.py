@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_provider_dify.exceptions import DifyError
+from airflow_provider_dify.exceptions import DifyError, DifyStorageError
+from airflow_provider_dify.knowledge.inputs import without_keys
+from airflow_provider_dify.knowledge.text.schemas import short
 
 if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.flow import JSON
@@ -107,8 +109,10 @@ def _read(value: Any) -> dict[str, JSON]:
     return value if isinstance(value, dict) else {}
 
 
-def _failed(verb: str, error: Exception) -> DifyError:
-    return DifyError(
-        f"What this task has recorded about its runs cannot be {verb} ({type(error).__name__}), so nothing was sent: "
-        "without it, a retry could start a second run."
+def _failed(verb: str, error: Exception) -> DifyStorageError:
+    cause = without_keys(f"{type(error).__name__}: {short(error).rstrip('.')}")
+    return DifyStorageError(
+        f"What this task has recorded about its runs cannot be {verb} ({cause}), so nothing was sent: without it, a "
+        "retry could start a second run. Check that Airflow's API server or database answers, and retry; in a test, "
+        "use dag.test()."
     )

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from airflow_provider_dify.exceptions import DifyError, DifyInputError
+from airflow_provider_dify.exceptions import DifyInputError, DifyStorageError
 from airflow_provider_dify.knowledge.inputs import show, without_keys
-from airflow_provider_dify.knowledge.text.schemas import check_schema, misfit, short
+from airflow_provider_dify.knowledge.text.schemas import check_schema, misfit, objection, short
 
 if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.flow import JSON
@@ -33,16 +33,14 @@ def problem_of(outputs: JSON, expect: Expectation | None) -> str:
     """Return why outputs are not as expected; empty if they are."""
     if expect is None:
         return ""
-    if callable(expect):
-        return _problem_by_function(outputs, expect)
-    return misfit(outputs, expect)
+    return objection(expect, outputs) if callable(expect) else misfit(outputs, expect)
 
 
 def write(outputs: JSON, path: str, run_id: str) -> str:
     """Write outputs to a file as JSON, and return its path.
 
     :param path: The file; if it ends in a slash, a folder in which the file is named by the run.
-    :raises DifyError: It cannot be written.
+    :raises DifyStorageError: It cannot be written.
     """
     from airflow_provider_dify.storage import to_path
 
@@ -52,15 +50,9 @@ def write(outputs: JSON, path: str, run_id: str) -> str:
         with target.open("wb") as file:
             file.write(json.dumps(outputs, ensure_ascii=False).encode(errors="replace"))
     except Exception as error:  # noqa: BLE001 - each kind of storage has its own errors
-        text = without_keys(f"{target} cannot be written: {type(error).__name__}: {short(error)}")
-        raise DifyError(f"{text} The run itself has ended: a retry reads its result.") from None
+        text = without_keys(f"{target} cannot be written: {type(error).__name__}: {short(error).rstrip('.')}.")
+        raise DifyStorageError(
+            f"{text} Check output_path, and the permissions and the free space there. The run itself has ended: a "
+            "retry reads its result."
+        ) from None
     return str(target)
-
-
-def _problem_by_function(outputs: JSON, expect: Callable[[Any], object]) -> str:
-    try:
-        answer = expect(outputs)
-    except Exception as error:  # noqa: BLE001 - from the user's function
-        return f"{type(error).__name__}: {short(error)}" if str(error) else type(error).__name__
-    name = getattr(expect, "__name__", "expect")
-    return f"{name} returned False" if answer is False else ""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_dify import REPORT_KEY
 from airflow_provider_dify.links.console import DifyAppLink, app_link
 from airflow_provider_dify.tasks.running import ConversationTask
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseOperatorLink, Context
+    from airflow.providers.common.compat.sdk import Asset, BaseOperatorLink, Context
 
     from airflow_provider_dify.hooks.dify import DifyHook
     from airflow_provider_dify.knowledge.flow import JSON
@@ -77,33 +77,15 @@ class AppTask(ConversationTask):
         counts = Fields(plain).object("counts").each(a_whole_number)
         self._activity = replace(self._activity, action=action, counts=counts, run=run)
         extra = {name: value for name, value in {**plain, **run}.items() if name in _IN_EVENTS}
-        if self.outlets and run:
-            self._attach_run(context, {"dify_conn_id": self.dify_conn_id, "action": action, **extra})
+        if run:
+            self.attach_to_events(context, "", {"dify_conn_id": self.dify_conn_id, "action": action, **extra})
 
-    def _attach_run(self, context: Context, extra: dict[str, JSON]) -> None:
-        from airflow.providers.common.compat.sdk import AssetAlias
+    def asset_of(self, dataset_id: str) -> Asset | None:  # noqa: ARG002 - as called
+        """Return the asset of the app; ``None`` if it is unknown."""
+        from airflow_provider_dify import assets
 
-        from airflow_provider_dify import events
-
-        try:
-            more = {**extra, **events.origin(context, "")}
-            for outlet in self.outlets:
-                if isinstance(outlet, AssetAlias):
-                    self._attach_app(outlet.name, context["outlet_events"][outlet], more)
-                elif hasattr(outlet, "uri") or hasattr(outlet, "name"):
-                    context["outlet_events"][outlet].extra.update(more)
-        except Exception as error:  # noqa: BLE001 - the app has run, whatever the events say
-            self.log.warning("The events of the task's outlets do not say what was run: %r", error)
-
-    def _attach_app(self, alias: str, accessor: Any, extra: dict[str, JSON]) -> None:
-        from airflow_provider_dify import assets, events
-
-        if alias in self._alias_extras or self._activity is None or not self._activity.app_id:
-            return
-        if hasattr(accessor, "dataset_alias_events"):  # Airflow 2
-            extra = events.as_text_and_numbers(extra)
-        self._alias_extras = {**self._alias_extras, alias: extra}
-        accessor.add(assets.app(self._activity.host, self._activity.app_id), extra=extra)
+        known = self._activity
+        return assets.app(known.host, known.app_id) if known and known.app_id else None
 
     def keep(self, context: Context, memory: Memory, note: Mapping[str, JSON]) -> None:
         """Store something for later tries, and show the link to the app once it is known."""

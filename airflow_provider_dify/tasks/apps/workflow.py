@@ -13,7 +13,7 @@ from airflow_provider_dify.tasks.running import read_event
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_dify.knowledge.apps.report import RunOutcome, RunReport
+    from airflow_provider_dify.knowledge.apps.report import RunReport
     from airflow_provider_dify.knowledge.apps.run import WorkflowRun
     from airflow_provider_dify.knowledge.flow import JSON
     from airflow_provider_dify.tasks.apps.outputs import Expectation
@@ -55,6 +55,8 @@ class WorkflowTask(AppTask):
                 report = replace(report, outputs=hook.get_app_run(report.run_id).outputs)
         if report.outcome.value != "unknown":
             forget(context)
+        if error:
+            self.log_cause(error)
         self.publish(report, {}, context)
         if error:
             error.report = report
@@ -68,7 +70,7 @@ class WorkflowTask(AppTask):
         from airflow_provider_dify.tasks.apps.outputs import problem_of
 
         never = self.rerun == "never" and report.outcome.value in ("failed", "stopped")
-        report.raise_for_outcomes(self._tolerated(), final=True if never else None)
+        report.raise_for_outcomes(self.tolerated(report), final=True if never else None)
         if problem := problem_of(report.outputs, self.expect):
             raise DifyRunFailed(
                 f"The outputs of run {report.run_id} are not what was expected: {problem}. A retry uses the same run.",
@@ -79,7 +81,7 @@ class WorkflowTask(AppTask):
         """Log a report, and leave it for downstream tasks."""
         from airflow_provider_dify.exceptions import DifyError
 
-        good = report.outcome.good or report.outcome in self._tolerated()
+        good = report.outcome.good or report.outcome in self.tolerated(report)
         say = self.log.info if good else self.log.warning
         say("%s%s", report.describe(), f' "{report.error}"' if report.error else "")
         run = {name: getattr(report, name) for name in _FACET} if report.run_id else {}
@@ -100,12 +102,6 @@ class WorkflowTask(AppTask):
                 self._written = write(report.outputs, self.output_path, report.run_id)
             report = replace(report, outputs=None, output_path=self._written)
         return {**report.to_json(), "link": self.link_to(report.app_id)}
-
-    def _tolerated(self) -> frozenset[RunOutcome]:
-        from airflow_provider_dify.knowledge import inputs
-        from airflow_provider_dify.knowledge.apps.report import RunOutcome
-
-        return inputs.choices(self.tolerate, RunOutcome, "tolerate")
 
     def conversation(self, context: Context) -> WorkflowRun:
         """Return the run of the parameters.

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 from airflow.providers.common.compat import sdk
 
-from airflow_provider_dify.exceptions import DifyError
+from airflow_provider_dify.exceptions import DifyError, DifyStorageError
 from airflow_provider_dify.operators.apps import DifyChatMessageOperator, DifyWorkflowRunOperator
 from airflow_provider_dify.tasks.apps.memory import forget, memory_of
 from airflow_provider_dify.testing import FakeDify, Fault, Input
@@ -82,6 +82,19 @@ def test_a_variable_is_there_only_while_nobody_knows(variables: type[Variables])
     first.keep({"user": "u", "run_id": "r"})
     assert variables.kept == {}
     assert later.recall() == {}
+
+
+def test_nothing_is_started_if_it_cannot_be_kept(app: Any, variables: type[Variables]) -> None:
+    def unavailable(name: str, value: str) -> None:
+        raise ConnectionError("the API server restarts")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(variables, "set", staticmethod(unavailable))
+        error = start()
+    assert isinstance(error, DifyStorageError)
+    assert "(ConnectionError: the API server restarts), so nothing was sent" in error.message
+    assert error.retryable
+    assert not app.runs
 
 
 def test_a_try_in_the_triggerer_leaves_none_behind(variables: type[Variables]) -> None:

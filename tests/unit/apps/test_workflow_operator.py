@@ -17,12 +17,12 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_dify.exceptions import (
     DifyAppKeyError,
-    DifyError,
     DifyInputError,
     DifyKilledError,
     DifyRunError,
     DifyRunFailed,
     DifyRunUnknown,
+    DifyStorageError,
 )
 from airflow_provider_dify.operators.apps import DifyWorkflowRunOperator
 from airflow_provider_dify.testing import FakeDify, Fault, Input, Node, Partial
@@ -216,7 +216,8 @@ class TestOutputs:
     def test_a_place_that_cannot_be_written_is_red(self, app: Any, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         ran = run_try(task(output_path=f"{tmp_path}/file/out.json"))
-        assert isinstance(ran.error, DifyError)
+        assert isinstance(ran.error, DifyStorageError)
+        assert ran.error.retryable  # a retry reads the result of the same run
         assert "cannot be written" in ran.error.message
         assert ran.report["outcome"] == "succeeded"
         assert len(app.runs) == 1

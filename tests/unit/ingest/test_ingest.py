@@ -170,7 +170,7 @@ def test_what_is_switched_off_and_unchanged_is_not_made_anew(kb: Dataset, ingest
 
 
 def test_unfit_inputs_do_not_keep_the_others_from_it(
-    dify: FakeDify, kb: Dataset, ingest: Ingest, tmp_path: Path
+    dify: FakeDify, kb: Dataset, ingest: Ingest, tmp_path: Path, said: pytest.LogCaptureFixture
 ) -> None:
     files = {"empty.md": b"", "large.md": b"x" * 200, "noextension": b"x", "wrong.exe": b"x", "good.md": b"penguin"}
     for name, content in files.items():
@@ -189,7 +189,10 @@ def test_unfit_inputs_do_not_keep_the_others_from_it(
     assert not isinstance(result.error, AirflowFailException)
     assert names(kb) == {"good.md": 1}
     assert isinstance(ingest(source, max_file_size=100, tolerate=["unreadable"]).error, AirflowFailException)
+    said.clear()
     assert ingest(source, max_file_size="100", tolerate=["invalid", "unreadable"]).error is None
+    assert "unreadable (tolerated)" in said.text
+    assert not [record for record in said.records if record.levelname == "WARNING"]
 
 
 FAULTS: dict[str, dict[str, Any]] = {

@@ -97,10 +97,13 @@ class TestRelease:
         assert report["missing"] == [scene.old[1].id]
         assert len(patches(scene.dify)) == sent
 
-    def test_what_was_deleted_can_be_tolerated(self, scene: Scene) -> None:
+    def test_what_was_deleted_can_be_tolerated(self, scene: Scene, said: pytest.LogCaptureFixture) -> None:
         gone = scene.old[1]
         remove(gone)
+        said.clear()
         report, error = roll_back(scene.report, tolerate="missing")
+        assert "missing (tolerated)" in said.text
+        assert not [record for record in said.records if record.levelname == "WARNING"]
         assert error is None
         assert report["missing"] == [gone.id]
         assert scene.flags() == {i: flags for i, flags in scene.before.items() if i != gone.id}

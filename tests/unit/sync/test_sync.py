@@ -205,6 +205,15 @@ def test_a_name_that_is_taken_is_refused_and_the_rest_is_done(kb: Dataset, folde
     assert run_sync(kb, str(folder), tolerate=["refused"]).error is None
 
 
+def test_the_log_of_a_green_task_has_no_warning_about_what_is_tolerated(
+    kb: Dataset, folder: Path, said: pytest.LogCaptureFixture
+) -> None:
+    kb.add_document("page1.md", text="By hand.")
+    assert run_sync(kb, str(folder), tolerate=["refused"]).error is None
+    assert "refused (tolerated)" in said.text
+    assert not [record for record in said.records if record.levelname == "WARNING"]
+
+
 def test_documents_are_taken_over_where_that_is_asked_for(kb: Dataset, folder: Path) -> None:
     other = kb.add_document("page1.md", text=PAGES["page1.md"])
     twins = [kb.add_document("page2.md", text=text) for text in ("one", "two")]
