@@ -13,10 +13,8 @@ from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.api import Page, get_dataset, page_of, read_answer
 from airflow_provider_dify.knowledge.chunks.shelf import Shelf
+from airflow_provider_dify.knowledge.documents import DocumentForm
 from airflow_provider_dify.knowledge.flow import Flow, Request
-
-#: The form of the knowledge bases that use child chunks.
-_PARENTS = "hierarchical_model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +85,7 @@ class ChildChunks(Shelf[ChildChunk]):
         :raises DifyInputError: The knowledge base does not use child chunks. Dify would accept them all the same.
         """
         dataset = yield from get_dataset(self.dataset_id)
-        if dataset.doc_form not in (None, _PARENTS):
+        if dataset.doc_form not in (None, DocumentForm.HIERARCHICAL.value):
             raise DifyInputError(
                 f"Knowledge base {self.dataset_id} has the form '{dataset.doc_form}', so search would not use child "
                 "chunks. Add chunks instead, or use a parent-child knowledge base. Nothing was changed."

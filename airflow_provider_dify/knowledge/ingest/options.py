@@ -28,23 +28,6 @@ HIDDEN = (
 )  # fmt: skip
 
 
-class IndexingTechnique(str, Enum):
-    """How a knowledge base finds its documents."""
-
-    #: By keywords.
-    ECONOMY = "economy"
-    #: By vectors.
-    HIGH_QUALITY = "high_quality"
-
-
-class DocumentForm(str, Enum):
-    """How a document is cut into segments."""
-
-    TEXT = "text_model"
-    HIERARCHICAL = "hierarchical_model"
-    QUESTIONS = "qa_model"
-
-
 class IfExists(str, Enum):
     """What should happen if a document of the same name exists."""
 
@@ -93,11 +76,12 @@ class DocumentOptions:
     def __post_init__(self) -> None:
         from airflow_provider_dify.exceptions import DifyInputError
         from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.documents import DocumentForm, Technique
         from airflow_provider_dify.knowledge.text.hints import why
 
         inputs.settle(
             self,
-            indexing_technique=inputs.or_none(inputs.one_of(IndexingTechnique)),
+            indexing_technique=inputs.or_none(inputs.one_of(Technique)),
             doc_form=inputs.or_none(inputs.one_of(DocumentForm)),
         )
         rule = self.process_rule
@@ -118,6 +102,7 @@ class DocumentOptions:
         """
         from airflow_provider_dify.exceptions import DifyInputError
         from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.documents import DocumentForm
 
         technique = self.indexing_technique or dataset.indexing_technique
         if not technique:

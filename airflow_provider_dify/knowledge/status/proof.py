@@ -17,7 +17,7 @@ from enum import Enum
 from airflow_provider_dify.exceptions import DifyNotFoundError
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.answers import Fields, a_list_or_nothing
-from airflow_provider_dify.knowledge.documents import Dataset, Document
+from airflow_provider_dify.knowledge.documents import Dataset, Document, Technique
 from airflow_provider_dify.knowledge.flow import Flow, Request
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.status import samples
@@ -115,7 +115,7 @@ class SearchProof:
         self._dataset_id = dataset_id
         self._dataset = dataset
         #: Whether its documents are found by keywords instead of vectors.
-        self.economy = dataset is None or dataset.indexing_technique != "high_quality"
+        self.economy = dataset is None or dataset.indexing_technique != Technique.HIGH_QUALITY.value
         self._by = by
         self._samples: dict[str, Sample] = {}
         #: The documents whose samples were taken in this check: the text of the others may have changed.

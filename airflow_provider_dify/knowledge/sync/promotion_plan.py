@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.bases.options import KnowledgeBaseOptions
-from airflow_provider_dify.knowledge.bases.settings import Technique, whole_search
-from airflow_provider_dify.knowledge.documents import Action, Dataset, Document, Flags
+from airflow_provider_dify.knowledge.bases.settings import whole_search
+from airflow_provider_dify.knowledge.documents import Action, Dataset, Document, Flags, Technique
 from airflow_provider_dify.knowledge.export.manifest import ExportedDocument, ExportManifest
 from airflow_provider_dify.knowledge.flow import Flow
 from airflow_provider_dify.knowledge.ingest.contents import Source
