@@ -93,7 +93,6 @@ class FileSource:
         self._max_size = max_size
         given: str = name or path.name
         self.name = canonical(printable(given)).rstrip()
-        self.text: str | None = None
         self.place = without_keys(printable(str(path)))
         #: Whether it could be accessed. If not, that may be temporary.
         self.readable = True
@@ -104,6 +103,11 @@ class FileSource:
         self._problem = problem or (self._look() if error is None else self._not_readable(error))
         if self._problem is None and (about_name := problem_of_name(given)):
             self._problem = f"{about_name} {name_advice}"
+
+    @property
+    def text(self) -> str | None:
+        """``None``: it is sent as a file."""
+        return None
 
     @property
     def problem(self) -> str | None:

@@ -36,6 +36,8 @@ def to_path(text: str, parameter: str = "source") -> Any:
     :param parameter: The parameter that it comes from, for errors.
     :raises DifyInputError: It is neither, or no installed package can open it.
     """
+    if text and (hint := why(text)):
+        raise DifyInputError(f"{parameter} must be a path or a URL, not {show(text)}.{hint}")
     if "\0" in text:
         raise DifyInputError(f"{parameter} contains a NUL character, which no path can have: {show(text)}.")
     scheme = _SCHEME.match(text)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Any, BinaryIO
+from typing import Any
 
 from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
 from airflow_provider_dify.files import FileSource
 from airflow_provider_dify.folders import open_folder
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.export.manifest import (
+    FOLDER,
     FORMAT,
     MANIFEST,
     ExportedDocument,
@@ -18,7 +19,6 @@ from airflow_provider_dify.knowledge.export.manifest import (
     Kind,
     StoredContent,
 )
-from airflow_provider_dify.knowledge.export.names import FOLDER
 from airflow_provider_dify.knowledge.export.target import JOURNAL
 from airflow_provider_dify.knowledge.ingest.contents import LONGEST_NAME, Source
 from airflow_provider_dify.knowledge.ingest.options import FolderOptions
@@ -134,7 +134,7 @@ def _source(path: Any, entry: ExportedDocument, content: StoredContent, most: in
     return ExportedText(path, entry.name, max_size=most)
 
 
-class ExportedText:
+class ExportedText(FileSource):
     """A text of an export. It is read when it is sent.
 
     :param path: Its path.
@@ -143,20 +143,14 @@ class ExportedText:
     """
 
     def __init__(self, path: Any, name: str, *, max_size: int | None) -> None:
-        self._file = FileSource(path, "text.txt", max_size=max_size)
+        super().__init__(path, "text.txt", max_size=max_size)  # a name that has no problem
         self.name = name
-        self.place = self._file.place
-
-    @property
-    def readable(self) -> bool:
-        """Whether it could be accessed."""
-        return self._file.readable
 
     @property
     def problem(self) -> str | None:
         """Why it cannot become a document."""
         too_long = f"Its name has {len(self.name)} characters, and Dify keeps only {LONGEST_NAME}."
-        return self._file.problem or (too_long if len(self.name) > LONGEST_NAME else None)
+        return super().problem or (too_long if len(self.name) > LONGEST_NAME else None)
 
     @property
     def text(self) -> str:
@@ -164,22 +158,9 @@ class ExportedText:
 
         :raises DifySourceError: It cannot be read, or is not UTF-8.
         """
-        with self._file.open() as file:
+        with self.open() as file:
             content = file.read()
         try:
             return content.decode()
         except UnicodeDecodeError as error:
             raise DifySourceError(f"{self.place} is not UTF-8 text: {error}. Export it again.") from None
-
-    @property
-    def size(self) -> int:
-        """Its length in bytes."""
-        return self._file.size
-
-    def open(self) -> BinaryIO:
-        """Open it for reading."""
-        return self._file.open()
-
-    def digest(self) -> str:
-        """Return its SHA-256."""
-        return self._file.digest()

@@ -234,6 +234,18 @@ def text(value: object, parameter: str, what: str = "text that is not empty") ->
     return found
 
 
+def name(value: object, parameter: str, what: str = "text that is not empty") -> str:
+    """Return a text that names something, without blanks around it. It is not what a template leaves of nothing.
+
+    :param what: What it should be, for the error.
+    :raises DifyInputError: The value is something else.
+    """
+    found = text(value, parameter, what).strip()
+    if hint := why(found):
+        raise DifyInputError(f"{parameter} must be {what}, not {show(value)}.{hint}")
+    return found
+
+
 def pattern(text: str, parameter: str) -> str:
     """Return a pattern for names or paths.
 

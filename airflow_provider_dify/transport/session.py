@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from http.client import HTTPException, HTTPResponse
 from typing import Any
 
@@ -45,21 +45,11 @@ def body_of(answer: requests.Response) -> bytes:
     :raises requests.RequestException: It breaks off.
     :raises TooLarge, Undecodable: see :class:`~.limits.Body`.
     """
-    try:
-        body = limits.Body(answer.headers.get("Content-Encoding", ""), answer.status_code)
-        for piece in answer.raw.stream(_PIECE, decode_content=False):
-            body.add(piece)
-        return body.content()
-    except limits.TooLarge:
-        raise limits.TooLarge(answer.status_code) from None
-    except (urllib3.exceptions.HTTPError, HTTPException, ValueError) as error:  # for example, an invalid length
-        raise requests.ConnectionError(error) from None
-    finally:
-        answer.close()
+    return _filled(answer, limits.Body).content()
 
 
 def save_body(answer: requests.Response, download: Download) -> None:
-    """Write the body of an answer to a file, and give its connection back.
+    """Write the body of a response to a file, and release its connection.
 
     :raises requests.RequestException: It breaks off.
     :raises TooLarge, Undecodable: see :class:`~.limits.Body`.
@@ -67,18 +57,25 @@ def save_body(answer: requests.Response, download: Download) -> None:
     whole = getattr(answer.raw, "_original_response", None)
     if isinstance(whole, _Answer):
         whole.allow(download.seconds, download.limit)
-    encoding = answer.headers.get("Content-Encoding", "")
+    _filled(answer, partial(limits.FileBody, file=download.file, limit=download.limit)).content()
+
+
+def _filled(answer: requests.Response, body_for: Callable[[str, int], limits.Body]) -> limits.Body:
+    """Read a response into a body, and release its connection.
+
+    :param body_for: Creates the body from an encoding and a status.
+    """
     try:
-        body = limits.FileBody(encoding, answer.status_code, download.file, download.limit)
+        body = body_for(answer.headers.get("Content-Encoding", ""), answer.status_code)
         for piece in answer.raw.stream(_PIECE, decode_content=False):
             body.add(piece)
-        body.content()
     except limits.TooLarge:
         raise limits.TooLarge(answer.status_code) from None
-    except (urllib3.exceptions.HTTPError, HTTPException, ValueError) as error:
+    except (urllib3.exceptions.HTTPError, HTTPException, ValueError) as error:  # for example, an invalid length
         raise requests.ConnectionError(error) from None
     finally:
         answer.close()
+    return body
 
 
 def events_of(answer: requests.Response, enough: Callable[[bytes], bool]) -> bytes:

@@ -21,7 +21,7 @@ def check_name(value: object, parameter: str = "dataset_name") -> str:
 
     :raises DifyInputError: It is invalid.
     """
-    return canonical(inputs.text(value, parameter, "the name of a knowledge base").strip())
+    return canonical(inputs.name(value, parameter, "the name of a knowledge base"))
 
 
 def list_all(*, hidden: bool = False) -> Flow[list[Dataset]]:

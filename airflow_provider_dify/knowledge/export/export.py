@@ -22,8 +22,13 @@ from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.export import reading
 from airflow_provider_dify.knowledge.export.archive import Archive, BrokenArchive
 from airflow_provider_dify.knowledge.export.listing import TEXT, ListedDocument, list_all
-from airflow_provider_dify.knowledge.export.manifest import ExportedDocument, ExportManifest, Kind, StoredContent
-from airflow_provider_dify.knowledge.export.names import file_of
+from airflow_provider_dify.knowledge.export.manifest import (
+    ExportedDocument,
+    ExportManifest,
+    Kind,
+    StoredContent,
+    file_of,
+)
 from airflow_provider_dify.knowledge.export.options import ExportOptions
 from airflow_provider_dify.knowledge.export.report import ExportOutcome, ExportReport
 from airflow_provider_dify.knowledge.export.target import Inventory, Target

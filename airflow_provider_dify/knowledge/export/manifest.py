@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -12,13 +13,18 @@ from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.answers import Fields, Plain, a_text
 from airflow_provider_dify.knowledge.documents import Document
-from airflow_provider_dify.knowledge.export.names import FOLDER
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.text.names import canonical
 
 MANIFEST = "manifest.json"
 FORMAT = "airflow-provider-dify export"
 VERSION = 1
+#: The folder of the contents, below the target.
+FOLDER = "files"
+_LONGEST_STEM = 60
+_LONGEST_TYPE = 10
+_DIGITS = 16
+_KEPT = "-_."
 
 
 class Kind(str, Enum):
@@ -72,6 +78,25 @@ class StoredContent:
             raise ValueError("'path' leads out of the export")
         saved = StoredFile(item.read("size", _a_size), item.read("sha256", _a_digest))
         return cls(Kind(item.text("kind")), path, item.text("source"), saved)
+
+
+def file_of(name: str, extension: str, *identity: str) -> str:
+    """Return the path of a content below the target, such as ``files/Annual_report-3f2a91c04be77d10.pdf``.
+
+    Another content gets another path: a file that is complete is never written again.
+
+    :param name: Name of the document, for people.
+    :param extension: Of its file; of another kind of content, ``txt``.
+    :param identity: What tells the content from all others.
+    """
+    stem = "".join(
+        char if char.isalnum() or char in _KEPT else "_" for char in canonical(name).removesuffix(f".{extension}")
+    )
+    while len(stem.encode()) > _LONGEST_STEM:  # names are limited by their bytes
+        stem = stem[:-1]
+    kind = "".join(char for char in extension.lower() if char.isascii() and char.isalnum())[:_LONGEST_TYPE] or "bin"
+    digest = hashlib.sha256("\n".join(identity).encode()).hexdigest()[:_DIGITS]
+    return f"{FOLDER}/{stem.strip(_KEPT) or 'document'}-{digest}.{kind}"
 
 
 @dataclass(frozen=True, slots=True)

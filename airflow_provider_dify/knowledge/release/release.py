@@ -7,6 +7,7 @@ or undo the release of a killed task.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import ClassVar, TypeAlias
@@ -199,6 +200,12 @@ class Release:
         yield from self._look()
         self._check_what_is_there()
         yield Note(self._plan())
+        if staying := self._staying():
+            yield Note(
+                f"In search already, and still there after an undo: {number_of(staying, 'new document')}. If an "
+                "ingestion has just created them, pass its whole report as document_ids, not only the ids.",
+                logging.WARNING,
+            )
         if self.options.dry_run:
             yield Note("This is a dry run: nothing was changed.")
             return
@@ -266,6 +273,11 @@ class Release:
             f"Release {self.version}: {len(self.replacement.new)} new documents, {live} of them in search already, "
             f"replace {len(self._old)} old ones, {found} of them in search; to {self.options.retire}."
         )
+
+    def _staying(self) -> int:
+        """Return how many new documents an undo leaves in search, because they were in search before."""
+        flags = (self._previous.get(document_id) for document_id in self.replacement.new)
+        return sum(one is not None and one.in_search for one in flags)
 
     def _wait_for_indexing(self, deadline: Deadline) -> Flow[None]:
         self._step = "index"

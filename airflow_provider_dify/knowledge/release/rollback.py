@@ -23,6 +23,7 @@ from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.chunks import DisabledChunks, chunks_from
 from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.knowledge.text.counts import number_of
+from airflow_provider_dify.knowledge.text.hints import why
 from airflow_provider_dify.knowledge.text.packing import pack_ids, unpack_ids
 
 
@@ -55,7 +56,7 @@ class PreviousState:
         if not isinstance(data, Mapping) or "dataset_id" not in data:
             raise DifyInputError(
                 "manifest must be what a DifyReleaseOperator, a DifyRollbackOperator or a DifyDocumentStatusOperator "
-                f"returned, or left in XCom under 'report', not {inputs.show(data)}."
+                f"returned, or left in XCom under 'report', not {inputs.show(data)}.{why(manifest)}"
             )
         dataset_id = inputs.canonical_id(data["dataset_id"], "manifest['dataset_id']")
         chunks = chunks_from(data.get("disabled_chunks", {}), "manifest['disabled_chunks']")

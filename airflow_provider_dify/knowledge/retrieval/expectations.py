@@ -174,7 +174,7 @@ def _question(value: object, parameter: str, defaults: Mapping[str, object]) -> 
             f"or use more queries: {inputs.show(query)}."
         )
     if not question.expect and not question.expect_not:
-        raise DifyInputError(f"{parameter} has neither expect nor expect_not: {inputs.show(query)}.")
+        raise DifyInputError(f"{parameter} has neither expect nor expect_not: {inputs.show(query)}.{why(query)}")
     return question
 
 

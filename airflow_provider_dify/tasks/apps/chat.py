@@ -55,7 +55,7 @@ class ChatTask(AppTask):
         memory = memory_of(context)
         return ChatMessage(
             tries,
-            ChatRequest(inputs.text(self.query, "query"), named(self.inputs, "inputs"), conversation_id),
+            ChatRequest(inputs.name(self.query, "query"), named(self.inputs, "inputs"), conversation_id),
             options=self.options(ChatOptions),
             known=memory.recall(),
             keep=lambda note: self.keep(context, memory, note),

@@ -44,7 +44,7 @@ def write(outputs: JSON, path: str, run_id: str) -> str:
     """
     from airflow_provider_dify.storage import to_path
 
-    target = to_path(path + f"{run_id}.json" if path.endswith("/") else path)
+    target = to_path(path + f"{run_id}.json" if path.endswith("/") else path, "output_path")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as file:

@@ -111,6 +111,7 @@ class WorkflowTask(AppTask):
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.apps.requesting import RunRequest
         from airflow_provider_dify.knowledge.apps.run import WorkflowRun
+        from airflow_provider_dify.storage import to_path
         from airflow_provider_dify.tasks.apps.inputs import files_of, named, tries_in
         from airflow_provider_dify.tasks.apps.memory import memory_of
 
@@ -119,6 +120,8 @@ class WorkflowTask(AppTask):
             files_of(named(self.files, "files")),
             None if self.workflow_id is None else inputs.canonical_id(self.workflow_id, "workflow_id"),
         )
+        if self.output_path is not None:
+            to_path(inputs.name(self.output_path, "output_path", "a path or a URL"), "output_path")
         memory = memory_of(context)
         return WorkflowRun(
             tries_in(context, self.user),

@@ -13,8 +13,7 @@ from upath import UPath
 
 from airflow_provider_dify.exceptions import DifyExportError, DifyInputError, DifyStorageError
 from airflow_provider_dify.exports.target import FolderTarget, open_target
-from airflow_provider_dify.knowledge.export.manifest import StoredFile
-from airflow_provider_dify.knowledge.export.names import file_of
+from airflow_provider_dify.knowledge.export.manifest import StoredFile, file_of
 from airflow_provider_dify.testing import Dataset, FakeDify
 from tests.unit.export.exporting import contents_of, run_export
 from tests.unit.sync.syncing import run_sync

@@ -51,6 +51,18 @@ class Store:
 
 
 class TestRelease:
+    @pytest.mark.parametrize("live", [True, False])
+    def test_the_log_warns_that_an_undo_leaves_new_documents_in_search(
+        self, dify: FakeDify, said: pytest.LogCaptureFixture, live: bool
+    ) -> None:
+        scene = Scene(dify, World(new=[LIVE if live else (False, False), (False, False)], old=[LIVE]))
+        assert isinstance(scene.release(queries=NEVER), DifyReleaseUndone)
+        warned = [text for text in said.messages if "its whole report as document_ids" in text]
+        assert [text.partition(". ")[0] for text in warned] == (
+            ["In search already, and still there after an undo: 1 new document"] if live else []
+        )
+        assert scene.flags() == scene.before
+
     def test_the_manifest_says_what_was_done_and_what_was_before(self, scene: Scene) -> None:
         assert scene.release() is None
         report = scene.report
