@@ -1,1 +1,1 @@
-"""The verbs of the hook that are about knowledge bases themselves."""
+"""The methods of the hook for knowledge bases themselves."""

@@ -84,8 +84,8 @@ class Arrival:
         if (yield from self._prove(awaited, proof, brought, in_use, deadline, retries, progress)):
             # This took time: the first of them may have been changed or lost by now.
             yield from self._in_search(everything, in_use)
-            look = yield from self._look([i for i in proven if i not in self._bad], proof, True, progress)
-            self._lagging((*look.lost, *look.behind), why_lost(proof))
+            check = yield from self._look([i for i in proven if i not in self._bad], proof, True, progress)
+            self._lagging((*check.lost, *check.behind), why_lost(proof))
         if brought and not self._bad:
             yield Measure("search_lag", seconds=deadline.elapsed - indexed_at)
 
@@ -103,31 +103,31 @@ class Arrival:
         waited, repairable, total = False, set(changed), len(awaited)
         while awaited:
             progress.whole = WholeJob.around(len(awaited), total)
-            look = yield from self._look(awaited, proof, deadline.passed, progress)
-            lost = [i for i in look.lost if i in repairable and not deadline.passed]
+            check = yield from self._look(awaited, proof, deadline.passed, progress)
+            lost = [i for i in check.lost if i in repairable and not deadline.passed]
             if lost and self._repair:
                 yield from self._repair.flow(lost, deadline, retries)
                 waited = True
                 back = set(self._repair.repaired)
                 self._bad.update({i: (IngestOutcome.LAGGING, why) for i, why in self._repair.failed.items()})
                 lost = [i for i in lost if i in back]
-            self._lagging((i for i in look.lost if i not in lost and i not in self._bad), why_lost(proof))
-            if not look.behind:
+            self._lagging((i for i in check.lost if i not in lost and i not in self._bad), why_lost(proof))
+            if not check.behind:
                 return waited
             if deadline.passed:
-                self._lagging(look.behind, _BEHIND)
+                self._lagging(check.behind, _BEHIND)
                 return waited
             waited = True
             wait = min(self._waits.next(), deadline.remaining)
-            yield progress.pause(wait, f"search to update: {number_of(len(look.behind))}")
-            awaited = yield from self._in_search(look.behind, in_use)
+            yield progress.pause(wait, f"search to update: {number_of(len(check.behind))}")
+            awaited = yield from self._in_search(check.behind, in_use)
         return waited
 
     def _look(self, ids: Sequence[str], proof: SearchProof, thorough: bool, progress: Progress) -> Flow[SearchCheck]:
-        look = yield from proof.look(ids, self._documents, thorough=thorough, progress=progress)
-        self._bad.update({i: (IngestOutcome.NOT_SEARCHABLE, why) for i, why in look.empty.items()})
-        self._bad.update(dict.fromkeys(look.gone, (IngestOutcome.FAILED, _GONE)))
-        return look
+        check = yield from proof.look(ids, self._documents, thorough=thorough, progress=progress)
+        self._bad.update({i: (IngestOutcome.NOT_SEARCHABLE, why) for i, why in check.empty.items()})
+        self._bad.update(dict.fromkeys(check.gone, (IngestOutcome.FAILED, _GONE)))
+        return check
 
     def _in_search(self, ids: Sequence[str], in_use: Collection[str]) -> Flow[list[str]]:
         """Read documents; return those that search should return."""

@@ -185,13 +185,13 @@ class Ledger:
             self.awaited.pop(document_id, None)
             self.open[document_id] = None
 
-    def proven(self, look: SearchCheck) -> None:
+    def proven(self, check: SearchCheck) -> None:
         """Record the result of a check of search."""
-        for document_id in look.followed:
+        for document_id in check.followed:
             self._settle_good(document_id)
-        for document_id in look.gone:
+        for document_id in check.gone:
             self._settle(document_id, Outcome.MISSING, _GONE)
-        for document_id, why in look.empty.items():
+        for document_id, why in check.empty.items():
             self._settle(document_id, Outcome.NOT_SEARCHABLE, why)
 
     def not_returned(self, why: Mapping[str, str]) -> None:
