@@ -38,8 +38,8 @@ class Watch:
         self._options = options
         self._waits = Intervals(longest=options.poll_interval)
         self._moved = 0.0
-        #: Why it is no use to wait for them any longer, if the wait elsewhere has ended so.
-        self._in_vain: str | None = None
+        #: Why the wait elsewhere gave up, if it did.
+        self._gave_up: str | None = None
 
     def add(self, ids: Iterable[str], deadline: Deadline) -> None:
         """Follow more documents."""
@@ -47,7 +47,7 @@ class Watch:
         self._moved = deadline.elapsed
 
     def until_below(self, number: int, deadline: Deadline, progress: Progress) -> Flow[None]:
-        """Wait until fewer documents than that are being indexed, or until waiting makes no sense any more.
+        """Wait until fewer documents than that are being indexed, or until they are given up.
 
         :return: At the deadline, or if there was no progress for too long, some documents are still active.
         """
@@ -73,14 +73,14 @@ class Watch:
             self._waits.restart()
 
     def finish(self, deadline: Deadline, progress: Progress) -> Flow[None]:
-        """Wait until all documents are indexed, unless it was in vain elsewhere, and give each an outcome."""
-        if self._in_vain:
+        """Wait until all documents are indexed, unless the wait elsewhere gave up, and give each an outcome."""
+        if self._gave_up:
             yield from self.look(deadline)
         else:
             self.awaited = True
             yield from self.until_below(1, deadline, progress)
             self.awaited = False
-        self._give_up(self._in_vain or _NOT_IN_TIME)
+        self._give_up(self._gave_up or _NOT_IN_TIME)
 
     def elsewhere(self, total: int) -> IndexingWait:
         """Return the wait for the documents in another process. Pass its result to :meth:`take`.
@@ -103,9 +103,9 @@ class Watch:
         :return: Whether it ended because of the documents. If not, nothing is known about them.
         """
         if isinstance(error, DifyIndexingStalled):
-            self._in_vain = _stalled(self._options.stall_timeout or 0.0)
+            self._gave_up = _stalled(self._options.stall_timeout or 0.0)
         elif isinstance(error, DifyIndexingTimeout):
-            self._in_vain = _NOT_IN_TIME
+            self._gave_up = _NOT_IN_TIME
         return error is None or isinstance(error, (DifyIndexingError, DifyIndexingTimeout))
 
     def _sort(self, document_id: str, document: Document | None) -> None:
