@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -21,7 +22,7 @@ from airflow_provider_dify.knowledge.flow import (
     answered,
     mapped,
 )
-from airflow_provider_dify.knowledge.progress import Intervals, seconds_of
+from airflow_provider_dify.knowledge.progress import Intervals, checking_again, seconds_of
 
 T = TypeVar("T")
 #: Seconds between two tries of a part of a conversation that can use its whole time.
@@ -61,6 +62,30 @@ class Retries:
         if not error.retryable or wait > limit or (failures > self.max_retries and not patient):
             raise error
         return wait
+
+    def recover(
+        self, failures: int, error: DifyError, deadline: Deadline, read: Callable[[], Flow[None]]
+    ) -> Flow[bool]:
+        """After a failed change, wait, and read the documents before anything is sent again.
+
+        If there should be no other try, they are read once more to make the report exact.
+
+        :param failures: How many tries in a row have failed.
+        :param read: Reads the documents.
+        :return: Whether there should be another try.
+        :raises DifyError: The documents cannot be read. If there should be no other try, the failed change is raised
+            instead: it is the cause.
+        """
+        try:
+            wait = self.wait_after(failures, error, deadline)
+        except DifyError:
+            with suppress(DifyError):
+                yield from read()
+                return False
+            raise
+        yield Pause(wait, checking_again(wait, error))
+        yield from read()
+        return True
 
 
 def retrying(flow: Flow[T], retries: Retries, deadline: Deadline | None = None) -> Flow[T]:

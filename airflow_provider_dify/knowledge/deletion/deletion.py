@@ -14,8 +14,8 @@ from airflow_provider_dify.knowledge.deletion.ledger import DeleteLedger
 from airflow_provider_dify.knowledge.deletion.report import DeleteOutcome, DeleteReport
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.errors import may_be_carried_out
-from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
-from airflow_provider_dify.knowledge.progress import Intervals, Progress, checking_again
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
+from airflow_provider_dify.knowledge.progress import Intervals, Progress
 from airflow_provider_dify.knowledge.reading import read_documents, still_there
 from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries
@@ -197,14 +197,8 @@ class Deletion:
     def _recover(self, error: DifyError, deadline: Deadline, retries: Retries) -> Flow[None]:
         """After a failure, wait, and read the documents before anything is sent again."""
         self._failures += 1
-        try:
-            wait = retries.wait_after(self._failures, error, deadline)
-        except DifyError:
-            yield from self._read(self._ledger.open)  # to make the report exact
+        if not (yield from retries.recover(self._failures, error, deadline, lambda: self._read(self._ledger.open))):
             self._give_up(error)
-            return
-        yield Pause(wait, checking_again(wait, error))
-        yield from self._read(self._ledger.open)
 
     def _give_up(self, error: DifyError) -> None:
         """Leave out a document whose deletion always fails; raise if the document is not the cause."""

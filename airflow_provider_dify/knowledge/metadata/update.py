@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 
 from airflow_provider_dify.exceptions import DifyDocumentBusyError, DifyError, DifyInputError, DifyRequestError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.api import read_answer
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.errors import may_be_carried_out
-from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause, Request
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Request
 from airflow_provider_dify.knowledge.metadata.fields import (
     FieldType,
     MetadataField,
@@ -31,7 +30,7 @@ from airflow_provider_dify.knowledge.metadata.fields import (
     same,
 )
 from airflow_provider_dify.knowledge.metadata.report import MetadataOutcome, MetadataReport
-from airflow_provider_dify.knowledge.progress import Intervals, Progress, checking_again
+from airflow_provider_dify.knowledge.progress import Intervals, Progress
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries
@@ -202,7 +201,9 @@ class MetadataChange:
         while True:
             error = yield from self._send(progress)
             if error is not None:
-                yield from self._recover(error, deadline, retries)
+                self._failures += 1
+                if not (yield from retries.recover(self._failures, error, deadline, self._look)):
+                    raise error
                 continue
             yield from self._look()
             self._give_up(tries=0 if deadline.passed else _MOST_TRIES)
@@ -211,18 +212,6 @@ class MetadataChange:
             wait = min(waits.next(), deadline.remaining)
             yield progress.pause(wait, f"Dify to show the metadata that was sent: {number_of(len(self._open))}")
             yield from self._read_fields()  # somebody may have deleted one
-
-    def _recover(self, error: DifyError, deadline: Deadline, retries: Retries) -> Flow[None]:
-        """After a failure, wait, and check what has arrived before anything is sent again."""
-        self._failures += 1
-        try:
-            wait = retries.wait_after(self._failures, error, deadline)
-        except DifyError:
-            with suppress(DifyError):
-                yield from self._look()  # to make the report exact
-            raise
-        yield Pause(wait, checking_again(wait, error))
-        yield from self._look()
 
     def _send(self, progress: Progress) -> Flow[DifyError | None]:
         """Send the values of all open documents; return a failure that is worth another try."""

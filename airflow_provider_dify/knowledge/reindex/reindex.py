@@ -30,7 +30,7 @@ from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pau
 from airflow_provider_dify.knowledge.ingest.arrival import Arrival
 from airflow_provider_dify.knowledge.ingest.target import check_accepts
 from airflow_provider_dify.knowledge.ingest.watch import Watch
-from airflow_provider_dify.knowledge.progress import Progress, checking_again
+from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.reindex.options import ReindexOptions
 from airflow_provider_dify.knowledge.reindex.report import ReindexOutcome, ReindexReport
@@ -267,13 +267,9 @@ class Reindex:
     def _recover(self, error: DifyError, batch: Sequence[str], deadline: Deadline, retries: Retries) -> Flow[None]:
         """After a failure, wait, and read the documents before anything is sent again."""
         self._failures += 1
-        try:
-            wait = retries.wait_after(self._failures, error, deadline)
-        except DifyError:
-            yield from self._read([i for i in batch if i in self._open])  # to make the report exact
-            raise
-        yield Pause(wait, checking_again(wait, error))
-        yield from self._read([i for i in batch if i in self._open])
+        still = [i for i in batch if i in self._open]
+        if not (yield from retries.recover(self._failures, error, deadline, lambda: self._read(still))):
+            raise error
 
     def _index(self, deadline: Deadline, progress: Progress) -> Flow[None]:
         self._watch.add(list(self._watch.active), deadline)

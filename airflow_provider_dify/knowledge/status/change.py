@@ -15,7 +15,7 @@ from airflow_provider_dify.knowledge.answers import Fields, a_number_or_nothing
 from airflow_provider_dify.knowledge.conversation import is_long
 from airflow_provider_dify.knowledge.documents import Action
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, LeaveWorker, Measure, Note, Pause
-from airflow_provider_dify.knowledge.progress import Intervals, Progress, WholeJob, checking_again
+from airflow_provider_dify.knowledge.progress import Intervals, Progress, WholeJob
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries, any_retried
@@ -285,16 +285,11 @@ class StatusChange:
     def _wait_after(self, error: DifyError, deadline: Deadline, retries: Retries) -> Flow[None]:
         """After a failure, wait, and read the documents before anything is sent again."""
         self._failures += 1
-        try:
-            wait = retries.wait_after(self._failures, error, deadline)
-        except DifyError:
-            yield from self._read(self._ledger.open)  # to make the report exact
-            if self._ledger.open:
-                raise
-            return  # the failed request was carried out after all, and search may still follow
-        yield Pause(wait, checking_again(wait, error))
         self._reads_are_old = True
-        yield from self._read(self._ledger.open)
+        again = yield from retries.recover(self._failures, error, deadline, lambda: self._read(self._ledger.open))
+        # If nothing is open any more, the failed request was carried out after all, and search may still follow.
+        if not again and self._ledger.open:
+            raise error
 
     def _prove(self, deadline: Deadline, progress: Progress) -> Flow[Sequence[str]]:
         """Check which documents search reflects, and whether changes of the others were undone.

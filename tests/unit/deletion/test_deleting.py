@@ -262,6 +262,17 @@ def test_dify_fails_with_everything(dify: FakeDify, kb: Dataset, delete: Delete)
     assert len(kb.documents) == 30
 
 
+def test_the_deletion_is_the_cause_even_if_dify_goes_down(dify: FakeDify, kb: Dataset, delete: Delete) -> None:
+    pages = kb.add_documents(3)
+    dify.faults.add(Fault("status", method="DELETE", after=1, status=503, retry_after=10_000))
+    dify.faults.add(Fault("status", method="GET", status=500, after=4, times=None))
+    run = delete(list(pages))
+    assert isinstance(run.error, DifyServerError)
+    assert run.error.message.startswith("DELETE ")
+    assert run.error.status == 503
+    assert run.not_empty == {"deleted": [pages[0].name], "not_attempted": [pages[1].name, pages[2].name]}
+
+
 def test_a_refusal_of_one_does_not_stop_the_others(dify: FakeDify, kb: Dataset, delete: Delete) -> None:
     pages = kb.add_documents(3)
     body = {"code": "document_indexing", "message": "Cannot delete document during indexing.", "status": 400}

@@ -12,6 +12,7 @@ from airflow_provider_dify.exceptions import (
     DifyGuardError,
     DifyInputError,
     DifyKnowledgeBaseFailed,
+    DifyRateLimitError,
     DifyReindexError,
     DifyReindexFailed,
     DifyServerError,
@@ -221,6 +222,14 @@ class TestBad:
         assert type(run.error) is DifyServerError
         assert {name: len(ids) for name, ids in run.not_empty.items()} == {"not_indexed": 100, "not_attempted": 50}
         assert run_reindex(kb, pages[:100]).error is None
+
+    def test_the_request_is_the_cause_even_if_dify_goes_down(self, dify: FakeDify, kb: Dataset) -> None:
+        pages = failed(kb, "seals")
+        dify.faults.add(Fault("status", path="/documents/retry$", status=429, retry_after=10_000))
+        dify.faults.add(Fault("status", method="GET", status=500, after=2, times=None))
+        run = run_reindex(kb, pages)
+        assert type(run.error) is DifyRateLimitError
+        assert run.not_empty == {"not_attempted": ["seals"]}
 
     def test_the_key_is_withdrawn(self, dify: FakeDify, kb: Dataset) -> None:
         pages = failed(kb, "seals")

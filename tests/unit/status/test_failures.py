@@ -85,6 +85,15 @@ def test_dify_stays_down(dify: FakeDify, kb: Dataset, change: Change) -> None:
     assert run.report["counts"] == {**run.report["counts"], "changed": 200, "not_attempted": 50}
 
 
+def test_the_change_is_the_cause_even_if_dify_goes_down(dify: FakeDify, kb: Dataset, change: Change) -> None:
+    page = kb.add_document("page")
+    dify.faults.add(Fault("status", method="PATCH", status=429, retry_after=10_000))
+    dify.faults.add(Fault("status", method="GET", status=500, after=2, times=None))
+    run = change("archive", [page])
+    assert isinstance(run.error, DifyRateLimitError)
+    assert run.not_empty == {"not_attempted": ["page"]}
+
+
 def test_what_is_not_proven_is_told_where_the_run_breaks_off(
     dify: FakeDify, kb: Dataset, change: Change, said: pytest.LogCaptureFixture
 ) -> None:
