@@ -25,7 +25,7 @@ help:  ## list the targets
 venv: $(VENV)  ## create .venv
 	@:
 
-demo: $(VENV)  ## see the provider at work with a built-in Dify (about half a minute; ARGS=--verbose: with the log)
+demo: $(VENV)  ## see the provider at work with a built-in Dify (less than a minute; ARGS=--verbose: with the log)
 	@.venv/bin/python -m scripts.demo $(ARGS)
 
 test: $(VENV)  ## run the tests (about 4 minutes on two cores)

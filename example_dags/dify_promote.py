@@ -1,7 +1,7 @@
 """Promote a knowledge base from staging to production, but only if it answers right there.
 
 Exports the knowledge base of a staging Dify into a folder or bucket. Recreates it in a candidate knowledge base of the
-production Dify (names, contents, metadata, process rules, flags), and asks that what your users will ask. If the
+production Dify (names, contents, metadata, process rules, flags), and asks it what your users will ask. If the
 answers are right, the same export goes live. Only what changed since the last run is downloaded and sent. The export
 remains as a backup: the task `release` alone restores it.
 """

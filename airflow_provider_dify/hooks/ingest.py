@@ -8,7 +8,7 @@ from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.ingest.ingestion import Ingestion
 from airflow_provider_dify.knowledge.ingest.options import IngestOptions, ReadOptions
-from airflow_provider_dify.knowledge.ingest.report import IngestOutcome, IngestReport
+from airflow_provider_dify.knowledge.ingest.report import IngestReport
 from airflow_provider_dify.sources import resolve
 
 
@@ -43,5 +43,5 @@ class IngestVerbs(FlowHook):
         options = inputs.given(options, IngestOptions, "options")
         ingestion = Ingestion(dataset_id, resolve(source, reading), options, wait=wait_for_indexing)
         report = self.run(*self._within(ingestion, options.timeout))
-        report.raise_for_outcomes([IngestOutcome(one) for one in options.tolerate])
+        report.raise_for_outcomes(options.tolerate)
         return report

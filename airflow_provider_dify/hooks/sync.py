@@ -11,11 +11,11 @@ from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.export.export import Export
 from airflow_provider_dify.knowledge.export.options import ExportOptions
-from airflow_provider_dify.knowledge.export.report import ExportOutcome, ExportReport
+from airflow_provider_dify.knowledge.export.report import ExportReport
 from airflow_provider_dify.knowledge.ingest.options import FolderOptions
 from airflow_provider_dify.knowledge.sync.options import SyncOptions
 from airflow_provider_dify.knowledge.sync.promotion import Promotion
-from airflow_provider_dify.knowledge.sync.report import SyncOutcome, SyncReport
+from airflow_provider_dify.knowledge.sync.report import SyncReport
 from airflow_provider_dify.knowledge.sync.sync import Sync
 
 
@@ -63,7 +63,7 @@ class SyncVerbs(FlowHook):
         else:
             sync = Promotion(dataset_id, exported, options, sync_source=name)
         report = self.run(*self._within(sync, options.timeout))
-        report.raise_for_outcomes([SyncOutcome(one) for one in options.tolerate])
+        report.raise_for_outcomes(options.tolerate)
         return report
 
     def export_dataset(self, dataset_id: str, target: Any, options: ExportOptions | None = None) -> ExportReport:
@@ -85,5 +85,5 @@ class SyncVerbs(FlowHook):
         options = inputs.given(options, ExportOptions, "options")
         export = Export(dataset_id, open_target(target), options)
         report = self.run(*self._within(export, options.timeout))
-        report.raise_for_outcomes([ExportOutcome(one) for one in options.tolerate])
+        report.raise_for_outcomes(options.tolerate)
         return report

@@ -11,6 +11,7 @@ from airflow_provider_dify.exceptions import (
     DifyAuthenticationError,
     DifyDocumentBusyError,
     DifyEndpointError,
+    DifyKilledError,
     DifyKnowledgeBaseError,
     DifyKnowledgeBaseFailed,
     DifyNotFoundError,
@@ -333,6 +334,8 @@ def _quote(text: str) -> str:
 
 def may_be_carried_out(error: BaseException) -> bool:
     """Whether a failed request may have been carried out."""
+    if isinstance(error, DifyKilledError):  # raised before a request, never during one
+        return False
     if isinstance(error, DifyTransportError):
         return error.reached
     if isinstance(error, DifyRequestError):

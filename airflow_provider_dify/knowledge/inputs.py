@@ -246,6 +246,19 @@ def name(value: object, parameter: str, what: str = "text that is not empty") ->
     return found
 
 
+def by_name(value: object, parameter: str) -> dict[str, Any]:
+    """Return values by name; empty for ``None``. A template may have rendered them as text.
+
+    :raises DifyInputError: They are something else.
+    """
+    found = literal(value)
+    if found is None or found == "":
+        return {}
+    if not isinstance(found, Mapping) or not all(isinstance(key, str) for key in found):
+        raise DifyInputError(f"{parameter} must be a mapping of names to values, not {show(value)}.{why(value)}")
+    return dict(found)
+
+
 def pattern(text: str, parameter: str) -> str:
     """Return a pattern for names or paths.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from enum import Enum
 from types import MappingProxyType
@@ -118,13 +118,13 @@ class Report(ABC, Generic[_O, _T]):
         named = {f"{self.measured_as}.{outcome}".replace("-", "_"): count for outcome, count in counts.items()}
         return [Measure(name, count) for name, count in named.items() if count]
 
-    def failing(self, tolerate: Collection[_O] = ()) -> dict[_O, tuple[_T, ...]]:
+    def failing(self, tolerate: Iterable[str] = ()) -> dict[_O, tuple[_T, ...]]:
         """Return all items that failed, by outcome, without tolerated outcomes."""
         fine = (*tolerate, *([NOT_ATTEMPTED] if self.dry_run else []))
         bad = (outcome for outcome in self.kind if not outcome.good and outcome not in fine)
         return {outcome: items for outcome in bad if (items := self.of(outcome))}
 
-    def raise_for_outcomes(self, tolerate: Collection[_O] = (), *, final: bool | None = None) -> None:
+    def raise_for_outcomes(self, tolerate: Iterable[str] = (), *, final: bool | None = None) -> None:
         """Raise an error if anything has an outcome that is not tolerated.
 
         :param tolerate: Outcomes that are not a failure.
@@ -151,7 +151,7 @@ class Report(ABC, Generic[_O, _T]):
         """Whether anything was sent to Dify."""
         return any(self.counts[outcome.value] for outcome in self.kind if not outcome.untouched)
 
-    def table(self, names: Mapping[str, str] = NO_NAMES, tolerate: Collection[_O] = ()) -> list[str]:
+    def table(self, names: Mapping[str, str] = NO_NAMES, tolerate: Collection[str] = ()) -> list[str]:
         """Return the lines of a table with the outcome of each item, for the log: failures first.
 
         If nothing was attempted, those items are omitted, because they give no information.

@@ -50,7 +50,7 @@ class DifyDocumentDeleteOperator(DocumentsTask, BaseOperator):
     ui_color = "#ffd6d6"
     poll_interval: float
     _dry_run: bool
-    if_killed = "Killed. What was deleted so far stays deleted:"
+    if_killed = "Killed. What was deleted so far stays deleted."
 
     def __init__(
         self,

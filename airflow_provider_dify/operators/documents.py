@@ -124,7 +124,6 @@ class DifyReindexOperator(DocumentsTask, BaseOperator):
 
     The report is the task's return value and, even if it fails, in XCom under the key ``report``.
 
-    :param deferrable: Whether to wait in the triggerer instead of on the worker.
     :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, a list of ids for each outcome
         (``reindexed``, ``unchanged``, ``missing``, ``refused``, ``busy``, ``failed``, ``not_indexed``, ``lagging``,
         ``not_searchable``, ``not_attempted``), ``errors`` by id, and ``repaired`` (how many documents search had lost

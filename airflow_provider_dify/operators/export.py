@@ -58,7 +58,7 @@ class DifyExportOperator(ConversationTask, BaseOperator):
     writes = False
     target: Any
     tolerate: Any
-    if_killed = "Killed. What was exported so far stays; run the task again to continue from there:"
+    if_killed = "Killed. What was exported so far stays; run the task again to continue from there."
 
     def __init__(
         self,

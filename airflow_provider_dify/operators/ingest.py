@@ -65,8 +65,8 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
     :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, ``document_ids`` of all good outcomes,
         ``old_document_ids`` that these stand for, and ``documents`` with ``name``, ``source``, ``outcome``
         (``created``, ``updated``, ``skipped``, ``refused``, ``invalid``, ``unreadable``, ``failed``, ``not_indexed``,
-        ``not_attempted``), ``document_id``, ``batch``, ``old_document_ids`` and ``error`` for each input. It is in XCom
-        under the key ``report`` even if the task fails.
+        ``lagging``, ``not_searchable``, ``not_attempted``), ``document_id``, ``batch``, ``old_document_ids`` and
+        ``error`` for each input. It is in XCom under the key ``report`` even if the task fails.
     :raises DifyInputError: The parameters are invalid, or do not work with this knowledge base; nothing was sent.
     :raises DifyKnowledgeBaseFailed: The knowledge base accepts no documents at all, because its embedding model is
         missing.
@@ -85,7 +85,7 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
     indexing: str
     allow_empty: bool
     tolerate: Any
-    if_killed = "Killed. What is with Dify already stays there:"
+    if_killed = "Killed. What is with Dify already stays there."
 
     def __init__(
         self,

@@ -35,6 +35,7 @@ class DifyDocumentMetadataOperator(ConversationTask, BaseOperator):
         ``render_template_as_native_obj=True``.
     :param clear: Names of fields whose values are removed.
     :param timeout: Seconds to wait for documents whose metadata somebody else is changing.
+    :param tolerate: Outcomes that should not fail the task, such as ``("missing",)``.
     :return: The report as plain JSON: ``dataset_id``, ``counts`` by outcome, a list of ids for each outcome
         (``changed``, ``unchanged``, ``missing``, ``failed``, ``not_attempted``), ``created_fields``, and ``errors`` by
         id.

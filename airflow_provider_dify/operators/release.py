@@ -70,7 +70,8 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
     :return: The manifest as plain JSON: ``dataset_id``, ``release``, ``state`` (``released``; or ``enabled``,
         ``not_begun``, ``releasing``, ``undone``, ``partly_undone``, ``partly_deleted``), ``step``, ``retire``,
         ``counts``, lists of ids (``new``, ``old``, ``enabled``, ``retired``, ``deleted``, ``missing``, ``not_undone``),
-        ``previous`` (``enabled`` and ``archived`` of each document before), and ``errors`` by id.
+        ``previous`` (``enabled`` and ``archived`` of each document before), ``errors`` by id, and, if there are any,
+        ``disabled_chunks`` of old documents and ``dry_run``.
     :raises DifyInputError: The parameters are invalid, or a document is both new and old; nothing was sent.
     :raises DifyGuardError: More documents would be replaced than a limit allows; nothing was changed.
     :raises DifyIndexingError: A new document cannot be indexed; nothing was changed.
@@ -88,7 +89,7 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
     template_fields_renderers = {"queries": "json", "checks": "json"}  # noqa: RUF012 - as Airflow has it
     ui_color = "#d6e4ff"
     described_by = (ReleaseOptions, CheckOptions)
-    if_killed = "Killed. What was changed so far stays as it is; a retry continues from there:"
+    if_killed = "Killed. What was changed so far stays as it is; a retry continues from there."
     undoes = True
     document_ids: Any
     replaces: Any
@@ -214,7 +215,7 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
         """Log a manifest, and leave it for downstream tasks."""
         from airflow_provider_dify.events import as_event
 
-        self.log.info("Result of the release: %s.", report.describe())
+        self.log.info("Result of the release%s: %s.", self._so_far, report.describe())
         self.log_table("Documents by outcome", report.table(names))
         plain, changed = report.to_json(), (*report.enabled, *report.retired)
         self._store(report, context)

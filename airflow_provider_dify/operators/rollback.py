@@ -58,7 +58,7 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
     batch_size: int
     poll_interval: float
     prove_by: str
-    if_killed = "Killed. What was changed so far stays as it is; a retry continues from there:"
+    if_killed = "Killed. What was changed so far stays as it is; a retry continues from there."
 
     def __init__(
         self,

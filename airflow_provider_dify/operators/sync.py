@@ -67,8 +67,9 @@ class DifySyncOperator(StagedTask, BaseOperator):
     :return: The report as plain JSON: ``dataset_id``, ``sync_source``, ``counts`` by outcome, ``changed`` (whether the
         knowledge base was changed), and for each outcome (``created``, ``updated``, ``renamed``, ``restored``,
         ``retired``, ``kept``, ``left``, ``refused``, ``invalid``, ``unreadable``, ``failed``, ``not_indexed``,
-        ``not_attempted``) a list with ``name`` and ``id`` of each document, ``old_name`` if it was renamed, ``error``
-        if something is wrong, and ``move`` if the planned move differs from the outcome. It is in XCom under the key
+        ``lagging``, ``not_searchable``, ``not_attempted``) a list with ``name`` and ``id`` of each document,
+        ``old_name`` if it was renamed, ``error`` if something is wrong, and ``move`` if the planned move differs from
+        the outcome; ``repaired`` (how many documents search had lost and returns again). It is in XCom under the key
         ``report`` even if the task fails.
     :raises DifyInputError: The parameters are invalid, or two files would become one document; nothing was sent.
     :raises DifySourceError: The source is missing, empty, or cannot be listed; nothing was changed.
@@ -93,7 +94,7 @@ class DifySyncOperator(StagedTask, BaseOperator):
     retire: str
     tolerate: Any
     _dry_run: bool
-    if_killed = "Killed. What was changed so far stays; run the task again to continue from there:"
+    if_killed = "Killed. What was changed so far stays; run the task again to continue from there."
 
     def __init__(
         self,

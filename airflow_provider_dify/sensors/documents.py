@@ -41,10 +41,11 @@ _MARGIN = 1.0
 
 
 class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
-    """Wait until all documents of an indexing batch, or of a list of ids, are indexed.
+    """Wait until all documents of an indexing batch, or of a list of ids, are indexed and search returns them.
 
     Dify responds to the creation of a document at once and indexes it later. The sensor checks first, so nothing is
-    deferred or rescheduled for documents that are indexed already. It uses ``indexing_status`` alone.
+    deferred or rescheduled for documents that are indexed already. See ``prove_by`` for documents that are enabled;
+    others only have to be indexed.
 
     It fails at once, and without retries, if waiting longer cannot help: the indexing of a document failed or was
     paused, or a document was deleted. An update removes a document from its batch; the sensor then reads the document

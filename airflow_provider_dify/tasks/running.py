@@ -37,12 +37,16 @@ class ConversationTask(KnowledgeBaseTask):
     deferrable: bool = False
     tolerate: Any = ()
     #: What the log says about changes if the task is killed.
-    if_killed: ClassVar[str] = "Killed. What was changed so far stays as it is:"
+    if_killed: ClassVar[str] = "Killed. What was changed so far stays as it is."
     #: Whether the triggerer may take the same time again to undo changes.
     undoes: ClassVar[bool] = False
     #: Whether the timeout ends the retries of requests, too.
     limits_retries: ClassVar[bool] = True
     _stop: Callable[[], None] | None = None
+    #: The report that was published when the task was killed; ``None``: it was not.
+    _killed_with: dict[str, JSON] | None = None
+    #: Says that a result is not final: a request may be under way.
+    _so_far: str = ""
 
     def converse(
         self,
@@ -93,7 +97,11 @@ class ConversationTask(KnowledgeBaseTask):
         def stop() -> None:
             hook.stop()
             self._stop_in_dify(conversation, hook)
-            self._publish(conversation, context)
+            report = conversation.report()
+            self._so_far = " so far"
+            self.publish(report, conversation.names, context)
+            self._so_far = ""
+            self._killed_with = report.to_json()
 
         # Only during requests to Dify: Airflow does not allow a call from within another one.
         self._stop = stop
@@ -112,7 +120,8 @@ class ConversationTask(KnowledgeBaseTask):
             # Even if it failed or was killed: whoever fixes it needs to know what was done.
             if ended:
                 send_outcomes(conversation.report())
-                self._publish(conversation, context)
+                if conversation.report().to_json() != self._killed_with:
+                    self._publish(conversation, context)
         return ended
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> Any:
@@ -182,7 +191,7 @@ class ConversationTask(KnowledgeBaseTask):
         """
         dry_run = " (a dry run: nothing was changed)" if getattr(report, "dry_run", False) else ""
         say = self.log.warning if report.failing(tolerate) else self.log.info
-        say("Result of %s%s: %s.", what, dry_run, report.describe())
+        say("Result of %s%s%s: %s.", what, self._so_far, dry_run, report.describe())
         self.log_table(title, report.table(names, tolerate))
 
     def ended(self, context: Context, hook: DifyHook, report: Any) -> None:

@@ -69,9 +69,9 @@ def say(step: Pause | Note | Measure, log: Log) -> None:
 
 
 def require_alive(stopped: bool) -> None:
-    """End a flow whose task was killed.
+    """End a flow whose task was killed, before its next request. A request under way is not interrupted.
 
-    :raises DifyKilledError: It was.
+    :raises DifyKilledError: It was. Flows rely on it that nothing was sent.
     """
     if stopped:
         raise DifyKilledError("The task was killed: nothing more is sent.")

@@ -51,7 +51,7 @@ def main() -> int:
     show = Show(sys.stdout, scenes=len(scenes), verbose=verbose)
     sys.stdout = show.log  # before Airflow's logging takes hold of it
     airflow, dify = f"Airflow {version('apache-airflow')}", given[0] if given else "the built-in Dify"
-    show.say(f"About half a minute. Example DAGs run in {airflow} (in a temporary folder) with {dify}.")
+    show.say(f"Less than a minute. Example DAGs run in {airflow} (in a temporary folder) with {dify}.")
     with tempfile.TemporaryDirectory(prefix="dify-demo-") as home:
         with show.working("Setting up Airflow"):
             prepare_airflow(Path(home))

@@ -7,17 +7,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_dify import DEFAULT_APP_CONN_ID
+from airflow_provider_dify.hooks.apps import flows
 from airflow_provider_dify.hooks.asynchronous import async_settings, run_flow
-from airflow_provider_dify.knowledge import inputs as values
 from airflow_provider_dify.knowledge.apps import api
 from airflow_provider_dify.knowledge.apps.api import AppInfo, AppRun, ChatRow, LogRow
 from airflow_provider_dify.knowledge.apps.chat import ChatMessage
 from airflow_provider_dify.knowledge.apps.options import RunOptions
 from airflow_provider_dify.knowledge.apps.report import ChatReport, RunReport
-from airflow_provider_dify.knowledge.apps.requesting import ChatRequest, RunRequest
 from airflow_provider_dify.knowledge.apps.run import WorkflowRun
-from airflow_provider_dify.knowledge.apps.stopping import stopped
-from airflow_provider_dify.knowledge.apps.tries import single_try
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
 from airflow_provider_dify.transport.asynchronous import AsyncClient
 from airflow_provider_dify.transport.clock import current
@@ -94,7 +91,7 @@ class DifyAsyncAppHook:
         :raises DifyRunError: The run did not end well.
         :raises DifyRunUnknown: Dify cannot say whether the run was started.
         """
-        run = WorkflowRun(single_try(user), RunRequest(inputs or {}, {}, workflow_id), options=options)
+        run = WorkflowRun.of_user(user, inputs, options, workflow_id=workflow_id)
         await self._converse(run)
         return run.result()
 
@@ -118,32 +115,31 @@ class DifyAsyncAppHook:
         :raises DifyRunError: There is no answer.
         :raises DifyRunUnknown: Dify cannot say whether it accepted the question.
         """
-        message = ChatMessage(single_try(user), ChatRequest(query, inputs or {}, conversation_id), options=options)
+        message = ChatMessage.of_user(user, query, inputs, options, conversation_id=conversation_id)
         await self._converse(message)
         return message.result()
 
     async def list_conversations(self, *, user: str, limit: int = 20) -> list[dict[str, Any]]:
         """List the conversations of a user; see :meth:`DifyHook.list_conversations`."""
-        return list(await self.run(api.conversations_of(user, limit=values.whole_number(limit, "limit"))))
+        return list(await self.run(flows.conversations(user, limit)))
 
     async def list_messages(self, conversation_id: str, *, user: str, limit: int = 100) -> list[ChatRow]:
         """List the latest messages of a conversation; see :meth:`DifyHook.list_messages`."""
-        known = values.canonical_id(conversation_id, "conversation_id")
-        return list(await self.run(api.messages_of(user, known, limit=values.whole_number(limit, "limit"))))
+        return list(await self.run(flows.messages(conversation_id, user, limit)))
 
     async def get_app_run(self, run_id: str) -> AppRun:
         """Read a run of a workflow or chatflow; see :meth:`DifyHook.get_app_run`."""
-        return await self.run(api.get_run(values.canonical_id(run_id, "run_id")))
+        return await self.run(flows.run(run_id))
 
     async def list_app_runs(
         self, *, user: str | None = None, status: str | None = None, limit: int = 100
     ) -> list[LogRow]:
         """List runs in the log of the app, newest first; see :meth:`DifyHook.list_app_runs`."""
-        return list(await self.run(api.runs_of(user, status=status, limit=values.whole_number(limit, "limit"))))
+        return list(await self.run(flows.runs(user, status, limit)))
 
     async def stop_app_run(self, run_id: str, *, user: str, task_id: str = "") -> AppRun:
         """Stop a run of a workflow, and check whether it has stopped; see :meth:`DifyHook.stop_app_run`."""
-        return await self.run(stopped(values.canonical_id(run_id, "run_id"), task_id, user))
+        return await self.run(flows.stop(run_id, user, task_id))
 
     async def _converse(self, conversation: WorkflowRun | ChatMessage) -> None:
         deadline = Deadline(conversation.options.timeout, current().monotonic)

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_dify.files import FileSource
+from airflow_provider_dify.hooks.apps import flows
+from airflow_provider_dify.hooks.apps.files import files_of, local_file
 from airflow_provider_dify.hooks.base import FlowHook
-from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge import inputs as values
 from airflow_provider_dify.knowledge.apps import api
 from airflow_provider_dify.knowledge.apps.api import AppInfo, AppRun, ChatRow, LogRow
 from airflow_provider_dify.knowledge.apps.chat import ChatMessage
 from airflow_provider_dify.knowledge.apps.options import RunOptions
 from airflow_provider_dify.knowledge.apps.report import ChatReport, RunReport
-from airflow_provider_dify.knowledge.apps.requesting import ChatRequest, LocalFile, RunRequest, upload_of
+from airflow_provider_dify.knowledge.apps.requesting import upload_of
 from airflow_provider_dify.knowledge.apps.run import WorkflowRun
-from airflow_provider_dify.knowledge.apps.stopping import stopped
-from airflow_provider_dify.knowledge.apps.tries import single_try
-from airflow_provider_dify.storage import to_path
+from airflow_provider_dify.knowledge.apps.tries import checked_user
 
 
 class AppVerbs(FlowHook):
@@ -48,7 +47,7 @@ class AppVerbs(FlowHook):
         inputs: Mapping[str, Any] | None = None,
         *,
         user: str,
-        files: Mapping[str, str] | None = None,
+        files: Mapping[str, str | list[str]] | None = None,
         workflow_id: str | None = None,
         options: RunOptions | None = None,
     ) -> RunReport:
@@ -59,7 +58,8 @@ class AppVerbs(FlowHook):
         :param inputs: The inputs of the app, by name.
         :param user: The name under which Dify shows the run, at most 255 characters. Use a new name for each run: the
             same name gives the result of the same run.
-        :param files: Inputs that are files, by name: the path of each.
+        :param files: Inputs that are files, by name: a path, a URL of a storage that Airflow opens, or a list of these.
+            Dify itself fetches ``http://`` and ``https://`` URLs.
         :param workflow_id: Which published version to run; by default, the latest.
         :param options: How to wait, for how long, and which outcomes should not raise.
         :return: How the run ended, and what it returned.
@@ -67,8 +67,8 @@ class AppVerbs(FlowHook):
         :raises DifyRunError: The run did not end well.
         :raises DifyRunUnknown: Dify cannot say whether the run was started.
         """
-        chosen = {name: [_local(path)] for name, path in (files or {}).items()}
-        run = WorkflowRun(single_try(user), RunRequest(inputs or {}, chosen, workflow_id), options=options)
+        chosen = files_of(values.by_name(files, "files"))
+        run = WorkflowRun.of_user(user, inputs, options, files=chosen, workflow_id=workflow_id)
         self.run(*self._within(run, run.options.timeout))
         return run.result()
 
@@ -95,7 +95,7 @@ class AppVerbs(FlowHook):
         :raises DifyRunError: There is no answer.
         :raises DifyRunUnknown: Dify cannot say whether it accepted the question.
         """
-        message = ChatMessage(single_try(user), ChatRequest(query, inputs or {}, conversation_id), options=options)
+        message = ChatMessage.of_user(user, query, inputs, options, conversation_id=conversation_id)
         self.run(*self._within(message, message.options.timeout))
         return message.result()
 
@@ -108,7 +108,7 @@ class AppVerbs(FlowHook):
         :param limit: Maximum number.
         :return: Dify's rows.
         """
-        return list(self.run(api.conversations_of(user, limit=inputs.whole_number(limit, "limit"))))
+        return list(self.run(flows.conversations(user, limit)))
 
     def list_messages(self, conversation_id: str, *, user: str, limit: int = 100) -> list[ChatRow]:
         """List the latest messages of a conversation.
@@ -121,8 +121,7 @@ class AppVerbs(FlowHook):
         :return: The messages, each with its answer.
         :raises DifyNotFoundError: The user has no such conversation.
         """
-        known = inputs.canonical_id(conversation_id, "conversation_id")
-        return list(self.run(api.messages_of(user, known, limit=inputs.whole_number(limit, "limit"))))
+        return list(self.run(flows.messages(conversation_id, user, limit)))
 
     def get_app_run(self, run_id: str) -> AppRun:
         """Read a run of a workflow or chatflow.
@@ -133,7 +132,7 @@ class AppVerbs(FlowHook):
         :return: The run.
         :raises DifyNotFoundError: The app has no such run.
         """
-        return self.run(api.get_run(inputs.canonical_id(run_id, "run_id")))
+        return self.run(flows.run(run_id))
 
     def list_app_runs(self, *, user: str | None = None, status: str | None = None, limit: int = 100) -> list[LogRow]:
         """List runs in the log of the app, newest first. A run that waits in Dify's queue is not in it.
@@ -145,7 +144,7 @@ class AppVerbs(FlowHook):
         :param limit: Maximum number, at most 100: with more pages, Dify repeats and omits rows.
         :return: The runs.
         """
-        return list(self.run(api.runs_of(user, status=status, limit=inputs.whole_number(limit, "limit"))))
+        return list(self.run(flows.runs(user, status, limit)))
 
     def stop_app_run(self, run_id: str, *, user: str, task_id: str = "") -> AppRun:
         """Stop a run of a workflow, and check whether it has stopped: Dify itself always says so.
@@ -158,7 +157,7 @@ class AppVerbs(FlowHook):
         :return: The run after the stop. Check its ``status``.
         :raises DifyNotFoundError: The app has no such run.
         """
-        return self.run(stopped(inputs.canonical_id(run_id, "run_id"), task_id, user))
+        return self.run(flows.stop(run_id, user, task_id))
 
     def upload_app_file(self, path: str, *, user: str) -> dict[str, Any]:
         """Upload a file for an app. Only its user can use it.
@@ -169,9 +168,4 @@ class AppVerbs(FlowHook):
         :param user: The name under which the app will run with it.
         :return: Dify's response, with the ``id`` of the file.
         """
-        return self.run(api.upload_file(upload_of(_local(path), user)))
-
-
-def _local(path: str) -> LocalFile:
-    source = FileSource(to_path(path), max_size=None)
-    return LocalFile(source.name, source)
+        return self.run(api.upload_file(upload_of(local_file(path, "path"), checked_user(user))))

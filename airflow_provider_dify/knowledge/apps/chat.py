@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError
+from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.answers import Fields, a_list_or_nothing
 from airflow_provider_dify.knowledge.apps import api
 from airflow_provider_dify.knowledge.apps.api import ChatRow
@@ -18,7 +19,7 @@ from airflow_provider_dify.knowledge.apps.options import Rerun, RunOptions
 from airflow_provider_dify.knowledge.apps.report import ChatReport, RunOutcome
 from airflow_provider_dify.knowledge.apps.requesting import ChatRequest
 from airflow_provider_dify.knowledge.apps.stopping import STOP_CHECKS, ended
-from airflow_provider_dify.knowledge.apps.tries import Tries
+from airflow_provider_dify.knowledge.apps.tries import Tries, single_try
 from airflow_provider_dify.knowledge.errors import may_be_carried_out
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
 from airflow_provider_dify.knowledge.progress import Intervals, Progress
@@ -66,6 +67,18 @@ class ChatMessage:
         #: The messages of the conversation before it was continued.
         self._before: tuple[str, ...] = ()
 
+    @classmethod
+    def of_user(
+        cls, user: object, query: object, values: object, options: object, *, conversation_id: object = None
+    ) -> ChatMessage:
+        """Return the only question of a user, from the arguments of a hook.
+
+        :raises DifyInputError: One of them is invalid.
+        """
+        known = None if conversation_id is None else inputs.canonical_id(conversation_id, "conversation_id")
+        request = ChatRequest(inputs.text(query, "query"), inputs.by_name(values, "inputs"), known)
+        return cls(single_try(user), request, options=inputs.given(options, RunOptions, "options"))
+
     def report(self) -> ChatReport:
         """Return the state so far."""
         row = self._row
@@ -90,7 +103,7 @@ class ChatMessage:
         :raises DifyRunError: It was not answered; :class:`DifyRunUnknown` if nobody knows.
         """
         report = self.report()
-        report.raise_for_outcomes(frozenset(map(RunOutcome, self.options.tolerate)))
+        report.raise_for_outcomes(self.options.tolerate)
         return report
 
     def _ended(self) -> RunOutcome:

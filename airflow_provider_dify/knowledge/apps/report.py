@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,10 @@ class RunOutcome(ReportOutcome):
         FINAL,
     )
     FAILED = "failed", "See the log of the run in Dify. A retry starts another one"
-    STOPPED = "stopped", "A person, a time limit, or a shutdown of Dify's worker stopped it. A retry starts another one"
+    STOPPED = (
+        "stopped",
+        "If it needed more time, raise the timeout; a person or Dify may have stopped it, too. A retry starts again",
+    )
     #: It waits for a person.
     PAUSED = (
         "paused",
@@ -100,7 +103,7 @@ class RunReport(Report[RunOutcome, str]):
         used = f" after {self.elapsed_time:.1f} s, {self.total_steps} steps and {self.total_tokens} tokens"
         return f"{name}: {self.outcome.value}{used if self.total_steps else ''}."
 
-    def raise_for_outcomes(self, tolerate: Collection[RunOutcome] = (), *, final: bool | None = None) -> None:
+    def raise_for_outcomes(self, tolerate: Iterable[str] = (), *, final: bool | None = None) -> None:
         """Raise an error if its outcome is not tolerated.
 
         :param tolerate: Outcomes that are not a failure.

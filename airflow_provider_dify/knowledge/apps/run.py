@@ -8,21 +8,22 @@ in Dify's queue is not in the log, so an empty log proves nothing (file 41).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import ClassVar
 
 from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifyNotFoundError
+from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.answers import Fields, a_string
 from airflow_provider_dify.knowledge.apps import api, finding
 from airflow_provider_dify.knowledge.apps.api import AppRun
 from airflow_provider_dify.knowledge.apps.finding import FoundRun
 from airflow_provider_dify.knowledge.apps.options import Rerun, RunOptions
 from airflow_provider_dify.knowledge.apps.report import RunOutcome, RunReport
-from airflow_provider_dify.knowledge.apps.requesting import RunRequest
+from airflow_provider_dify.knowledge.apps.requesting import AppFile, RunRequest
 from airflow_provider_dify.knowledge.apps.stopping import stopped
-from airflow_provider_dify.knowledge.apps.tries import Tries
+from airflow_provider_dify.knowledge.apps.tries import Tries, single_try
 from airflow_provider_dify.knowledge.conversation import is_long
 from airflow_provider_dify.knowledge.errors import may_be_carried_out
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
@@ -83,6 +84,24 @@ class WorkflowRun:
         self._alive_at = 0.0
         self._has_outputs = True
 
+    @classmethod
+    def of_user(
+        cls,
+        user: object,
+        values: object,
+        options: object,
+        *,
+        files: Mapping[str, Sequence[AppFile]] = MappingProxyType({}),
+        workflow_id: object = None,
+    ) -> WorkflowRun:
+        """Return the only run of a user, from the arguments of a hook.
+
+        :raises DifyInputError: One of them is invalid.
+        """
+        version = None if workflow_id is None else inputs.canonical_id(workflow_id, "workflow_id")
+        request = RunRequest(inputs.by_name(values, "inputs"), files, version)
+        return cls(single_try(user), request, options=inputs.given(options, RunOptions, "options"))
+
     def leaves_at(self, pause: Pause) -> bool:
         """Whether to continue elsewhere: not if a start may still have to be sent, which needs its inputs."""
         may_start = self.options.rerun == Rerun.UNKNOWN.value and (self.joined or not self.run_id)
@@ -140,7 +159,7 @@ class WorkflowRun:
         :raises DifyRunError: It did not end well; :class:`DifyRunUnknown` if nobody knows.
         """
         report = self.report()
-        report.raise_for_outcomes(self.tolerated)
+        report.raise_for_outcomes(self.options.tolerate)
         return report
 
     def _ended(self) -> RunOutcome:
@@ -169,11 +188,6 @@ class WorkflowRun:
             if self.run_id:
                 yield from self._follow(deadline)
         return self.report()
-
-    @property
-    def tolerated(self) -> frozenset[RunOutcome]:
-        """The outcomes that are not a failure."""
-        return frozenset(map(RunOutcome, self.options.tolerate))
 
     def when_killed(self) -> Flow[None]:
         """Stop the run, and check that it has stopped, because nobody waits for it any more."""

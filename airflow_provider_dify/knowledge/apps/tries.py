@@ -49,10 +49,18 @@ def single_try(user: object) -> Tries:
     :param user: Its name.
     :raises DifyInputError: It is not text, or too long.
     """
+    return Tries(checked_user(user))
+
+
+def checked_user(user: object) -> str:
+    """Return the name of a user of an app.
+
+    :raises DifyInputError: It is not text, or too long.
+    """
     name = inputs.text(user, "user")
     if len(name) > LONGEST_USER:
         raise DifyInputError(f"user has {len(name)} characters; Dify accepts at most {LONGEST_USER}.")
-    return Tries(name)
+    return name
 
 
 def _name(task: str, number: int) -> str:

@@ -67,6 +67,8 @@ class Provision:
             return BaseOutcome.CREATED
         if SettingOutcome.CHANGED in self._outcomes.values():
             return BaseOutcome.UPDATED
+        if SettingOutcome.REFUSED in self._outcomes.values():
+            return BaseOutcome.UNCHANGED if self.dataset_id else BaseOutcome.ABSENT
         return BaseOutcome.UNCHANGED if self._read_back else BaseOutcome.UNKNOWN
 
     def flow(self, deadline: Deadline, retries: Retries) -> Flow[KnowledgeBaseReport]:

@@ -8,6 +8,7 @@ from enum import Enum
 
 from airflow_provider_dify.exceptions import DifySetupError, DifySetupFailed
 from airflow_provider_dify.knowledge.report import FINAL, UNTOUCHED, DocumentReport, ReportOutcome, counted
+from airflow_provider_dify.knowledge.text.counts import if_one, part_of
 from airflow_provider_dify.knowledge.text.tables import Row
 
 
@@ -18,7 +19,7 @@ class BaseOutcome(str, Enum):
     UPDATED = "updated"
     UNCHANGED = "unchanged"
     DELETED = "deleted"
-    #: It did not exist, and should not.
+    #: It does not exist.
     ABSENT = "absent"
     #: The run ended before the outcome was known.
     UNKNOWN = "unknown"
@@ -34,9 +35,13 @@ class SettingOutcome(ReportOutcome):
     #: Dify ignored it, and ``tolerate`` names it.
     UNSUPPORTED = "unsupported"
     #: It was sent, but Dify shows another value.
-    IGNORED = "ignored", "Dify accepted it and shows another value: does this version know it? Or tolerate it", FINAL
-    #: Dify cannot change it. Nothing was changed.
-    REFUSED = "refused", "Dify cannot change this; nothing was changed", FINAL, UNTOUCHED
+    IGNORED = (
+        "ignored",
+        "accepted, but Dify shows another value; does this version know such settings? Or tolerate them",
+        FINAL,
+    )
+    #: Dify cannot set it, so nothing was changed.
+    REFUSED = "refused", "Dify cannot do this", FINAL, UNTOUCHED
     #: The run ended before its turn.
     NOT_ATTEMPTED = "not_attempted", "not set, because the run ended first", UNTOUCHED
 
@@ -84,4 +89,5 @@ class KnowledgeBaseReport(DocumentReport[SettingOutcome]):
         return item, "", self.errors.get(item, "")
 
     def _problem(self, count: int) -> str:
-        return f"{count} of {self.total} settings of knowledge base '{self.dataset_name}' are not as requested."
+        part, are = part_of(count, self.total, "setting"), if_one(count, "is", "are")
+        return f"{part} of knowledge base '{self.dataset_name}' {are} not as requested."

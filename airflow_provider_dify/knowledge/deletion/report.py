@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from airflow_provider_dify.exceptions import DifyDocumentDeleteError
 from airflow_provider_dify.knowledge.report import UNTOUCHED, DocumentReport, ReportOutcome
+from airflow_provider_dify.knowledge.text.counts import if_one, part_of
 
 
 class DeleteOutcome(ReportOutcome):
@@ -17,9 +18,9 @@ class DeleteOutcome(ReportOutcome):
     #: It was not in this knowledge base, or somebody else deleted it first.
     MISSING = "missing", "", UNTOUCHED
     #: It is archived, and Dify still held its lock at the deadline, so it could not be un-archived first.
-    BUSY = "busy", "archived, and Dify holds their lock for at most 600 s; raise the timeout or retry later"
+    BUSY = "busy", "archived, and Dify holds a lock for at most 600 s; raise the timeout or retry later"
     #: Dify does not delete it.
-    FAILED = "failed", "Dify did not delete them; the errors in the report say why"
+    FAILED = "failed", "not deleted by Dify; the errors in the report say why"
     #: The run ended before its turn. In a dry run, it would be deleted.
     NOT_ATTEMPTED = "not_attempted", "not deleted, because the run ended first", UNTOUCHED
 
@@ -50,4 +51,5 @@ class DeleteReport(DocumentReport[DeleteOutcome]):
     dry_run: bool = False
 
     def _problem(self, count: int) -> str:
-        return f"{count} of {self.total} documents of knowledge base {self.dataset_id} were not deleted."
+        was = if_one(count, "was", "were")
+        return f"{part_of(count, self.total)} of knowledge base {self.dataset_id} {was} not deleted."

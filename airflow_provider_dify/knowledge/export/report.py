@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from airflow_provider_dify.exceptions import DifyExportError, DifyExportFailed
 from airflow_provider_dify.knowledge.report import FINAL, UNTOUCHED, DocumentReport, ReportOutcome
+from airflow_provider_dify.knowledge.text.counts import if_one, part_of
 
 
 class ExportOutcome(ReportOutcome):
@@ -21,13 +22,13 @@ class ExportOutcome(ReportOutcome):
     #: It was deleted in Dify while the export ran, and is not part of it.
     DELETED = "deleted"
     #: Dify has neither a file nor a chunk of it.
-    NO_CONTENT = "no_content", "Dify has no file and no chunks of them; the rest of the export is complete", FINAL
+    NO_CONTENT = "no_content", "Dify has no file and no chunks; the rest of the export is complete", FINAL
     #: Its content was replaced in Dify while the export ran.
     CHANGED = "changed", "replaced in Dify during the export; run it again"
     #: Dify does not give its content, or the target does not give it back as it was.
     FAILED = "failed", "not exported; the errors in the report say why; run it again, it continues from there"
     #: The run ended before its turn.
-    NOT_ATTEMPTED = "not_attempted", "the run ended before their turn; run it again, it continues from there", UNTOUCHED
+    NOT_ATTEMPTED = "not_attempted", "the run ended first; run it again, it continues from there", UNTOUCHED
 
 
 @dataclass(frozen=True)
@@ -60,4 +61,5 @@ class ExportReport(DocumentReport[ExportOutcome]):
     errors: Mapping[str, str] = field(default_factory=dict)
 
     def _problem(self, count: int) -> str:
-        return f"{count} of {self.total} documents of knowledge base {self.dataset_id} were not exported."
+        was = if_one(count, "was", "were")
+        return f"{part_of(count, self.total)} of knowledge base {self.dataset_id} {was} not exported."

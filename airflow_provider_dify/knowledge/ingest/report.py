@@ -9,10 +9,11 @@ from airflow_provider_dify.exceptions import DifyIngestError, DifyIngestFailed
 from airflow_provider_dify.knowledge.answers import Fields, a_list
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.report import FINAL, UNTOUCHED, EntryReport, ReportOutcome
+from airflow_provider_dify.knowledge.text.counts import if_one, part_of
 from airflow_provider_dify.knowledge.text.tables import Row
 
 _LOST_KEYWORDS = (
-    "indexed, but search does not return them. Dify 1.16.0 loses keywords if its worker runs several jobs at once: "
+    "indexed, but not returned by search. Dify 1.16.0 loses keywords if its worker runs several jobs at once: "
     "set CELERY_WORKER_AMOUNT=1, or use a fixed version"
 )
 
@@ -34,23 +35,19 @@ class IngestOutcome(ReportOutcome):
         UNTOUCHED,
     )
     #: It cannot become a document: it is empty or too large, or Dify does not accept its type or name.
-    INVALID = "invalid", "they cannot become documents; the report says why", FINAL, UNTOUCHED
+    INVALID = "invalid", "cannot become a document; the report says why", FINAL, UNTOUCHED
     #: It is missing or could not be read: its storage failed, or it was being changed.
-    UNREADABLE = (
-        "unreadable",
-        "they are missing or cannot be read; the report says why, and a retry checks again",
-        UNTOUCHED,
-    )
+    UNREADABLE = "unreadable", "missing or not readable; check the path and its permissions, then retry", UNTOUCHED
     #: Dify has it, but its indexing failed or was paused, or the document was deleted.
-    FAILED = "failed", "Dify could not index them; its message is in the report"
+    FAILED = "failed", "Dify's indexing failed; its message is in the report"
     #: Dify has it, but its indexing did not finish by the deadline, or made no progress for too long.
     NOT_INDEXED = "not_indexed", "not indexed in time; raise the timeout, or check what keeps Dify's worker busy"
     #: Dify has indexed it, but search does not return it.
     LAGGING = "lagging", _LOST_KEYWORDS
     #: Dify found no text in it, so search can never return it.
-    NOT_SEARCHABLE = "not_searchable", "Dify found no text in them: leave them out, or send a version with text", FINAL
+    NOT_SEARCHABLE = "not_searchable", "Dify found no text; leave such content out, or send a version with text", FINAL
     #: The run ended before its turn.
-    NOT_ATTEMPTED = "not_attempted", "the run ended before their turn; run it again, it sends nothing twice", UNTOUCHED
+    NOT_ATTEMPTED = "not_attempted", "the run ended first; run it again, it sends nothing twice", UNTOUCHED
 
 
 @dataclass(frozen=True)
@@ -151,7 +148,8 @@ class IngestReport(EntryReport[IngestOutcome, Ingested]):
         return self.documents
 
     def _problem(self, count: int) -> str:
-        return f"{count} of {self.total} inputs did not become documents of knowledge base {self.dataset_id}."
+        became = if_one(count, "become a document", "become documents")
+        return f"{part_of(count, self.total, 'input')} did not {became} of knowledge base {self.dataset_id}."
 
     def _row(self, item: Ingested, names: Mapping[str, str]) -> Row:
         name, document_id, remark = super()._row(item, names)

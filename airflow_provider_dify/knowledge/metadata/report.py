@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from airflow_provider_dify.exceptions import DifyMetadataError, DifyMetadataFailed
 from airflow_provider_dify.knowledge.report import FINAL, UNTOUCHED, DocumentReport, ReportOutcome
+from airflow_provider_dify.knowledge.text.counts import part_of
 
 
 class MetadataOutcome(ReportOutcome):
@@ -24,7 +25,7 @@ class MetadataOutcome(ReportOutcome):
         UNTOUCHED,
     )
     #: Dify rejected its values, or accepted them but does not show them.
-    FAILED = "failed", "the values are missing; the errors in the report say why"
+    FAILED = "failed", "values missing; the errors in the report say why"
     #: Nothing was sent for it, because the run ended before its turn.
     NOT_ATTEMPTED = "not_attempted", "not changed, because the run ended first", UNTOUCHED
 
@@ -55,7 +56,4 @@ class MetadataReport(DocumentReport[MetadataOutcome]):
     errors: Mapping[str, str] = field(default_factory=dict)
 
     def _problem(self, count: int) -> str:
-        return (
-            f"The metadata of {count} of {self.total} documents of knowledge base {self.dataset_id} is not as "
-            "requested."
-        )
+        return f"The metadata of {part_of(count, self.total)} of knowledge base {self.dataset_id} is not as requested."

@@ -41,6 +41,7 @@ from airflow_provider_dify.knowledge.text.counts import number_of
 from airflow_provider_dify.knowledge.text.packing import pack_ids, pack_members, unpack_ids, unpack_members
 
 _ARCHIVED = "It is archived."
+_UNSURE = "The answer to its request was lost: Dify may be indexing it."
 
 
 class Reindex:
@@ -123,10 +124,11 @@ class Reindex:
         outcomes = dict.fromkeys(self._ids, ReindexOutcome.NOT_ATTEMPTED) | self._settled
         outcomes |= dict.fromkeys(self._watch.active, ReindexOutcome.NOT_INDEXED)
         outcomes |= {i: ReindexOutcome(outcome.value) for i, (outcome, _) in ended.items()}
+        unsure = {i: _UNSURE for i in self._open if i in self._asked}
         return ReindexReport(
             self.dataset_id,
             **by_name({i: outcomes[i] for i in self._ids}),
-            errors={**self._errors, **{i: error for i, (_, error) in ended.items()}},
+            errors={**unsure, **self._errors, **{i: error for i, (_, error) in ended.items()}},
             repaired=self._arrival.repaired,
             dry_run=self.options.dry_run,
         )
@@ -245,7 +247,7 @@ class Reindex:
                 self._asked.update(ready)
                 yield from retry_documents(self.dataset_id, ready)
                 self._follow(ready)
-        except DifyRequestError as error:
+        except DifyError as error:
             if not may_be_carried_out(error):
                 self._asked.difference_update(batch)
             if not _is_about_documents(error):
@@ -306,7 +308,7 @@ def check_version(dataset: Dataset) -> None:
     )
 
 
-def _is_about_documents(error: DifyRequestError) -> bool:
+def _is_about_documents(error: DifyError) -> bool:
     """Whether Dify refused a request because of one of its documents."""
     if isinstance(error, DifyNotFoundError):
         return api.document_is_missing(error)

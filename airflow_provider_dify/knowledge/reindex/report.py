@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from airflow_provider_dify.exceptions import DifyReindexError, DifyReindexFailed
 from airflow_provider_dify.knowledge.report import FINAL, UNTOUCHED, DocumentReport, ReportOutcome
+from airflow_provider_dify.knowledge.text.counts import if_one, part_of
 
 
 class ReindexOutcome(ReportOutcome):
@@ -21,22 +22,22 @@ class ReindexOutcome(ReportOutcome):
     #: It is archived, and Dify does not index archived documents again.
     REFUSED = (
         "refused",
-        "archived, and Dify does not index such documents again; delete them, or tolerate them",
+        "archived, and Dify does not index such documents again; delete them, or tolerate 'refused'",
         FINAL,
         UNTOUCHED,
     )
     #: Dify holds its lock on it, or somebody else is having it indexed again.
-    BUSY = "busy", "Dify is working on them; the errors in the report say what it answered; retry later"
+    BUSY = "busy", "busy in Dify; the errors in the report say what it answered; retry later"
     #: Its indexing failed again or is paused, or the document was deleted.
-    FAILED = "failed", "Dify could not index them; its message is in the report"
+    FAILED = "failed", "Dify's indexing failed; its message is in the report"
     #: Its indexing did not finish by the deadline, or made no progress for too long.
     NOT_INDEXED = "not_indexed", "not indexed in time; raise the timeout, or check what keeps Dify's worker busy"
     #: Dify has indexed it, but search does not return it.
-    LAGGING = "lagging", "indexed, but search does not return them; the errors in the report say why"
+    LAGGING = "lagging", "indexed, but not returned by search; the errors in the report say why"
     #: Dify found no text in it, so search can never return it.
-    NOT_SEARCHABLE = "not_searchable", "Dify found no text in them: send a version with text, or delete them", FINAL
+    NOT_SEARCHABLE = "not_searchable", "Dify found no text; send a version with text, or delete such documents", FINAL
     #: The run ended before its turn. In a dry run, it would be indexed again.
-    NOT_ATTEMPTED = "not_attempted", "the run ended before their turn; run it again, it sends nothing twice", UNTOUCHED
+    NOT_ATTEMPTED = "not_attempted", "the run ended first; run it again, it sends nothing twice", UNTOUCHED
 
 
 @dataclass(frozen=True)
@@ -76,4 +77,5 @@ class ReindexReport(DocumentReport[ReindexOutcome]):
         return next((f" {error}" for error in bad), "")
 
     def _problem(self, count: int) -> str:
-        return f"{count} of {self.total} documents of knowledge base {self.dataset_id} were not indexed again."
+        was = if_one(count, "was", "were")
+        return f"{part_of(count, self.total)} of knowledge base {self.dataset_id} {was} not indexed again."

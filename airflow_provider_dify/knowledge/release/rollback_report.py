@@ -11,6 +11,7 @@ from airflow_provider_dify.knowledge.documents import Flags
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.release.manifest import read_fields
 from airflow_provider_dify.knowledge.report import UNTOUCHED, DocumentReport, ReportOutcome
+from airflow_provider_dify.knowledge.text.counts import if_one, part_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -24,11 +25,11 @@ class RollbackOutcome(ReportOutcome):
     #: It had them all the time; nothing was sent for it.
     UNCHANGED = "unchanged", "", UNTOUCHED
     #: It is not in the knowledge base any more.
-    MISSING = "missing", "deleted since, and cannot be restored; to restore the others, tolerate 'missing'", UNTOUCHED
+    MISSING = "missing", "deleted since, and cannot be restored; to restore the rest, tolerate 'missing'", UNTOUCHED
     #: It does not have them, or search does not reflect them.
     FAILED = "failed", "the errors in the report say why"
     #: It is unchanged, because the run ended before its turn, or to keep documents in search.
-    NOT_ATTEMPTED = "not_attempted", "left as they were found", UNTOUCHED
+    NOT_ATTEMPTED = "not_attempted", "left unchanged", UNTOUCHED
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class RollbackReport(DocumentReport[RollbackOutcome]):
 
     def _problem(self, count: int) -> str:
         return (
-            f"Rollback of {self.source}: {count} of {self.total} documents of knowledge base {self.dataset_id} are not "
-            "as they were."
+            f"Rollback of {self.source}: {part_of(count, self.total)} of knowledge base {self.dataset_id} "
+            f"{if_one(count, 'is not as it was', 'are not as they were')}."
         )
 
     def _first_error(self, failing: Mapping[RollbackOutcome, Sequence[str]]) -> str:

@@ -8,6 +8,7 @@ from airflow_provider_dify.exceptions import DifyRetrievalCheckFailed
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.flow import JSON, Measure
 from airflow_provider_dify.knowledge.retrieval.expectations import Expectation, FoundDocument, Question
+from airflow_provider_dify.knowledge.text.counts import if_one, number_of, part_of
 from airflow_provider_dify.knowledge.text.tables import aligned
 
 _WIDEST = 60
@@ -63,7 +64,9 @@ class QueryResult:
             if not self._good_enough(find):
                 return f"its score is {find.hit.score:g}, below {self.question.min_score:g}"
             return f"it is number {find.rank}"
-        return f"not among the {len(self.finds or ())} documents found"
+        number = len(self.finds or ())
+        where = if_one(number, "the 1 document", f"among the {number} documents")
+        return f"not {where} found" if number else "nothing was found"
 
     def to_json(self) -> dict[str, JSON]:
         """Return it as plain JSON."""
@@ -152,16 +155,17 @@ class RetrievalReport:
             rows += _rows(answer)
         lines = aligned(rows)
         if len(answers) > limit:
-            lines.append(f"and {len(answers) - limit} more queries, see the report")
+            lines.append(f"and {number_of(len(answers) - limit, 'more query', 'more queries')}, see the report")
         return lines
 
     def _describe(self) -> str:
         failing = self.failing
         shown = "; ".join(f"{_short(repr(a.question.query))} ({a.verdict}: {_reason(a)})" for a in failing[:3])
         more = f"; and {len(failing) - 3} more" if len(failing) > 3 else ""
+        queries = part_of(len(failing), len(self.answers), "query", "queries")
         return (
-            f"{len(failing)} of {len(self.answers)} queries to knowledge base {self.dataset_id} did not return the "
-            f"expected documents: {shown}{more}. The table in the log and the report show what was found."
+            f"{queries} to knowledge base {self.dataset_id} did not return the expected documents: {shown}{more}. "
+            "The table in the log and the report show what was found."
         )
 
 

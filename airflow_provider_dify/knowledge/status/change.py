@@ -266,11 +266,11 @@ class StatusChange:
 
     def _apply(self, progress: Progress) -> Flow[PassResult]:
         """Send the change for all documents that are ready for it."""
-        result = PassResult()
+        result = self._ledger.begin()
         try:
             yield from self._sender.send(self.action, self._ledger.ready(), self.names, result, progress)
         finally:
-            self._ledger.write_down(result)
+            self._ledger.write_down()
         if result.taken:
             self._failures = 0
             self._waits.restart()

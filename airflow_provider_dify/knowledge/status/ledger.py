@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from airflow_provider_dify.knowledge.answers import Fields, a_list_of_whole_numbers, a_string
@@ -18,6 +18,7 @@ _GONE = "It was deleted during the change."
 _UNDONE = "Dify accepted the change, but its worker undid it."
 _UNDONE_SINCE = "It was in the requested state, but no longer is: Dify's worker or somebody else undid it."
 _ANSWER_LOST = "The answer was lost, and the document could not be read again: it may not have been changed."
+_UNDER_WAY = "Its request was under way when the task was killed: it may not have been changed."
 _HALFWAY = "The repair got stuck halfway: the document is in the opposite state."
 _UNPROVEN = "Dify accepted the change, but the run ended before this was proven."
 _UNSEEN = "The run ended before search was checked."
@@ -115,6 +116,8 @@ class Ledger:
         self._until_search_follows = until_search_follows
         self._seen_before = before is not None
         self._sent = before.sent if before else Sent()
+        #: The pass that is not written down yet: a task may be killed, and report, in the middle of it.
+        self._pass = PassResult()
 
     @property
     def done(self) -> bool:
@@ -164,9 +167,14 @@ class Ledger:
             self._sort(document_id, document)
             self._sent.unsure.discard(document_id)
 
-    def write_down(self, result: PassResult) -> None:
-        """Record the result of one pass of changes."""
-        sent = self._sent
+    def begin(self) -> PassResult:
+        """Return what to record one pass of changes in."""
+        self._pass = PassResult()
+        return self._pass
+
+    def write_down(self) -> None:
+        """Record the result of the pass."""
+        result, sent = self._pass, self._sent
         sent.busy.update(result.busy)
         sent.unsure.update(result.unsure)
         sent.taken.update(result.taken)
@@ -176,6 +184,7 @@ class Ledger:
             for document_id in result.taken:
                 self.documents[document_id] = self._action.applied_to(self.documents[document_id])
                 self._await(document_id)
+        self._pass = PassResult()
 
     def driven_back(self, ids: Iterable[str]) -> None:
         """Record that documents were sent through the opposite action: they have to be changed again."""
@@ -232,7 +241,8 @@ class Ledger:
 
     def outcomes(self) -> dict[str, Outcome]:
         """Return the outcome of each document; for open ones, what it would be if the run ended now."""
-        return {document_id: self.settled.get(document_id) or self._so_far(document_id) for document_id in self._ids}
+        by_us = self._by_us
+        return {i: self.settled.get(i) or self._so_far(i, by_us) for i in self._ids}
 
     def notes(self, *, in_doubt: bool) -> dict[str, str]:
         """Return the messages about single documents, for a report made now.
@@ -240,15 +250,21 @@ class Ledger:
         :param in_doubt: Whether the run has ended, so that what is not proven yet remains unproven.
         """
         unseen = dict.fromkeys(self.awaited, _UNSEEN) if in_doubt else {}
-        unproven = dict.fromkeys(self._sent.by_us.difference(self.settled), _UNPROVEN) if in_doubt else {}
+        unproven = dict.fromkeys(self._by_us.difference(self.settled), _UNPROVEN) if in_doubt else {}
         lost = {document_id: _ANSWER_LOST for document_id in self._sent.unsure if document_id in self.open}
         halfway = {document_id: _HALFWAY for document_id in self._sent.driven if document_id in self.open}
-        return {**self.errors, **unseen, **unproven, **lost, **halfway}
+        under_way = dict.fromkeys(self._pass.under_way, _UNDER_WAY)
+        return {**self.errors, **unseen, **unproven, **lost, **under_way, **halfway}
 
-    def _so_far(self, document_id: str) -> Outcome:
+    @property
+    def _by_us(self) -> set[str]:
+        """The documents that this run has changed, perhaps."""
+        return self._sent.by_us.union(self._pass.taken, self._pass.unsure, self._pass.under_way)
+
+    def _so_far(self, document_id: str, by_us: Container[str]) -> Outcome:
         if document_id in self._sent.driven and document_id in self.open:
             return Outcome.BUSY
-        if document_id in self._sent.by_us:
+        if document_id in by_us:
             return Outcome.CHANGED
         return Outcome.UNCHANGED if document_id in self.awaited else Outcome.NOT_ATTEMPTED
 

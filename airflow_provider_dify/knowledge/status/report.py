@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyDocumentStatusFailed
 from airflow_provider_dify.knowledge.report import FINAL, UNTOUCHED, DocumentReport, ReportOutcome
+from airflow_provider_dify.knowledge.text.counts import if_one, part_of
 
 _LOST = (
     "search does not reflect it: Dify's worker is down, is slow, or lost the job or the keywords. Dify 1.16.0 loses "
@@ -29,17 +30,17 @@ class Outcome(ReportOutcome):
         UNTOUCHED,
     )
     #: The change would do harm, or cannot work.
-    REFUSED = "refused", "archived: un_archive them first", FINAL, UNTOUCHED
+    REFUSED = "refused", "archived: un_archive first", FINAL, UNTOUCHED
     #: Its indexing failed, is paused, or did not finish by the deadline.
-    NOT_READY = "not_ready", "their indexing failed, is paused, or takes longer; check them in Dify", UNTOUCHED
+    NOT_READY = "not_ready", "indexing failed, is paused, or takes longer; check in Dify", UNTOUCHED
     #: Dify still held its lock at the deadline.
-    BUSY = "busy", "Dify holds their lock, for at most 600 s after its job; raise the timeout or retry later"
+    BUSY = "busy", "Dify holds a lock, for at most 600 s after its job; raise the timeout or retry later"
     #: Dify accepted the change, but its worker undid it or marked the document as failed.
     REVERTED = "reverted", "Dify's worker or somebody else undid the change; the errors in the report say more"
     #: It has the requested flags, but search did not reflect them by the deadline.
     LAGGING = "lagging", _LOST
     #: Dify found no text in it, so search can never return it.
-    NOT_SEARCHABLE = "not_searchable", "Dify found no text in them; send the content again, or leave them out", FINAL
+    NOT_SEARCHABLE = "not_searchable", "Dify found no text; send the content again, or leave it out", FINAL
     #: It would have been changed, but the run ended before its turn.
     NOT_ATTEMPTED = "not_attempted", "not changed, because the run ended first", UNTOUCHED
 
@@ -92,6 +93,6 @@ class StatusReport(DocumentReport[Outcome]):
 
     def _problem(self, count: int) -> str:
         return (
-            f"{self.action}: {count} of {self.total} documents of knowledge base {self.dataset_id} are not in the "
-            "requested state."
+            f"{self.action}: {part_of(count, self.total)} of knowledge base {self.dataset_id} "
+            f"{if_one(count, 'is', 'are')} not in the requested state."
         )

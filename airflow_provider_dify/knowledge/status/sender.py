@@ -24,6 +24,7 @@ class PassResult:
     :param taken: Dify accepted the change for these.
     :param busy: Dify holds its lock on these.
     :param put_off: Not tried in this pass because too many others of their batch were busy.
+    :param under_way: The request for these was sent, and its response is not there yet.
     :param unsure: Sent, but the response was lost or an error: they may or may not be changed.
     :param error: What ended the pass early; worth another try.
     """
@@ -31,6 +32,7 @@ class PassResult:
     taken: list[str] = field(default_factory=list)
     busy: list[str] = field(default_factory=list)
     put_off: list[str] = field(default_factory=list)
+    under_way: list[str] = field(default_factory=list)
     unsure: list[str] = field(default_factory=list)
     error: DifyError | None = None
 
@@ -90,12 +92,15 @@ class Sender:
 
     def _request(self, action: Action, ids: list[str], result: PassResult) -> Flow[None]:
         named = [*ids, ids[0]] if self.clears_lock(action) else ids
+        result.under_way = ids
         try:
             yield from api.change_status(self.dataset_id, action, named)
         except BaseException as error:
             if may_be_carried_out(error):
                 result.unsure += ids
             raise
+        finally:
+            result.under_way = []
         result.taken += ids
 
 

@@ -11,9 +11,10 @@ from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
 from airflow_provider_dify.knowledge.report import FINAL, UNTOUCHED, EntryReport, ReportOutcome
 from airflow_provider_dify.knowledge.sync.plan import Move
+from airflow_provider_dify.knowledge.text.counts import if_one, part_of
 from airflow_provider_dify.knowledge.text.tables import Row
 
-_NOT_OURS = "a document that the sync did not make is in the way; the report says which, and what to do"
+_NOT_OURS = "a document that the sync did not create is in the way; the report says which, and what to do"
 
 
 class SyncOutcome(ReportOutcome):
@@ -39,22 +40,26 @@ class SyncOutcome(ReportOutcome):
     #: document stays unchanged.
     INVALID = (
         "invalid",
-        "they cannot become documents; their earlier documents stay; the report says why",
+        "cannot become a document; any earlier document stays; the report says why",
         FINAL,
         UNTOUCHED,
     )
     #: The file cannot be read, which may be temporary. Its earlier document stays unchanged.
-    UNREADABLE = "unreadable", "they cannot be read; their earlier documents stay; check the permissions", UNTOUCHED
+    UNREADABLE = (
+        "unreadable",
+        "missing or not readable; any earlier document stays; check the path and its permissions",
+        UNTOUCHED,
+    )
     #: It is not in the expected state; the error says why.
-    FAILED = "failed", "not as they should be; the report says why; run it again, or check what is wrong in Dify"
+    FAILED = "failed", "not in the expected state; the report says why; run it again, or check what is wrong in Dify"
     #: Dify has it, but its indexing did not finish by the deadline, or made no progress for too long.
     NOT_INDEXED = "not_indexed", IngestOutcome.NOT_INDEXED.advice
     #: Dify has indexed it, but search does not return it.
     LAGGING = "lagging", IngestOutcome.LAGGING.advice
     #: Dify found no text in it, so search can never return it.
-    NOT_SEARCHABLE = "not_searchable", "Dify found no text in them: exclude them, or give them text", FINAL
+    NOT_SEARCHABLE = "not_searchable", "Dify found no text; add some, or exclude such files", FINAL
     #: The run ended before its turn; in a dry run, it would be done.
-    NOT_ATTEMPTED = "not_attempted", "the run ended before their turn; run it again, it continues from there", UNTOUCHED
+    NOT_ATTEMPTED = "not_attempted", "the run ended first; run it again, it continues from there", UNTOUCHED
 
 
 _UNCHANGED = (SyncOutcome.KEPT, SyncOutcome.LEFT)
@@ -177,8 +182,8 @@ class SyncReport(EntryReport[SyncOutcome, SyncEntry]):
 
     def _problem(self, count: int) -> str:
         return (
-            f"{count} of {self.total} files and documents of sync '{self.sync_source}' are not as they should be in "
-            f"knowledge base {self.dataset_id}."
+            f"{part_of(count, self.total, 'file or document', 'files and documents')} of sync '{self.sync_source}' "
+            f"{if_one(count, 'is not as it', 'are not as they')} should be in knowledge base {self.dataset_id}."
         )
 
     def _row(self, item: SyncEntry, names: Mapping[str, str]) -> Row:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class ChatTask(AppTask):
     """A task that asks a chat app."""
 
-    if_killed = "The answer is stopped:"
+    if_killed = "Killed. Stopping the answer in Dify."
     query: Any
     inputs: Any
     conversation_id: str | None
@@ -40,8 +40,8 @@ class ChatTask(AppTask):
         from airflow_provider_dify.knowledge.apps.chat import ChatMessage
         from airflow_provider_dify.knowledge.apps.requesting import ChatRequest
         from airflow_provider_dify.knowledge.apps.tries import single_try
-        from airflow_provider_dify.tasks.apps.inputs import named, tries_in
         from airflow_provider_dify.tasks.apps.memory import memory_of
+        from airflow_provider_dify.tasks.apps.tries import tries_in
 
         if bool(self.conversation_id) != bool(self.conversation_user):
             raise DifyInputError(
@@ -55,7 +55,7 @@ class ChatTask(AppTask):
         memory = memory_of(context)
         return ChatMessage(
             tries,
-            ChatRequest(inputs.name(self.query, "query"), named(self.inputs, "inputs"), conversation_id),
+            ChatRequest(inputs.name(self.query, "query"), inputs.by_name(self.inputs, "inputs"), conversation_id),
             options=self.options(ChatOptions),
             known=memory.recall(),
             keep=lambda note: self.keep(context, memory, note),
@@ -101,7 +101,7 @@ def _facts_of(report: ChatReport) -> dict[str, JSON]:
 class CheckTask(CheckingTask, AppTask):
     """A task that checks the answers of an app."""
 
-    if_killed = "Asked so far:"
+    if_killed = "Killed. No more questions are asked."
     limits_retries = False
     questions: Any
 
@@ -112,7 +112,7 @@ class CheckTask(CheckingTask, AppTask):
         """
         from airflow_provider_dify.knowledge.apps.check import AnswerCheck
         from airflow_provider_dify.knowledge.apps.expectations import read_questions
-        from airflow_provider_dify.tasks.apps.inputs import tries_in
+        from airflow_provider_dify.tasks.apps.tries import tries_in
 
         user, questions = tries_in(context, self.user).user, read_questions(self.questions)
         return AnswerCheck(user, questions, options=self.options(CheckOptions))

@@ -54,7 +54,7 @@ class GatedTask(ConversationTask):
     def _check(self, context: Context) -> AnswerCheck | None:
         from airflow_provider_dify.knowledge.apps.check import AnswerCheck
         from airflow_provider_dify.knowledge.apps.expectations import read_questions
-        from airflow_provider_dify.tasks.apps.inputs import tries_in
+        from airflow_provider_dify.tasks.apps.tries import tries_in
 
         if self.checks is None:
             return None

@@ -88,11 +88,16 @@ class AppTask(ConversationTask):
         return assets.app(known.host, known.app_id) if known and known.app_id else None
 
     def keep(self, context: Context, memory: Memory, note: Mapping[str, JSON]) -> None:
-        """Store something for later tries, and show the link to the app once it is known."""
+        """Store something for later tries, and show the link to the app once it is known. If the task is killed
+        meanwhile, it stops afterwards.
+        """
         # Airflow does not allow a call from within another one, as a signal would make.
-        stop, self._stop = self._stop, None
+        killed: list[bool] = []
+        stop, self._stop = self._stop, lambda: killed.append(True)
         try:
             memory.keep(note)
             self.show_app(context, str(note.get("app_id") or ""))
         finally:
             self._stop = stop
+        if killed and stop:
+            stop()

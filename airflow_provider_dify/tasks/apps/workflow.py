@@ -27,7 +27,7 @@ _FACET = ("run_id", "total_tokens", "total_steps", "elapsed_time")
 class WorkflowTask(AppTask):
     """A task that runs a workflow."""
 
-    if_killed = "The run is stopped:"
+    if_killed = "Killed. Stopping the run in Dify."
     inputs: Any
     files: Any
     workflow_id: str | None
@@ -108,16 +108,17 @@ class WorkflowTask(AppTask):
 
         :raises DifyInputError: They are invalid.
         """
+        from airflow_provider_dify.hooks.apps.files import files_of
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.apps.requesting import RunRequest
         from airflow_provider_dify.knowledge.apps.run import WorkflowRun
         from airflow_provider_dify.storage import to_path
-        from airflow_provider_dify.tasks.apps.inputs import files_of, named, tries_in
         from airflow_provider_dify.tasks.apps.memory import memory_of
+        from airflow_provider_dify.tasks.apps.tries import tries_in
 
         request = RunRequest(
-            named(self.inputs, "inputs"),
-            files_of(named(self.files, "files")),
+            inputs.by_name(self.inputs, "inputs"),
+            files_of(inputs.by_name(self.files, "files")),
             None if self.workflow_id is None else inputs.canonical_id(self.workflow_id, "workflow_id"),
         )
         if self.output_path is not None:

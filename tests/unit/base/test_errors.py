@@ -326,7 +326,7 @@ class TestDocumentStatusError:
         with pytest.raises(DifyDocumentStatusError) as raised:
             report.raise_for_outcomes()
         assert len(str(raised.value)) < 2_000
-        assert "80000 of 100000 documents" in str(raised.value)
+        assert "80,000 of 100,000 documents" in str(raised.value)
         assert raised.value.report is report
 
     def test_names_each_outcome_some_ids_and_what_to_do(self) -> None:
@@ -335,7 +335,7 @@ class TestDocumentStatusError:
             report.raise_for_outcomes()
         text = str(raised.value)
         assert text.startswith(f"archive: 6 of 7 documents of knowledge base {ID} are not in the requested state.")
-        assert f"5 busy ({', '.join(report.busy[:3])} and 2 more): Dify holds their lock" in text
+        assert f"5 busy ({', '.join(report.busy[:3])} and 2 more): Dify holds a lock" in text
         assert f"1 lagging ({report.lagging[0]}): search does not reflect it" in text
         assert report.busy[3] not in text
         assert report.changed[0] not in text

@@ -23,8 +23,15 @@ from hypothesis import strategies as st
 from airflow_provider_dify import exceptions
 from airflow_provider_dify.exceptions import DifyError, DifyInputError
 from airflow_provider_dify.hooks.dify import DifyHook
+from airflow_provider_dify.operators.apps import (
+    DifyAnswerCheckOperator,
+    DifyChatMessageOperator,
+    DifyWorkflowRunOperator,
+)
+from airflow_provider_dify.operators.bases import DifyKnowledgeBaseOperator
 from airflow_provider_dify.operators.deleting import DifyDocumentDeleteOperator
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator, DifyReindexOperator
+from airflow_provider_dify.operators.export import DifyExportOperator
 from airflow_provider_dify.operators.ingest import DifyDocumentIngestOperator
 from airflow_provider_dify.operators.listing import DifyListDocumentsOperator
 from airflow_provider_dify.operators.metadata import DifyDocumentMetadataOperator
@@ -33,7 +40,8 @@ from airflow_provider_dify.operators.retrieval import DifyRetrievalCheckOperator
 from airflow_provider_dify.operators.rollback import DifyRollbackOperator
 from airflow_provider_dify.operators.sync import DifySyncOperator
 from airflow_provider_dify.sensors.documents import DifyDocumentIndexingSensor
-from airflow_provider_dify.testing import FakeDify
+from airflow_provider_dify.testing import FakeDify, VirtualClock
+from airflow_provider_dify.transport.clock import using
 from tests.unit.conftest import KEY, TaskInstance
 
 #: Of the many, each part is a test, so that they run on all processors and none looks as if it hangs.
@@ -45,6 +53,8 @@ FEW_ANSWERED, MANY_ANSWERED = 25, 2_000 // PARTS
 ID, OTHER = "5cd7dc6a-e446-4696-ad00-30036e58194e", "6cd7dc6a-e446-4696-ad00-30036e58194e"
 MANIFEST = {"dataset_id": ID, "release": "c | r", "previous": {ID: {"enabled": True, "archived": False}}}
 
+#: An app is asked again until the timeout.
+APP = {"dify_conn_id": "dify_default", "timeout": 5.0}
 #: Other parameters of an operator.
 OPERATORS: dict[Any, dict[str, Any]] = {
     DifyDocumentStatusOperator: {"dataset_id": ID, "document_ids": [ID], "action": "archive"},
@@ -59,29 +69,54 @@ OPERATORS: dict[Any, dict[str, Any]] = {
         "dataset_id": ID, "document_ids": [ID], "replaces": [OTHER], "channel": "c", "release": "r",
     },
     DifyRollbackOperator: {"manifest": MANIFEST},
+    DifyExportOperator: {"dataset_id": ID, "target": "exported"},
+    DifyKnowledgeBaseOperator: {"dataset_name": "team"},
+    DifyWorkflowRunOperator: {"inputs": {"text": "penguins"}, **APP},
+    DifyChatMessageOperator: {"query": "penguins", **APP},
+    DifyAnswerCheckOperator: {"questions": [{"query": "penguins", "contains": "a"}], **APP},
     DifyDocumentIndexingSensor: {"dataset_id": ID, "document_ids": [ID]},
 }  # fmt: skip
-#: The same for the methods of the hook.
+#: The arguments that the methods of the hook need, by the name of the parameter.
+ARGUMENTS: dict[str, Any] = {
+    "dataset_id": ID, "document_id": ID, "document_ids": [ID], "replaces": [OTHER], "action": "archive",
+    "values": {"team": "a"}, "values_by_id": {ID: {"team": "a"}}, "names": "team", "name": "team", "field_id": OTHER,
+    "filters": {"name": "*"}, "source": "folder", "target": "exported", "query": "penguins", "manifest": MANIFEST,
+    "chunk_id": OTHER, "chunk_ids": [OTHER], "chunks": ["About penguins."], "texts": ["About penguins."],
+    "child_chunk_id": OTHER, "child_chunk_ids": [OTHER], "content": "About penguins.",
+    "tag_id": OTHER, "tag_ids": [OTHER], "user": "airflow", "conversation_id": OTHER, "run_id": OTHER,
+    "path": "folder/a.md",
+}  # fmt: skip
+#: Parameters that have a default, but mean nothing without one of them.
+ONE_OF = {
+    "delete_documents": "document_ids", "reindex_documents": "document_ids", "wait_until_indexed": "document_ids",
+    "update_chunk": "content", "update_dataset": "name", "get_dataset": "dataset_id",
+}  # fmt: skip
+#: Methods that send nothing of it, or exactly what they are given.
+NOT_VERBS = {
+    "close", "deadline", "get_conn", "get_connection_form_widgets", "get_ui_field_behaviour", "run", "run_apart",
+    "stop", "test_connection",
+}  # fmt: skip
+#: Parameters with the name of a file or folder.
+FILES = ("source", "target", "path", "output_path")
+
+
+def parameters(function: Any) -> list[str]:
+    return [name for name in inspect.signature(function).parameters if name not in ("self", "kwargs", "args")]
+
+
+def _arguments(method: Any, name: str) -> dict[str, Any]:
+    found = inspect.signature(method).parameters
+    needed = [one for one in found if found[one].default is inspect.Parameter.empty and one != "self"]
+    return {one: ARGUMENTS[one] for one in [*needed, *filter(None, [ONE_OF.get(name)])]}
+
+
+#: The same for each method of the hook that sends something of what it is given.
 VERBS: dict[str, dict[str, Any]] = {
-    "change_document_status": {"dataset_id": ID, "document_ids": [ID], "action": "archive"},
-    "delete_documents": {"dataset_id": ID, "document_ids": [ID]},
-    "reindex_documents": {"dataset_id": ID, "document_ids": [ID]},
-    "list_documents": {"dataset_id": ID},
-    "select_documents": {"dataset_id": ID, "filters": {"name": "*"}},
-    "set_document_metadata": {"dataset_id": ID, "document_ids": [ID], "values": {"team": "a"}},
-    "set_metadata_of_documents": {"dataset_id": ID, "values_by_id": {ID: {"team": "a"}}},
-    "clear_document_metadata": {"dataset_id": ID, "document_ids": [ID], "names": "team"},
-    "list_metadata_fields": {"dataset_id": ID},
-    "rename_metadata_field": {"dataset_id": ID, "field_id": OTHER, "name": "team"},
-    "ingest_documents": {"dataset_id": ID, "source": {"name": "a", "text": "About penguins."}},
-    "sync_documents": {"dataset_id": ID, "source": "folder"},
-    "retrieve": {"dataset_id": ID, "query": "penguins"},
-    "release_documents": {"dataset_id": ID, "document_ids": [ID], "replaces": [OTHER]},
-    "roll_back": {"manifest": MANIFEST},
-    "wait_until_indexed": {"dataset_id": ID, "document_ids": [ID]},
-    "get_dataset": {"dataset_id": ID},
-    "get_document": {"dataset_id": ID, "document_id": ID},
-    "list_datasets": {},
+    name: _arguments(method, name)
+    for name, method in inspect.getmembers(DifyHook, inspect.isfunction)
+    if method.__module__.startswith("airflow_provider_dify.")
+    and not (name.startswith("_") or name in NOT_VERBS)
+    and parameters(method)
 }
 
 
@@ -157,8 +192,10 @@ VALUE = st.sampled_from(ODD).map(lambda make: make()) | st.recursive(
 DEEP_VALUE = VALUE | st.sampled_from(DEEP)
 
 
-def parameters(function: Any) -> list[str]:
-    return [name for name in inspect.signature(function).parameters if name not in ("self", "kwargs", "args")]
+def _is_outside(name: str, value: object) -> bool:
+    """Whether this is the root of this machine or the user's home, which are not the place for a test."""
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else [value]
+    return name in FILES and any(isinstance(one, str) and one.startswith(("/", "~")) for one in items)
 
 
 @st.composite
@@ -167,8 +204,7 @@ def changed(draw: st.DrawFn, kinds: Any, values: st.SearchStrategy[Any], of: Cal
     kind = draw(st.sampled_from(list(kinds)))
     names = draw(st.lists(st.sampled_from(parameters(of(kind))), min_size=1, max_size=2, unique=True))
     given = {name: draw(values) for name in names}
-    # The root of this machine and the user's home are not the place for a test.
-    assume(not any(isinstance(one, str) and one.startswith(("/", "~")) for one in (given.get("source"),)))
+    assume(not any(_is_outside(name, value) for name, value in given.items()))
     return kind, {**kinds[kind], **given}
 
 
@@ -195,6 +231,12 @@ def check_error(error: DifyError) -> None:
     assert KEY not in str(error)
     assert not isinstance(error, DifyInputError) or "cannot be sent" not in str(error)
     json.dumps(error.to_json())
+
+
+def alone(work: Callable[..., None], *drawn: Any) -> None:
+    """Work with nobody there. Waits take no time."""
+    with using(VirtualClock()):
+        work(*drawn)
 
 
 def operate(kind: Any, arguments: dict[str, Any]) -> None:
@@ -227,7 +269,7 @@ def call(verb: str, arguments: dict[str, Any]) -> None:
 @few
 @given(drawn=OPERATOR)
 def test_any_value_for_an_operator(drawn: Any) -> None:
-    operate(*drawn)
+    alone(operate, *drawn)
 
 
 @pytest.mark.fuzz
@@ -235,13 +277,13 @@ def test_any_value_for_an_operator(drawn: Any) -> None:
 @many
 @given(drawn=OPERATOR)
 def test_any_value_for_an_operator_many(part: int, drawn: Any) -> None:
-    operate(*drawn)
+    alone(operate, *drawn)
 
 
 @few
 @given(drawn=VERB)
 def test_any_value_for_the_hook(drawn: Any) -> None:
-    call(*drawn)
+    alone(call, *drawn)
 
 
 @pytest.mark.fuzz
@@ -249,7 +291,7 @@ def test_any_value_for_the_hook(drawn: Any) -> None:
 @many
 @given(drawn=VERB)
 def test_any_value_for_the_hook_many(part: int, drawn: Any) -> None:
-    call(*drawn)
+    alone(call, *drawn)
 
 
 @pytest.mark.fuzz
@@ -258,8 +300,8 @@ def test_each_odd_value_in_each_place_of_an_operator(kind: Any) -> None:
     for name in parameters(kind.__init__):
         for make in ODD:
             value = make()
-            if name != "source" or not (isinstance(value, str) and value.startswith(("/", "~"))):
-                operate(kind, {**OPERATORS[kind], name: value})
+            if not _is_outside(name, value):
+                alone(operate, kind, {**OPERATORS[kind], name: value})
 
 
 @pytest.mark.fuzz
@@ -267,8 +309,8 @@ def test_each_odd_value_in_each_place_of_an_operator(kind: Any) -> None:
 def test_each_odd_value_in_each_place_of_the_hook(verb: str) -> None:
     for name in parameters(getattr(DifyHook, verb)):
         for value in [*(make() for make in ODD), *DEEP]:
-            if name != "source" or not (isinstance(value, str) and value.startswith(("/", "~"))):
-                call(verb, {**VERBS[verb], name: value})
+            if not _is_outside(name, value):
+                alone(call, verb, {**VERBS[verb], name: value})
 
 
 # --- with a Dify that answers -----------------------------------------------------------------------------------------

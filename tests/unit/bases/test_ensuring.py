@@ -251,7 +251,7 @@ class TestRefusing:
         assert says in result.report["errors"][setting]
         assert "description" in result.report["not_attempted"]
         assert result.returned is None
-        assert result.outcome == "unknown"
+        assert result.outcome == "unchanged"
         assert sent(dify) == []
         assert kb.description == ""
 
@@ -301,7 +301,7 @@ class TestReadingBack:
                   if name in ("description", "permission", "tags")} | {"retrieval_model": {"top_k": 9}}  # fmt: skip
         result = run(**wanted)
         assert isinstance(result.error, DifySetupFailed)
-        assert f"1 ignored ({setting}): Dify accepted it and shows another value" in str(result.error)
+        assert f"1 ignored ({setting}): accepted, but Dify shows another value" in str(result.error)
         assert result.settings == {"changed": [name for name in wanted_order(wanted) if name != setting],
                                    "ignored": [setting]}  # fmt: skip
         again = run(**wanted, tolerate=[setting])

@@ -165,7 +165,7 @@ def test_a_lock_outlives_the_deadline(dify: FakeDify, kb: Dataset, delete: Delet
     assert run.not_empty == {"deleted": ["page", "live"], "busy": ["locked"]}
     assert isinstance(run.error, DifyDocumentDeleteError)
     assert run.error.retryable
-    assert f"1 of 3 documents of knowledge base {kb.id} were not deleted. 1 busy ({locked.id}): archived, and" in str(
+    assert f"1 of 3 documents of knowledge base {kb.id} was not deleted. 1 busy ({locked.id}): archived, and" in str(
         run.error
     )
     assert locked.archived

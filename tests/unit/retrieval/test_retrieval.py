@@ -223,8 +223,8 @@ class TestCheck:
         (query,) = report["queries"]
         assert query["verdict"] == "missing"
         assert query["missing"] == [
-            {"expected": UNKNOWN, "document_id": UNKNOWN, "why": "not among the 1 documents found"},
-            {"expected": "name like 'lion*'", "document_id": None, "why": "not among the 1 documents found"},
+            {"expected": UNKNOWN, "document_id": UNKNOWN, "why": "not the 1 document found"},
+            {"expected": "name like 'lion*'", "document_id": None, "why": "not the 1 document found"},
         ]
         assert [one["expected"] for one in query["found"]] == [zebra.id]
 
@@ -328,7 +328,7 @@ class TestOperator:
             operator.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
         text = str(caught.value)
         assert "200 of 200 queries" in text
-        assert f"'zebra number 0' (missing: {UNKNOWN}, not among the" in text
+        assert f"'zebra number 0' (missing: {UNKNOWN}, not the 1 document" in text
         assert "and 197 more" in text
         assert len(text) < 900
         assert caught.value.retryable
