@@ -38,8 +38,8 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     },
 }
 
-#: How the standard fields of the form are shown. The port is, though the base URL has it where there is one: without it
-#: the button that tests a connection is answered by Airflow 3.3.1 and 3.3.2 with "Bad Request", for every type.
+#: How the standard fields of the form are shown. The port is shown although the base URL may contain it: without this
+#: field, the button that tests a connection gets "Bad Request" from Airflow 3.3.1 and 3.3.2, for every type.
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     "hidden-fields": ["login", "schema"],
     "relabeling": {"host": "Base URL", "password": "API key"},

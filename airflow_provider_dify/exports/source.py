@@ -1,4 +1,4 @@
-"""An export as the source of a sync: its manifest and its contents."""
+"""Opens an export as the source of a sync: its manifest and its contents."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from airflow_provider_dify.storage import unreadable
 
 #: How much of a manifest is read to recognize it.
 _HEAD = 1000
-#: A content as an export names it; see ``file_of``.
+#: The name of a content in an export; see ``file_of``.
 _CONTENT = re.compile(r".+-[0-9a-f]{16}\.[0-9a-z]{1,10}(\.partial)?")
 _NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 #: The parameters that choose files, or change how they are read.
@@ -68,7 +68,7 @@ def open_export(source: object, reading: FolderOptions, *, adopt: bool) -> Expor
 
 
 def _holds_contents(root: Any) -> bool:
-    """Whether a folder without a good manifest contains an export all the same."""
+    """Whether a folder without a valid manifest contains an export nevertheless."""
     try:
         if not (root / FOLDER).is_dir():
             return False
@@ -90,7 +90,7 @@ def _check_parameters(reading: FolderOptions, *, adopt: bool) -> None:
 
 
 def _check_files(root: Any, place: str, paths: Collection[str], *, follow_links: bool) -> None:
-    """Check that an export has all of its files."""
+    """Check that an export has all of its files and, unless links are followed, that none leads out of it."""
     try:
         there = _names(root / FOLDER) if paths else set()
     except Exception as error:  # noqa: BLE001 - as above

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _PIECE = 1024 * 1024
-#: What a file is called while it is being written.
+#: The end of the name of a file that is still being written.
 _PARTIAL = ".partial"
 _NOT_THERE = (FileNotFoundError, NotADirectoryError)
 
@@ -27,12 +27,12 @@ _NOT_THERE = (FileNotFoundError, NotADirectoryError)
 def open_target(given: object) -> FolderTarget:
     """Return the folder that a parameter stands for. It need not exist.
 
-    :raises DifyInputError: It is none, or nothing is installed that opens it.
-    :raises DifyStorageError: Nobody can say what it is.
+    :raises DifyInputError: It is not a folder, or no installed package can open it.
+    :raises DifyStorageError: The storage cannot be read.
     """
     root = folder_path(given, "target")
     if not is_local(root) and getattr(root, "protocol", None) in ("file", "local"):
-        root = Path(root.path)  # which can put a file into its place in one step
+        root = Path(root.path)  # so that files are replaced in one step
     folder = FolderTarget(root)
     if folder.is_file():
         raise DifyInputError(f"target must be a folder, but {folder.place} is a file.")
@@ -47,7 +47,7 @@ class FolderTarget:
 
     def __init__(self, root: Any) -> None:
         self._root = root
-        #: Where it is, for people.
+        #: Its path, for people.
         self.place = without_keys(str(root))
 
     def is_file(self) -> bool:
@@ -55,7 +55,7 @@ class FolderTarget:
         return self._do("read", self._root, lambda: bool(self._root.exists() and not self._root.is_dir()))
 
     def names(self, folder: str) -> Sequence[str]:
-        """Return the names in a folder below; nothing if there is no such folder."""
+        """Return the names in one of its folders; none if the folder does not exist."""
         path = self._root / folder
         nothing: list[str] = []
         found = self._do("read", path, lambda: sorted(str(child.name) for child in path.iterdir()), missing=nothing)
@@ -67,12 +67,12 @@ class FolderTarget:
         return self._do("read", place, lambda: _read(place), missing=None)
 
     def check(self, path: str) -> StoredFile | None:
-        """Read a file to its end, and return what it holds; ``None`` if it does not exist."""
+        """Read a file to its end, and return its size and checksum; ``None`` if it does not exist."""
         place = self._root / path
         return self._do("read", place, lambda: _measured(place), missing=None)
 
     def save(self, path: str, pieces: Iterable[bytes]) -> StoredFile:
-        """Write a file. As far as the storage allows, it is there as a whole or not at all."""
+        """Write a file. As far as the storage allows, it appears as a whole or not at all."""
         place = self._root / path
         if is_local(place):
             self._do("written", place, lambda: place.parent.mkdir(parents=True, exist_ok=True))
@@ -80,7 +80,7 @@ class FolderTarget:
             saved = self._write(partial, pieces)
             self._do("written", place, lambda: partial.replace(place))
             return saved
-        # A bucket shows a file when it is closed, also if its pieces broke off. So they have to be there before.
+        # In a bucket, a file appears once it is closed, even if pieces are missing. So get all of them first.
         with self.scratch() as whole:
             for piece in pieces:
                 whole.write(piece)
@@ -88,15 +88,15 @@ class FolderTarget:
             return self._upload(place, whole)
 
     def delete(self, path: str) -> None:
-        """Delete a file. One that does not exist is no error."""
+        """Delete a file. It is no error if it does not exist."""
         place = self._root / path
         self._do("written", place, place.unlink, missing=None)
         if is_local(place):
-            with suppress(OSError):  # usually, its folder has other files
+            with suppress(OSError):  # its folder usually has other files
                 place.parent.rmdir()
 
     def scratch(self) -> BinaryIO:
-        """Open an empty file on this machine, which is gone when it is closed."""
+        """Open an empty temporary file on this machine. It is deleted when it is closed."""
         with self._errors("written", tempfile.gettempdir()):
             return cast("BinaryIO", _Scratch(tempfile.TemporaryFile()))
 
@@ -146,7 +146,7 @@ class FolderTarget:
 
     @contextmanager
     def _errors(self, verb: str, place: Any, *raised: type[Exception]) -> Iterator[None]:
-        """Turn the errors of a storage, of which each has its own, into one that says what cannot be done."""
+        """Turn an error of a storage into one that says what failed. Each kind of storage has its own errors."""
         try:
             yield
         except raised:
@@ -156,7 +156,7 @@ class FolderTarget:
 
 
 class _Scratch:
-    """A temporary file whose errors say what is full: whoever writes to it may take them for those of a connection."""
+    """A temporary file whose errors name its folder. Otherwise they could be taken for errors of a connection."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -172,7 +172,7 @@ class _Scratch:
             self._file.close()
 
     def write(self, piece: bytes) -> int:
-        """Write a piece, at once."""
+        """Write a piece, and flush it."""
         try:
             written = int(self._file.write(piece))
             self._file.flush()

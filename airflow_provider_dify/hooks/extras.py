@@ -35,7 +35,7 @@ check_port = attrgetter("port")
 
 
 class Extras:
-    """The extras of a connection, read key by key. Keys that nobody has read in the end are unknown."""
+    """The extras of a connection, read key by key. Keys that have not been read in the end are unknown."""
 
     def __init__(self, conn_id: str, extras: object) -> None:
         self._conn_id = conn_id
@@ -47,7 +47,7 @@ class Extras:
         self._left = {name: value for name, value in extras.items() if value not in (None, "")}
 
     def verify(self) -> bool | str:
-        """Read whether, or by which CA bundle, certificates are verified."""
+        """Read whether certificates are verified, or the path of the CA bundle for it."""
         value = self._left.pop("verify", True)
         if isinstance(value, bool):
             return value
@@ -156,7 +156,7 @@ class Extras:
         return text.rstrip("/")
 
     def warn_of_unknown(self, settings: Settings) -> None:
-        """Warn of keys that nobody has read."""
+        """Warn about keys that have not been read."""
         if self._left:
             names = ", ".join(sorted(self._left))
             hints = "".join(did_you_mean(name, _EXTRAS) for name in sorted(self._left))

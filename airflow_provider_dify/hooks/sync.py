@@ -1,4 +1,4 @@
-"""The methods of the hook that sync a knowledge base with a folder, and export it to one."""
+"""The methods of the hook that sync a knowledge base with a folder, and export it into one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from airflow_provider_dify.knowledge.sync.sync import Sync
 
 
 class SyncVerbs(FlowHook):
-    """Syncs a knowledge base with a folder, and exports it to one."""
+    """Syncs a knowledge base with a folder, and exports it into one."""
 
     def sync_documents(
         self,
@@ -69,18 +69,18 @@ class SyncVerbs(FlowHook):
     def export_dataset(self, dataset_id: str, target: Any, options: ExportOptions | None = None) -> ExportReport:
         """Export a knowledge base into a folder or bucket, and prove that everything is there.
 
-        What an earlier export has saved there is not downloaded again, as long as it did not change in Dify.
+        Contents that an earlier export saved there are not downloaded again, unless they have changed in Dify.
 
         https://docs.dify.ai/api-reference/documents/download-documents-as-zip
 
         :param dataset_id: UUID of the knowledge base.
         :param target: The folder: a path, a URL that ``ObjectStoragePath`` opens, or a path object. It is created.
         :param options: How it is done.
-        :return: What happened to each document.
-        :raises DifyInputError: What was asked for makes no sense, the target holds something else, or Dify is too old.
+        :return: The outcome of each document.
+        :raises DifyInputError: The arguments are invalid, the target holds something else, or Dify is too old.
         :raises DifyStorageError: The target cannot be read or written.
-        :raises DifyExportError: Documents were not exported; ``report`` tells which.
-        :raises DifyError: Dify could not be asked; ``report`` of the error tells how far it got.
+        :raises DifyExportError: Documents have an outcome that is not tolerated; the error's ``report`` says which.
+        :raises DifyError: A request to Dify failed; the error's ``report`` says how far it got.
         """
         options = inputs.given(options, ExportOptions, "options")
         export = Export(dataset_id, open_target(target), options)

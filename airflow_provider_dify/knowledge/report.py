@@ -178,7 +178,7 @@ class Report(ABC, Generic[_O, _T]):
         return all(outcome.final for outcome in failing)
 
     def _first_error(self, failing: Mapping[_O, Sequence[_T]]) -> str:  # noqa: ARG002 - for subclasses
-        """Return the end of an error text."""
+        """Return the end of an error text: the first message about an item that failed."""
         return ""
 
     @abstractmethod
@@ -214,6 +214,12 @@ class DocumentReport(Report[_O, str]):
     def from_json(cls, data: Mapping[str, JSON]) -> Self:
         """Return the report that :meth:`to_json` was called on."""
         return cls(**known_fields(cls, data))
+
+    def _first_error(self, failing: Mapping[_O, Sequence[str]]) -> str:
+        # A message about what was tried is news; one about a missing document hardly is.
+        by_news = sorted(failing, key=lambda outcome: outcome.untouched)
+        bad = (i for outcome in by_news for i in failing[outcome] if i in self.errors)
+        return next((f" {i}: {self.errors[i]}" for i in bad), "")
 
     def _label(self, item: str) -> str:
         return item

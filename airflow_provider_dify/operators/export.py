@@ -24,30 +24,31 @@ class DifyExportOperator(ConversationTask, BaseOperator):
 
     The content of every document is written to a file of its own, whatever its state: enabled, disabled, archived, or
     with a failed indexing. The manifest (``manifest.json``) maps these files to names, flags, metadata, process rules
-    and SHA-256 checksums, and has the settings of the knowledge base. Every file is read back and compared with it.
+    and SHA-256 checksums, and has the settings of the knowledge base. Every file is read back and compared with what
+    Dify sent.
 
-    A task that was killed continues where it broke off, and a later export downloads only what changed since. It
-    deletes files that the manifest no longer names. The manifest is written last, so that an export that breaks off
-    leaves the one before as it was. Do not let two tasks export into the same folder at the same time.
+    A task that was killed continues where it stopped, and a later export downloads only what has changed. The manifest
+    is written after all contents, so an export that breaks off leaves the previous one intact. Then files that the
+    manifest no longer names are deleted. Do not let two tasks export into the same folder at the same time.
 
-    **What is not exported.** Changes that people made to single chunks: an import cuts the content again. If Dify
+    **What is not exported.** Changes that people made to single chunks: an import splits the content again. If Dify
     keeps no file of a document (a page of Notion or of a website, a document of a knowledge pipeline), its content is
-    put together from its chunks, in order. Then it has what the process rule left of it, and overlaps are repeated.
+    put together from its chunks, in order. It then lacks what the process rule removed, and overlaps are repeated.
 
-    It needs Dify 1.13.1 or newer. ``DifySyncOperator`` brings an export back, into this or another knowledge base.
+    It needs Dify 1.13.1 or newer. ``DifySyncOperator`` recreates an export in this or another knowledge base.
 
     .. seealso:: https://docs.dify.ai/api-reference/documents/download-documents-as-zip
 
-    :param target: The folder: a path, a URL (``s3://``, ``gs://``, ``file://``: what ``ObjectStoragePath`` opens), or a
-        path object. It is created. Use one folder for each knowledge base.
+    :param target: The folder: a path, a URL that ``ObjectStoragePath`` opens (such as ``s3://``, ``gs://`` or
+        ``file://``), or a path object. It is created if necessary. Use one folder for each knowledge base.
     :return: The report as plain JSON: ``dataset_id``, ``target``, ``bytes`` (written by this run), ``manifest_sha256``,
         ``counts`` by outcome, a list of ids for each outcome (``downloaded``, ``from_chunks``, ``unchanged``,
         ``deleted``, ``no_content``, ``changed``, ``failed``, ``not_attempted``), and ``errors`` by id.
-    :raises DifyInputError: What was asked for makes no sense, the target holds something else, or Dify is too old.
+    :raises DifyInputError: A parameter is invalid, the target holds something else, or Dify is too old.
     :raises DifyStorageError: The target cannot be read or written.
-    :raises DifyExportFailed: Dify has no content of some documents, and no retry can fix that.
-    :raises DifyExportError: Documents ended in another outcome that is not tolerated.
-    :raises DifyError: Dify could not be asked.
+    :raises DifyExportFailed: Dify has no content of some documents, and a retry cannot fix that.
+    :raises DifyExportError: Documents have another outcome that is not tolerated.
+    :raises DifyError: A request to Dify failed.
     """
 
     template_fields: Sequence[str] = (

@@ -1,1 +1,1 @@
-"""The methods of the hook for knowledge bases themselves."""
+"""The methods of the hook for knowledge bases themselves, their tags, and chunks of documents."""

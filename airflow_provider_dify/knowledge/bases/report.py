@@ -81,10 +81,6 @@ class KnowledgeBaseReport(DocumentReport[SettingOutcome]):
     def _is_final(self, failing: Collection[SettingOutcome]) -> bool:
         return any(outcome.final for outcome in failing)
 
-    def _first_error(self, failing: Mapping[SettingOutcome, tuple[str, ...]]) -> str:  # type: ignore[override]
-        names = [name for outcome in failing for name in failing[outcome] if name in self.errors]
-        return "".join(f" {name}: {self.errors[name]}" for name in names[:1])
-
     def _row(self, item: str, names: Mapping[str, str]) -> Row:  # noqa: ARG002 - a setting has a name, and no id
         return item, "", self.errors.get(item, "")
 

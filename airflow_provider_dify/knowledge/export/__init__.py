@@ -1,1 +1,1 @@
-"""Exporting a knowledge base: every content, name, flag and setting into a folder, with a manifest."""
+"""Exports a knowledge base into a folder: contents and a manifest of names, flags, metadata and settings."""

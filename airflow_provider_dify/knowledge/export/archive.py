@@ -1,7 +1,7 @@
-"""The archive in which Dify sends the files of many documents.
+"""The archive in which Dify sends the files of several documents.
 
-Dify names its members like the uploaded files, and adds a number if a name is taken. It writes them in the order of the
-ids (1.16.0, read in its source: api/services/file_service.py). Both are checked: contents must not be mixed up.
+Its members have the names of the uploaded files, with a number if a name is taken, and the order of the requested ids
+(1.16.0, from its source: api/services/file_service.py). Both are checked, because contents must not be mixed up.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from airflow_provider_dify.knowledge.export.listing import UploadedFile
 
 _PIECE = 256 * 1024
-#: What reading an archive raises if it is not one, or a broken one.
+#: What reading a file raises if it is broken, or is not an archive.
 _BROKEN = (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
 class BrokenArchive(Exception):  # noqa: N818 - never leaves this room
-    """What came is no archive, or a broken one."""
+    """Dify sent a broken archive, or something else."""
 
 
 class Archive:
-    """An archive that has arrived.
+    """An archive that has arrived completely.
 
-    :param file: The whole of it.
-    :param files: The files that were asked for, in order.
-    :raises BrokenArchive: It is no archive, or does not have as many members.
+    :param file: The archive.
+    :param files: The files that were requested, in order.
+    :raises BrokenArchive: It is not an archive, or has a different number of members.
     """
 
     def __init__(self, file: BinaryIO, files: Sequence[UploadedFile]) -> None:
@@ -43,13 +43,13 @@ class Archive:
         self.certain = len(files) == 1 or [one.filename for one in self._members] == _member_names(files)
 
     def size(self, number: int) -> int:
-        """How many bytes a member has, by its own account."""
+        """The size of a member in bytes, as stated in the archive."""
         return self._members[number].file_size
 
     def pieces(self, number: int) -> Iterator[bytes]:
-        """Give a member piece by piece.
+        """Yield the content of a member, piece by piece.
 
-        :raises BrokenArchive: It is broken, by its checksum.
+        :raises BrokenArchive: It is broken, for example according to its checksum.
         """
         member: ZipInfo = self._members[number]
         try:
@@ -64,7 +64,7 @@ def _member_names(files: Sequence[UploadedFile]) -> list[str]:
     names: dict[str, None] = {}
     for file in files:
         name = (file.name.rpartition("/")[2].strip() or "file").replace("\\", "_")
-        stem, kind = splitext(name)  # noqa: PTH122 - as Dify does; pathlib treats leading dots otherwise
+        stem, kind = splitext(name)  # noqa: PTH122 - like Dify; pathlib treats leading dots differently
         number = 0
         while name in names:
             number += 1

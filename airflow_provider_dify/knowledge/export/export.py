@@ -1,14 +1,14 @@
-"""How a knowledge base is exported so that in the end everything is there, however often it is tried.
+"""Exports a knowledge base so that in the end everything is there, however many runs it takes.
 
-**What a content is known by.** Dify never changes the file that it keeps of a document: a new content is a new file,
-with another id. So a content that an earlier run has saved is not downloaded again if the id is the same, and if the
-file in the target still has its SHA-256.
+**How a content is recognized.** Dify never changes the file that it keeps of a document: new content is a new file,
+with another id. So a content that an earlier run saved is not downloaded again if the id is the same, and the file in
+the target still has its SHA-256.
 
-**Where contents come from.** From archives of many files, which the same host sends under the same key. The URLs that
-Dify gives for single files lead to wherever its files are said to be (``FILES_URL``), and need not work from here.
+**Where contents come from.** From archives of many files, which the same host sends for the same key. The URLs that
+Dify returns for single files point to its setting ``FILES_URL``, which may not be reachable from here.
 
-**Order.** Contents, then the manifest, then what the manifest does not name goes. Until then the old manifest and all
-that it names stay as they are. Contents are noted in a journal batch by batch.
+**Order.** Contents are saved first, then the manifest. Then files that it does not name are deleted. Until then, the
+old manifest and all its files stay as they are. Saved contents are noted in a journal, batch by batch.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries
 
-#: Bytes of the files in one archive, unless a single one has more: what a run that is killed downloads again.
+#: Maximum bytes of the files in one archive, unless a single file has more. After a kill, these are downloaded again.
 _MOST_BYTES = 64 * 2**20
-#: So often an archive is asked for that arrives broken.
+#: How often a batch is downloaded if its archive arrives broken.
 _TRIES = 3
-#: If Dify fails with so many single documents one after the other, it is not the documents.
+#: If Dify fails with this many single documents in a row, the cause is not the documents.
 _MOST_GIVEN_UP = 3
-#: How it is known that a content was put together from chunks: by its text, as nothing else tells.
+#: A content that was put together from chunks has no id. It is recognized by this word and the digest of its text.
 _CHUNKS = "chunks"
 
 
 class Export:
     """The export of a knowledge base, from the first request to the manifest.
 
-    All that it knows is in here and not in the generator, so that :meth:`report` is right at any moment, also when
-    the task is killed halfway.
+    Its whole state is in this object and not in the generator, so :meth:`report` is correct at any moment, even if the
+    task is killed halfway.
 
     :param dataset_id: UUID of the knowledge base.
-    :param target: Where it goes.
+    :param target: Where to export it to.
     :param options: How it is done.
-    :raises DifyInputError: Something of this makes no sense.
+    :raises DifyInputError: An argument is invalid.
     """
 
     def __init__(self, dataset_id: object, target: Target, options: ExportOptions | None = None) -> None:
@@ -85,42 +85,42 @@ class Export:
         return {i: one.document.name for i, one in self._listed.items()}
 
     def flow(self, deadline: Deadline, retries: Retries) -> Flow[ExportReport]:  # noqa: ARG002 - as called
-        """Carry it out.
+        """Export the knowledge base.
 
-        :param deadline: Until when to begin to download another batch.
+        :param deadline: No download begins after it.
         :param retries: Not needed: every request can be sent again.
         :return: The report; see :meth:`ExportReport.raise_for_outcomes`.
-        :raises DifyInputError: The target holds something else, or Dify cannot give contents. Nothing was changed.
+        :raises DifyInputError: The target holds something else, or Dify is too old. Nothing was changed.
         :raises DifyStorageError: The target cannot be read or written.
-        :raises DifyError: Dify could not be asked; the report so far is its ``report``.
+        :raises DifyError: A request to Dify failed; the error's ``report`` says how far the export got.
         """
         progress = Progress(deadline)
         try:
             settings = yield from reading.read_settings(self.dataset_id)
-            books = Inventory(self._target, self.dataset_id)
+            inventory = Inventory(self._target, self.dataset_id)
             fields = yield from reading.read_fields(self.dataset_id)
             self._listed = {one.id: one for one in (yield from list_all(self.dataset_id, progress))}
-            rules = reading.Rules(books.before)
+            rules = reading.Rules(inventory.before)
             yield from reading.read_rules(self.dataset_id, self._listed.values(), rules, progress)
-            yield from self._keep(books, progress)
-            yield from self._fetch_files(books, deadline, progress)
-            yield from self._fetch_chunks(books, deadline, progress)
-            yield from self._close(books, settings, fields, rules)
+            yield from self._keep(inventory, progress)
+            yield from self._fetch_files(inventory, deadline, progress)
+            yield from self._fetch_chunks(inventory, deadline, progress)
+            yield from self._close(inventory, settings, fields, rules)
         except DifyError as error:
             error.report = self.report()
             raise
         return self.report()
 
-    def _keep(self, books: Inventory, progress: Progress) -> Flow[None]:
-        """Take over what earlier runs have saved, if it still is as it was."""
+    def _keep(self, inventory: Inventory, progress: Progress) -> Flow[None]:
+        """Keep the contents that earlier runs saved and that are still intact."""
         for number, one in enumerate(self._listed.values()):
-            known = books.known(one.id, one.file.id) if one.file else None
+            known = inventory.known(one.id, one.file.id) if one.file else None
             if known and self._target.check(known.path) == known.saved:
                 self._settle(one, ExportOutcome.UNCHANGED, known)
             yield from progress.note("Checked the files of", number + 1, len(self._listed))
         yield Note(f"Documents: {len(self._listed):,}, already in the target: {len(self._outcomes):,}.")
 
-    def _fetch_files(self, books: Inventory, deadline: Deadline, progress: Progress) -> Flow[None]:
+    def _fetch_files(self, inventory: Inventory, deadline: Deadline, progress: Progress) -> Flow[None]:
         todo = [one for one in self._listed.values() if one.file and one.id not in self._outcomes]
         with self._target.scratch() as file:
             for batch in _batches(todo, self._options.batch_size):
@@ -129,18 +129,18 @@ class Export:
                     while left and not deadline.passed:
                         left += reversed((yield from self._fetch(left.pop(), file, deadline)))
                 except DifyError:
-                    self._note(books, batch)
+                    self._note(inventory, batch)
                     raise
-                self._note(books, batch)
+                self._note(inventory, batch)
                 yield from progress.note("Exported", len(self._outcomes), len(self._listed))
 
-    def _note(self, books: Inventory, batch: Sequence[ListedDocument]) -> None:
-        books.note((one.id, self._contents[one.id]) for one in batch if one.id in self._contents)
+    def _note(self, inventory: Inventory, batch: Sequence[ListedDocument]) -> None:
+        inventory.note((one.id, self._contents[one.id]) for one in batch if one.id in self._contents)
 
     def _fetch(
         self, batch: Sequence[ListedDocument], file: BinaryIO, deadline: Deadline
     ) -> Flow[list[Sequence[ListedDocument]]]:
-        """Download the files of some documents; return smaller batches to try instead."""
+        """Download the files of some documents. If that fails, return smaller batches to try instead."""
         wanted = [one.file for one in batch if one.file]
         why = ""
         for _ in range(_TRIES):
@@ -152,7 +152,7 @@ class Export:
                 for number, one in enumerate(batch):
                     self._save(one, archive.size(number), archive.pieces(number))
             except BrokenArchive as error:
-                why = f"What Dify sent is not an archive of it: {error}."
+                why = f"Dify sent a broken or wrong archive of it: {error}."
             except DifyError as error:
                 return self._after_failure(batch, error)
             else:
@@ -161,7 +161,7 @@ class Export:
         return _halves(batch) or self._give_up(batch[0], why)
 
     def _after_failure(self, batch: Sequence[ListedDocument], error: DifyError) -> list[Sequence[ListedDocument]]:
-        """Find out which document it is about: one that cannot be had keeps Dify from giving any."""
+        """Find the document that is the cause: if Dify cannot return one file, it sends no archive at all."""
         missing = isinstance(error, DifyNotFoundError) and not error.detail.lower().startswith("dataset")
         if not missing and not (isinstance(error, DifyServerError) and error.server_version):
             raise error
@@ -174,37 +174,36 @@ class Export:
             return self._give_up(batch[0], error.message)
         if isinstance(error, DifyNotFoundError) and error.detail.lower().startswith("document not found"):
             self._settle(batch[0], ExportOutcome.DELETED)
-        return []  # its chunks may be there
+        return []  # Dify may still have its chunks
 
     def _give_up(self, one: ListedDocument, why: str) -> list[Sequence[ListedDocument]]:
         self._settle(one, ExportOutcome.FAILED, error=why)
         return []
 
     def _save(self, one: ListedDocument, size: int, pieces: Iterator[bytes]) -> None:
-        if one.id in self._outcomes or one.file is None:  # saved before the rest of the archive turned out broken
+        if one.id in self._outcomes or one.file is None:  # a try saved it before its archive broke
             return
         if not one.file.may_have(size):
-            why = f"Its file has {size:,} bytes, and Dify listed {one.file.size:,}: it was replaced meanwhile."
+            why = f"Its file has {size:,} bytes, but Dify listed {one.file.size:,}: it was replaced during the export."
             self._settle(one, ExportOutcome.CHANGED, error=why)
             return
         kind = Kind.TEXT if one.file.is_text else Kind.FILE
         self._put(one, kind, one.file.extension, one.file.id, pieces)
 
     def _put(self, one: ListedDocument, kind: Kind, extension: str, source: str, pieces: Iterator[bytes]) -> None:
-        """Write a content, and read it back."""
+        """Write a content to the target, and read it back."""
         path = file_of(one.document.name, extension, one.id, source)
         saved = self._target.save(path, pieces)
         self._bytes += saved.size
         if self._target.check(path) != saved:
-            self._settle(
-                one, ExportOutcome.FAILED, error=f"Read back from the target, {path} is not as it was written."
-            )
+            why = f"Read back from the target, {path} differs from what was written."
+            self._settle(one, ExportOutcome.FAILED, error=why)
             return
         outcome = ExportOutcome.FROM_CHUNKS if kind is Kind.CHUNKS else ExportOutcome.DOWNLOADED
         self._settle(one, outcome, StoredContent(kind, path, source, saved))
 
-    def _fetch_chunks(self, books: Inventory, deadline: Deadline, progress: Progress) -> Flow[None]:
-        """Put together from their chunks what Dify keeps no files of."""
+    def _fetch_chunks(self, inventory: Inventory, deadline: Deadline, progress: Progress) -> Flow[None]:
+        """Export the chunks of documents whose files Dify does not have."""
         for one in [one for one in self._listed.values() if one.id not in self._outcomes]:
             if deadline.passed:
                 return
@@ -219,19 +218,19 @@ class Export:
                 self._settle(one, ExportOutcome.NO_CONTENT, error=_nothing(one))
                 continue
             source = f"{_CHUNKS} {hashlib.sha256(text.encode()).hexdigest()}"
-            known = books.known(one.id, source)
+            known = inventory.known(one.id, source)
             if known and self._target.check(known.path) == known.saved:
                 self._settle(one, ExportOutcome.UNCHANGED, known)
             else:
                 self._put(one, Kind.CHUNKS, TEXT, source, iter([text.encode()]))
-                self._note(books, [one])
+                self._note(inventory, [one])
             yield from progress.note("Exported", len(self._outcomes), len(self._listed))
 
     def _close(
-        self, books: Inventory, settings: Mapping[str, JSON], fields: Mapping[str, str], rules: reading.Rules
+        self, inventory: Inventory, settings: Mapping[str, JSON], fields: Mapping[str, str], rules: reading.Rules
     ) -> Flow[None]:
         if self.report().not_attempted:
-            yield Note("The time is up before everything was exported, so there is no new manifest. Run it again.")
+            yield Note("Time ran out before everything was exported, so there is no new manifest. Run it again.")
             return
         there = [one for one in self._listed.values() if self._outcomes[one.id] is not ExportOutcome.DELETED]
         entries = [
@@ -247,7 +246,7 @@ class Export:
         ]
         used = rules.used(entry.rule for entry in entries)
         manifest = ExportManifest(settings, fields, used, entries).to_bytes()
-        books.close(manifest, [content.path for content in self._contents.values()])
+        inventory.close(manifest, [content.path for content in self._contents.values()])
         self._manifest = manifest
 
     def _settle(
@@ -266,7 +265,7 @@ class Export:
 
 def _nothing(one: ListedDocument) -> str:
     why = f" Its indexing failed: {one.document.error}." if one.document.failed else ""
-    return f"Dify has no file and no chunks of it (its indexing is {one.document.indexing_status}).{why}"
+    return f"Dify has no file and no chunks of it (indexing status: {one.document.indexing_status}).{why}"
 
 
 def _batches(documents: Sequence[ListedDocument], most: int) -> Iterator[list[ListedDocument]]:

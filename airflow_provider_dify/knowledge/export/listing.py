@@ -1,4 +1,4 @@
-"""What an export has to know of each document, from Dify's list."""
+"""What an export needs to know about each document, from Dify's list."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from airflow_provider_dify.knowledge.flow import Flow
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import Pager
 
-#: What a text becomes when it is sent by ``create-by-text``: Dify keeps it as a file of this type, whatever its name.
+#: Dify keeps a text that was sent with ``create-by-text`` as a file of this type, whatever its name.
 TEXT = "txt"
-#: Bytes that a character has at most in UTF-8.
+#: Maximum number of bytes of a character in UTF-8.
 _WIDEST = 4
 
 
 @dataclass(frozen=True, slots=True)
 class UploadedFile:
-    """The file that Dify keeps of a document. It is never changed: another content is another file, with another id.
+    """The file that Dify keeps of a document. It never changes: new content is a new file, with another id.
 
-    :param size: Its bytes. Of a text, Dify gives the number of characters instead (1.14.1, file 07).
+    :param size: Its size in bytes. For a text, Dify returns the number of characters instead (1.14.1, file 07).
     """
 
     id: str
@@ -31,32 +31,32 @@ class UploadedFile:
 
     @classmethod
     def read(cls, item: Fields) -> UploadedFile:
-        """Read it from an answer."""
+        """Read one file of a response."""
         return cls(item.id(), item.text("name"), item.count("size"), item.maybe_text("extension") or "")
 
     @property
     def is_text(self) -> bool:
-        """Whether it was sent as a text: then its name need not say so."""
+        """Whether it was sent as a text. Then its name may have another extension, or none."""
         return self.extension == TEXT and not self.name.lower().endswith(f".{TEXT}")
 
     def may_have(self, size: int) -> bool:
-        """Whether its content can have so many bytes."""
+        """Whether a content of this size, in bytes, can be its content."""
         return self.size == size or (self.extension == TEXT and self.size <= size <= _WIDEST * self.size)
 
     @property
     def most_bytes(self) -> int:
-        """How many bytes its content has at most."""
+        """The maximum size of its content, in bytes."""
         return self.size * (_WIDEST if self.extension == TEXT else 1)
 
 
 @dataclass(frozen=True, slots=True)
 class ListedDocument:
-    """A document of the list.
+    """A document in the list.
 
     :param document: The document.
-    :param file: The file that Dify keeps of it; ``None`` if there is none, as of a page of Notion or of a website.
-    :param rule_id: Id of the process rule that it was cut by.
-    :param form: How it was cut: ``text_model``, ``hierarchical_model`` or ``qa_model``.
+    :param file: The file that Dify keeps of it; ``None`` if there is none, for example for a page of Notion.
+    :param rule_id: Id of the process rule that Dify applied to it.
+    :param form: How it was split: ``text_model``, ``hierarchical_model`` or ``qa_model``.
     """
 
     document: Document
@@ -66,7 +66,7 @@ class ListedDocument:
 
     @classmethod
     def read(cls, item: Fields) -> ListedDocument:
-        """Read it from an answer."""
+        """Read one document of a response."""
         detail = item.get("data_source_detail_dict")
         file = detail.get("upload_file") if isinstance(detail, dict) else None
         return cls(

@@ -1,4 +1,4 @@
-"""The manifest of an export: which file holds the content of which document, and everything else that was exported."""
+"""The manifest of an export: which file has the content of which document, and everything else that was exported."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ _KEPT = "-_."
 class Kind(str, Enum):
     """What the content of a document is."""
 
-    #: The file that was uploaded, byte by byte.
+    #: The uploaded file, byte by byte.
     FILE = "file"
     #: The text that was sent, byte by byte.
     TEXT = "text"
-    #: The texts of its chunks, in order: what Dify made of a content that it does not keep.
+    #: The texts of its chunks, in order, because Dify does not keep the original.
     CHUNKS = "chunks"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file as it is in the target.
+    """A file in the target.
 
-    :param size: Its bytes.
-    :param sha256: Of these.
+    :param size: Its size in bytes.
+    :param sha256: SHA-256 of its content.
     """
 
     size: int
@@ -55,8 +55,9 @@ class StoredContent:
     """The content of a document, and where it is.
 
     :param kind: What it is.
-    :param path: Path below the target.
-    :param source: What tells this content of the document from its others.
+    :param path: Its path below the target.
+    :param source: Distinguishes it from other contents that the document has had.
+    :param saved: Its size and checksum.
     """
 
     kind: Kind
@@ -70,7 +71,7 @@ class StoredContent:
 
     @classmethod
     def from_json(cls, data: JSON) -> StoredContent:
-        """Return what :meth:`to_json` was made of."""
+        """Return the content that :meth:`to_json` was called on."""
         item = Fields(data)
         path = item.text("path")
         parts = path.split("/")
@@ -83,16 +84,16 @@ class StoredContent:
 def file_of(name: str, extension: str, *identity: str) -> str:
     """Return the path of a content below the target, such as ``files/Annual_report-3f2a91c04be77d10.pdf``.
 
-    Another content gets another path: a file that is complete is never written again.
+    Its name is safe on every storage. Each content has a path of its own, so a complete file is never overwritten.
 
     :param name: Name of the document, for people.
-    :param extension: Of its file; of another kind of content, ``txt``.
-    :param identity: What tells the content from all others.
+    :param extension: Extension of its file; ``txt`` for other kinds of content.
+    :param identity: What distinguishes the content from all others.
     """
     stem = "".join(
         char if char.isalnum() or char in _KEPT else "_" for char in canonical(name).removesuffix(f".{extension}")
     )
-    while len(stem.encode()) > _LONGEST_STEM:  # names are limited by their bytes
+    while len(stem.encode()) > _LONGEST_STEM:  # storages limit the bytes of a name
         stem = stem[:-1]
     kind = "".join(char for char in extension.lower() if char.isascii() and char.isalnum())[:_LONGEST_TYPE] or "bin"
     digest = hashlib.sha256("\n".join(identity).encode()).hexdigest()[:_DIGITS]
@@ -103,11 +104,11 @@ def file_of(name: str, extension: str, *identity: str) -> str:
 class ExportedDocument:
     """A document of an export.
 
-    :param id: Its id where it was exported.
-    :param state: Its ``indexing_status``; ``error`` says why it failed.
+    :param id: Its id in the exported knowledge base.
+    :param state: Its ``indexing_status``; if it failed, ``error`` says why.
     :param words: Its length in characters, as Dify counts it; 0 if Dify found no text in it.
-    :param rule: Which of the rules of the manifest it was cut by; ``rule_id`` is its id in Dify.
-    :param metadata: Its values by name, without those of built-in fields.
+    :param rule: Digest of its process rule, by which the manifest has it; ``rule_id`` is the id of the rule in Dify.
+    :param metadata: Its values by name, without built-in fields.
     :param content: Its content; ``None`` if Dify has none.
     """
 
@@ -145,7 +146,7 @@ class ExportedDocument:
 
     @classmethod
     def read(cls, item: Fields) -> ExportedDocument:
-        """Return what :meth:`to_json` was made of."""
+        """Return the document that :meth:`to_json` was called on."""
         content = item.get("content")
         return cls(
             id=item.id(),
@@ -177,12 +178,12 @@ def _a_digest(value: JSON) -> TypeGuard[str]:
 
 @dataclass(frozen=True, slots=True)
 class ExportManifest:
-    """All that is in an export.
+    """Everything in an export.
 
-    :param settings: The knowledge base as Dify describes it: ``id``, ``name``, and how it is set up.
-    :param fields: Type of each metadata field, by name.
-    :param rules: The process rules that its documents were cut by, by their digests: many documents share one.
-    :param entries: Its documents, in the order in which they were created.
+    :param settings: The knowledge base as Dify describes it: ``id``, ``name``, and its settings.
+    :param fields: The type of each metadata field, by name.
+    :param rules: The process rules of its documents, by digest. Many documents share one.
+    :param entries: Its documents, in the order of their creation.
     """
 
     settings: Mapping[str, JSON]
@@ -196,7 +197,7 @@ class ExportManifest:
         return str(self.settings["id"])
 
     def to_bytes(self) -> bytes:
-        """Return the file, with a line for each document. The same knowledge base always gives the same."""
+        """Return the file, with one line per document. An unchanged knowledge base has the same bytes each time."""
         head = {
             "format": FORMAT,
             "version": VERSION,
@@ -212,7 +213,7 @@ class ExportManifest:
     def from_bytes(cls, content: bytes, place: str) -> ExportManifest:
         """Read the file.
 
-        :param place: Where it is, for people.
+        :param place: Where it is, for errors.
         :raises DifyInputError: It is not the manifest of an export, or it has the format of a newer version of this
             provider.
         """
@@ -239,7 +240,7 @@ def _check_format(data: Fields, place: str) -> None:
     version = data.get("version")
     if isinstance(version, int) and version > VERSION:
         raise DifyInputError(
-            f"{place} has format {version} of an export, and this version of the provider reads only format {VERSION}. "
+            f"{place} has format {version} of an export, but this version of the provider reads only format {VERSION}. "
             "Upgrade airflow-provider-dify here, or export the knowledge base again with this version."
         )
     if version != VERSION:

@@ -1,11 +1,11 @@
-"""How a knowledge base is exported. It loads next to nothing, as every DAG file loads it."""
+"""The options of an export. This module imports almost nothing, because every DAG file loads it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-#: Dify packs at most so many documents into one archive.
+#: Maximum number of documents that Dify packs into one archive.
 MOST_IN_ARCHIVE = 100
 
 
@@ -13,9 +13,9 @@ MOST_IN_ARCHIVE = 100
 class ExportOptions:
     """How an export is done.
 
-    :param batch_size: How many documents are downloaded in one archive, at most 100. An export that is killed downloads
-        at most so many of them again.
-    :param timeout: Seconds for all of it. What was downloaded by then stays, and the next try continues from there.
+    :param batch_size: How many documents are downloaded in one archive, at most 100. After a kill, the next run
+        downloads at most this many again.
+    :param timeout: Seconds for the whole export. What was saved by then stays, and the next run continues from there.
     :param tolerate: Outcomes that should not fail the task, such as ``("no_content",)``.
     """
 

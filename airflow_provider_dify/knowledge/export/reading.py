@@ -1,4 +1,4 @@
-"""What an export reads of a knowledge base, beside the list of its documents and their files."""
+"""What an export reads from a knowledge base, except the list of documents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_dify.knowledge.flow import JSON, Download, Flow, Request, 
 from airflow_provider_dify.knowledge.metadata.fields import BUILT_IN, MetadataField, list_fields, native
 from airflow_provider_dify.knowledge.progress import Progress
 
-#: What of a knowledge base is not how it is set up: counts, dates, and who made it.
+#: Fields of a knowledge base that are settings. Others are counts, dates, and who created it.
 _SETTINGS = (
     "id", "name", "description", "provider", "permission", "indexing_technique", "embedding_model",
     "embedding_model_provider", "retrieval_model_dict", "summary_index_setting", "doc_form", "runtime_mode",
@@ -24,16 +24,16 @@ _SETTINGS = (
 )  # fmt: skip
 _DIGITS = 16
 _BETWEEN_CHUNKS = "\n\n"
-#: Bytes by which an archive may be longer than the files in it: names, headers, and what does not get smaller.
+#: How many bytes an archive may be larger than the files in it: names, headers, and content that does not compress.
 _OVERHEAD, _OVERHEAD_EACH = 1024 * 1024, 4096
 
 
 def read_settings(dataset_id: str) -> Flow[dict[str, JSON]]:
-    """Read how a knowledge base is set up.
+    """Read the settings of a knowledge base.
 
     https://docs.dify.ai/api-reference/knowledge-bases/get-knowledge-base
 
-    :raises DifyInputError: It is an external one, or Dify is too old to give contents.
+    :raises DifyInputError: It is an external one, or Dify is too old to return contents.
     """
     response = answered((yield Request("GET", f"/datasets/{dataset_id}")))
     settings = api.read_answer(response, api.about(dataset_id, _settings))
@@ -42,7 +42,7 @@ def read_settings(dataset_id: str) -> Flow[dict[str, JSON]]:
         raise DifyInputError(f"Knowledge base {dataset_id} is an external one: Dify keeps no documents to export.")
     if versions.DOWNLOAD.holds(version) is False:
         raise DifyInputError(
-            f"Dify {version} cannot give back the contents of documents. Nothing was exported. Upgrade Dify to "
+            f"Dify {version} cannot return the contents of documents. Nothing was exported. Upgrade Dify to "
             f"{versions.show(versions.DOWNLOAD.first)} or newer."
         )
     return settings
@@ -61,13 +61,13 @@ def read_fields(dataset_id: str) -> Flow[dict[str, str]]:
 
 
 class Rules:
-    """The process rules that documents were cut by.
+    """The process rules of documents.
 
-    :param before: What an earlier export has read: Dify never changes a rule.
+    :param before: The manifest of an earlier export. Its rules need not be read again: Dify never changes a rule.
     """
 
     def __init__(self, before: ExportManifest | None) -> None:
-        #: The rules by their digests.
+        #: The rules by digest.
         self.by_digest: dict[str, Mapping[str, JSON]] = {}
         self._digests: dict[str, str] = {}
         for entry in before.entries if before else ():
@@ -75,22 +75,22 @@ class Rules:
                 self.add(entry.rule_id, rule)
 
     def add(self, rule_id: str, rule: Mapping[str, JSON]) -> None:
-        """Take a rule. Dify has one of its own for each document that came with a rule, although most are the same."""
+        """Add a rule. Dify creates one for each document that is sent with a rule, although most are the same."""
         digest = hashlib.sha256(json.dumps(rule, sort_keys=True).encode()).hexdigest()[:_DIGITS]
         self._digests[rule_id] = digest
         self.by_digest[digest] = rule
 
     def digest(self, rule_id: str | None) -> str | None:
-        """Return the digest of a rule; ``None`` if it is not known."""
+        """Return the digest of a rule; ``None`` if it has not been added."""
         return self._digests.get(rule_id or "")
 
     def used(self, digests: Iterable[str | None]) -> dict[str, Mapping[str, JSON]]:
-        """Return some of the rules by their digests."""
+        """Return the rules with these digests."""
         return {digest: self.by_digest[digest] for digest in sorted({one for one in digests if one})}
 
 
 def read_rules(dataset_id: str, documents: Iterable[ListedDocument], rules: Rules, progress: Progress) -> Flow[None]:
-    """Read the process rules that documents were cut by. Only documents show them: one of each rule is read.
+    """Read the process rules of documents. Only documents show them, so one document of each rule is read.
 
     https://docs.dify.ai/api-reference/documents/get-document
     """
@@ -111,13 +111,13 @@ def read_rules(dataset_id: str, documents: Iterable[ListedDocument], rules: Rule
 
 
 def typed(values: Mapping[str, Plain], fields: Mapping[str, str]) -> dict[str, Plain]:
-    """Return the metadata of a document with numbers as numbers: Dify's list has every value as a text."""
+    """Return the metadata of a document with numbers as numbers. In Dify's list, every value is a text."""
     own = {name: value for name, value in values.items() if name in fields and value is not None}
     return {name: native(fields[name], value) for name, value in own.items()}
 
 
 def download(dataset_id: str, documents: Iterable[ListedDocument], file: BinaryIO, seconds: float) -> Flow[None]:
-    """Download the files of documents as one archive. Dify gives none if it lacks one of them.
+    """Download the files of documents as one archive. Dify sends no archive if it lacks one of them.
 
     https://docs.dify.ai/api-reference/documents/download-documents-as-zip
     """
@@ -130,7 +130,7 @@ def download(dataset_id: str, documents: Iterable[ListedDocument], file: BinaryI
 
 
 def chunks(dataset_id: str, document_id: str) -> Flow[str]:
-    """Return the texts of the chunks of a document, in order; of a question and its answer, both.
+    """Return the texts of a document's chunks, in order. A question is followed by its answer.
 
     https://docs.dify.ai/api-reference/chunks/list-chunks
     """

@@ -1,4 +1,4 @@
-"""What happened to each document that an export should save."""
+"""What happened to each document of an export."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from airflow_provider_dify.knowledge.text.counts import if_one, part_of
 
 
 class ExportOutcome(ReportOutcome):
-    """How a document ended."""
+    """The outcome of a document."""
 
-    #: Its content was downloaded, and read back from the target, it is as it was sent.
+    #: Its content was downloaded, and reads back from the target as Dify sent it.
     DOWNLOADED = "downloaded"
     #: Its content was put together from its chunks, because Dify has no file of it.
     FROM_CHUNKS = "from_chunks"
-    #: The target had its content already; read back, it is as it was.
+    #: The target already had its content, and it is still intact.
     UNCHANGED = "unchanged", "", UNTOUCHED
     #: It was deleted in Dify while the export ran, and is not part of it.
     DELETED = "deleted"
-    #: Dify has neither a file nor a chunk of it.
+    #: Dify has neither a file nor chunks of it.
     NO_CONTENT = "no_content", "Dify has no file and no chunks; the rest of the export is complete", FINAL
     #: Its content was replaced in Dify while the export ran.
     CHANGED = "changed", "replaced in Dify during the export; run it again"
-    #: Dify does not give its content, or the target does not give it back as it was.
+    #: Dify does not return its content, or the target does not keep it.
     FAILED = "failed", "not exported; the errors in the report say why; run it again, it continues from there"
     #: The run ended before its turn.
     NOT_ATTEMPTED = "not_attempted", "the run ended first; run it again, it continues from there", UNTOUCHED
@@ -37,9 +37,9 @@ class ExportReport(DocumentReport[ExportOutcome]):
 
     :param dataset_id: The knowledge base.
     :param target: Where the export is.
-    :param bytes: How many bytes of content were written.
-    :param manifest_sha256: SHA-256 of the manifest; ``None`` if none was written, because documents are left.
-    :param errors: What there is to say of single documents, by id.
+    :param bytes: How many bytes of content this run wrote.
+    :param manifest_sha256: SHA-256 of the manifest; ``None`` if the run ended before it was written.
+    :param errors: Errors and notes about single documents, by id.
     """
 
     kind = ExportOutcome

@@ -1,4 +1,4 @@
-"""Where an export goes: its files, and the books about what is already there."""
+"""Where an export goes, and what is already there."""
 
 from __future__ import annotations
 
@@ -14,49 +14,49 @@ JOURNAL = "unfinished"
 
 
 class Target(Protocol):
-    """A folder, wherever it is. Paths are below it.
+    """A folder in any storage. Paths are relative to it.
 
     Each method raises a ``DifyStorageError`` if the storage fails.
     """
 
     @property
     def place(self) -> str:
-        """Where it is, for people."""
+        """Its path, for people."""
 
     def names(self, folder: str) -> Sequence[str]:
-        """Return the names in a folder below; nothing if there is no such folder."""
+        """Return the names in one of its folders; none if the folder does not exist."""
 
     def read(self, path: str) -> bytes | None:
         """Return a small file; ``None`` if it does not exist."""
 
     def check(self, path: str) -> StoredFile | None:
-        """Read a file to its end, and return what it holds; ``None`` if it does not exist."""
+        """Read a file to its end, and return its size and checksum; ``None`` if it does not exist."""
 
     def save(self, path: str, pieces: Iterable[bytes]) -> StoredFile:
-        """Write a file. As far as the storage allows, it is there as a whole or not at all."""
+        """Write a file. As far as the storage allows, it appears as a whole or not at all."""
 
     def delete(self, path: str) -> None:
-        """Delete a file. One that does not exist is no error."""
+        """Delete a file. It is no error if it does not exist."""
 
     def scratch(self) -> BinaryIO:
-        """Open an empty file on this machine, which is gone when it is closed."""
+        """Open an empty temporary file on this machine. It is deleted when it is closed."""
 
 
 class Inventory:
-    """What a target holds, by its manifest and by the journal of exports that broke off.
+    """What a target holds, according to its manifest and to the journal of exports that broke off.
 
-    Each batch of contents is noted in a file of its own: a storage need not be able to append to one.
+    The journal has a file for each batch of contents, because not every storage can append to a file.
 
     :param target: The target.
-    :param dataset_id: The knowledge base that is exported.
-    :raises DifyInputError: It holds the export of another knowledge base, or something else.
+    :param dataset_id: The knowledge base to export.
+    :raises DifyInputError: The target holds the export of another knowledge base, or something else.
     """
 
     def __init__(self, target: Target, dataset_id: str) -> None:
         self._target = target
         self._dataset_id = dataset_id
         self._manifest: bytes | None = target.read(MANIFEST)
-        #: What the manifest says; ``None`` if there is none.
+        #: The manifest; ``None`` if there is none.
         self.before: ExportManifest | None = None
         self._known: dict[tuple[str, str], StoredContent] = {}
         self._notes = [f"{JOURNAL}/{name}" for name in target.names(JOURNAL)]
@@ -68,11 +68,11 @@ class Inventory:
             self._read_note(note)
 
     def known(self, document_id: str, source: str) -> StoredContent | None:
-        """Return a content that was saved by an earlier run."""
+        """Return a content that an earlier run saved; ``None`` if none did."""
         return self._known.get((document_id, source))
 
     def note(self, contents: Iterable[tuple[str, StoredContent]]) -> None:
-        """Note contents that have been saved, by the ids of their documents."""
+        """Note contents that were saved, each with the id of its document."""
         found = list(contents)
         if not found:
             return
@@ -85,7 +85,7 @@ class Inventory:
         self._notes.append(path)
 
     def close(self, manifest: bytes, used: Iterable[str]) -> None:
-        """Write the manifest, and delete what it does not name.
+        """Write the manifest, and delete the files that it does not name.
 
         :param used: Paths of the contents that it names.
         """
@@ -106,7 +106,7 @@ class Inventory:
             dataset_id = data["dataset_id"]
             saved = [(i, StoredContent.from_json(one)) for i, one in data["saved"]]
         except (KeyError, TypeError, ValueError):
-            return  # a storage that writes in place may hold half of one: its contents are downloaded again
+            return  # if a storage has kept only half of it, its contents are downloaded again
         self._see(dataset_id)
         self._keep(saved)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from airflow_provider_dify.exceptions import DifyReindexError, DifyReindexFailed
@@ -71,10 +71,6 @@ class ReindexReport(DocumentReport[ReindexOutcome]):
     errors: Mapping[str, str] = field(default_factory=dict)
     repaired: int = 0
     dry_run: bool = False
-
-    def _first_error(self, failing: Mapping[ReindexOutcome, Collection[str]]) -> str:
-        bad = (self.errors[i] for ids in failing.values() for i in ids if i in self.errors)
-        return next((f" {error}" for error in bad), "")
 
     def _problem(self, count: int) -> str:
         was = if_one(count, "was", "were")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -69,7 +69,3 @@ class RollbackReport(DocumentReport[RollbackOutcome]):
             f"Rollback of {self.source}: {part_of(count, self.total)} of knowledge base {self.dataset_id} "
             f"{if_one(count, 'is not as it was', 'are not as they were')}."
         )
-
-    def _first_error(self, failing: Mapping[RollbackOutcome, Sequence[str]]) -> str:
-        errors = [self.errors[i] for ids in failing.values() for i in ids if i in self.errors]
-        return f" The first one: {errors[0]}" if errors else ""

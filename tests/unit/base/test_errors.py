@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -339,6 +340,18 @@ class TestDocumentStatusError:
         assert f"1 lagging ({report.lagging[0]}): search does not reflect it" in text
         assert report.busy[3] not in text
         assert report.changed[0] not in text
+
+    def test_ends_with_a_cause_that_is_news(self) -> None:
+        report = self.report({"missing": 1, "reverted": 2, "unchanged": 1})
+        errors = {report.unchanged[0]: "Fine.", report.missing[0]: "It is gone.", report.reverted[1]: "No model."}
+        report = replace(report, errors=errors)
+        with pytest.raises(DifyDocumentStatusError) as raised:
+            report.raise_for_outcomes()
+        assert str(raised.value).endswith(f". {report.reverted[1]}: No model.")
+        assert "It is gone." not in str(raised.value)
+        with pytest.raises(DifyDocumentStatusError) as raised:
+            report.raise_for_outcomes(["reverted"])
+        assert str(raised.value).endswith(f". {report.missing[0]}: It is gone.")
 
     @pytest.mark.parametrize(
         ("outcomes", "tolerate", "kind"),

@@ -205,7 +205,7 @@ def test_archives_that_are_always_broken(dify: FakeDify, kb: Dataset, tmp_path: 
     dify.faults.add(Fault("truncated", path="download-zip", times=None))
     result = run_export(kb, tmp_path)
     assert isinstance(result.error, DifyExportError)
-    assert result.error_of("page.md").startswith("What Dify sent is not an archive of it: ")
+    assert result.error_of("page.md").startswith("Dify sent a broken or wrong archive of it: ")
 
 
 def test_a_page_instead_of_an_archive(dify: FakeDify, kb: Dataset, tmp_path: Path) -> None:
