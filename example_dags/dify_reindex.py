@@ -1,7 +1,7 @@
 """Every hour, have Dify index the documents of a knowledge base again whose indexing has failed.
 
 If the embedding model or Dify's worker was down for a while, this repairs what was ingested meanwhile. A document that
-fails again makes the task red, and the report has Dify's message about it. This needs Dify 1.17.0 or newer.
+fails again makes the task red, and the report has Dify's message about it. Releases of Dify up to 1.17.1 cannot do it.
 """
 
 from __future__ import annotations

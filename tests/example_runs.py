@@ -202,7 +202,7 @@ def reindex(add: Callable[[], Any]) -> dict[str, Any]:
     from airflow_provider_dify.testing import FakeDify
 
     dify, _ = add()
-    with FakeDify(clock=dify.clock, version="1.17.0") as newer:
+    with FakeDify(clock=dify.clock, version="1.18.0") as newer:
         kb = newer.add_dataset("handbook")
         kb.add_documents(3)
         pages = [kb.add_document(name, text=f"About {name}.", indexing_status="error") for name in ("seals", "crabs")]

@@ -66,9 +66,10 @@ class DocumentVerbs(SelectionVerbs):
         max_documents: int | None = None,
         max_share: float | str | None = AUTO,
     ) -> ReindexReport:
-        """Have Dify index failed documents again, and wait until search returns them. It needs Dify 1.17.0 or newer.
+        """Have Dify index failed documents again, and wait until search returns them.
 
-        Dify's reference does not have the request yet; this follows Dify's source. How the state of indexing is read:
+        Releases of Dify up to 1.17.1 cannot do it, so Dify is asked before anything is changed. Dify's reference does
+        not have the request yet; this follows Dify's source. How the state of indexing is read:
         https://docs.dify.ai/api-reference/documents/get-document-indexing-status
 
         :param dataset_id: UUID of the knowledge base.
@@ -80,7 +81,7 @@ class DocumentVerbs(SelectionVerbs):
         :param max_share: Change nothing if more than this share of the knowledge base is selected, such as ``0.1``;
             ``auto``: one half for filters, no limit for ids; ``None``: no limit.
         :return: The outcome of each document.
-        :raises DifyInputError: The arguments are invalid, or this Dify is too old; nothing was sent.
+        :raises DifyInputError: The arguments are invalid, or this Dify cannot do it; nothing was changed.
         :raises DifyGuardError: More documents are selected than a limit allows; nothing was changed.
         :raises DifyReindexError: Documents have an outcome that is not tolerated.
         :raises DifyError: A request to Dify failed; the error's ``report`` says how far it got.

@@ -29,7 +29,8 @@ _BUSY = re.compile(r"^Document: ?(?P<name>.*) is (?:being indexed|not completed)
 #: Only the text distinguishes a used-up plan from missing rights.
 _PLAN_LIMIT = re.compile(r"request rate limit", re.IGNORECASE)
 _PLAN_FULL = re.compile(r"capacity of the vector space|number of documents|limit of your subscription", re.IGNORECASE)
-#: The same code as for a wrong parameter.
+#: The same code as for a wrong parameter (the first from Dify's source).
+_RETRIED = re.compile(r"^Document is being retried")
 _METADATA_BUSY = re.compile(r"^Another (document|knowledge base) metadata operation is running", re.IGNORECASE)
 _ANY = re.DOTALL | re.IGNORECASE
 #: Dify's reasons to reject all documents of a knowledge base, and what to do about them. The form: 1.16.0, file 27. The
@@ -246,7 +247,7 @@ def _kind_of_400(code: str | None, detail: str) -> tuple[type[DifyRequestError],
 
 
 def _advice_if_busy(code: str | None, detail: str) -> str | None:
-    if code == "invalid_action" and _BUSY.match(detail):
+    if (code == "invalid_action" and _BUSY.match(detail)) or _RETRIED.search(detail):
         return "Dify is working on the document, or left its lock behind (for at most 600 s)."
     if _METADATA_BUSY.match(detail):
         return "Somebody else is changing metadata there. Try again in a moment."

@@ -65,7 +65,6 @@ CHANGE_STATUS = Fact("The status of documents can be changed", (1, 5, 0), source
 FILTER_BY_STATUS = Fact("Lists of documents can be filtered by status", (1, 10, 1), source="read")
 DOWNLOAD = Fact("The contents of documents can be downloaded", (1, 13, 1), source="read")
 FIRST_TEXT_WITHOUT_RULE = Fact("A text can be the first document without a process rule", (1, 16, 0))
-RETRY_FAILED = Fact("Failed documents can be indexed again by a call", (1, 17, 0), source="read")
 
 REPLACING_HANGS = Fact("Replacing the content of a document in place hangs for good", (1, 12, 0), (1, 13, 0))
 METADATA_SILENT = Fact("Metadata for unknown documents is dropped without an error", (1, 12, 0), (1, 13, 0))
@@ -73,6 +72,6 @@ NEW_DOCUMENT_500 = Fact("Reading a document right after its creation can fail wi
 KEYWORDS_LOST = Fact("In economy, parallel jobs of the worker lose each other's keywords", (1, 16, 0))
 
 #: What Dify can do, since when.
-ABILITIES = (CHANGE_STATUS, FILTER_BY_STATUS, DOWNLOAD, FIRST_TEXT_WITHOUT_RULE, RETRY_FAILED)
+ABILITIES = (CHANGE_STATUS, FILTER_BY_STATUS, DOWNLOAD, FIRST_TEXT_WITHOUT_RULE)
 #: What is broken, and in which versions.
 FAULTS = (REPLACING_HANGS, METADATA_SILENT, NEW_DOCUMENT_500, KEYWORDS_LOST)

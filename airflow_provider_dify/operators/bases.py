@@ -39,7 +39,7 @@ class DifyKnowledgeBaseOperator(ConversationTask, BaseOperator):
         number.
     :param timeout: Seconds to try if Dify fails.
     :return: Its id; with ``absent``, the id of the deleted one, or ``None`` if there was none.
-    :raises DifyInputError: Something makes no sense (then nothing was sent), or several knowledge bases have the name.
+    :raises DifyInputError: A parameter is invalid (then nothing was sent), or several knowledge bases have the name.
     :raises DifyGuardError: It may not be deleted; nothing was changed.
     :raises DifySetupFailed: Dify cannot change a setting (then nothing was changed), or ignored one.
     :raises DifyError: A request to Dify failed.

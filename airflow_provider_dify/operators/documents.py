@@ -117,10 +117,11 @@ class DifyDocumentStatusOperator(DocumentsTask, BaseOperator):
 class DifyReindexOperator(DocumentsTask, BaseOperator):
     """Have Dify index failed documents again. The task succeeds only when search returns them.
 
-    It needs Dify 1.17.0 or newer, and fails on an older one before anything is sent. Dify indexes the content that it
-    has kept: nothing is uploaded, and ids, names and metadata stay. A document that is indexed already is not sent, so
-    a retry only does what is left. One that is still being indexed is waited for. A failed document that is disabled is
-    enabled, because Dify itself disables documents that it cannot bring into search.
+    Releases of Dify up to 1.17.1 cannot do it; the task asks Dify first, and fails before anything is changed. Dify
+    indexes the content that it has kept: nothing is uploaded, and ids, names and metadata stay. A document that is
+    indexed already is not sent, so a retry only does what is left. One that is still being indexed is waited for. A
+    failed document that is disabled is enabled, because Dify itself disables documents that it cannot bring into
+    search.
 
     The report is the task's return value and, even if it fails, in XCom under the key ``report``.
 
@@ -128,7 +129,7 @@ class DifyReindexOperator(DocumentsTask, BaseOperator):
         (``reindexed``, ``unchanged``, ``missing``, ``refused``, ``busy``, ``failed``, ``not_indexed``, ``lagging``,
         ``not_searchable``, ``not_attempted``), ``errors`` by id, and ``repaired`` (how many documents search had lost
         and returns again).
-    :raises DifyInputError: The parameters are invalid, or this Dify is too old; nothing was sent.
+    :raises DifyInputError: The parameters are invalid, or this Dify cannot do it; nothing was changed.
     :raises DifyGuardError: More documents are selected than a limit allows; nothing was changed.
     :raises DifyKnowledgeBaseFailed: The embedding model of the knowledge base is missing; nothing was sent.
     :raises DifyReindexFailed: Documents are missing, archived or without text, which a retry cannot fix.

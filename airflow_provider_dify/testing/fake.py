@@ -63,7 +63,8 @@ class FakeDify:
         with the fixture ``dify``. So with one, a client in another process is refused (on Linux) instead of waiting for
         a worker that never starts working.
     :param version: The version it behaves like: ``1.16.0``, or ``1.14.1`` or ``1.12.1`` with the recorded differences.
-        ``1.17.0`` is like ``1.16.0``, but indexes failed documents again on request, as read in Dify's source.
+        ``1.18.0`` stands for a release after 1.17.1: it is like ``1.16.0``, but indexes failed documents again on
+        request. No such release was recorded; it follows Dify's source.
     :param costs: How long calls take, such as :data:`MEASURED`; ``None``: no time.
     :param seed: For everything random.
     :param lock_race: How often the worker is faster than the API, which leaves a lock behind for ten minutes:

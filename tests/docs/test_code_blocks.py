@@ -35,7 +35,7 @@ PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages() 
 @pytest.fixture
 def dify(dify_factory: DifyFactory) -> FakeDify:
     """One on which everything works that is on a page."""
-    return dify_factory(version="1.17.0")
+    return dify_factory(version="1.18.0")
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -1,4 +1,4 @@
-"""Failed documents are indexed again on request, from 1.17.0 on, as read in Dify's source."""
+"""Failed documents are indexed again on request, in releases after 1.17.1, as read in Dify's source."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def retry(client: Client, kb: Dataset, ids: Any) -> tuple[int, str]:
 
 @pytest.fixture
 def sim(start: Callable[..., FakeDify]) -> FakeDify:
-    return start(version="1.17.0")
+    return start(version="1.18.0")
 
 
 def test_they_keep_their_ids_and_batches(client: Client, sim: FakeDify, kb: Dataset) -> None:
@@ -44,11 +44,55 @@ def test_one_refuses_all(client: Client, sim: FakeDify, kb: Dataset) -> None:
     assert (page.indexing_status, sim.worker.pending) == ("error", 0)
 
 
-@pytest.mark.parametrize("ids", [None, [], "x", ["x"], [UNKNOWN] * 101], ids=["none", "empty", "text", "odd", "many"])
-def test_a_body_that_is_wrong(client: Client, kb: Dataset, ids: Any) -> None:
+def test_what_it_says_of_one_that_is_not_failed(client: Client, kb: Dataset) -> None:
+    path, ids = f"/datasets/{kb.id}/documents/retry", [kb.add_document("good").id]
+    text = "Only failed documents that are not paused can be retried."
+    expected = {"code": "document_indexing", "message": text, "status": 400}
+    assert client.call("POST", path, json={"document_ids": ids}).json() == expected
+
+
+def test_a_second_try_has_a_lock_of_its_own(client: Client, sim: FakeDify, kb: Dataset) -> None:
+    """Its job removes it. A job that was killed leaves it for ten minutes, and it refuses all of a request."""
+    busy = "Document is being retried, please try again later"
+    pages = [kb.add_document(name, text="Some text.", indexing_status="error") for name in ("a", "b")]
+    ids = [page.id for page in pages]
+    assert retry(client, kb, ids) == (204, "")
+    sim.worker.kill()
+    for page in pages:
+        page.set(indexing_status="error")
+    assert retry(client, kb, ids) == (400, busy)
+    pages[0].lock_retry(0)
+    assert retry(client, kb, ids) == (400, busy)
+    assert pages[0].indexing_status == "error"
+    assert not pages[0].locked
+    sim.worker.start()
+    assert retry(client, kb, ids[:1]) == (204, "")
+    sim.settle()
+    pages[0].set(indexing_status="error")
+    assert retry(client, kb, ids[:1]) == (204, "")
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        (None, "document_ids\n  Input should be a valid list [type=list_type, input_value=None"),
+        ("x", "document_ids\n  Input should be a valid list [type=list_type, input_value='x'"),
+        ([], "List should have at least 1 item after validation, not 0 [type=too_short, input_value=[]"),
+        ([UNKNOWN] * 101, "List should have at most 100 items after validation, not 101 [type=too_long"),
+        ([UNKNOWN, "x"], "document_ids.1\n  Input should be a valid UUID"),
+    ],
+    ids=["null", "text", "empty", "many", "odd"],
+)
+def test_a_body_that_is_wrong(client: Client, kb: Dataset, ids: Any, said: str) -> None:
     status, message = retry(client, kb, ids)
     assert status == 400
-    assert "DocumentRetryPayload" in message
+    assert message.startswith("1 validation error for DocumentRetryPayload\n")
+    assert said in message
+
+
+def test_no_ids(client: Client, kb: Dataset) -> None:
+    answer = client.call("POST", f"/datasets/{kb.id}/documents/retry", json={})
+    assert "Field required [type=missing" in answer.json()["message"]
 
 
 def test_the_broker_is_down(client: Client, sim: FakeDify, kb: Dataset) -> None:

@@ -1,8 +1,9 @@
 """Has Dify index failed documents again, waits, and proves that search returns them.
 
-Dify keeps the content of a document whose indexing has failed, and since 1.17 it indexes it again on request (read in
-its source; no server was recorded). It refuses a whole request because of one document that has not failed, is
-archived, paused or missing, so the documents are read just before.
+Dify keeps the content of a document whose indexing has failed, and indexes it again on request (read in its source; no
+release that has the request was recorded). Releases up to 1.17.1 do not have it, so Dify is asked first, with a request
+that changes nothing. It refuses a whole request because of one document that has not failed, is archived, paused or
+missing, so the documents are read just before.
 
 **A failed document that is disabled is enabled first.** Dify itself disables a document if it cannot bring it into
 search. Once it is indexed, search returns it whatever its flag says, and enabling it then would add it a second time,
@@ -21,10 +22,10 @@ from airflow_provider_dify.exceptions import (
     DifyNotFoundError,
     DifyRequestError,
 )
-from airflow_provider_dify.knowledge import api, inputs, versions
+from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.answers import Fields, a_string
 from airflow_provider_dify.knowledge.conversation import is_long
-from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
+from airflow_provider_dify.knowledge.documents import Action, Document
 from airflow_provider_dify.knowledge.errors import may_be_carried_out
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause, Request
 from airflow_provider_dify.knowledge.ingest.arrival import Arrival
@@ -41,6 +42,7 @@ from airflow_provider_dify.knowledge.text.counts import number_of
 from airflow_provider_dify.knowledge.text.packing import pack_ids, pack_members, unpack_ids, unpack_members
 
 _ARCHIVED = "It is archived."
+_PAUSED = "Its indexing is paused, and Dify does not index such documents again. Resume it in Dify."
 _UNSURE = "The answer to its request was lost: Dify may be indexing it."
 
 
@@ -139,7 +141,7 @@ class Reindex:
         :param deadline: How long to wait until they are indexed and in search.
         :param retries: How failed requests are retried.
         :return: The report. Each requested id is in exactly one of its lists.
-        :raises DifyInputError: This version of Dify cannot do it, or the knowledge base has no documents of its own.
+        :raises DifyInputError: This Dify cannot do it, or the knowledge base has no documents of its own.
         :raises DifyGuardError: There are more documents than the guard of the choice allows; nothing was changed.
         :raises DifyReindexError: Documents have an outcome that is not tolerated.
         :raises DifyError: A request to Dify failed; the report so far is its ``report``.
@@ -162,8 +164,8 @@ class Reindex:
 
     def _look_first(self, progress: Progress) -> Flow[None]:
         dataset = yield from api.get_dataset(self.dataset_id)
-        check_version(dataset)
         check_accepts(dataset)
+        yield from check_offered(self.dataset_id)
         chosen = yield from self.choice.flow(self.dataset_id, progress)
         self._ids = chosen.ids
         self.choice.guard.check(len(chosen.ids), chosen.total)
@@ -255,7 +257,15 @@ class Reindex:
             still = [document_id for document_id in batch if document_id in self._open]
             yield from self._read(still)
             if len(batch) == 1 and still and still[0] in self._open:
-                self._settle(still[0], ReindexOutcome.BUSY, error.message)
+                self._settle_refused(still[0], error)
+
+    def _settle_refused(self, document_id: str, error: DifyError) -> None:
+        """Settle a document that Dify refuses although its indexing has failed."""
+        # No read shows that a failed document is paused, so this is the only reason left.
+        if isinstance(error, DifyRequestError) and error.code == "document_indexing":
+            self._settle(document_id, ReindexOutcome.FAILED, _PAUSED)
+        else:
+            self._settle(document_id, ReindexOutcome.BUSY, error.message)
 
     def _enable(self, batch: Sequence[str]) -> Flow[None]:
         """Enable the documents that Dify has disabled because it could not bring them into search."""
@@ -289,23 +299,42 @@ def retry_documents(dataset_id: str, document_ids: Sequence[str]) -> Flow[None]:
 
     The response says that a job is queued. It follows Dify's source: the endpoint is not in its reference yet.
     """
-    path = f"/datasets/{dataset_id}/documents/retry"
-    yield Request("POST", path, json={"document_ids": list(document_ids)}, repeatable=False)
+    yield _retry_request(dataset_id, document_ids, repeatable=False)
 
 
-def check_version(dataset: Dataset) -> None:
-    """Check that this version of Dify can index failed documents again.
+def check_offered(dataset_id: str) -> Flow[None]:
+    """Check that this Dify can index failed documents again. Only the request itself shows it.
+
+    A Dify that has the request refuses it without ids. It is called after something was read, so the host is right.
 
     :raises DifyInputError: It cannot.
     """
-    version = versions.parse(dataset.server_version)
-    if version is None or versions.RETRY_FAILED.holds(dataset.server_version):
-        return
-    raise DifyInputError(
-        f"Dify {versions.show(version)} cannot index failed documents again: that needs "
-        f"{versions.RETRY_FAILED.describe()}. Nothing was sent. Send the content again with DifyDocumentIngestOperator "
-        "or DifySyncOperator, or upgrade Dify."
-    )
+    try:
+        yield _retry_request(dataset_id, (), repeatable=True)
+    except DifyRequestError as error:
+        if error.status == 400 and error.code:
+            return
+        if not _is_unknown_route(error):
+            raise
+        dify = f"Dify {error.server_version}" if error.server_version else "This Dify"
+        # Not with the other error as its cause: that one says to check the host.
+        raise DifyInputError(
+            f"{dify} cannot index failed documents again: releases up to 1.17.1 do not have that request, and it was "
+            f"answered with {error.status}. Nothing was changed. Send the content again with "
+            "DifyDocumentIngestOperator or DifySyncOperator, or upgrade Dify."
+        ) from None
+
+
+def _retry_request(dataset_id: str, document_ids: Sequence[str], *, repeatable: bool) -> Request:
+    path = f"/datasets/{dataset_id}/documents/retry"
+    return Request("POST", path, json={"document_ids": list(document_ids)}, repeatable=repeatable)
+
+
+def _is_unknown_route(error: DifyRequestError) -> bool:
+    """Whether a request does not exist there: not Dify's own 404, and no 405 of something in front of it."""
+    if isinstance(error, DifyNotFoundError):
+        return False
+    return error.status == 404 or (error.status == 405 and error.server_version is not None)
 
 
 def _is_about_documents(error: DifyError) -> bool:

@@ -168,6 +168,12 @@ class Document:
         with self.dataset.world.guard:
             self._now.lock_until = 0.0
 
+    def lock_retry(self, seconds: float = LOCK_SECONDS) -> None:
+        """Put Dify's lock on indexing it again, as a job that never ended would leave it."""
+        world = self.dataset.world
+        with world.guard:
+            self._now.retry_lock_until = world.clock.monotonic() + seconds
+
     def lock_metadata(self, seconds: float = METADATA_LOCK_SECONDS) -> None:
         """Put Dify's lock on its metadata, as another operation would do."""
         world = self.dataset.world

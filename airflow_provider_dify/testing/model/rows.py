@@ -94,6 +94,7 @@ class Row:
     :param own: Segments of its text.
     :param indexed: Whether these have been created and indexed.
     :param lock_until: When Dify's lock on it expires.
+    :param retry_lock_until: When Dify's lock on another try to index it expires, by the same clock.
     :param marks: When each stage of indexing was reached.
     :param uploads: How many contents it has had.
     :param uploaded_at: When it got the current one.
@@ -125,6 +126,7 @@ class Row:
     archived: bool = False
     indexed: bool = False
     lock_until: float = 0.0
+    retry_lock_until: float = 0.0
     updated_at: float = 0.0
     completed_at: float | None = None
     disabled_at: float | None = None

@@ -60,8 +60,8 @@ class Site:
 
     @property
     def retries_documents(self) -> bool:
-        """Whether failed documents can be indexed again (from 1.17.0 on, read in Dify's source)."""
-        return [int(part) for part in self.version.split(".")[:2]] >= [1, 17]
+        """Whether failed documents can be indexed again: releases up to 1.17.1 cannot (read in Dify's source)."""
+        return [int(part) for part in self.version.split(".")[:2]] >= [1, 18]
 
     @property
     def is_recent(self) -> bool:

@@ -154,6 +154,7 @@ class Worker:
 
     def _end_indexing(self, job: DocumentJob, at: float) -> None:
         document = job.document
+        document.retry_lock_until = 0.0
         if not _is_running(document):
             return
         if document.id in self.failing or self.fail_adding is not None:
@@ -257,6 +258,7 @@ def _reach(document: Row, stage: str, at: float) -> None:
 
 
 def _fail(document: Row, failure: str, at: float) -> None:
+    document.retry_lock_until = 0.0
     if _is_running(document):
         document.fail_indexing(failure, at)
 

@@ -10,4 +10,4 @@ from airflow_provider_dify.testing.pytest_plugin import DifyFactory
 
 @pytest.fixture
 def dify(dify_factory: DifyFactory) -> FakeDify:
-    return dify_factory(version="1.17.0")
+    return dify_factory(version="1.18.0")

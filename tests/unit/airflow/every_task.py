@@ -45,7 +45,7 @@ def delete(page: Document, **kwargs: Any) -> Any:
 
 
 def reindex(page: Document, **kwargs: Any) -> Any:
-    """Its indexing has failed before. This needs Dify 1.17.0 or newer."""
+    """Its indexing has failed before. Only a Dify newer than 1.17.1 can do it."""
     page.set(indexing_status="error", in_search=False)
     return DifyReindexOperator(task_id="change", dataset_id=page.dataset.id, document_ids=[page.id], **kwargs)
 

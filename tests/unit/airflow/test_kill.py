@@ -18,9 +18,10 @@ from tests.unit.apps.running import Store, run_try
 from tests.unit.conftest import TaskInstance
 
 
-def killed_during(dify: FakeDify, method: str, task: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def killed_during(dify: FakeDify, method: str, task: Any, *, after: int = 0) -> tuple[dict[str, Any], dict[str, Any]]:
     """Run a task that is killed while its first request of a method is under way.
 
+    :param after: How many requests of the method come before.
     :return: Its report at that moment, and its last one.
     """
     instance = TaskInstance()
@@ -30,7 +31,7 @@ def killed_during(dify: FakeDify, method: str, task: Any) -> tuple[dict[str, Any
         task.on_kill()
         reports.append(instance.xcom["report"])
 
-    dify.faults.add(Fault("latency", method=method, seconds=1))
+    dify.faults.add(Fault("latency", method=method, seconds=1, after=after))
     dify.world.schedule(0.5, kill)
     with pytest.raises(DifyKilledError):
         task.execute({"ti": instance})
@@ -87,12 +88,12 @@ def test_deletion(dify: FakeDify, kb: Dataset) -> None:
 
 
 def test_indexing_again(dify_factory: DifyFactory) -> None:
-    dify = dify_factory(version="1.17.0")
+    dify = dify_factory(version="1.18.0")
     kb = dify.add_dataset("handbook")
     failed = {"indexing_status": "error", "error": "No model.", "in_search": False}
     ids = [kb.add_document(f"page {n}", **failed).id for n in range(3)]  # type: ignore[arg-type]
     task = DifyReindexOperator(task_id="index", dataset_id=kb.id, document_ids=ids, batch_size=1, max_share=None)
-    at_kill, report = killed_during(dify, "POST", task)
+    at_kill, report = killed_during(dify, "POST", task, after=1)  # the first only asks whether Dify can do it
     assert at_kill["errors"] == {ids[0]: "The answer to its request was lost: Dify may be indexing it."}
     assert report["not_attempted"] == ids[1:]
     assert report["errors"] == {}

@@ -251,7 +251,7 @@ def documents_are_selected_and_deleted(stage: Stage) -> Iterator[Callable[[], ob
 
 
 def documents_are_indexed_again(stage: Stage) -> Iterator[Callable[[], object]]:
-    with FakeDify(clock=stage.dify.clock, version="1.17.0") as newer:
+    with FakeDify(clock=stage.dify.clock, version="1.18.0") as newer:
         newer.add_key(key=KEY)
         kb = newer.add_dataset("handbook")
         page = kb.add_document("page", indexing_status="error")

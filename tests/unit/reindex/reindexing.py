@@ -17,8 +17,8 @@ from airflow_provider_dify.operators.documents import DifyReindexOperator
 from airflow_provider_dify.testing import Dataset, Document, FakeDify
 from tests.unit.conftest import TaskInstance
 
-#: The first version that can do it.
-VERSION = "1.17.0"
+#: A version that can do it; releases up to 1.17.1 cannot.
+VERSION = "1.18.0"
 
 
 @dataclass
@@ -84,5 +84,12 @@ def failed(kb: Dataset, *names: str, **kwargs: Any) -> list[Document]:
 
 
 def sent(dify: FakeDify) -> list[int]:
-    """How many documents each request to index again had."""
-    return [len(one.json["document_ids"]) for one in dify.requests if one.path.endswith("/documents/retry")]
+    """How many documents each request to index again had. One without any only asks whether Dify can do it."""
+    sizes = [len(one.json["document_ids"]) for one in dify.requests if one.path.endswith("/documents/retry")]
+    return [size for size in sizes if size]
+
+
+def changes(dify: FakeDify) -> list[str]:
+    """The requests that could have changed something."""
+    sent = [one for one in dify.requests if one.method != "GET"]
+    return [f"{one.method} {one.path}" for one in sent if one.json != {"document_ids": []}]

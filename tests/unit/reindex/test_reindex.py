@@ -12,6 +12,7 @@ from airflow_provider_dify.exceptions import (
     DifyGuardError,
     DifyInputError,
     DifyKnowledgeBaseFailed,
+    DifyNotFoundError,
     DifyRateLimitError,
     DifyReindexError,
     DifyReindexFailed,
@@ -22,7 +23,7 @@ from airflow_provider_dify.knowledge.reindex.options import ReindexOptions
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 from airflow_provider_dify.testing.pytest_plugin import DifyFactory
 from tests.unit.conftest import UNKNOWN
-from tests.unit.reindex.reindexing import VERSION, failed, run_reindex, sent
+from tests.unit.reindex.reindexing import VERSION, changes, failed, run_reindex, sent
 
 
 @pytest.fixture
@@ -94,13 +95,13 @@ class TestGood:
         assert run.error is None
         assert run.report["dry_run"] is True
         assert run.not_empty == {"unchanged": [kb.documents[0].name], "not_attempted": ["seals"]}
-        assert all(one.method == "GET" for one in dify.requests)
+        assert changes(dify) == []
 
     def test_a_lost_response(self, dify: FakeDify, kb: Dataset) -> None:
         """It is not sent a second time, and the report says that this run did it."""
         pages = failed(kb, "seals", "whales")
         dify.worker.seconds_per_document = 0.0
-        dify.faults.add(Fault("status_after", path="/documents/retry$"))
+        dify.faults.add(Fault("status_after", path="/documents/retry$", after=1))
         run = run_reindex(kb, pages)
         assert run.error is None
         assert run.not_empty == {"reindexed": ["seals", "whales"]}
@@ -108,7 +109,7 @@ class TestGood:
 
     def test_a_failure_that_passes(self, dify: FakeDify, kb: Dataset) -> None:
         pages = failed(kb, "seals", "whales")
-        dify.faults.add(Fault("status", path="/documents/retry$", status=503, times=2))
+        dify.faults.add(Fault("status", path="/documents/retry$", status=503, times=2, after=1))
         run = run_reindex(kb, pages)
         assert run.error is None
         assert sent(dify) == [2, 2, 2]
@@ -152,14 +153,34 @@ class TestBad:
     def test_one_that_dify_refuses(self, dify: FakeDify, kb: Dataset) -> None:
         """The others of its request are sent without it."""
         pages = failed(kb, "seals", "whales", "crabs")
-        body = {"code": "document_indexing", "message": "Document is being retried, please try again later"}
-        for times in (1, 1):
-            dify.faults.add(Fault("status", path="/documents/retry$", status=400, body=body, times=times))
+        body = {"code": "invalid_param", "message": "Something is wrong."}
+        dify.faults.add(Fault("status", path="/documents/retry$", status=400, body=body, times=2, after=1))
         run = run_reindex(kb, pages)
         assert type(run.error) is DifyReindexError
         assert run.not_empty == {"reindexed": ["whales", "crabs"], "busy": ["seals"]}
-        assert "please try again later" in run.report["errors"][pages[0].id]
+        assert "Something is wrong." in run.report["errors"][pages[0].id]
         assert sent(dify) == [3, 1, 1, 1]
+
+    def test_one_that_is_being_retried(self, dify: FakeDify, kb: Dataset) -> None:
+        """A job that was killed leaves its lock behind."""
+        pages = failed(kb, "seals", "whales", "crabs")
+        pages[1].lock_retry()
+        run = run_reindex(kb, pages)
+        assert type(run.error) is DifyReindexError
+        assert run.not_empty == {"reindexed": ["seals", "crabs"], "busy": ["whales"]}
+        assert "left its lock behind (for at most 600 s)" in run.report["errors"][pages[1].id]
+        assert sent(dify) == [3, 1, 1, 1]
+        pages[1].lock_retry(0)
+        assert run_reindex(kb, pages).error is None
+
+    def test_a_failed_one_that_is_paused(self, dify: FakeDify, kb: Dataset) -> None:
+        """No read shows it, only Dify's refusal."""
+        (page,) = failed(kb, "seals")
+        (paused,) = failed(kb, "paused", paused=True)
+        run = run_reindex(kb, [paused, page])
+        assert type(run.error) is DifyReindexError
+        assert run.not_empty == {"reindexed": ["seals"], "failed": ["paused"]}
+        assert run.report["errors"][paused.id].endswith("Resume it in Dify.")
 
     @pytest.mark.parametrize(
         ("change", "outcome", "batches"),
@@ -174,7 +195,7 @@ class TestBad:
         self, dify: FakeDify, kb: Dataset, change: Any, outcome: str, batches: list[int]
     ) -> None:
         pages = failed(kb, "seals", "whales")
-        dify.faults.add(Fault("latency", path="/documents/retry$", seconds=5))
+        dify.faults.add(Fault("latency", path="/documents/retry$", seconds=5, after=1))
         dify.world.schedule(1, lambda _: change(pages[0]))
         run = run_reindex(kb, pages)
         assert run.not_empty == {"reindexed": ["whales"], outcome: ["seals"]}
@@ -217,15 +238,18 @@ class TestBad:
 
     def test_requests_fail(self, dify: FakeDify, kb: Dataset) -> None:
         pages = failed(kb, *(f"page {n}" for n in range(150)))
-        dify.faults.add(Fault("status", path="/documents/retry$", status=500, times=None, after=1))
+        dify.faults.add(Fault("status", path="/documents/retry$", status=500, times=None, after=2))
         run = run_reindex(kb, pages)
         assert type(run.error) is DifyServerError
         assert {name: len(ids) for name, ids in run.not_empty.items()} == {"not_indexed": 100, "not_attempted": 50}
+        dify.faults.clear()
+        before = sent(dify)
         assert run_reindex(kb, pages[:100]).error is None
+        assert sent(dify) == before
 
     def test_the_request_is_the_cause_even_if_dify_goes_down(self, dify: FakeDify, kb: Dataset) -> None:
         pages = failed(kb, "seals")
-        dify.faults.add(Fault("status", path="/documents/retry$", status=429, retry_after=10_000))
+        dify.faults.add(Fault("status", path="/documents/retry$", status=429, retry_after=10_000, after=1))
         dify.faults.add(Fault("status", method="GET", status=500, after=2, times=None))
         run = run_reindex(kb, pages)
         assert type(run.error) is DifyRateLimitError
@@ -233,7 +257,7 @@ class TestBad:
 
     def test_the_key_is_withdrawn(self, dify: FakeDify, kb: Dataset) -> None:
         pages = failed(kb, "seals")
-        dify.faults.add(Fault("status", path="/documents/retry$", status=401))
+        dify.faults.add(Fault("status", path="/documents/retry$", status=401, after=1))
         run = run_reindex(kb, pages)
         assert type(run.error) is DifyAuthenticationError
         assert run.not_empty == {"not_attempted": ["seals"]}
@@ -242,27 +266,65 @@ class TestBad:
 class TestBefore:
     """What is an error before anything is sent."""
 
-    @pytest.mark.parametrize("version", ["1.16.0", "1.14.1", "1.12.1"])
+    @pytest.mark.parametrize("version", ["1.17.1", "1.16.0", "1.12.1"])
     def test_older_versions(self, dify_factory: DifyFactory, version: str) -> None:
+        """Not even a document that Dify has disabled is enabled."""
         dify = dify_factory(version=version)
         kb = dify.add_dataset("handbook")
-        run = run_reindex(kb, failed(kb, "seals"))
+        (page,) = failed(kb, "seals", enabled=False)
+        run = run_reindex(kb, [page])
         assert isinstance(run.error, DifyInputError)
-        assert str(run.error).startswith(f"Dify {version} cannot index failed documents again: that needs 1.17.0 and")
+        assert str(run.error).startswith(f"Dify {version} cannot index failed documents again: releases up to 1.17.1")
         assert "DifyDocumentIngestOperator or DifySyncOperator" in str(run.error)
-        assert all(one.method == "GET" for one in dify.requests)
+        assert "host" not in str(run.error)
+        assert changes(dify) == []
+        assert not page.enabled
 
-    def test_a_server_that_only_says_so(self, dify: FakeDify, kb: Dataset) -> None:
-        pages = failed(kb, "seals")
-        dify.faults.add(Fault("status", path="/documents/retry$", status=404, body="<html>Not Found</html>"))
-        assert isinstance(run_reindex(kb, pages).error, DifyEndpointError)
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            {"status": 404, "body": "<html>Not Found</html>"},
+            {"status": 404, "body": {"message": "no Route matched with those values"}},
+            {"status": 405, "body": {"code": "method_not_allowed", "message": "Not allowed."}},
+        ],
+        ids=["a page", "the JSON of a gateway", "another method"],
+    )
+    def test_whatever_the_version_is(self, dify: FakeDify, kb: Dataset, answer: dict[str, Any]) -> None:
+        pages = failed(kb, "seals", enabled=False)
+        dify.faults.add(Fault("status", path="/documents/retry$", **answer))
+        run = run_reindex(kb, pages)
+        assert isinstance(run.error, DifyInputError)
+        assert "Nothing was changed." in str(run.error)
+        assert changes(dify) == []
+
+    @pytest.mark.parametrize(
+        ("answer", "error"),
+        [
+            ({"status": 404, "body": {"code": "not_found", "message": "Dataset not found."}}, DifyNotFoundError),
+            ({"status": 401, "body": {"code": "unauthorized", "message": "Invalid."}}, DifyAuthenticationError),
+            ({"status": 400, "body": "<html>Bad Request</html>"}, DifyEndpointError),
+            ({"status": 503, "times": None}, DifyServerError),
+        ],
+        ids=["deleted meanwhile", "no access", "a page", "down"],
+    )
+    def test_an_answer_that_says_nothing(
+        self, dify: FakeDify, kb: Dataset, answer: dict[str, Any], error: type[Exception]
+    ) -> None:
+        dify.faults.add(Fault("status", path="/documents/retry$", **answer))
+        run = run_reindex(kb, failed(kb, "seals", enabled=False))
+        assert type(run.error) is error
+        assert changes(dify) == []
+
+    def test_a_failure_that_passes(self, dify: FakeDify, kb: Dataset) -> None:
+        dify.faults.add(Fault("status", path="/documents/retry$", status=503, times=2))
+        assert run_reindex(kb, failed(kb, "seals")).error is None
 
     def test_guards(self, dify: FakeDify, kb: Dataset) -> None:
         failed(kb, "a", "b", "c", "d", "e")
         assert isinstance(run_reindex(kb, filters={"status": "error"}).error, DifyGuardError)
         guarded = run_reindex(kb, filters={"status": "error"}, max_share=None, max_documents=4)
         assert isinstance(guarded.error, DifyGuardError)
-        assert all(one.method == "GET" for one in dify.requests)
+        assert changes(dify) == []
         assert run_reindex(kb, filters={"status": "error"}, max_share=0.6).error is None
 
     def test_no_embedding_model(self, dify: FakeDify) -> None:
