@@ -17,6 +17,7 @@ from airflow_provider_dify.knowledge.flow import Deadline, Pause, Request, Respo
 from airflow_provider_dify.knowledge.ingest.report import IngestReport
 from airflow_provider_dify.knowledge.ingest.watch import Watch
 from airflow_provider_dify.knowledge.progress import Progress
+from airflow_provider_dify.knowledge.status.options import WaitOptions
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 from tests.unit.conftest import Ingest, names, text
 from tests.unit.killing import killed_at_the_fault
@@ -305,7 +306,7 @@ def test_the_looks_come_soon_again_when_something_has_moved() -> None:
     kb, ids = str(uuid.uuid4()), [str(uuid.uuid4()) for _ in range(8)]
     ticks = itertools.count()  # a clock that never shows the same time twice, as a real one does not
     deadline = Deadline(10_000, lambda: next(ticks) / 1000)
-    watch = Watch(kb, poll_interval=10, stall_timeout=None)
+    watch = Watch(kb, WaitOptions(stall_timeout=None))
     watch.add(ids, deadline)
     flow = watch.until_below(1, deadline, Progress(deadline))
     pauses: list[float] = []
