@@ -197,6 +197,24 @@ _OPPOSITES = {
 }
 
 
+class Technique(str, Enum):
+    """How a knowledge base finds its documents."""
+
+    #: By vectors.
+    HIGH_QUALITY = "high_quality"
+    #: By keywords.
+    ECONOMY = "economy"
+
+
+class DocumentForm(str, Enum):
+    """How a document is cut into segments."""
+
+    TEXT = "text_model"
+    #: Search finds the segments by their child chunks.
+    HIERARCHICAL = "hierarchical_model"
+    QUESTIONS = "qa_model"
+
+
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """A knowledge base, as Dify lists it.

@@ -90,8 +90,8 @@ class DifyRollbackOperator(ConversationTask, BaseOperator):
             batch_size=self.batch_size, poll_interval=self.poll_interval, repair=True, prove_by=self.prove_by
         )
         rollback = Rollback(self.manifest, tolerate=self.tolerate, options=options)
-        number = number_of(len(rollback.former.ids))
-        plan = f"Rolling back {rollback.former.source}: {number}, for up to {self.timeout:g} s."
+        number = number_of(len(rollback.wanted.ids))
+        plan = f"Rolling back {rollback.wanted.source}: {number}, for up to {self.timeout:g} s."
         return self.converse(context, rollback, plan=plan)
 
     def read_report(self, plain: dict[str, JSON]) -> RollbackReport:

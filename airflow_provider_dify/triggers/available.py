@@ -124,12 +124,12 @@ class DifyDocumentsAvailableTrigger(_EventTrigger):  # type: ignore[misc]  # Air
             now = current().monotonic()
             due = now - complete_at >= watch.full_look_interval
             try:
-                seen = await watch._look(None if due else newest.look)
+                seen = await watch._look(None if due else newest.seen)
             except Exception as error:  # noqa: BLE001 - ending here would only make the triggerer start it again at once
                 failures += 1
                 wait = watch._wait_after(error, failures)
             else:
-                newest.look, newest.began = seen, now
+                newest.seen, newest.began = seen, now
                 complete_at = now if seen.complete else complete_at
                 failures, wait = 0, watch.poll_interval
             async for _ in _ticks(wait, newest):
@@ -141,10 +141,10 @@ class DifyDocumentsAvailableTrigger(_EventTrigger):  # type: ignore[misc]  # Air
         state = _State(getattr(self, "asset_state_store", None), self.dataset_id)
         announcer = _Announcer(self.dataset_id, state, include_existing=self.include_existing)
         async for newest in shared_stream:
-            if newest.look is None or newest.began < started:  # a result for a trigger that existed before this one
+            if newest.seen is None or newest.began < started:  # a result for a trigger that existed before this one
                 continue
             try:
-                async for document in announcer.take(newest.look):
+                async for document in announcer.take(newest.seen):
                     yield TriggerEvent(self._payload(document))  # type: ignore[no-untyped-call]
             except Exception as error:  # it is a call to Airflow's API server; the next check returns everything again
                 text = "What fired for Dify knowledge base %s cannot be kept, and nothing fires until it can: %s"
@@ -190,12 +190,12 @@ class DifyDocumentsAvailableTrigger(_EventTrigger):  # type: ignore[misc]  # Air
 class _Newest:
     """The newest result. A stream yields the same object each time: a trigger that was blocked sees no older result.
 
-    :param look: ``None`` if no check has succeeded yet.
+    :param seen: What is available; ``None`` if no check has succeeded yet.
     :param began: When the check began, in seconds of the monotonic clock.
     :param held_until: Until when a trigger holds a document back.
     """
 
-    look: Availability | None = None
+    seen: Availability | None = None
     began: float = float("-inf")
     held_until: float = float("-inf")
 
@@ -207,7 +207,7 @@ async def _ticks(seconds: float, newest: _Newest) -> AsyncGenerator[None, None]:
         yield
         # A trigger of a shared stream takes what was yielded a little later, and only then knows what it holds back.
         needed = max(newest.held_until, began) + _GAP
-        ticks = newest.look and current().monotonic() < needed
+        ticks = newest.seen and current().monotonic() < needed
         await current().asleep(min(rest, _TICK) if ticks else rest)
 
 
@@ -312,9 +312,8 @@ class _State:
             return Watermark()
         try:
             return Watermark.from_json(await self._store.aget(self._key))
-        except (
-            ValueError
-        ) as error:  # Airflow creates one trigger for equal ones, and asks it which of their assets it means
+        except ValueError as error:
+            # Airflow creates one trigger for equal ones, and asks it which of their assets it means.
             self._store = None
             text = "Equal triggers watch for several assets, so what fired is not kept over a restart (%s)."
             log.warning(text, error)

@@ -1,4 +1,4 @@
-"""The verbs of the hook about the chunks of a document, and their child chunks."""
+"""The methods of the hook for the chunks of a document, and their child chunks."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.hooks.base import FlowHook
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.chunks import children, edit
-from airflow_provider_dify.knowledge.chunks.children import ChildChunk
+from airflow_provider_dify.knowledge.chunks.children import ChildChunk, ChildChunks, texts_of
+from airflow_provider_dify.knowledge.chunks.chunks import Chunks, checked_parts, new_chunks
 from airflow_provider_dify.knowledge.status.segments import Segment
 
 
@@ -27,7 +27,7 @@ class ChunkVerbs(FlowHook):
         :raises DifyNotFoundError: The document is not in this knowledge base.
         :raises DifyListChangedError: They kept changing while they were read.
         """
-        return self.run(edit.list_chunks(*_place(dataset_id, document_id)))
+        return self.run(_chunks(dataset_id, document_id).all())
 
     def add_chunks(
         self, dataset_id: str, document_id: str, chunks: Iterable[str | Mapping[str, Any]] | str
@@ -40,10 +40,10 @@ class ChunkVerbs(FlowHook):
         :param document_id: UUID of the document.
         :param chunks: Their texts, or mappings with ``content``, ``answer`` (of a question) and ``keywords``.
         :return: The new chunks.
-        :raises DifyInputError: Something makes no sense; nothing was sent.
+        :raises DifyInputError: An argument is invalid; nothing was sent.
         :raises DifyChunkError: They read back differently.
         """
-        return self.run(edit.add_chunks(*_place(dataset_id, document_id), edit.new_chunks(chunks)))
+        return self.run(_chunks(dataset_id, document_id).add(new_chunks(chunks)))
 
     def update_chunk(
         self,
@@ -66,15 +66,14 @@ class ChunkVerbs(FlowHook):
         :param answer: The new answer, in a question-and-answer document.
         :param keywords: The words that should find it, in an economy knowledge base.
         :return: The chunk.
-        :raises DifyInputError: Something makes no sense, or the chunk is not in this document; nothing was changed.
+        :raises DifyInputError: An argument is invalid, or the chunk is not in this document; nothing was changed.
         :raises DifyChunkError: It reads back differently.
         """
         given = {"content": content, "answer": answer, "keywords": keywords}
-        parts = edit.checked_parts({name: value for name, value in given.items() if value is not None}, "chunk")
+        parts = checked_parts({name: value for name, value in given.items() if value is not None}, "chunk")
         if not parts:
             raise DifyInputError("Nothing to change: set content, answer or keywords.")
-        place = _place(dataset_id, document_id)
-        return self.run(edit.change_chunk(*place, inputs.canonical_id(chunk_id, "chunk_id"), parts))
+        return self.run(_chunks(dataset_id, document_id).change(inputs.canonical_id(chunk_id, "chunk_id"), parts))
 
     def enable_chunks(self, dataset_id: str, document_id: str, chunk_ids: Iterable[str] | str) -> tuple[Segment, ...]:
         """Enable chunks of a document. Dify's worker brings them into search in the background.
@@ -89,7 +88,7 @@ class ChunkVerbs(FlowHook):
         :raises DifyChunkError: They read back differently.
         """
         ids = inputs.canonical_ids(chunk_ids, "chunk_ids")
-        return self.run(edit.switch_chunks(*_place(dataset_id, document_id), ids, enabled=True))
+        return self.run(_chunks(dataset_id, document_id).switch(ids, enabled=True))
 
     def disable_chunks(self, dataset_id: str, document_id: str, chunk_ids: Iterable[str] | str) -> tuple[Segment, ...]:
         """Disable chunks of a document: search does not return them any more.
@@ -106,7 +105,7 @@ class ChunkVerbs(FlowHook):
         :raises DifyChunkError: They read back differently.
         """
         ids = inputs.canonical_ids(chunk_ids, "chunk_ids")
-        return self.run(edit.switch_chunks(*_place(dataset_id, document_id), ids, enabled=False))
+        return self.run(_chunks(dataset_id, document_id).switch(ids, enabled=False))
 
     def delete_chunks(self, dataset_id: str, document_id: str, chunk_ids: Iterable[str] | str) -> None:
         """Delete chunks of a document, and prove that they are gone. Missing ones are no failure.
@@ -119,7 +118,7 @@ class ChunkVerbs(FlowHook):
         :raises DifyChunkError: Some still exist.
         """
         ids = inputs.canonical_ids(chunk_ids, "chunk_ids")
-        self.run(edit.delete_chunks(*_place(dataset_id, document_id), ids))
+        self.run(_chunks(dataset_id, document_id).delete(ids))
 
     def list_child_chunks(self, dataset_id: str, document_id: str, chunk_id: str) -> tuple[ChildChunk, ...]:
         """List all child chunks of a chunk, by position.
@@ -133,7 +132,7 @@ class ChunkVerbs(FlowHook):
         :raises DifyNotFoundError: The chunk is not in this document.
         :raises DifyListChangedError: They kept changing while they were read.
         """
-        return self.run(children.list_children(_parent(dataset_id, document_id, chunk_id)))
+        return self.run(_children(dataset_id, document_id, chunk_id).all())
 
     def add_child_chunks(
         self, dataset_id: str, document_id: str, chunk_id: str, texts: Iterable[str] | str
@@ -147,11 +146,11 @@ class ChunkVerbs(FlowHook):
         :param chunk_id: UUID of the chunk.
         :param texts: Their texts.
         :return: The new child chunks.
-        :raises DifyInputError: Something makes no sense, or the knowledge base does not use child chunks; nothing was
+        :raises DifyInputError: An argument is invalid, or the knowledge base does not use child chunks; nothing was
             changed.
         :raises DifyChunkError: They read back differently.
         """
-        return self.run(children.add_children(_parent(dataset_id, document_id, chunk_id), children.texts_of(texts)))
+        return self.run(_children(dataset_id, document_id, chunk_id).add(texts_of(texts)))
 
     def update_child_chunk(
         self, dataset_id: str, document_id: str, chunk_id: str, child_chunk_id: str, *, content: str
@@ -166,14 +165,12 @@ class ChunkVerbs(FlowHook):
         :param child_chunk_id: UUID of the child chunk.
         :param content: Its new text.
         :return: The child chunk.
-        :raises DifyInputError: Something makes no sense, or it is not in this chunk; nothing was changed.
+        :raises DifyInputError: An argument is invalid, or it is not in this chunk; nothing was changed.
         :raises DifyChunkError: It reads back differently.
         """
-        place, child_id = (
-            _parent(dataset_id, document_id, chunk_id),
-            inputs.canonical_id(child_chunk_id, "child_chunk_id"),
-        )
-        return self.run(children.change_child(place, child_id, inputs.text(content, "content")))
+        children = _children(dataset_id, document_id, chunk_id)
+        child_id = inputs.canonical_id(child_chunk_id, "child_chunk_id")
+        return self.run(children.change(child_id, inputs.text(content, "content")))
 
     def delete_child_chunks(
         self, dataset_id: str, document_id: str, chunk_id: str, child_chunk_ids: Iterable[str] | str
@@ -189,12 +186,16 @@ class ChunkVerbs(FlowHook):
         :raises DifyChunkError: Some still exist.
         """
         ids = inputs.canonical_ids(child_chunk_ids, "child_chunk_ids")
-        self.run(children.delete_children(_parent(dataset_id, document_id, chunk_id), ids))
+        self.run(_children(dataset_id, document_id, chunk_id).delete(ids))
 
 
-def _parent(dataset_id: str, document_id: str, chunk_id: str) -> children.Parent:
-    return children.Parent(*_place(dataset_id, document_id), inputs.canonical_id(chunk_id, "chunk_id"))
+def _chunks(dataset_id: str, document_id: str) -> Chunks:
+    return Chunks(inputs.canonical_id(dataset_id, "dataset_id"), inputs.canonical_id(document_id, "document_id"))
 
 
-def _place(dataset_id: str, document_id: str) -> tuple[str, str]:
-    return inputs.canonical_id(dataset_id, "dataset_id"), inputs.canonical_id(document_id, "document_id")
+def _children(dataset_id: str, document_id: str, chunk_id: str) -> ChildChunks:
+    return ChildChunks(
+        inputs.canonical_id(dataset_id, "dataset_id"),
+        inputs.canonical_id(document_id, "document_id"),
+        inputs.canonical_id(chunk_id, "chunk_id"),
+    )

@@ -43,12 +43,13 @@ class KnowledgeBaseOptions:
     def __post_init__(self) -> None:
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.bases import settings
+        from airflow_provider_dify.knowledge.documents import Technique
 
         inputs.settle(
             self,
             description=inputs.or_none(settings.description),
             permission=inputs.or_none(inputs.one_of(settings.Permission)),
-            indexing_technique=inputs.or_none(inputs.one_of(settings.Technique)),
+            indexing_technique=inputs.or_none(inputs.one_of(Technique)),
             embedding_model=inputs.or_none(inputs.text),
             embedding_model_provider=inputs.or_none(inputs.text),
             retrieval_model=inputs.or_none(settings.retrieval_model),

@@ -9,6 +9,7 @@ from typing import Any
 from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.bases.lookup import check_name as name_of_base
+from airflow_provider_dify.knowledge.documents import Technique
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.metadata.fields import FieldType, check_name
 from airflow_provider_dify.knowledge.retrieval.search import SearchMethod, check_score
@@ -44,13 +45,6 @@ class Permission(str, Enum):
 
     ONLY_ME = "only_me"
     ALL_TEAM_MEMBERS = "all_team_members"
-
-
-class Technique(str, Enum):
-    """How a knowledge base is searched."""
-
-    HIGH_QUALITY = "high_quality"
-    ECONOMY = "economy"
 
 
 class RerankingMode(str, Enum):

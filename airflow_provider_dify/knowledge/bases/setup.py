@@ -10,13 +10,8 @@ from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.bases import api
 from airflow_provider_dify.knowledge.bases.api import BaseState, Model, ModelType
 from airflow_provider_dify.knowledge.bases.options import KnowledgeBaseOptions
-from airflow_provider_dify.knowledge.bases.settings import (
-    Setting,
-    Technique,
-    covers,
-    same_provider,
-    whole_search,
-)
+from airflow_provider_dify.knowledge.bases.settings import Setting, covers, same_provider, whole_search
+from airflow_provider_dify.knowledge.documents import Technique
 from airflow_provider_dify.knowledge.flow import JSON, Flow
 from airflow_provider_dify.knowledge.metadata.fields import create_missing, list_fields
 from airflow_provider_dify.knowledge.text.hints import did_you_mean

@@ -8,7 +8,7 @@ from airflow_provider_dify.knowledge.deletion.report import DeleteOutcome
 from airflow_provider_dify.knowledge.documents import Action, Document
 from airflow_provider_dify.knowledge.text.counts import number_of
 
-_ANSWER_LOST = "The answer to its deletion was lost, and Dify could not be asked again: it may be deleted."
+_ANSWER_LOST = "The answer to its deletion was lost, and the document could not be read again: it may be deleted."
 _UN_ARCHIVED = "It was un-archived for the deletion, and could not be archived again."
 _SWITCHED_OFF = "It was disabled for the deletion, so that un-archiving it does not bring it back into search."
 

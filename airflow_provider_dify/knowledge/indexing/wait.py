@@ -206,16 +206,16 @@ class IndexingWait:
         dataset = yield from api.get_dataset(self.dataset_id)
         proof = SearchProof(self.dataset_id, dataset, self._prove_by)
         awaited = [i for i, document in documents.items() if document.belongs_in_search]
-        look = yield from proof.look(awaited, documents, thorough=True, progress=Progress(deadline, self.whole))
-        self._refuse_gone(look.gone)
-        if bad := {**look.empty, **dict.fromkeys(look.lost, why_lost(proof))}:
+        check = yield from proof.look(awaited, documents, thorough=True, progress=Progress(deadline, self.whole))
+        self._refuse_gone(check.gone)
+        if bad := {**check.empty, **dict.fromkeys(check.lost, why_lost(proof))}:
             reasons = "; ".join(sorted(set(bad.values())))
             raise DifyIndexingError(
                 f"Indexing of {self} completed, but search does not return {len(bad)} of its documents: "
                 f"{first_of(self._states[i] for i in bad)}. {reasons}",
                 bad,
             )
-        return not look.behind
+        return not check.behind
 
     def timed_out(self, deadline: Deadline) -> DifyIndexingTimeout:
         """Return the error that names the documents that were not indexed in time."""

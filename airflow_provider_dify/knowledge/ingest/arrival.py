@@ -15,6 +15,7 @@ from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
 from airflow_provider_dify.knowledge.progress import Intervals, Progress, WholeJob
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.status.options import WaitOptions
 from airflow_provider_dify.knowledge.status.proof import ProvenBy, SearchCheck, SearchProof
 from airflow_provider_dify.knowledge.status.repair import HALFWAY, Repair, why_lost
 from airflow_provider_dify.knowledge.text.counts import number_of
@@ -31,14 +32,13 @@ class Arrival:
     Its whole state is in this object, not in the generator, so it is correct at any moment.
 
     :param dataset_id: The knowledge base.
-    :param by: What proves that documents have entered search.
-    :param poll_interval: Seconds between two checks; the first checks come sooner.
+    :param options: What proves that documents have entered search, and how often that is checked.
     """
 
-    def __init__(self, dataset_id: str, by: ProvenBy, *, poll_interval: float) -> None:
+    def __init__(self, dataset_id: str, options: WaitOptions) -> None:
         self._dataset_id = dataset_id
-        self._by = by
-        self._waits = Intervals(longest=poll_interval)
+        self._by = ProvenBy(options.prove_by)
+        self._waits = Intervals(longest=options.poll_interval)
         self._bad: dict[str, tuple[IngestOutcome, str]] = {}
         self._repair: Repair | None = None
         self._documents: dict[str, Document] = {}
@@ -63,14 +63,12 @@ class Arrival:
         *,
         kept: Sequence[str] = (),
         in_use: Collection[str] = (),
-        repairs: bool = True,
     ) -> Flow[None]:
         """Prove that search returns documents, and repair those that it has lost.
 
-        :param brought: Documents to prove in any case.
+        :param brought: Documents to prove in any case, and to repair: this run has brought them into search.
         :param kept: Documents that existed before. In a large knowledge base, only their flags are read.
         :param in_use: Which of them must be enabled and not archived. Others may be out of search.
-        :param repairs: Whether this run has brought ``brought`` into search, so that it may repair them.
         """
         if not brought and not kept:
             return
@@ -83,11 +81,11 @@ class Arrival:
         if not (yield from proof.is_cheap([i for i in awaited if i in known])):
             awaited = [i for i in awaited if i not in known]
         proven = list(awaited)
-        if (yield from self._prove(awaited, proof, brought if repairs else (), in_use, deadline, retries, progress)):
+        if (yield from self._prove(awaited, proof, brought, in_use, deadline, retries, progress)):
             # This took time: the first of them may have been changed or lost by now.
             yield from self._in_search(everything, in_use)
-            look = yield from self._look([i for i in proven if i not in self._bad], proof, True, progress)
-            self._lagging((*look.lost, *look.behind), why_lost(proof))
+            check = yield from self._look([i for i in proven if i not in self._bad], proof, True, progress)
+            self._lagging((*check.lost, *check.behind), why_lost(proof))
         if brought and not self._bad:
             yield Measure("search_lag", seconds=deadline.elapsed - indexed_at)
 
@@ -105,31 +103,31 @@ class Arrival:
         waited, repairable, total = False, set(changed), len(awaited)
         while awaited:
             progress.whole = WholeJob.around(len(awaited), total)
-            look = yield from self._look(awaited, proof, deadline.passed, progress)
-            lost = [i for i in look.lost if i in repairable and not deadline.passed]
+            check = yield from self._look(awaited, proof, deadline.passed, progress)
+            lost = [i for i in check.lost if i in repairable and not deadline.passed]
             if lost and self._repair:
                 yield from self._repair.flow(lost, deadline, retries)
                 waited = True
                 back = set(self._repair.repaired)
                 self._bad.update({i: (IngestOutcome.LAGGING, why) for i, why in self._repair.failed.items()})
                 lost = [i for i in lost if i in back]
-            self._lagging((i for i in look.lost if i not in lost and i not in self._bad), why_lost(proof))
-            if not look.behind:
+            self._lagging((i for i in check.lost if i not in lost and i not in self._bad), why_lost(proof))
+            if not check.behind:
                 return waited
             if deadline.passed:
-                self._lagging(look.behind, _BEHIND)
+                self._lagging(check.behind, _BEHIND)
                 return waited
             waited = True
             wait = min(self._waits.next(), deadline.remaining)
-            yield progress.pause(wait, f"search to update: {number_of(len(look.behind))}")
-            awaited = yield from self._in_search(look.behind, in_use)
+            yield progress.pause(wait, f"search to update: {number_of(len(check.behind))}")
+            awaited = yield from self._in_search(check.behind, in_use)
         return waited
 
     def _look(self, ids: Sequence[str], proof: SearchProof, thorough: bool, progress: Progress) -> Flow[SearchCheck]:
-        look = yield from proof.look(ids, self._documents, thorough=thorough, progress=progress)
-        self._bad.update({i: (IngestOutcome.NOT_SEARCHABLE, why) for i, why in look.empty.items()})
-        self._bad.update(dict.fromkeys(look.gone, (IngestOutcome.FAILED, _GONE)))
-        return look
+        check = yield from proof.look(ids, self._documents, thorough=thorough, progress=progress)
+        self._bad.update({i: (IngestOutcome.NOT_SEARCHABLE, why) for i, why in check.empty.items()})
+        self._bad.update(dict.fromkeys(check.gone, (IngestOutcome.FAILED, _GONE)))
+        return check
 
     def _in_search(self, ids: Sequence[str], in_use: Collection[str]) -> Flow[list[str]]:
         """Read documents; return those that search should return."""

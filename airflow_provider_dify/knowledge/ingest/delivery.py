@@ -9,6 +9,7 @@ from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.answers import Plain
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import Flow, Note
+from airflow_provider_dify.knowledge.ingest.options import DeliveryOptions
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
 from airflow_provider_dify.knowledge.ingest.sender import ContentSender, Item
 from airflow_provider_dify.knowledge.ingest.watch import Watch
@@ -28,34 +29,25 @@ class Delivery:
     """Contents on their way to Dify, for whose documents everything is decided.
 
     :param dataset_id: The knowledge base.
+    :param options: How they are sent and followed.
     :param hash_field: Name of the metadata field with the digest of a document's content; ``None``: store none.
     :param values: Metadata values of each document.
-    :param max_active: Maximum number of documents in indexing before another one is sent.
-    :param poll_interval: Seconds between two checks of the indexing; the first checks come sooner.
-    :param stall_timeout: Seconds without progress after which the wait ends; ``None``: never.
-    :raises DifyInputError: An argument is invalid.
     """
 
     def __init__(
         self,
         dataset_id: str,
+        options: DeliveryOptions,
         *,
-        hash_field: str | None,
-        values: Mapping[str, Value] | None,
-        max_active: int,
-        poll_interval: float,
-        stall_timeout: float | None,
+        hash_field: str | None = None,
+        values: Mapping[str, Value] | None = None,
     ) -> None:
         self._dataset_id = dataset_id
         self._hash_field = hash_field
         self._values = dict(values or {})
-        self._max_active = inputs.whole_number(max_active, "max_active")
+        self._max_active = options.max_active
         #: The documents that are being indexed.
-        self.watch = Watch(
-            dataset_id,
-            poll_interval=inputs.number(poll_interval, "poll_interval"),
-            stall_timeout=None if stall_timeout is None else inputs.number(stall_timeout, "stall_timeout"),
-        )
+        self.watch = Watch(dataset_id, options)
         #: Why documents did not get their metadata, by id.
         self.errors: dict[str, tuple[IngestOutcome, str]] = {}
         self._unmarked: dict[str, dict[str, Value]] = {}

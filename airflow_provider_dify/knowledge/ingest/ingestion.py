@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from airflow_provider_dify.exceptions import (
-    DifyError,
-    DifyIndexingError,
-    DifyIndexingStalled,
-    DifyIndexingTimeout,
-    DifySourceError,
-)
+from airflow_provider_dify.exceptions import DifyError, DifySourceError
 from airflow_provider_dify.knowledge import api, inputs
 from airflow_provider_dify.knowledge.answers import Fields, a_text
 from airflow_provider_dify.knowledge.documents import Dataset, Document
@@ -24,7 +18,6 @@ from airflow_provider_dify.knowledge.ingest.options import DocumentOptions, IfEx
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome, IngestReport
 from airflow_provider_dify.knowledge.ingest.sender import ContentSender, Item
 from airflow_provider_dify.knowledge.ingest.target import check_latest_rule, check_replacing, read_target
-from airflow_provider_dify.knowledge.ingest.watch import NOT_IN_TIME, stalled
 from airflow_provider_dify.knowledge.metadata.fields import (
     BUILT_IN,
     check_fields,
@@ -32,10 +25,9 @@ from airflow_provider_dify.knowledge.metadata.fields import (
     check_own_values,
     kinds_of,
 )
-from airflow_provider_dify.knowledge.progress import Progress, WholeJob
+from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.retries import Retries
-from airflow_provider_dify.knowledge.status.proof import ProvenBy
 from airflow_provider_dify.knowledge.text.names import forms
 
 
@@ -70,21 +62,11 @@ class Ingestion:
         reserved = {self._hash_field: "the digests (hash_field)"} if self._hash_field else {}
         self._metadata = check_own_values(self._options.metadata, reserved)
         self._items = [Item(source) for source in sources]
-        self._delivery = Delivery(
-            self.dataset_id,
-            hash_field=self._hash_field,
-            values=self._metadata,
-            max_active=self._options.max_active,
-            poll_interval=self._options.poll_interval,
-            stall_timeout=self._options.stall_timeout,
-        )
+        self._delivery = Delivery(self.dataset_id, self._options, hash_field=self._hash_field, values=self._metadata)
         #: The documents that are being indexed.
         self.watch = self._delivery.watch
-        by = ProvenBy(self._options.prove_by)
-        self._arrival = Arrival(self.dataset_id, by, poll_interval=self._options.poll_interval)
+        self._arrival = Arrival(self.dataset_id, self._options)
         self._wait = wait
-        self._no_more_waiting: str | None = None
-        self._awaits_indexing = False
         self._before: IngestReport | None = None
         if before is not None:
             state = Fields(before)
@@ -99,20 +81,13 @@ class Ingestion:
 
     def leaves_at(self, pause: Pause) -> bool:  # noqa: ARG002 - indexing takes a while in any case
         """Whether to wait for indexing elsewhere."""
-        return self._awaits_indexing
+        return self.watch.awaited
 
     def waits_for(self) -> IndexingWait:
         """Return what to wait for elsewhere after :meth:`flow` left. Pass its result to :meth:`take`
         before continuing.
         """
-        wait = IndexingWait(
-            self.dataset_id,
-            document_ids=list(self.watch.active),
-            stall_timeout=self._options.stall_timeout,
-            poll_interval=self._options.poll_interval,
-        )
-        wait.whole = WholeJob.around(len(self.watch.active), self.report().total)
-        return wait
+        return self.watch.elsewhere(self.report().total)
 
     def state(self) -> dict[str, JSON]:
         """Return what is needed to continue, as ``before`` of another ingestion: plain JSON, without secrets."""
@@ -128,11 +103,7 @@ class Ingestion:
         :param error: How it failed.
         :raises DifyError: Nothing is known about the documents: requests to Dify failed.
         """
-        if isinstance(error, DifyIndexingStalled):
-            self._no_more_waiting = stalled(self._options.stall_timeout or 0.0)
-        elif isinstance(error, DifyIndexingTimeout):
-            self._no_more_waiting = NOT_IN_TIME
-        elif error and not isinstance(error, DifyIndexingError):
+        if not self.watch.take(error) and error:
             error.report = self.report()
             raise error
 
@@ -155,7 +126,7 @@ class Ingestion:
             if not self._before:
                 yield from self._send(deadline, retries, progress)
             if self._wait:
-                yield from self._index(deadline, progress)
+                yield from self.watch.finish(deadline, progress)
                 yield from self._arrive(deadline, retries)
             if self._delivery.acted or self._before:
                 yield from self._delivery.prove()
@@ -172,16 +143,6 @@ class Ingestion:
         self._skip()
         sender = ContentSender(dataset, options, retries, deadline)
         yield from self._delivery.flow(list(self._to_send()), sender, progress)
-
-    def _index(self, deadline: Deadline, progress: Progress) -> Flow[None]:
-        """Wait until everything that was sent is indexed."""
-        if self._no_more_waiting:
-            yield from self.watch.look(deadline)
-        else:
-            self._awaits_indexing = True
-            yield from self.watch.until_below(1, deadline, progress)
-            self._awaits_indexing = False
-        self.watch.time_is_up(self._no_more_waiting or NOT_IN_TIME)
 
     def _arrive(self, deadline: Deadline, retries: Retries) -> Flow[None]:
         """Prove that search returns the indexed documents."""
@@ -257,7 +218,7 @@ class Ingestion:
     def _check_target(self, dataset: Dataset, options: DocumentOptions) -> Flow[None]:
         """Check that the knowledge base supports what was decided."""
         replaced = [i.decision.name for i in self._to_send() if i.decision and i.decision.verb is Verb.UPDATE]
-        check_replacing(dataset, replaced, "create a new document beside the old one: if_exists='new_version'.")
+        check_replacing(dataset, replaced, "create a new document next to the old one: if_exists='new_version'.")
         if any(self._to_send()):
             yield from check_latest_rule(dataset, options)
 

@@ -100,7 +100,7 @@ def _update(source: Source, namesakes: list[Document], hash_field: str | None) -
     if hidden := [document for document in namesakes if document.enabled and document.archived]:
         why = (
             f"Dify would overwrite the archived document of this name: {_named(hidden)}. un_archive it to update it, "
-            "disable it to keep it beside a new one, or use new_version."
+            "disable it to keep it next to a new one, or use new_version."
         )
         return Decision(Verb.REFUSE, name, why=why)
     if same and not live:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT, ProofOptions
+from airflow_provider_dify.knowledge.status.options import WaitOptions
 
 if TYPE_CHECKING:
     from airflow_provider_dify.knowledge.documents import Dataset
@@ -26,23 +26,6 @@ HIDDEN = (
     "[Dd]esktop.ini", "*/[Dd]esktop.ini",
     "~$*", "*/~$*",
 )  # fmt: skip
-
-
-class IndexingTechnique(str, Enum):
-    """How a knowledge base finds its documents."""
-
-    #: By keywords.
-    ECONOMY = "economy"
-    #: By vectors.
-    HIGH_QUALITY = "high_quality"
-
-
-class DocumentForm(str, Enum):
-    """How a document is cut into segments."""
-
-    TEXT = "text_model"
-    HIERARCHICAL = "hierarchical_model"
-    QUESTIONS = "qa_model"
 
 
 class IfExists(str, Enum):
@@ -93,12 +76,14 @@ class DocumentOptions:
     def __post_init__(self) -> None:
         from airflow_provider_dify.exceptions import DifyInputError
         from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.documents import DocumentForm, Technique
         from airflow_provider_dify.knowledge.text.hints import why
 
-        if self.indexing_technique is not None:
-            inputs.choice(self.indexing_technique, IndexingTechnique, "indexing_technique")
-        if self.doc_form is not None:
-            inputs.choice(self.doc_form, DocumentForm, "doc_form")
+        inputs.settle(
+            self,
+            indexing_technique=inputs.or_none(inputs.one_of(Technique)),
+            doc_form=inputs.or_none(inputs.one_of(DocumentForm)),
+        )
         rule = self.process_rule
         if not isinstance(rule, Mapping | None) or not inputs.is_json(rule and dict(rule)):
             raise DifyInputError(
@@ -117,6 +102,7 @@ class DocumentOptions:
         """
         from airflow_provider_dify.exceptions import DifyInputError
         from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.documents import DocumentForm
 
         technique = self.indexing_technique or dataset.indexing_technique
         if not technique:
@@ -174,36 +160,23 @@ def makes_parents(rule: Mapping[str, JSON] | None) -> bool:
 
 
 @dataclass(frozen=True)
-class DeliveryOptions(DocumentOptions, ProofOptions):
+class DeliveryOptions(DocumentOptions, WaitOptions):
     """How contents are sent to Dify, and followed until search returns them.
 
     :param metadata: Metadata values of each document. Missing fields are created.
     :param max_active: Maximum number of documents in indexing before another one is sent.
-    :param poll_interval: Seconds between two checks while waiting; the first checks come sooner.
-    :param stall_timeout: Seconds without any progress after which the wait for indexing ends; ``None``: never.
-    :param timeout: Seconds for the whole job, including waiting. Dify's lock on a document can last 600 s.
     """
 
     metadata: Mapping[str, Any] | None = None
     max_active: int = 20
-    poll_interval: float = 10.0
-    stall_timeout: float | None = STALL_TIMEOUT
-    timeout: float = 3600.0
 
     def __post_init__(self) -> None:
         from airflow_provider_dify.knowledge import inputs
-        from airflow_provider_dify.knowledge.status.proof import ProvenBy
 
         object.__setattr__(self, "process_rule", inputs.literal(self.process_rule))  # a template renders it to text
-        super().__post_init__()
-        inputs.settle(
-            self,
-            max_active=inputs.whole_number,
-            poll_interval=inputs.number,
-            stall_timeout=inputs.or_none(inputs.number),
-            prove_by=inputs.one_of(ProvenBy),
-            timeout=inputs.number,
-        )
+        DocumentOptions.__post_init__(self)
+        WaitOptions.__post_init__(self)
+        inputs.settle(self, max_active=inputs.whole_number)
 
 
 @dataclass(frozen=True)

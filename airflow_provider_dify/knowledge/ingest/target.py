@@ -6,9 +6,9 @@ import logging
 
 from airflow_provider_dify.exceptions import DifyInputError, DifyKnowledgeBaseFailed
 from airflow_provider_dify.knowledge import api, inputs, versions
-from airflow_provider_dify.knowledge.documents import Dataset
+from airflow_provider_dify.knowledge.documents import Dataset, DocumentForm
 from airflow_provider_dify.knowledge.flow import Flow, Note
-from airflow_provider_dify.knowledge.ingest.options import DocumentForm, DocumentOptions, makes_parents
+from airflow_provider_dify.knowledge.ingest.options import DocumentOptions, makes_parents
 
 
 def read_target(dataset_id: str, options: DocumentOptions) -> Flow[tuple[Dataset, DocumentOptions]]:

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from airflow_provider_dify.exceptions import DifyError, DifyIndexingError, DifyIndexingStalled, DifyIndexingTimeout
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import Deadline, Flow
+from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
-from airflow_provider_dify.knowledge.progress import Intervals, Progress
+from airflow_provider_dify.knowledge.progress import Intervals, Progress, WholeJob
 from airflow_provider_dify.knowledge.reading import read_documents
+from airflow_provider_dify.knowledge.status.options import WaitOptions
 from airflow_provider_dify.knowledge.text.counts import number_of
 
 #: Why a document is given up at the deadline.
-NOT_IN_TIME = "Its indexing had not completed by the deadline."
+_NOT_IN_TIME = "Its indexing had not completed by the deadline."
 
 
 class Watch:
     """Documents that are being indexed, and the outcome of those that are done.
 
     :param dataset_id: The knowledge base.
-    :param poll_interval: Seconds between two checks; the first checks come sooner.
-    :param stall_timeout: Seconds without progress of any document after which all are given up; ``None``: never.
+    :param options: How they are followed.
     """
 
-    def __init__(self, dataset_id: str, *, poll_interval: float, stall_timeout: float | None) -> None:
+    def __init__(self, dataset_id: str, options: WaitOptions) -> None:
         self.dataset_id = dataset_id
         #: The documents that are not done, in the order in which they were added.
         self.active: dict[str, str] = {}
@@ -31,9 +33,13 @@ class Watch:
         self.ended: dict[str, tuple[IngestOutcome, str]] = {}
         #: The indexed documents, as they were then.
         self.through: dict[str, Document] = {}
-        self._waits = Intervals(longest=poll_interval)
-        self._stall_timeout = stall_timeout
+        #: Whether :meth:`finish` waits for them now.
+        self.awaited = False
+        self._options = options
+        self._waits = Intervals(longest=options.poll_interval)
         self._moved = 0.0
+        #: Why the wait elsewhere gave up, if it did.
+        self._gave_up: str | None = None
 
     def add(self, ids: Iterable[str], deadline: Deadline) -> None:
         """Follow more documents."""
@@ -41,7 +47,7 @@ class Watch:
         self._moved = deadline.elapsed
 
     def until_below(self, number: int, deadline: Deadline, progress: Progress) -> Flow[None]:
-        """Wait until fewer documents than that are being indexed, or until waiting makes no sense any more.
+        """Wait until fewer documents than that are being indexed, or until they are given up.
 
         :return: At the deadline, or if there was no progress for too long, some documents are still active.
         """
@@ -50,7 +56,7 @@ class Watch:
             if len(self.active) < number or deadline.passed:
                 return
             if self._stands_still(deadline):
-                self._give_up(stalled(deadline.elapsed - self._moved))
+                self._give_up(_stalled(deadline.elapsed - self._moved))
                 return
             yield progress.pause(min(self._waits.next(), deadline.remaining), self._awaits())
 
@@ -66,9 +72,41 @@ class Watch:
             self._moved = deadline.elapsed
             self._waits.restart()
 
-    def time_is_up(self, why: str = NOT_IN_TIME) -> None:
-        """Give an outcome to all documents without one."""
-        self._give_up(why)
+    def finish(self, deadline: Deadline, progress: Progress) -> Flow[None]:
+        """Wait until all documents are indexed, unless the wait elsewhere gave up, and give each an outcome."""
+        if self._gave_up:
+            yield from self.look(deadline)
+        else:
+            self.awaited = True
+            yield from self.until_below(1, deadline, progress)
+            self.awaited = False
+        self._give_up(self._gave_up or _NOT_IN_TIME)
+
+    def elsewhere(self, total: int) -> IndexingWait:
+        """Return the wait for the documents in another process. Pass its result to :meth:`take`.
+
+        :param total: How many documents the whole job has, for the log.
+        """
+        wait = IndexingWait(
+            self.dataset_id,
+            document_ids=list(self.active),
+            stall_timeout=self._options.stall_timeout,
+            poll_interval=self._options.poll_interval,
+        )
+        wait.whole = WholeJob.around(len(self.active), total)
+        return wait
+
+    def take(self, error: DifyError | None) -> bool:
+        """Take the result of the wait elsewhere.
+
+        :param error: How it failed.
+        :return: Whether it ended because of the documents. If not, nothing is known about them.
+        """
+        if isinstance(error, DifyIndexingStalled):
+            self._gave_up = _stalled(self._options.stall_timeout or 0.0)
+        elif isinstance(error, DifyIndexingTimeout):
+            self._gave_up = _NOT_IN_TIME
+        return error is None or isinstance(error, (DifyIndexingError, DifyIndexingTimeout))
 
     def _sort(self, document_id: str, document: Document | None) -> None:
         if document is None:
@@ -88,7 +126,8 @@ class Watch:
         return f"Dify to index {number_of(len(self.active))}{indexed}"
 
     def _stands_still(self, deadline: Deadline) -> bool:
-        return self._stall_timeout is not None and deadline.elapsed - self._moved >= self._stall_timeout
+        limit = self._options.stall_timeout
+        return limit is not None and deadline.elapsed - self._moved >= limit
 
     def _give_up(self, why: str) -> None:
         for document_id, status in [*self.active.items()]:
@@ -99,6 +138,6 @@ class Watch:
         self.ended[document_id] = outcome, why
 
 
-def stalled(seconds: float) -> str:
+def _stalled(seconds: float) -> str:
     """Say that there was no progress for so long."""
     return f"Nothing has moved for {seconds:.0f} s: is Dify's worker down?"

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT, ProofOptions
+from airflow_provider_dify.knowledge.status.options import WaitOptions
 
 #: Dify accepts at most this many documents in one request (read in its source).
 MOST_AT_ONCE = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReindexOptions(ProofOptions):
+class ReindexOptions(WaitOptions):
     """How failed documents are indexed again.
 
     :param batch_size: Maximum number of documents in one request, up to 100. Dify's worker indexes those of a request
         one after the other.
-    :param poll_interval: Seconds between two checks while waiting; the first checks come sooner.
-    :param stall_timeout: Seconds without any progress after which the wait for indexing ends; ``None``: never.
     :param tolerate: Outcomes that should not fail the task, such as ``("refused",)``. If filters select the documents,
         a document that is deleted afterwards is ``missing`` but does not fail the task.
     :param dry_run: Whether to only check and plan: nothing is changed, and documents that would be indexed again are
@@ -28,27 +26,20 @@ class ReindexOptions(ProofOptions):
     """
 
     batch_size: int = MOST_AT_ONCE
-    poll_interval: float = 10.0
-    stall_timeout: float | None = STALL_TIMEOUT
     tolerate: Iterable[str] = ()
     dry_run: bool = False
-    timeout: float = 3600.0
 
     def __post_init__(self) -> None:
         from airflow_provider_dify.exceptions import DifyInputError
         from airflow_provider_dify.knowledge import inputs
         from airflow_provider_dify.knowledge.reindex.report import ReindexOutcome
-        from airflow_provider_dify.knowledge.status.proof import ProvenBy
 
+        super().__post_init__()
         inputs.settle(
             self,
             batch_size=inputs.whole_number,
-            poll_interval=inputs.number,
-            stall_timeout=inputs.or_none(inputs.number),
-            prove_by=inputs.one_of(ProvenBy),
             tolerate=inputs.some_of(ReindexOutcome),
             dry_run=inputs.flag,
-            timeout=inputs.number,
         )
         if self.batch_size > MOST_AT_ONCE:
             raise DifyInputError(

@@ -30,7 +30,7 @@ from airflow_provider_dify.knowledge.errors import may_be_carried_out
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause, Request
 from airflow_provider_dify.knowledge.ingest.arrival import Arrival
 from airflow_provider_dify.knowledge.ingest.target import check_accepts
-from airflow_provider_dify.knowledge.ingest.watch import NOT_IN_TIME, Watch
+from airflow_provider_dify.knowledge.ingest.watch import Watch
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.reindex.options import ReindexOptions
@@ -38,7 +38,6 @@ from airflow_provider_dify.knowledge.reindex.report import ReindexOutcome, Reind
 from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.selection.choice import Choice
-from airflow_provider_dify.knowledge.status.proof import ProvenBy
 from airflow_provider_dify.knowledge.text.counts import number_of
 from airflow_provider_dify.knowledge.text.packing import pack_ids, pack_members, unpack_ids, unpack_members
 
@@ -74,17 +73,13 @@ class Reindex:
         self._open: dict[str, Document] = {}
         #: The documents that search has to return in the end.
         self._in_use: set[str] = set()
-        self._watch = Watch(
-            self.dataset_id, poll_interval=self.options.poll_interval, stall_timeout=self.options.stall_timeout
-        )
-        by = ProvenBy(self.options.prove_by)
-        self._arrival = Arrival(self.dataset_id, by, poll_interval=self.options.poll_interval)
+        self._watch = Watch(self.dataset_id, self.options)
+        self._arrival = Arrival(self.dataset_id, self.options)
         self._names: dict[str, str] = {}
         #: Documents that Dify may be indexing because of a request whose response was lost.
         self._asked: set[str] = set()
         self._failures = 0
         self._sent = False
-        self._awaits_indexing = False
 
     @property
     def names(self) -> Mapping[str, str]:
@@ -93,7 +88,7 @@ class Reindex:
 
     def leaves_at(self, pause: Pause) -> bool:
         """Whether to continue elsewhere instead of waiting here: while Dify indexes."""
-        return self._awaits_indexing and is_long(pause)
+        return self._watch.awaited and is_long(pause)
 
     def to_json(self) -> dict[str, JSON]:
         """Return everything needed to continue in another process."""
@@ -290,10 +285,7 @@ class Reindex:
 
     def _index(self, deadline: Deadline, progress: Progress) -> Flow[None]:
         self._watch.add(list(self._watch.active), deadline)
-        self._awaits_indexing = True
-        yield from self._watch.until_below(1, deadline, progress)
-        self._awaits_indexing = False
-        self._watch.time_is_up(NOT_IN_TIME)
+        yield from self._watch.finish(deadline, progress)
 
     def _arrive(self, deadline: Deadline, retries: Retries) -> Flow[None]:
         """Prove that search returns the documents."""

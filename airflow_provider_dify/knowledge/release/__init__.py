@@ -1,1 +1,1 @@
-"""Putting a version of documents in the place of another, and going back."""
+"""Replacing old documents with a new version, and going back."""

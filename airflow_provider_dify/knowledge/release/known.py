@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge.documents import Document, Flags
-from airflow_provider_dify.knowledge.flow import Flow
+from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
 from airflow_provider_dify.knowledge.progress import WholeJob
 from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.release.switch import Switch, flags_of
+from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.status.chunks import DisabledChunks
 from airflow_provider_dify.knowledge.status.options import StatusOptions
 
 
@@ -79,3 +82,47 @@ class Known:
         whole = WholeJob(done, self.total)
         self._switch = Switch(self._dataset_id, targets, self._flags, self._options, whole)
         return self._switch
+
+    def undo(
+        self, previous: Mapping[str, Flags], chunks: DisabledChunks, deadline: Deadline, retries: Retries
+    ) -> Flow[None]:
+        """Give documents their previous flags: first those that belong in search, then the rest. Read them back.
+
+        What could not be restored is in :attr:`errors`.
+
+        :param previous: The previous flags of each document, by id.
+        :param chunks: The chunks that were disabled in them.
+        :param deadline: How long to wait. It starts again.
+        :param retries: How failed requests are retried.
+        """
+        self.settle()
+        deadline.restart()
+        try:
+            yield from self.read(previous)
+            switch = self.switch_to(self._to_undo(previous))
+            # If this fails, the new version stays in search: both are better than none.
+            yield from switch.bring_in(deadline, retries)
+            yield from switch.take_out(deadline, retries)
+            back = [i for i, flags in previous.items() if flags.in_search and i in self.documents]
+            self.errors.update((yield from chunks.restore(back, deadline)))
+            yield from self.read(previous)
+        except DifyError as error:
+            yield from self._note_what_is_left(previous, error)
+        self.errors.update({i: "It was deleted in the meantime." for i in previous if i not in self.documents})
+
+    def _to_undo(self, previous: Mapping[str, Flags]) -> dict[str, Flags]:
+        found = self.documents
+        return {
+            i: flags for i, flags in previous.items() if i in found and (found[i].indexed or found[i].flags != flags)
+        }
+
+    def _note_what_is_left(self, previous: Mapping[str, Flags], error: DifyError) -> Flow[None]:
+        yield Note(f"Not everything could be undone: {error.message}", logging.ERROR)
+        yield from self.read_after_failure(previous)
+        now = self.flags()
+        for document_id, flags in previous.items():
+            if now.get(document_id, flags) != flags:
+                self.errors.setdefault(document_id, f"It could not be restored: {error.message}")
+        if not self.errors:
+            # The flags are as before, as far as known, but that is not proven.
+            self.errors.update(dict.fromkeys(previous, f"It was not read back: {error.message}"))

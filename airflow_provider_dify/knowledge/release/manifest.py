@@ -1,18 +1,25 @@
-"""What a release did, the state before, and the current state: enough to roll it back."""
+"""What a release did, the state before, and the current state: enough to roll it back. And the errors about it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from airflow_provider_dify.exceptions import DifyInputError
+from airflow_provider_dify.exceptions import (
+    DifyError,
+    DifyInputError,
+    DifyReleaseError,
+    DifyReleaseFailed,
+    DifyReleaseIncomplete,
+    DifyReleaseUndone,
+)
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.answers import Fields, a_string
 from airflow_provider_dify.knowledge.documents import Flags
 from airflow_provider_dify.knowledge.flow import JSON, Measure
-from airflow_provider_dify.knowledge.report import counted, known_fields, plain
+from airflow_provider_dify.knowledge.report import counted, known_fields, plain, some_of
 from airflow_provider_dify.knowledge.status.chunks import chunks_from
 from airflow_provider_dify.knowledge.text.packing import pack_ids, pack_members, unpack_ids, unpack_members
 from airflow_provider_dify.knowledge.text.tables import of_outcomes
@@ -106,8 +113,8 @@ class Manifest:
         packed = Fields(data)
         ids = unpack_ids(packed.read("ids", a_string))
         lists = {name: unpack_members(packed.read(name, a_string), ids) for name in _LISTS}
-        previous = flags_to_json(unpack_flags(packed.get("previous")))
-        return cls.from_json({**packed.values, **lists, "previous": previous})
+        manifest = cls.from_json({**packed.values, **lists, "previous": {}})
+        return replace(manifest, previous=unpack_flags(packed.get("previous")))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -134,15 +141,57 @@ class Manifest:
         return f"{self.state.value}{' (a dry run)' if self.dry_run else ''}: {counted(self.counts)}"
 
 
+def not_released(cause: DifyError, manifest: Manifest) -> DifyReleaseError:
+    """Return the error of a release of which a step failed.
+
+    :param cause: The step's error.
+    :param manifest: The current state.
+    """
+    failed = f"Release {manifest.release} failed at step '{manifest.step}'. {cause.message}"
+    if manifest.state is ReleaseState.UNDONE:
+        kind = DifyReleaseFailed if cause.final else DifyReleaseUndone
+        error: DifyReleaseError = kind(f"{failed} All of it was undone: everything is as before.", manifest)
+    elif manifest.state is ReleaseState.PARTLY_DELETED:
+        left = tuple(i for i in manifest.old if i not in manifest.deleted and i not in manifest.missing)
+        error = DifyReleaseIncomplete(
+            f"{failed} The new version is in search and the old one is not, but {len(left)} of {len(manifest.old)} "
+            f"old documents are not deleted ({some_of(left)}). That cannot be undone; a retry deletes the rest.",
+            manifest,
+        )
+    else:
+        left = manifest.not_undone
+        error = DifyReleaseIncomplete(
+            f"{failed} It could not be completely undone: {len(left)} documents are not as they were before "
+            f"({some_of(left)}). The errors in the report say why. A retry continues from there, and so does "
+            "DifyRollbackOperator with the report as its manifest.",
+            manifest,
+        )
+    error.retry_after = cause.retry_after
+    return error
+
+
+def missing_documents(ids: tuple[str, ...], dataset_id: str, manifest: Manifest) -> DifyReleaseFailed:
+    """Return the error for documents that do not exist."""
+    return DifyReleaseFailed(
+        f"{len(ids)} documents of release {manifest.release} are not in knowledge base {dataset_id} ({some_of(ids)}). "
+        "Check the ids and the dataset id. If old documents may be gone, tolerate 'missing'.",
+        manifest,
+    )
+
+
+def changed_meanwhile(ids: tuple[str, ...], manifest: Manifest) -> DifyReleaseError:
+    """Return the error for documents that somebody has changed a moment ago."""
+    return DifyReleaseError(
+        f"{len(ids)} documents of knowledge base {manifest.dataset_id} are not as the release left them "
+        f"({some_of(ids)}). Dify's worker or somebody else changed them in the meantime.",
+        manifest,
+    )
+
+
 def read_fields(kind: type, data: Mapping[str, JSON]) -> dict[str, Any]:
     """Return the fields of a manifest or of a rollback report from its JSON."""
     chunks = chunks_from(data.get("disabled_chunks", {}), "disabled_chunks")
     return known_fields(kind, data) | {"previous": flags_from(data["previous"]), "disabled_chunks": chunks}
-
-
-def flags_to_json(flags: Mapping[str, Flags]) -> dict[str, JSON]:
-    """Return the flags of documents as plain JSON."""
-    return {i: {"enabled": one.enabled, "archived": one.archived} for i, one in flags.items()}
 
 
 def pack_flags(flags: Mapping[str, Flags]) -> dict[str, JSON]:
@@ -159,7 +208,7 @@ def unpack_flags(data: JSON) -> dict[str, Flags]:
 
 
 def flags_from(data: object, parameter: str = "previous") -> dict[str, Flags]:
-    """Return the flags of documents that :func:`flags_to_json` wrote.
+    """Return the flags of documents from the JSON of a report.
 
     :raises DifyInputError: The value is something else.
     """

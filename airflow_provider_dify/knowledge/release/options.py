@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT, ProofOptions, StatusOptions
+from airflow_provider_dify.knowledge.status.options import StatusOptions, WaitOptions
 
 
 class Retire(str, Enum):
@@ -35,7 +35,7 @@ class Tolerable(str, Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReleaseOptions(ProofOptions):
+class ReleaseOptions(WaitOptions):
     """How a release is done.
 
     :param retire: What happens to the old documents: ``archive``, ``disable`` or ``delete``.
@@ -48,7 +48,6 @@ class ReleaseOptions(ProofOptions):
     :param dry_run: Whether to only check and plan.
     :param stall_timeout: Seconds without any progress of the indexing after which it fails; ``None``: never.
     :param batch_size: Maximum number of documents in one request.
-    :param poll_interval: Seconds between two checks while waiting; the first checks come sooner.
     :param repair: Whether to queue jobs again that Dify seems to have lost after half of the time, by sending the
         opposite action and back.
     :param timeout: Seconds for the whole release, including waiting for indexing, and the same again to undo it. Dify's
@@ -61,28 +60,22 @@ class ReleaseOptions(ProofOptions):
     queries: Any = None
     tolerate: Iterable[str] = ()
     dry_run: bool = False
-    stall_timeout: float | None = STALL_TIMEOUT
     batch_size: int = 100
-    poll_interval: float = 10.0
     repair: bool = True
     timeout: float = 1800.0
 
     def __post_init__(self) -> None:
         from airflow_provider_dify.knowledge import inputs
-        from airflow_provider_dify.knowledge.status.proof import ProvenBy
 
+        super().__post_init__()
         inputs.settle(
             self,
             retire=inputs.one_of(Retire),
             until=inputs.one_of(Until),
             tolerate=inputs.some_of(Tolerable),
             dry_run=inputs.flag,
-            stall_timeout=inputs.or_none(inputs.number),
             batch_size=inputs.whole_number,
-            poll_interval=inputs.number,
             repair=inputs.flag,
-            prove_by=inputs.one_of(ProvenBy),
-            timeout=inputs.number,
         )
         if isinstance(self.queries, Iterable) and not isinstance(self.queries, (str, bytes, Mapping)):
             object.__setattr__(self, "queries", list(self.queries))

@@ -22,14 +22,18 @@ from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pau
 from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
 from airflow_provider_dify.knowledge.metadata.update import MetadataChange
 from airflow_provider_dify.knowledge.progress import Progress
-from airflow_provider_dify.knowledge.release.errors import changed_meanwhile, missing_documents, not_released
 from airflow_provider_dify.knowledge.release.journal import Side, Version, clear_journal, missing_entries
 from airflow_provider_dify.knowledge.release.known import Known
-from airflow_provider_dify.knowledge.release.manifest import Manifest, ReleaseState
+from airflow_provider_dify.knowledge.release.manifest import (
+    Manifest,
+    ReleaseState,
+    changed_meanwhile,
+    missing_documents,
+    not_released,
+)
 from airflow_provider_dify.knowledge.release.options import ReleaseOptions, Retire, Until
 from airflow_provider_dify.knowledge.release.replacement import Replacement
 from airflow_provider_dify.knowledge.release.switch import can_change, flags_of, retired
-from airflow_provider_dify.knowledge.release.undo import undo
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
 from airflow_provider_dify.knowledge.selection.choice import Choice, SelectedDocuments
@@ -361,7 +365,7 @@ class Release:
         """Undo all changes, and check whether everything is as before."""
         yield Note(f"Undoing the release, because its step '{self._step}' failed: {cause.message}", logging.WARNING)
         self._state = ReleaseState.PARTLY_UNDONE
-        yield from undo(self._known, self._previous, self._chunks, deadline, retries)
+        yield from self._known.undo(self._previous, self._chunks, deadline, retries)
         if not self.report().not_undone and not self._known.errors:
             self._state = ReleaseState.UNDONE
             yield from clear_journal(self.dataset_id, self.version, self._known.documents, deadline, retries)

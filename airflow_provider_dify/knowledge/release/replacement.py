@@ -13,12 +13,10 @@ from airflow_provider_dify.knowledge.release.journal import Version
 from airflow_provider_dify.knowledge.report import some_of
 from airflow_provider_dify.knowledge.selection.choice import Choice, SelectedDocuments
 from airflow_provider_dify.knowledge.selection.guards import Guard
-from airflow_provider_dify.knowledge.selection.select import Selection, select
+from airflow_provider_dify.knowledge.selection.select import EVERYTHING, select
 
 #: The value of ``replaces`` for the documents of the previous release.
 PREVIOUS_RELEASE = "previous_release"
-
-_EVERYTHING = Selection()
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,8 @@ class Replacement:
         if isinstance(meant, Mapping) and "old_document_ids" in meant:
             meant = meant["old_document_ids"]
         if isinstance(meant, Mapping):
-            return cls(new, Choice.of(None, meant, now=now), guard, fresh=fresh)
+            selected = Choice.of(None, meant, now=now, max_documents=max_documents, max_share=max_share)
+            return cls(new, selected, guard, fresh=fresh)
         if isinstance(meant, (list, tuple)) and not meant:
             return cls(new, None, guard, none=True, fresh=fresh)
         old = inputs.canonical_ids(meant, "replaces")
@@ -88,7 +87,7 @@ class Replacement:
                 "retire them. An update keeps the id of its document; create new versions instead "
                 "(if_exists='for_release' of DifyDocumentIngestOperator)."
             )
-        return cls(new, Choice(old), guard, fresh=fresh)
+        return cls(new, Choice(old, guard=guard), guard, fresh=fresh)
 
     @property
     def selects(self) -> bool:
@@ -111,16 +110,15 @@ class Replacement:
             return SelectedDocuments((), None)
         if self.old is None:
             return (yield from self._previous(dataset_id, version, progress))
-        guarded = Choice(self.old.ids, self.old.selection, self.guard)
-        chosen = yield from guarded.flow(dataset_id, progress)
+        chosen = yield from self.old.flow(dataset_id, progress)
         if not self.selects:
             return chosen
-        everything = yield from select(dataset_id, _EVERYTHING, progress)
+        everything = yield from select(dataset_id, EVERYTHING, progress)
         begun = (d.id for d in everything.documents if version.journal_of(d) and version.replaces(d))
         return self._without_new((*chosen.ids, *begun), everything.total)
 
     def _previous(self, dataset_id: str, version: Version, progress: Progress) -> Flow[SelectedDocuments]:
-        selected = yield from select(dataset_id, _EVERYTHING, progress)
+        selected = yield from select(dataset_id, EVERYTHING, progress)
         ids = tuple(document.id for document in selected.documents if version.replaces(document))
         chosen = self._without_new(ids, selected.total)
         yield Note(

@@ -87,15 +87,15 @@ class PreviousState:
     @classmethod
     def from_json(cls, data: JSON) -> PreviousState:
         """Return what :meth:`to_json` was called on."""
-        former = Fields(data)
-        action = former.maybe_text("action")
+        state = Fields(data)
+        action = state.maybe_text("action")
         return cls(
-            former.text("dataset_id"),
-            former.read("source", a_string),
-            unpack_flags(former.get("flags")),
+            state.text("dataset_id"),
+            state.read("source", a_string),
+            unpack_flags(state.get("flags")),
             Action(action) if action else None,
-            unpack_ids(former.read("changed", a_string)),
-            chunks_from(former.get("disabled_chunks"), "disabled_chunks"),
+            unpack_ids(state.read("changed", a_string)),
+            chunks_from(state.get("disabled_chunks"), "disabled_chunks"),
         )
 
     @property
@@ -117,7 +117,7 @@ class Rollback:
 
     Its whole state is in this object, not in the generator, so :meth:`report` is correct at any moment.
 
-    :param manifest: What to roll back: see :meth:`Former.of`.
+    :param manifest: What to roll back: see :meth:`PreviousState.of`.
     :param tolerate: ``("missing",)``: deleted documents do not fail the task.
     :param options: How changes are sent and awaited.
     :param found: The flags that documents had when an earlier part of this rollback began.
@@ -134,8 +134,8 @@ class Rollback:
         options: StatusOptions | None = None,
         found: Mapping[str, Flags] | None = None,
     ) -> None:
-        self.former = manifest if isinstance(manifest, PreviousState) else PreviousState.of(manifest)
-        self.dataset_id = self.former.dataset_id
+        self.wanted = manifest if isinstance(manifest, PreviousState) else PreviousState.of(manifest)
+        self.dataset_id = self.wanted.dataset_id
         tolerated = inputs.choices(tolerate, Tolerable, "tolerate")
         self._tolerated = frozenset(RollbackOutcome(one.value) for one in tolerated)
         self.options = options or StatusOptions(repair=True)
@@ -158,7 +158,7 @@ class Rollback:
     def to_json(self) -> dict[str, JSON]:
         """Return everything needed to continue in another process."""
         return {
-            "manifest": self.former.to_json(),
+            "manifest": self.wanted.to_json(),
             "found": pack_flags(self._found),
             "tolerate": sorted(one.value for one in self._tolerated),
             "options": self.options.to_json(),
@@ -181,10 +181,10 @@ class Rollback:
     def report(self) -> RollbackReport:
         """Return the outcome of each document so far; complete and consistent at any moment."""
         now = self._known.flags()
-        outcomes = {document_id: self._outcome(document_id, now) for document_id in self.former.ids}
+        outcomes = {document_id: self._outcome(document_id, now) for document_id in self.wanted.ids}
         return RollbackReport(
             self.dataset_id,
-            self.former.source,
+            self.wanted.source,
             **by_name(outcomes),
             previous=dict(self._found),
             errors=dict(self._known.errors),
@@ -219,12 +219,12 @@ class Rollback:
             yield from switch.bring_in(deadline, retries)
             yield from switch.take_out(deadline, retries)
             yield from self._restore_chunks(deadline)
-            yield from self._known.read(self.former.ids)
+            yield from self._known.read(self.wanted.ids)
             self._proven = True
-            version = Version.read(self.former.source)
+            version = Version.read(self.wanted.source)
             yield from clear_journal(self.dataset_id, version, self._known.documents, deadline, retries)
         except DifyError as error:
-            yield from self._known.read_after_failure(self.former.ids)
+            yield from self._known.read_after_failure(self.wanted.ids)
             if isinstance(error, DifyDocumentStatusError):
                 self.report().raise_for_outcomes(self._harmless())
             error.report = self.report()
@@ -234,21 +234,21 @@ class Rollback:
         return report
 
     def _look_first(self) -> Flow[None]:
-        yield from self._known.read(self.former.ids)
+        yield from self._known.read(self.wanted.ids)
         documents, missing = self._known.documents, self._known.missing
         for document_id, document in documents.items():
-            self._targets[document_id] = self.former.flags_for(document)
+            self._targets[document_id] = self.wanted.flags_for(document)
             self._found.setdefault(document_id, document.flags)
         changes = sum(self._targets[i] != document.flags for i, document in documents.items())
         yield Note(
-            f"Of {number_of(len(self.former.ids))}, {changes} have other flags now, {len(missing)} were deleted."
+            f"Of {number_of(len(self.wanted.ids))}, {changes} have other flags now, {len(missing)} were deleted."
         )
         if RollbackOutcome.MISSING not in self._harmless():
             self.report().raise_for_outcomes(frozenset(RollbackOutcome) - {RollbackOutcome.MISSING}, final=True)
 
     def _harmless(self) -> frozenset[RollbackOutcome]:
         """The outcomes that do not fail the task: documents that were not in search are not missed."""
-        if all(map(self.former.kept_out_of_search, self._known.missing)):
+        if all(map(self.wanted.kept_out_of_search, self._known.missing)):
             return self._tolerated | {RollbackOutcome.MISSING}
         return self._tolerated
 
@@ -265,5 +265,5 @@ class Rollback:
     def _restore_chunks(self, deadline: Deadline) -> Flow[None]:
         """Disable the chunks again that were disabled in documents which are back in search."""
         back = [i for i, target in self._targets.items() if target.in_search and not self._found[i].in_search]
-        chunks = DisabledChunks(self.dataset_id, self.former.chunks)
+        chunks = DisabledChunks(self.dataset_id, self.wanted.chunks)
         self._known.errors.update((yield from chunks.restore(back, deadline)))

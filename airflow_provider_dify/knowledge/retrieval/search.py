@@ -10,6 +10,7 @@ from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.answers import Fields, Plain, an_object_or_nothing
 from airflow_provider_dify.knowledge.api import read_answer
+from airflow_provider_dify.knowledge.documents import Technique
 from airflow_provider_dify.knowledge.flow import JSON, Flow, Request
 from airflow_provider_dify.knowledge.text.names import canonical
 
@@ -82,7 +83,7 @@ class SearchSettings:
         # A knowledge base without documents has no technique yet (null), and finds nothing by any method.
         if "indexing_technique" not in item.values:
             raise ValueError("'indexing_technique' is missing")
-        return cls(item.maybe_text("indexing_technique") != "high_quality", own or {})
+        return cls(item.maybe_text("indexing_technique") != Technique.HIGH_QUALITY.value, own or {})
 
     def request(self, top_k: int, method: SearchMethod | None, score_threshold: float | None) -> dict[str, JSON]:
         """Return the settings for a search: its own, except those given here.

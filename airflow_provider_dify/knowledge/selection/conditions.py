@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from datetime import date, datetime, timedelta, timezone
 from typing import TypeAlias
 
 from airflow_provider_dify.exceptions import DifyInputError
-from airflow_provider_dify.knowledge.inputs import as_text, is_finite, is_storable, pattern, show, without_keys
+from airflow_provider_dify.knowledge.inputs import as_text, is_finite, is_storable, literal, pattern, show, without_keys
 from airflow_provider_dify.knowledge.text.hints import why
 
 #: A point in time: an ISO text, an age such as ``90d``, an object, or seconds since the epoch.
@@ -62,7 +60,7 @@ def mapping(value: object, parameter: str) -> dict[str, object]:
 
     :raises DifyInputError: It is not a mapping, or one of its keys is not text.
     """
-    found = _parsed(value) if isinstance(value, str) else value
+    found = literal(value)
     if not isinstance(found, Mapping) or not all(isinstance(key, str) for key in found):
         raise DifyInputError(
             f"{parameter} must be a mapping such as {{'status': 'archived'}}, or text that contains one, not "
@@ -121,17 +119,6 @@ def texts(value: object, parameter: str) -> tuple[str, ...]:
     return tuple(pattern(item, parameter) for item in found)
 
 
-def count(value: object, parameter: str) -> int:
-    """Return a whole number of at least 0. A template may have rendered it as text.
-
-    :raises DifyInputError: The value is something else.
-    """
-    found = int(value) if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,18}\s*", value) else value
-    if isinstance(found, bool) or not isinstance(found, int) or found < 0:
-        raise DifyInputError(f"{parameter} must be a whole number of at least 0, not {show(value)}.{why(value)}")
-    return found
-
-
 def metadata(value: object, parameter: str) -> dict[str, tuple[MetadataValue, ...]]:
     """Return the values that each metadata field may have.
 
@@ -181,16 +168,6 @@ def _metadata_values(value: object, parameter: str) -> tuple[MetadataValue, ...]
 
 def _several(value: object) -> list[object]:
     return list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
-
-
-def _parsed(text: str) -> object:
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            found: object = parse(text.strip())
-        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-            continue
-        return found
-    return None
 
 
 def _moment(value: object, now: float) -> float | None:

@@ -35,10 +35,7 @@ class Guard:
     max_share: float | None = None
 
     def __post_init__(self) -> None:
-        if self.max_documents is not None:
-            object.__setattr__(self, "max_documents", inputs.whole_number(self.max_documents, "max_documents"))
-        if self.max_share is not None:
-            object.__setattr__(self, "max_share", inputs.number(self.max_share, "max_share"))
+        inputs.settle(self, max_documents=inputs.or_none(inputs.whole_number), max_share=inputs.or_none(inputs.number))
         if self.max_share is not None and self.max_share > 1:
             raise DifyInputError(f"max_share must be a share of all documents, at most 1, not {self.max_share:g}.")
 
@@ -74,6 +71,6 @@ def check_limit(number: int, limit: int | None, name: str, *, total: int | None 
 def _too_many(of_all: str, what: str, name: str, allowed: str) -> DifyGuardError:
     where = "DifyListDocumentsOperator" if what == SELECTED else "the plan in the log"
     return DifyGuardError(
-        f"{of_all} documents are {what}, and {name} allows {allowed}. Nothing was changed. Look at what is {what} "
-        f"({where}); narrow it, or raise {name}, or set it to None, if so many are meant."
+        f"{of_all} documents are {what}, and {name} allows {allowed}. Nothing was changed. Check what is {what} "
+        f"({where}): narrow it, or if it is intended, raise {name} or set it to None."
     )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypeVar
 
 from airflow_provider_dify.exceptions import DifyInputError, DifyNotFoundError
@@ -179,7 +179,7 @@ class _Reader:
 
     def max_hits(self) -> int | None:
         if (never := self.value("never_retrieved", inputs.flag)) is None:
-            return self.value("max_hits", conditions.count)
+            return self.value("max_hits", partial(inputs.whole_number, minimum=0))
         if not never or "max_hits" in self._given:
             raise DifyInputError(
                 f"{self._prefix}never_retrieved can only be true, and cannot be combined with max_hits: it means "

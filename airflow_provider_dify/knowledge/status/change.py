@@ -21,8 +21,7 @@ from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries, any_retried
 from airflow_provider_dify.knowledge.selection.choice import Choice
 from airflow_provider_dify.knowledge.status.chunks import DisabledChunks, chunks_from
-from airflow_provider_dify.knowledge.status.handover import Handover
-from airflow_provider_dify.knowledge.status.ledger import Ledger
+from airflow_provider_dify.knowledge.status.ledger import Handover, Ledger
 from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.knowledge.status.proof import ProvenBy, SearchCheck, SearchProof
 from airflow_provider_dify.knowledge.status.repair import HALFWAY, Repair, why_lost
@@ -213,7 +212,7 @@ class StatusChange:
 
     def _preview(self) -> str:
         would = self.report().ids(Outcome.NOT_ATTEMPTED)
-        names = ", ".join(f"'{self.names[document_id]}'" for document_id in would[:3])
+        names = ", ".join(f"'{self._ledger.documents[document_id].name}'" for document_id in would[:3])
         more = f" and {len(would) - 3:,} more" if len(would) > 3 else ""
         return f"It would {self.action.verb} {names}{more}." if would else f"There is nothing to {self.action.verb}."
 
@@ -300,17 +299,17 @@ class StatusChange:
         awaited = list(self._ledger.awaited)
         thorough = deadline.passed and len(awaited) <= _LAST_CHECK
         progress.whole = self.whole.without(len(self._ledger.good), len(self.document_ids))
-        look: SearchCheck = yield from self._proof.look(
+        check: SearchCheck = yield from self._proof.look(
             awaited, self._ledger.documents, thorough=thorough, progress=progress
         )
-        self._ledger.proven(look)
-        self._proving_looks += bool(look.followed)
-        self._waits.looked(deadline.elapsed, done=len(look.followed), left=len(self._ledger.awaited))
-        probe = look.behind[:_PROBE]
+        self._ledger.proven(check)
+        self._proving_looks += bool(check.followed)
+        self._waits.looked(deadline.elapsed, done=len(check.followed), left=len(self._ledger.awaited))
+        probe = check.behind[:_PROBE]
         yield from self._read(probe)
         if deadline.passed or any(map(self._ledger.is_settled, probe)):
             yield from self._read(self._ledger.awaited)
-        return [i for i in look.lost if not self._ledger.is_settled(i)]
+        return [i for i in check.lost if not self._ledger.is_settled(i)]
 
     def _bring_back(self, lost: Sequence[str], deadline: Deadline, retries: Retries) -> Flow[None]:
         """Repair the documents that search has lost, or only those that this run has brought in."""
@@ -335,11 +334,11 @@ class StatusChange:
         if not self._wait_for_search or self._proving_looks <= 1 or not self.action.adds:
             return False
         self._proving_looks = 1
-        look: SearchCheck = yield from self._proof.look(
+        check: SearchCheck = yield from self._proof.look(
             entered, self._ledger.documents, thorough=True, progress=progress
         )
-        self._ledger.await_again([*look.behind, *look.lost])
-        self._ledger.proven(SearchCheck(gone=look.gone, empty=look.empty))
+        self._ledger.await_again([*check.behind, *check.lost])
+        self._ledger.proven(SearchCheck(gone=check.gone, empty=check.empty))
         return not self._ledger.done
 
     def _queue_again(self, progress: Progress) -> Flow[None]:

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from airflow_provider_dify.exceptions import DifyError, DifyInputError, DifyNotFoundError
+from airflow_provider_dify.exceptions import DifyInputError, DifyNotFoundError, DifyRequestError
 from airflow_provider_dify.knowledge import api, inputs
-from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause, Request
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note
 from airflow_provider_dify.knowledge.progress import Progress
-from airflow_provider_dify.knowledge.status.segments import Segment, segment_page
+from airflow_provider_dify.knowledge.status.segments import Segment, segment_page, update_segment
 from airflow_provider_dify.knowledge.text.counts import number_of
-
-#: How often a chunk is retried that Dify is still working on, and the pause in seconds.
-_TRIES, _PAUSE = 5, 2.0
 
 
 class DisabledChunks:
@@ -74,27 +71,13 @@ class DisabledChunks:
         return [one for one in segments if one.enabled and one.id in wanted]
 
     def _disable(self, document_id: str, segment: Segment, deadline: Deadline) -> Flow[None]:
-        for _ in range(_TRIES):
-            try:
-                yield from disable_segment(self._dataset_id, document_id, segment)
-            except DifyNotFoundError:
-                return  # it is reported as not restored
-            except DifyError as error:
-                if error.status != 400:
-                    raise
-                # "Segment is indexing, please try again later": its document was brought in a moment ago.
-                yield Pause(min(_PAUSE, deadline.remaining), "")
-            else:
-                return
-
-
-def disable_segment(dataset_id: str, document_id: str, segment: Segment) -> Flow[None]:
-    """Disable one segment. Search stops returning it at once.
-
-    https://docs.dify.ai/api-reference/chunks/update-chunk
-    """
-    body: JSON = {"segment": {"content": segment.content, "enabled": False}}
-    yield Request("POST", f"/datasets/{dataset_id}/documents/{document_id}/segments/{segment.id}", json=body)
+        parts: dict[str, JSON] = {"content": segment.content, "enabled": False}
+        try:
+            yield from update_segment(self._dataset_id, document_id, segment.id, parts, deadline)
+        except DifyRequestError as error:
+            # It is gone, or Dify still works on it: then it is reported as not restored.
+            if not isinstance(error, DifyNotFoundError) and error.status != 400:
+                raise
 
 
 def chunks_from(data: object, parameter: str) -> dict[str, tuple[str, ...]]:

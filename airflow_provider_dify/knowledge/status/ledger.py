@@ -3,22 +3,89 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field
 
+from airflow_provider_dify.knowledge.answers import Fields, a_list_of_whole_numbers, a_string
 from airflow_provider_dify.knowledge.documents import Action, Document
-from airflow_provider_dify.knowledge.status.handover import Handover, Sent
+from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.status.proof import SearchCheck
 from airflow_provider_dify.knowledge.status.report import Outcome
 from airflow_provider_dify.knowledge.status.sender import PassResult
 from airflow_provider_dify.knowledge.text.counts import number_of
+from airflow_provider_dify.knowledge.text.packing import pack_ids, pack_members, unpack_ids, unpack_members
 
 _GONE = "It was deleted during the change."
 _UNDONE = "Dify accepted the change, but its worker undid it."
 _UNDONE_SINCE = "It was in the requested state, but no longer is: Dify's worker or somebody else undid it."
-_ANSWER_LOST = "The answer to the change was lost, and Dify could not be asked again: it may not have been changed."
+_ANSWER_LOST = "The answer was lost, and the document could not be read again: it may not have been changed."
 _UNDER_WAY = "Its request was under way when the task was killed: it may not have been changed."
 _HALFWAY = "The repair got stuck halfway: the document is in the opposite state."
 _UNPROVEN = "Dify accepted the change, but the run ended before this was proven."
 _UNSEEN = "The run ended before search was checked."
+#: A character for the outcome of each document, to store them in a trigger.
+_OPEN = "."
+_CODES = {outcome: chr(ord("a") + number) for number, outcome in enumerate(Outcome)}
+_OUTCOMES = {code: outcome for outcome, code in _CODES.items()}
+
+
+@dataclass
+class Sent:
+    """What was sent for which documents."""
+
+    #: Changed by this run, perhaps: the outcome of these is ``changed``, not ``unchanged``.
+    by_us: set[str] = field(default_factory=set)
+    #: Dify answered "success" to the last change.
+    taken: set[str] = field(default_factory=set)
+    #: The response to the last change was lost, and the document was not read since.
+    unsure: set[str] = field(default_factory=set)
+    #: Dify refused the last change because it holds its lock.
+    busy: set[str] = field(default_factory=set)
+    #: Repaired by sending the opposite action in between.
+    driven: set[str] = field(default_factory=set)
+    #: Disabled when they were first read.
+    first_seen_disabled: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Handover:
+    """The state of each document of a change. It contains no secrets.
+
+    :param document_ids: The documents, in order, by their canonical ids.
+    :param sent: What was sent for them.
+    :param settled: The outcomes of those that have one.
+    :param errors: Messages about single documents.
+    """
+
+    document_ids: tuple[str, ...]
+    sent: Sent = field(default_factory=Sent)
+    settled: Mapping[str, Outcome] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return it as plain JSON, with less than 28 bytes for each document."""
+        ids = self.document_ids
+        sent = {name: pack_members(members, ids) for name, members in vars(self.sent).items() if members}
+        by_text: dict[str, list[int]] = {}
+        for number, document_id in enumerate(ids):
+            if document_id in self.errors:
+                by_text.setdefault(self.errors[document_id], []).append(number)
+        return {
+            "ids": pack_ids(ids),
+            "settled": "".join(_CODES[self.settled[i]] if i in self.settled else _OPEN for i in ids).rstrip(_OPEN),
+            "errors": by_text,
+            "sent": sent,
+        }
+
+    @classmethod
+    def from_json(cls, data: JSON) -> Handover:
+        """Return the handover that :meth:`to_json` was called on."""
+        state = Fields(data)
+        ids, codes = unpack_ids(state.read("ids", a_string)), state.read("settled", a_string)
+        settled = {i: _OUTCOMES[code] for i, code in zip(ids, codes, strict=False) if code != _OPEN}
+        by_text = state.object("errors").each(a_list_of_whole_numbers)
+        errors = {ids[number]: text for text, numbers in by_text.items() for number in numbers}
+        sent = {name: set(unpack_members(text, ids)) for name, text in state.object("sent").each(a_string).items()}
+        return cls(ids, Sent(**sent), settled, errors)
 
 
 class Ledger:
@@ -70,7 +137,7 @@ class Ledger:
     @property
     def names(self) -> Mapping[str, str]:
         """The names of the documents read so far."""
-        return _Names(self.documents)
+        return {document_id: document.name for document_id, document in self.documents.items()}
 
     @property
     def to_read(self) -> list[str]:
@@ -127,13 +194,13 @@ class Ledger:
             self.awaited.pop(document_id, None)
             self.open[document_id] = None
 
-    def proven(self, look: SearchCheck) -> None:
+    def proven(self, check: SearchCheck) -> None:
         """Record the result of a check of search."""
-        for document_id in look.followed:
+        for document_id in check.followed:
             self._settle_good(document_id)
-        for document_id in look.gone:
+        for document_id in check.gone:
             self._settle(document_id, Outcome.MISSING, _GONE)
-        for document_id, why in look.empty.items():
+        for document_id, why in check.empty.items():
             self._settle(document_id, Outcome.NOT_SEARCHABLE, why)
 
     def not_returned(self, why: Mapping[str, str]) -> None:
@@ -277,7 +344,7 @@ class Ledger:
     def awaits(self) -> str:
         """Describe what the change waits for."""
         busy = [document_id for document_id in self.open if document_id in self._sent.busy]
-        blamed = ", ".join(f"'{self.names[document_id]}'" for document_id in busy[:3])
+        blamed = ", ".join(f"'{self.documents[document_id].name}'" for document_id in busy[:3])
         parts = {
             f"Dify's lock on {blamed}{' and others' if len(busy) > 3 else ''}": len(busy),
             "indexing": len(self.open) - len(busy),
@@ -288,19 +355,3 @@ class Ledger:
     def _bad(self) -> dict[Outcome, int]:
         outcomes = list(self.settled.values())
         return {outcome: outcomes.count(outcome) for outcome in Outcome if not outcome.good and outcome in outcomes}
-
-
-class _Names(Mapping[str, str]):
-    """The names of documents by id, without a second copy of them."""
-
-    def __init__(self, documents: Mapping[str, Document]) -> None:
-        self._documents = documents
-
-    def __getitem__(self, document_id: str) -> str:
-        return self._documents[document_id].name
-
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        return iter(self._documents)
-
-    def __len__(self) -> int:
-        return len(self._documents)

@@ -1,4 +1,4 @@
-"""The options of a status change. This module imports almost nothing, because every DAG file loads it."""
+"""The options of a status change, and what others share. Every DAG file loads this, so it imports almost nothing."""
 
 from __future__ import annotations
 
@@ -39,6 +39,33 @@ class ProofOptions:
 
         given: dict[str, Any] = Fields(data).values  # whatever they are: they are checked as if a user gave them
         return cls(**given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitOptions(ProofOptions):
+    """How documents are followed until they are indexed and search returns them.
+
+    :param poll_interval: Seconds between two checks while waiting; the first checks come sooner.
+    :param stall_timeout: Seconds without any progress after which the wait for indexing ends; ``None``: never.
+    :param timeout: Seconds for the whole job, including waiting. Dify's lock on a document can last 600 s.
+    :raises DifyInputError: A value is invalid.
+    """
+
+    poll_interval: float = 10.0
+    stall_timeout: float | None = STALL_TIMEOUT
+    timeout: float = 3600.0
+
+    def __post_init__(self) -> None:
+        from airflow_provider_dify.knowledge import inputs
+        from airflow_provider_dify.knowledge.status.proof import ProvenBy
+
+        inputs.settle(
+            self,
+            prove_by=inputs.one_of(ProvenBy),
+            poll_interval=inputs.number,
+            stall_timeout=inputs.or_none(inputs.number),
+            timeout=inputs.number,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from enum import Enum
 from airflow_provider_dify.exceptions import DifyNotFoundError
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.answers import Fields, a_list_or_nothing
-from airflow_provider_dify.knowledge.documents import Dataset, Document
+from airflow_provider_dify.knowledge.documents import Dataset, Document, Technique
 from airflow_provider_dify.knowledge.flow import Flow, Request
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.status import samples
@@ -115,7 +115,7 @@ class SearchProof:
         self._dataset_id = dataset_id
         self._dataset = dataset
         #: Whether its documents are found by keywords instead of vectors.
-        self.economy = dataset is None or dataset.indexing_technique != "high_quality"
+        self.economy = dataset is None or dataset.indexing_technique != Technique.HIGH_QUALITY.value
         self._by = by
         self._samples: dict[str, Sample] = {}
         #: The documents whose samples were taken in this check: the text of the others may have changed.
@@ -132,13 +132,13 @@ class SearchProof:
         :param thorough: Whether to check each of them, even if the worker does not seem to be that far.
         :param progress: Reports the progress.
         """
-        look = SearchCheck()
+        check = SearchCheck()
         self._fresh.clear()
         entering = [i for i in ids if documents[i].belongs_in_search]
         leaving = [i for i in ids if not documents[i].belongs_in_search]
-        yield from self._leaving(leaving, look, thorough=thorough, progress=progress)
-        yield from self._entering(entering, look, thorough=thorough, progress=progress)
-        return look
+        yield from self._leaving(leaving, check, thorough=thorough, progress=progress)
+        yield from self._entering(entering, check, thorough=thorough, progress=progress)
+        return check
 
     def is_cheap(self, ids: Collection[str]) -> Flow[bool]:
         """Whether checking documents that are in search already takes only a few requests."""
@@ -153,32 +153,32 @@ class SearchProof:
         found = yield from self._slice([document_id], SearchCheck(), thorough=True)
         return document_id in found
 
-    def _leaving(self, ids: Sequence[str], look: SearchCheck, *, thorough: bool, progress: Progress) -> Flow[None]:
+    def _leaving(self, ids: Sequence[str], check: SearchCheck, *, thorough: bool, progress: Progress) -> Flow[None]:
         position, stride, misses = 0, 1, 0
         while position < len(ids):
             document_id = ids[position]
             try:
                 left = yield from all_disabled(self._dataset_id, document_id)
             except DifyNotFoundError as error:
-                _note_gone(error, document_id, look)
+                _note_gone(error, document_id, check)
             else:
-                (look.followed if left else look.behind).append(document_id)
+                (check.followed if left else check.behind).append(document_id)
                 misses = 0 if left else misses + 1
                 stride = stride * 2 if misses > _MISSES_BEFORE_SKIPPING and not thorough else 1
-            yield from progress.search(len(look.followed), len(ids))
+            yield from progress.search(len(check.followed), len(ids))
             position += stride
 
-    def _entering(self, ids: Sequence[str], look: SearchCheck, *, thorough: bool, progress: Progress) -> Flow[None]:
+    def _entering(self, ids: Sequence[str], check: SearchCheck, *, thorough: bool, progress: Progress) -> Flow[None]:
         ready = ids if thorough or len(ids) <= _FEW else (yield from self._ready(ids))
         found = (yield from self._in_bulk(ready)) if self._by is ProvenBy.SEARCH else set()
         for start in range(0, len(ready), _SLICE):
             left = [i for i in ready[start : start + _SLICE] if i not in found]
-            found |= yield from self._slice(left, look, thorough=thorough)
+            found |= yield from self._slice(left, check, thorough=thorough)
             yield from progress.search(sum(i in found for i in ready), len(ids))
-        look.followed += [i for i in ready if i in found]
-        look.lost[:] = [i for i in look.lost if i not in found]  # a later query may have found it
-        settled = {*look.followed, *look.lost, *look.empty, *look.gone}
-        look.behind += [i for i in ids if i not in settled]
+        check.followed += [i for i in ready if i in found]
+        check.lost[:] = [i for i in check.lost if i not in found]  # a later query may have found it
+        settled = {*check.followed, *check.lost, *check.empty, *check.gone}
+        check.behind += [i for i in ids if i not in settled]
 
     def _ready(self, ids: Sequence[str]) -> Flow[Sequence[str]]:
         """Return the documents that the worker is done with, if it is done with all or makes no progress."""
@@ -195,8 +195,8 @@ class SearchProof:
         return ids[:low] if low and before == self._frontier else []
 
     def _is_through(self, document_id: str) -> Flow[bool]:
-        look = SearchCheck()
-        return bool((yield from self._read(document_id, look)) or look.gone or look.empty)
+        check = SearchCheck()
+        return bool((yield from self._read(document_id, check)) or check.gone or check.empty)
 
     def _in_bulk(self, ids: Iterable[str]) -> Flow[set[str]]:
         """Query search for many documents at once; return what it returned."""
@@ -236,15 +236,15 @@ class SearchProof:
             return int(entries * self._dataset.word_count / max(1, sum(one.characters for one in taken.values()))) + 1
         return int(entries * max(self._dataset.document_count, len(taken)) / len(taken)) + 1
 
-    def _slice(self, ids: Sequence[str], look: SearchCheck, *, thorough: bool) -> Flow[set[str]]:
+    def _slice(self, ids: Sequence[str], check: SearchCheck, *, thorough: bool) -> Flow[set[str]]:
         """Prove documents by their own text; return what search returned."""
         known: dict[str, Sample] = {}
         misses = 0
         for document_id in ids:
             if misses > _MISSES_BEFORE_SKIPPING and not thorough:
                 break
-            sample = yield from self._known(document_id, look)
-            misses = 0 if sample or document_id in look.empty or document_id in look.gone else misses + 1
+            sample = yield from self._known(document_id, check)
+            misses = 0 if sample or document_id in check.empty or document_id in check.gone else misses + 1
             if sample:
                 known[document_id] = sample
         if self._by is ProvenBy.SEGMENTS:
@@ -254,10 +254,10 @@ class SearchProof:
         again = {}
         for document_id in [i for i in known if i not in found and i not in self._fresh]:
             del self._samples[document_id]
-            if sample := (yield from self._known(document_id, look)):
+            if sample := (yield from self._known(document_id, check)):
                 again[document_id] = sample
         found |= yield from self._alone(again, len(known))
-        look.lost += [i for i in known if i not in found and i in self._samples]
+        check.lost += [i for i in known if i not in found and i in self._samples]
         return found
 
     def _in_tens(self, known: Mapping[str, Sample], top_k: int) -> Flow[set[str]]:
@@ -304,10 +304,10 @@ class SearchProof:
                     before = _TOP_LAST if answer.beyond else before
         return found
 
-    def _known(self, document_id: str, look: SearchCheck) -> Flow[Sample | None]:
-        return self._samples.get(document_id) or (yield from self._read(document_id, look))
+    def _known(self, document_id: str, check: SearchCheck) -> Flow[Sample | None]:
+        return self._samples.get(document_id) or (yield from self._read(document_id, check))
 
-    def _read(self, document_id: str, look: SearchCheck) -> Flow[Sample | None]:
+    def _read(self, document_id: str, check: SearchCheck) -> Flow[Sample | None]:
         """Take a sample of a document; ``None`` if none of its segments is enabled, or if search can
         never return it.
         """
@@ -316,15 +316,15 @@ class SearchProof:
                 self._dataset_id, document_id, lambda one: bool(samples.query_for(one, economy=self.economy))
             )
         except DifyNotFoundError as error:
-            _note_gone(error, document_id, look)
+            _note_gone(error, document_id, check)
             return None
         if not total:
-            look.empty[document_id] = NO_TEXT
+            check.empty[document_id] = NO_TEXT
         if not any(segment.enabled for segment in segments):
             return None
         sample = Sample.of(segments, total, economy=self.economy)
         if not sample.queries:
-            look.empty[document_id] = NO_WORDS
+            check.empty[document_id] = NO_WORDS
             return None
         self._samples[document_id] = sample
         self._fresh.add(document_id)
@@ -354,7 +354,7 @@ def _by_query(known: Mapping[str, Sample]) -> Iterable[tuple[str, list[str]]]:
     return groups.items()
 
 
-def _note_gone(error: DifyNotFoundError, document_id: str, look: SearchCheck) -> None:
+def _note_gone(error: DifyNotFoundError, document_id: str, check: SearchCheck) -> None:
     if not api.document_is_missing(error):
         raise error
-    look.gone.append(document_id)
+    check.gone.append(document_id)

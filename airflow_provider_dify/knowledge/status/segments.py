@@ -7,12 +7,16 @@ true`` for documents whose keywords it has lost (recording 1.16.0/21).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from airflow_provider_dify.exceptions import DifyRequestError
 from airflow_provider_dify.knowledge.answers import Fields
 from airflow_provider_dify.knowledge.api import LONGEST_PAGE, Page, read_answer
-from airflow_provider_dify.knowledge.flow import Flow, Request
+from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Pause, Request
+
+#: How often a segment is sent that Dify is still working on, and the pause in seconds.
+_TRIES, _PAUSE = 5, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +100,26 @@ def all_disabled(dataset_id: str, document_id: str) -> Flow[bool]:
     """Whether search can return no segment of a document. Reads all of them, or up to the first enabled one."""
     segments, _ = yield from until_enabled(dataset_id, document_id)
     return not any(segment.enabled for segment in segments)
+
+
+def update_segment(
+    dataset_id: str, document_id: str, segment_id: str, parts: Mapping[str, JSON], deadline: Deadline | None = None
+) -> Flow[None]:
+    """Change a segment. If Dify is still working on it ("Segment is indexing"), try again a few times.
+
+    https://docs.dify.ai/api-reference/chunks/update-chunk
+
+    :param parts: Its new parts; Dify requires ``content``. Search stops returning a disabled one at once.
+    :param deadline: How long to wait at most.
+    :raises DifyRequestError: Dify refused it.
+    """
+    path = f"/datasets/{dataset_id}/documents/{document_id}/segments/{segment_id}"
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            yield Request("POST", path, json={"segment": dict(parts)})
+        except DifyRequestError as error:
+            if "please try again" not in error.detail or not tries_left:
+                raise
+            yield Pause(min(_PAUSE, deadline.remaining) if deadline else _PAUSE, "Dify is still working on the chunk.")
+        else:
+            return

@@ -15,8 +15,7 @@ from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow
 from airflow_provider_dify.knowledge.progress import WholeJob
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.change import StatusChange
-from airflow_provider_dify.knowledge.status.options import StatusOptions
-from airflow_provider_dify.knowledge.status.proof import ProvenBy
+from airflow_provider_dify.knowledge.status.options import StatusOptions, WaitOptions
 from airflow_provider_dify.knowledge.status.report import Outcome, StatusReport
 
 #: Outcomes that should not stop the other documents of a step.
@@ -45,15 +44,13 @@ class Changes:
 
     :param dataset_id: The knowledge base.
     :param changes: The changes, in order.
-    :param poll_interval: Seconds between two checks while waiting; the first checks come sooner.
-    :param prove_by: What proves that documents have entered search.
+    :param options: How they are awaited and proven.
     """
 
-    def __init__(self, dataset_id: str, changes: Sequence[Change], *, poll_interval: float, prove_by: ProvenBy) -> None:
+    def __init__(self, dataset_id: str, changes: Sequence[Change], options: WaitOptions) -> None:
         self._dataset_id = dataset_id
         self._left = list(changes)
-        self._poll_interval = poll_interval
-        self._prove_by = prove_by
+        self._options = options
         #: How many documents the whole job has, for the log.
         self.total = 0
         #: How many documents search had lost and returns again.
@@ -90,16 +87,17 @@ class Changes:
         return {"left": left, "results": dict(self.results)}
 
     @classmethod
-    def from_json(cls, data: JSON, dataset_id: str, *, poll_interval: float, prove_by: ProvenBy) -> Changes:
+    def from_json(cls, data: JSON, dataset_id: str, options: WaitOptions) -> Changes:
         """Return changes that continue where :meth:`to_json` was called."""
         state = Fields(data)
         left = [_change(action, ids) for action, ids in state.read("left", a_list_of_pairs)]
-        changes = cls(dataset_id, left, poll_interval=poll_interval, prove_by=prove_by)
+        changes = cls(dataset_id, left, options)
         changes.results.update(state.object("results").each(a_text_or_nothing))
         return changes
 
     def _change_status(self, action: Action, ids: tuple[str, ...], deadline: Deadline, retries: Retries) -> Flow[None]:
-        options = StatusOptions(poll_interval=self._poll_interval, prove_by=self._prove_by.value, tolerate=_TOLERATED)
+        how = self._options
+        options = StatusOptions(poll_interval=how.poll_interval, prove_by=how.prove_by, tolerate=_TOLERATED)
         change = self.under_way = StatusChange(self._dataset_id, ids, action, options)
         change.whole = WholeJob.around(len(ids), self.total)
         try:
@@ -111,7 +109,7 @@ class Changes:
         self.under_way = None
 
     def _delete(self, ids: tuple[str, ...], deadline: Deadline, retries: Retries) -> Flow[None]:
-        deletion = Deletion(self._dataset_id, ids, poll_interval=self._poll_interval)
+        deletion = Deletion(self._dataset_id, ids, poll_interval=self._options.poll_interval)
         try:
             yield from deletion.flow(deadline, retries)
         except DifyDocumentDeleteError:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from airflow_provider_dify.exceptions import DifyError, DifyMetadataError
 from airflow_provider_dify.knowledge import api, inputs
+from airflow_provider_dify.knowledge.bases.provision import Provision
 from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note, Pause
 from airflow_provider_dify.knowledge.ingest.arrival import Arrival
@@ -28,7 +29,6 @@ from airflow_provider_dify.knowledge.metadata.update import set_values
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.retries import Retries
-from airflow_provider_dify.knowledge.status.proof import ProvenBy
 from airflow_provider_dify.knowledge.sync import journal as sync_journal
 from airflow_provider_dify.knowledge.sync.changes import Change, Changes
 from airflow_provider_dify.knowledge.sync.options import SyncOptions
@@ -40,10 +40,11 @@ from airflow_provider_dify.knowledge.sync.promotion_plan import (
     Part,
     PromotionPlan,
     check_contents,
+    document_options,
     rounds,
+    settings_for,
     steps_to,
 )
-from airflow_provider_dify.knowledge.sync.promotion_settings import document_options, set_up
 from airflow_provider_dify.knowledge.sync.report import SyncOutcome, SyncReport
 from airflow_provider_dify.knowledge.sync.survey import SOURCE_FIELD, checked_name
 
@@ -74,16 +75,8 @@ class Promotion:
         self._options = options
         own = dict.fromkeys(OWN_FIELDS, "what the sync stores in copies")
         self._plan = PromotionPlan(exported, self.sync_source, check_own_values(options.metadata, own))
-        self._prove_by = ProvenBy(options.prove_by)
-        self._arrival = Arrival(self.dataset_id, self._prove_by, poll_interval=options.poll_interval)
-        self._delivery = Delivery(
-            self.dataset_id,
-            hash_field=None,
-            values=None,
-            max_active=options.max_active,
-            poll_interval=options.poll_interval,
-            stall_timeout=options.stall_timeout,
-        )
+        self._arrival = Arrival(self.dataset_id, options)
+        self._delivery = Delivery(self.dataset_id, options)
         self._parts: list[Part] = []
         self._documents: dict[str, Document] = {}
         self._by_name: dict[str, list[Document]] = {}
@@ -168,9 +161,7 @@ class Promotion:
         active = [one.id for one in self._documents.values() if self._is_promoted(one) and _is_active(one)]
         if not active or self._options.dry_run:
             return
-        watch = Watch(
-            self.dataset_id, poll_interval=self._options.poll_interval, stall_timeout=self._options.stall_timeout
-        )
+        watch = Watch(self.dataset_id, self._options)
         watch.add(active, deadline)
         yield from watch.until_below(1, deadline, progress)
         yield from self._list(progress)
@@ -200,9 +191,13 @@ class Promotion:
         return copies
 
     def _prepare(self, dataset: Dataset, deadline: Deadline, retries: Retries) -> Flow[None]:
-        """Make sure that a later run can continue after a kill, and create the metadata fields."""
+        """Set up the knowledge base and its metadata fields, and make sure that a later run can continue after a kill.
+
+        :raises DifySetupFailed: Dify cannot apply the settings of the export; nothing was sent.
+        """
         if any(part.sends for part in self._parts):
-            yield from set_up(self._exported.manifest, self._options, dataset, deadline, retries)
+            if settings := settings_for(self._exported.manifest, self._options, dataset):
+                yield from Provision(None, settings, dataset_id=self.dataset_id).flow(deadline, retries)
             position = max((one.position for one in self._documents.values()), default=0)
             field_id = yield from sync_journal.begin(dataset, self.sync_source, position, restores=False)
             yield from sync_journal.end(self.dataset_id, [one for one in self._journal.field_ids if one != field_id])
@@ -244,8 +239,7 @@ class Promotion:
             for start in range(0, len(of_rule), _AT_ONCE):
                 yield from self._put(of_rule[start : start + _AT_ONCE], sender, progress)
         watch = self._delivery.watch
-        yield from watch.until_below(1, deadline, progress)
-        watch.time_is_up()
+        yield from watch.finish(deadline, progress)
         for part in parts:
             if ended := watch.ended.get(part.document_id or ""):
                 part.ended(*ended)
@@ -289,9 +283,7 @@ class Promotion:
 
     def _change(self, changes: Iterable[Change], deadline: Deadline, retries: Retries) -> Flow[dict[str, str]]:
         """Change the status of documents; return errors by id."""
-        found = Changes(
-            self.dataset_id, list(changes), poll_interval=self._options.poll_interval, prove_by=self._prove_by
-        )
+        found = Changes(self.dataset_id, list(changes), self._options)
         try:
             yield from found.flow(deadline, retries)
         finally:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from airflow_provider_dify.exceptions import DifyInputError, DifySourceError
 from airflow_provider_dify.knowledge import inputs
-from airflow_provider_dify.knowledge.documents import Action, Document, Flags
+from airflow_provider_dify.knowledge.bases.options import KnowledgeBaseOptions
+from airflow_provider_dify.knowledge.bases.settings import whole_search
+from airflow_provider_dify.knowledge.documents import Action, Dataset, Document, Flags, Technique
 from airflow_provider_dify.knowledge.export.manifest import ExportedDocument, ExportManifest
 from airflow_provider_dify.knowledge.flow import Flow
 from airflow_provider_dify.knowledge.ingest.contents import Source
-from airflow_provider_dify.knowledge.ingest.options import HASH_FIELD
+from airflow_provider_dify.knowledge.ingest.options import HASH_FIELD, DocumentOptions
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
 from airflow_provider_dify.knowledge.metadata.fields import BUILT_IN, FieldType, Value, kinds_of, same
 from airflow_provider_dify.knowledge.progress import Progress
@@ -180,6 +182,45 @@ class PromotionPlan:
         values: dict[str, Value] = {k: v for k, v in entry.metadata.items() if k in self.kinds and k not in OWN_FIELDS}
         digest = entry.content.saved.sha256 if entry.content else ""
         return {**values, **self._own, EXPORT_FIELD: entry.id, HASH_FIELD: digest}
+
+
+def document_options(manifest: ExportManifest, options: DocumentOptions, dataset: Dataset) -> DocumentOptions:
+    """Return how documents are sent: what neither the user nor the knowledge base determines is as in the export.
+
+    :raises DifyInputError: The knowledge base cuts documents in another form.
+    """
+    settings: Mapping[str, Any] = manifest.settings  # whatever it has: the options check it
+    technique = options.indexing_technique or dataset.indexing_technique or settings.get("indexing_technique")
+    exported = settings.get("doc_form")
+    if options.doc_form is None and dataset.doc_form and exported and dataset.doc_form != exported:
+        raise DifyInputError(
+            f"Knowledge base {dataset.id} has the form {dataset.doc_form}, and the export has {inputs.show(exported)}. "
+            f"Nothing was sent. Use an empty knowledge base, or set doc_form to '{dataset.doc_form}' to accept that "
+            "Dify cuts the documents differently."
+        )
+    form = options.doc_form or dataset.doc_form or exported
+    # It only stands for the rules of the export, which are sent with the documents that they belong to.
+    rule = options.process_rule or next(iter(manifest.rules.values()), None)
+    return replace(options, indexing_technique=technique, doc_form=form, process_rule=rule)
+
+
+def settings_for(manifest: ExportManifest, options: DocumentOptions, dataset: Dataset) -> KnowledgeBaseOptions | None:
+    """Return the settings that a knowledge base gets from the exported one; ``None`` if it keeps its own.
+
+    One that has an indexing technique keeps its settings: somebody has chosen them.
+    """
+    settings: Mapping[str, Any] = manifest.settings  # whatever it has: the options check it
+    technique = settings.get("indexing_technique")
+    if dataset.indexing_technique or not technique or options.indexing_technique not in (None, technique):
+        return None
+    vectors = technique == Technique.HIGH_QUALITY.value
+    return KnowledgeBaseOptions(
+        description=settings.get("description") or None,
+        indexing_technique=technique,
+        embedding_model=settings.get("embedding_model") or None if vectors else None,
+        embedding_model_provider=settings.get("embedding_model_provider") or None if vectors else None,
+        retrieval_model=whole_search({}, settings.get("retrieval_model_dict") or {}, technique),
+    )
 
 
 def check_contents(exported: Exported, progress: Progress) -> Flow[dict[str, Problem]]:

@@ -20,14 +20,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from airflow_provider_dify.exceptions import (
-    DifyDocumentStatusError,
-    DifyError,
-    DifyIndexingError,
-    DifyIndexingStalled,
-    DifyIndexingTimeout,
-    DifyInputError,
-)
+from airflow_provider_dify.exceptions import DifyDocumentStatusError, DifyError, DifyInputError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.answers import Fields, a_list_or_nothing
 from airflow_provider_dify.knowledge.documents import Action, Dataset, Document
@@ -40,12 +33,10 @@ from airflow_provider_dify.knowledge.ingest.options import HASH_FIELD, DocumentO
 from airflow_provider_dify.knowledge.ingest.report import IngestOutcome
 from airflow_provider_dify.knowledge.ingest.sender import ContentSender, Item
 from airflow_provider_dify.knowledge.ingest.target import check_latest_rule, check_replacing, read_target
-from airflow_provider_dify.knowledge.ingest.watch import NOT_IN_TIME, stalled
 from airflow_provider_dify.knowledge.metadata.fields import check_fields, check_own_values, kinds_of
-from airflow_provider_dify.knowledge.progress import Progress, WholeJob
+from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.change import StatusChange
-from airflow_provider_dify.knowledge.status.proof import ProvenBy
 from airflow_provider_dify.knowledge.status.report import StatusReport
 from airflow_provider_dify.knowledge.sync import journal as sync_journal
 from airflow_provider_dify.knowledge.sync.changes import Change, Changes, a_list_of_pairs
@@ -94,28 +85,19 @@ class Sync:
         self._items: dict[int, Item] = {}
         own = {HASH_FIELD: "the digests", SOURCE_FIELD: "the name of the sync"}
         self._metadata = check_own_values(self._options.metadata, own)
-        self._delivery = Delivery(
-            self.dataset_id,
-            hash_field=HASH_FIELD,
-            values={**self._metadata, SOURCE_FIELD: self.sync_source},
-            max_active=self._options.max_active,
-            poll_interval=self._options.poll_interval,
-            stall_timeout=self._options.stall_timeout,
-        )
-        self._prove_by = ProvenBy(self._options.prove_by)
-        self._arrival = Arrival(self.dataset_id, self._prove_by, poll_interval=self._options.poll_interval)
+        values = {**self._metadata, SOURCE_FIELD: self.sync_source}
+        self._delivery = Delivery(self.dataset_id, self._options, hash_field=HASH_FIELD, values=values)
+        self._arrival = Arrival(self.dataset_id, self._options)
         #: Whether an earlier part of this run has checked that search returns the documents.
         self._arrived = False
-        self._changes = self._changes_of(())
+        self._changes = Changes(self.dataset_id, (), self._options)
         self._journal: tuple[str, ...] = ()
         #: Why indexed documents are not in the expected state, by id.
         self._wrong: dict[str, tuple[IngestOutcome, str]] = {}
         self._goes_on = before is not None
         #: Whether each created document has the name of the sync.
         self._marked = True
-        self._no_more_waiting: str | None = None
         self._repaired_before = 0
-        self._awaits_indexing = False
         if before is not None:
             self._restore(before)
 
@@ -134,7 +116,7 @@ class Sync:
     def leaves_at(self, pause: Pause) -> bool:
         """Whether to wait elsewhere: for indexing, or for search to reflect a change of status."""
         change = self._changes.under_way
-        return self._awaits_indexing or (change is not None and change.leaves_at(pause))
+        return self._delivery.watch.awaited or (change is not None and change.leaves_at(pause))
 
     def waits_for(self) -> StatusChange | IndexingWait:
         """Return what to wait for elsewhere after :meth:`flow` left. Pass its result to :meth:`take`
@@ -142,14 +124,7 @@ class Sync:
         """
         if self._changes.under_way:
             return self._changes.under_way
-        wait = IndexingWait(
-            self.dataset_id,
-            document_ids=self._active,
-            stall_timeout=self._options.stall_timeout,
-            poll_interval=self._options.poll_interval,
-        )
-        wait.whole = WholeJob.around(len(self._active), len(self._entries))
-        return wait
+        return self._delivery.watch.elsewhere(len(self._entries))
 
     def take(self, report: Mapping[str, JSON], error: DifyError | None) -> None:
         """Take the result of the wait elsewhere.
@@ -158,15 +133,11 @@ class Sync:
         :param error: How it failed.
         :raises DifyError: Nothing is known about the documents: requests to Dify failed.
         """
-        if not self._active:
+        if self._active:
+            known = self._delivery.watch.take(error)
+        else:
             self._changes.waited(StatusReport.from_json(report))
             known = isinstance(error, DifyDocumentStatusError)
-        else:
-            known = isinstance(error, (DifyIndexingError, DifyIndexingTimeout))
-            if isinstance(error, DifyIndexingStalled):
-                self._no_more_waiting = stalled(self._options.stall_timeout or 0.0)
-            elif isinstance(error, DifyIndexingTimeout):
-                self._no_more_waiting = NOT_IN_TIME
         if error and not known:
             error.report = self.report()
             raise error
@@ -226,9 +197,7 @@ class Sync:
         for entry, digest in zip(self._entries, state.read("digests", a_list_or_nothing) or (), strict=False):
             if entry.outcome.good and entry.document_id is not None and isinstance(digest, str):
                 self._delivery.expected[entry.document_id] = digest
-        self._changes = Changes.from_json(
-            state.get("changes"), self.dataset_id, poll_interval=self._options.poll_interval, prove_by=self._prove_by
-        )
+        self._changes = Changes.from_json(state.get("changes"), self.dataset_id, self._options)
         self._arrived, self._repaired_before = state.flag("arrived"), state.count("repaired")
         self._journal = tuple(state.texts("journal"))
         self._marked = state.flag("marked")
@@ -280,7 +249,7 @@ class Sync:
                 self._delivery.there(planned.document)
         yield from self._delivery.mark(sender)
         changes = list(changes_of(plan, self._retire, restores=survey.journal.restores))
-        self._changes = self._changes_of(changes)
+        self._changes = Changes(self.dataset_id, changes, self._options)
         self._journal = survey.journal.field_ids
         if changes or any(planned.move is Move.CREATE for planned in plan):
             yield from self._begin_journal(survey, changes)
@@ -302,7 +271,7 @@ class Sync:
     def _clear(self, plan: Sequence[Planned], sender: ContentSender) -> Flow[dict[str, str]]:
         """Disable archived documents whose names are needed; return errors by id."""
         ids = tuple(i for planned in plan for i in planned.clear)
-        clearing = self._changes_of([Change(Action.DISABLE, ids)])
+        clearing = Changes(self.dataset_id, [Change(Action.DISABLE, ids)], self._options)
         yield from clearing.flow(sender.deadline, sender.retries)
         why = "Document {} has this name. It is archived, Dify would overwrite it, and disabling it failed: {}"
         return {i: why.format(i, error) for i, error in clearing.results.items() if error}
@@ -310,13 +279,7 @@ class Sync:
     def _index(self, deadline: Deadline, progress: Progress) -> Flow[None]:
         """Wait until everything that was sent is indexed, and check the result."""
         watch = self._delivery.watch
-        if self._no_more_waiting:
-            yield from watch.look(deadline)
-        else:
-            self._awaits_indexing = True
-            yield from watch.until_below(1, deadline, progress)
-            self._awaits_indexing = False
-        watch.time_is_up(self._no_more_waiting or NOT_IN_TIME)
+        yield from watch.finish(deadline, progress)
         names = {entry.document_id: entry.name for entry in self.report().entries if entry.move.sends}
         for document in watch.through.values():
             if (error := _wrong(document, names.get(document.id, document.name))) is not None:
@@ -338,9 +301,6 @@ class Sync:
 
     def _repaired(self) -> int:
         return self._repaired_before + self._arrival.repaired + self._changes.repaired
-
-    def _changes_of(self, changes: Sequence[Change]) -> Changes:
-        return Changes(self.dataset_id, changes, poll_interval=self._options.poll_interval, prove_by=self._prove_by)
 
     def _change(self, deadline: Deadline, retries: Retries) -> Flow[None]:
         """Restore and retire documents, but only after all new contents are in Dify."""

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_dify.exceptions import DifyAuthenticationError, DifyIngestError
+from airflow_provider_dify.exceptions import DifyAuthenticationError, DifyIngestError, DifyServerError
 from airflow_provider_dify.knowledge.flow import Deadline, Pause, Request, Response, Step
 from airflow_provider_dify.knowledge.ingest.report import IngestReport
 from airflow_provider_dify.knowledge.ingest.watch import Watch
 from airflow_provider_dify.knowledge.progress import Progress
+from airflow_provider_dify.knowledge.status.options import WaitOptions
 from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 from tests.unit.conftest import Ingest, names, text
 from tests.unit.killing import killed_at_the_fault
@@ -257,6 +258,15 @@ def test_the_last_lost_answer_is_in_the_report(dify: FakeDify, kb: Dataset, inge
     assert result.outcomes == {"a": "created", "b": "not_attempted"}
 
 
+def test_the_request_is_the_cause_even_if_dify_goes_down(dify: FakeDify, kb: Dataset, ingest: Ingest) -> None:
+    dify.faults.add(Fault("status", path=CREATE, status=503, retry_after=10_000))
+    dify.faults.add(Fault("status", method="GET", status=500, after=4, times=None))
+    result = ingest(text("page"))
+    assert isinstance(result.error, DifyServerError)
+    assert result.error.message.startswith("POST ")
+    assert result.outcomes == {"page": "not_attempted"}
+
+
 def test_indexing_that_fails_is_told_by_document(kb: Dataset, ingest: Ingest, tmp_path: Path) -> None:
     kb.add_document("stuck", indexing_status="indexing")
     (tmp_path / "broken.pdf").write_text("no PDF")
@@ -296,7 +306,7 @@ def test_the_looks_come_soon_again_when_something_has_moved() -> None:
     kb, ids = str(uuid.uuid4()), [str(uuid.uuid4()) for _ in range(8)]
     ticks = itertools.count()  # a clock that never shows the same time twice, as a real one does not
     deadline = Deadline(10_000, lambda: next(ticks) / 1000)
-    watch = Watch(kb, poll_interval=10, stall_timeout=None)
+    watch = Watch(kb, WaitOptions(stall_timeout=None))
     watch.add(ids, deadline)
     flow = watch.until_below(1, deadline, Progress(deadline))
     pauses: list[float] = []

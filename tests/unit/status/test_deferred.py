@@ -13,7 +13,7 @@ import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_dify.exceptions import DifyError
-from airflow_provider_dify.knowledge.status.handover import Handover, Sent
+from airflow_provider_dify.knowledge.status.ledger import Handover, Sent
 from airflow_provider_dify.knowledge.status.report import Outcome
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
 from airflow_provider_dify.testing import Document, FakeDify, Fault, VirtualClock

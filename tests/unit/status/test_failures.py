@@ -130,7 +130,7 @@ def test_dify_goes_away_after_it_applied_a_batch(dify: FakeDify, kb: Dataset, ch
     dify.faults.add(Fault("reset_before", after=5, times=None))
     run = change("archive", pages)
     assert isinstance(run.error, DifyTransportError)
-    # The response was lost and Dify could not be asked again: possible changes have to be in the rollback list.
+    # The response was lost and the document could not be read again: possible changes have to be in the rollback list.
     assert run.changed == [page.name for page in pages if page.archived]
     assert run.report["counts"]["changed"] == 200
     assert "may not have been changed" in run.report["errors"][pages[150].id]

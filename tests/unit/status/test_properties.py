@@ -256,7 +256,7 @@ def check(
 
     # Green means exactly: every document is where it should be, except for tolerated outcomes.
     bad = {o for o, ids in lists.items() if ids and not o.good} - {Outcome(t) for t in scenario.tolerate}
-    # If Dify could not be asked any more, documents may be in doubt instead, and the report names them.
+    # If no more could be read, documents may be in doubt instead, and the report names them.
     doubtful = {i for i in (*report.changed, *report.unchanged) if i in report.errors}
     assert (error is None) == (not bad and not doubtful)
     broke_off = isinstance(error, (DifyServerError, DifyTransportError))

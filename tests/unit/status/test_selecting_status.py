@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferr
 
 from airflow_provider_dify.exceptions import DifyDocumentStatusFailed, DifyGuardError
 from airflow_provider_dify.hooks.dify import DifyHook
-from airflow_provider_dify.knowledge.status.handover import Handover
+from airflow_provider_dify.knowledge.status.ledger import Handover
 from airflow_provider_dify.knowledge.status.options import StatusOptions
 from airflow_provider_dify.knowledge.status.report import StatusReport
 from airflow_provider_dify.operators.documents import DifyDocumentStatusOperator
