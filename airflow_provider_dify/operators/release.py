@@ -27,6 +27,9 @@ _STORE_KEY = "airflow-provider-dify/release"
 _CHANNEL = "{{ dag.dag_id }}.{{ task.task_id }}"
 _RELEASE = "{{ run_id }}{{ ' [%d]' % ti.map_index if ti.map_index >= 0 else '' }}"
 
+#: How a release that failed ends.
+_BAD_STATES = frozenset({"undone", "partly_undone", "partly_deleted"})
+
 
 class DifyReleaseOperator(GatedTask, BaseOperator):
     """Replace old documents with new ones. The task succeeds only when search returns the new ones only.
@@ -215,7 +218,8 @@ class DifyReleaseOperator(GatedTask, BaseOperator):
         """Log a manifest, and leave it for downstream tasks."""
         from airflow_provider_dify.events import as_event
 
-        self.log.info("Result of the release%s: %s.", self._so_far, report.describe())
+        say = self.log.warning if report.state.value in _BAD_STATES else self.log.info
+        say("Result of the release%s: %s.", self._so_far, report.describe())
         self.log_table("Documents by outcome", report.table(names))
         plain, changed = report.to_json(), (*report.enabled, *report.retired)
         self._store(report, context)

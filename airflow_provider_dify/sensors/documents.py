@@ -182,6 +182,8 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
             ) from error
 
     def _look(self, context: Context) -> PokeReturnValue:
+        from airflow_provider_dify.knowledge.progress import span_of
+
         first = self._waiting is None and not (self.reschedule and _first_poke(self, context))
         self._waiting = self._waiting or self._begin(context)
         wait, deadline = self._waiting
@@ -189,7 +191,7 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         with self.open_hook(context, wait.dataset_id, wait.document_ids) as hook:
             look = wait.look(deadline)
             if first:
-                plan = f"Waiting for {wait.what} to be indexed, for up to {self.timeout:g} s."
+                plan = f"Waiting for {wait.what} to be indexed, for up to {span_of(self.timeout)}."
                 look = self.introduced(hook, look, wait.dataset_id, plan)
             report = hook.run(look, deadline)
         if report is not None:
@@ -243,9 +245,10 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         return Deadline(self.timeout, current().monotonic)
 
     def _defer(self, wait: IndexingWait, deadline: Deadline) -> None:
+        from airflow_provider_dify.knowledge.progress import span_of
         from airflow_provider_dify.transport.clock import current
 
-        self.log.info("The triggerer continues to wait, for up to %.0f s.", deadline.remaining)
+        self.log.info("The triggerer continues to wait, for up to %s.", span_of(deadline.remaining))
         began = current().time() - deadline.elapsed
         hand_over(self, wait, began, patience(deadline.remaining, len(wait.document_ids)))
 

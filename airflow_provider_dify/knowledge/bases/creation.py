@@ -109,7 +109,11 @@ class Creation:
                 f"{inputs.show(self._name)} is the name of {len(found)} knowledge bases. Delete or rename all but one "
                 f"in Dify: {some_ids(found)}."
             )
-        yield Pause(SETTLED, f"Waiting {seconds_of(SETTLED)} until other tasks have deleted what they created")
+        yield Pause(
+            SETTLED,
+            f"{len(found)} knowledge bases have the name {inputs.show(self._name)}. Checking again in "
+            f"{seconds_of(SETTLED)} whether another task deletes one.",
+        )
 
     def _may_change(self, found: Sequence[Dataset]) -> Flow[bool]:
         """Whether other tasks may still be deleting their own."""

@@ -171,6 +171,12 @@ def test_other_kinds_of_dify(monkeypatch: pytest.MonkeyPatch, version: str, tech
 
 
 class TestUndo:
+    def test_the_log_warns_of_a_release_that_is_undone(self, scene: Scene, said: pytest.LogCaptureFixture) -> None:
+        scene.release(queries=NEVER)
+        warned = [record.getMessage() for record in said.records if record.levelname == "WARNING"]
+        assert any(message.startswith("Undoing the release, because its step") for message in warned)
+        assert any(message.startswith("Result of the release: undone") for message in warned)
+
     def test_what_was_undone_is_forgotten(self, scene: Scene) -> None:
         scene.release(queries=NEVER)
         assert not any(JOURNAL_FIELD in d.metadata for d in scene.kb.documents)
@@ -178,7 +184,7 @@ class TestUndo:
         assert scene.release() is None
         assert scene.report["previous"][scene.old[0].id] == {"enabled": True, "archived": True}
 
-    def test_what_cannot_be_undone_is_named(self, scene: Scene) -> None:
+    def test_what_cannot_be_undone_is_named(self, scene: Scene, said: pytest.LogCaptureFixture) -> None:
         # The worker fails with the second old one, and then does not take the first one back either.
         scene.dify.worker.fail_adding = "vector store is full"
         for document in scene.new:
@@ -191,6 +197,8 @@ class TestUndo:
         assert error.report.to_json() == scene.report
         assert scene.report["state"] == "partly_undone"
         assert set(scene.report["not_undone"]) & {scene.old[0].id, scene.old[1].id}
+        levels = {record.levelname for record in said.records if record.getMessage().startswith("Not everything could")}
+        assert levels == {"ERROR"}
         assert scene.report["errors"][scene.report["not_undone"][0]]
         # The new version stays in search rather than nothing being found.
         assert {"new 0", "new 1"} <= scene.found()
