@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
@@ -60,6 +61,12 @@ class FolderTarget:
         nothing: list[str] = []
         found = self._do("read", path, lambda: sorted(str(child.name) for child in path.iterdir()), missing=nothing)
         return [name for name in found if name and not name.endswith(_PARTIAL)]
+
+    def sizes(self, folder: str) -> Mapping[str, int | None]:
+        """Return the size of each file in a folder below, by its name, from one listing; ``None``: unknown."""
+        path = self._root / folder
+        nothing: dict[str, int | None] = {}
+        return self._do("read", path, lambda: _sizes(path), missing=nothing)
 
     def read(self, path: str) -> bytes | None:
         """Return a small file; ``None`` if it does not exist."""
@@ -187,6 +194,16 @@ def _failure(place: str, verb: str, error: Exception) -> DifyError:
     if isinstance(found, DifyStorageError) and found is not error:
         found.add("Check the permissions of the workers there, and the free space.")
     return found
+
+
+def _sizes(folder: Any) -> dict[str, int | None]:
+    if is_local(folder):
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+    if not hasattr(folder, "fs"):
+        return {child.name: child.stat().st_size for child in folder.iterdir()}
+    folder.fs.invalidate_cache()  # it may list what is gone
+    return {str(info["name"]).rpartition("/")[2]: info.get("size") for info in folder.fs.ls(folder.path, detail=True)}
 
 
 def _read(place: Any) -> bytes:

@@ -129,10 +129,12 @@ class Pause:
 
     :param seconds: How long.
     :param reason: Why, for the log, with the time that it takes; empty if there is no news.
+    :param level: Its level in the log.
     """
 
     seconds: float
     reason: str
+    level: int = field(default=logging.INFO, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -142,6 +143,7 @@ def patiently(deadline: Deadline, make: Callable[[], Flow[T]]) -> Flow[T]:
     :raises DifyError: It failed, and a retry does not help or would be too late.
     """
     waits = Intervals(longest=_LONGEST_PATIENCE, first=1.0)
+    told = ""
     while True:
         try:
             return (yield from make())
@@ -151,11 +153,12 @@ def patiently(deadline: Deadline, make: Callable[[], Flow[T]]) -> Flow[T]:
             wait = max(waits.next(), error.retry_after or 0.0)
             if wait > deadline.remaining:
                 raise
-            yield Pause(wait, f"Trying again in {seconds_of(wait)}: {error.message}")
+            why, told = _unless_told(error, told)
+            yield Pause(wait, f"Trying again in {seconds_of(wait)}: {why}", logging.WARNING)
 
 
 def _tries(request: Request, retries: Retries, deadline: Deadline | None, reads_work: bool) -> Flow[Response]:
-    failures = 0
+    failures, told = 0, ""
     while True:
         try:
             response = yield from _once(request, reads_work)
@@ -166,7 +169,14 @@ def _tries(request: Request, retries: Retries, deadline: Deadline | None, reads_
                 raise
             wait = retries.wait_after(failures, error, deadline)
             yield Measure("retries")
-            yield Pause(wait, f"Retry {failures} of {retries.max_retries} in {seconds_of(wait)}: {error.message}")
+            why, told = _unless_told(error, told)
+            which = f"Retry {failures} of {retries.max_retries}"
+            yield Pause(wait, f"{which} in {seconds_of(wait)}: {why}", logging.WARNING)
+
+
+def _unless_told(error: DifyError, told: str) -> tuple[str, str]:
+    """Return what the log says of a failure, and what it has said now: it does not repeat a long text."""
+    return ("the same." if error.message == told else error.message), error.message
 
 
 def _once(request: Request, reads_work: bool) -> Flow[Response]:

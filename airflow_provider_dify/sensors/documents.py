@@ -121,6 +121,16 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         self.take(locals())
         self._waiting: tuple[IndexingWait, Deadline] | None = None
 
+    def execute(self, context: Context) -> Any:
+        """Wait. If Airflow finds that the time is up, say what is left."""
+        try:
+            return super().execute(context)
+        except AirflowSensorTimeout as error:
+            if isinstance(error, DifyError) or self._waiting is None:
+                raise
+            wait, deadline = self._waiting
+            raise wait.timed_out(deadline) from None
+
     def poke(self, context: Context) -> PokeReturnValue:
         """Check once. If not everything is indexed and the sensor is deferrable, continue in the triggerer.
 
@@ -208,6 +218,7 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
     def _begin(self, context: Context) -> tuple[IndexingWait, Deadline]:
         from airflow_provider_dify.knowledge.indexing.wait import IndexingWait
 
+        deadline = self._deadline(context)  # first: Airflow's time runs already
         wait = self.in_knowledge_base(
             lambda dataset_id: IndexingWait(
                 dataset_id,
@@ -218,7 +229,7 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
                 poll_interval=max(self.poke_interval, _SHORTEST_INTERVAL),
             )
         )
-        return wait, self._deadline(context)
+        return wait, deadline
 
     def _deadline(self, context: Context) -> Deadline:
         from airflow_provider_dify.knowledge.flow import Deadline

@@ -5,8 +5,11 @@ Importing this takes almost no time, because pytest does so wherever the package
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,7 +66,19 @@ class DifyFactory:
 
             self._clock = VirtualClock()
             self._until_stop.enter_context(using(self._clock))
+            self._let_sensors_use(self._clock)
         return self._clock
+
+    def _let_sensors_use(self, clock: VirtualClock) -> None:
+        """Let Airflow's sensors sleep by a virtual clock: it would stand still while they wait."""
+        from airflow.providers.common.compat.sdk import BaseSensorOperator
+
+        module = sys.modules[BaseSensorOperator.__module__]
+        self._monkeypatch.setattr(module, "time", SimpleNamespace(**{**vars(time), **_methods_of(clock)}))
+
+
+def _methods_of(clock: VirtualClock) -> dict[str, Any]:
+    return {"time": clock.time, "monotonic": clock.monotonic, "sleep": clock.sleep}
 
 
 @pytest.fixture

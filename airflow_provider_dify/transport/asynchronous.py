@@ -18,7 +18,7 @@ from airflow_provider_dify.transport.common import Log
 from airflow_provider_dify.transport.limits import ACCEPTED, Body, TooLarge, Undecodable
 from airflow_provider_dify.transport.lines import Line, cancel_gently, join, leave
 from airflow_provider_dify.transport.masking import masked_logs
-from airflow_provider_dify.transport.opening import MOST_CONNECTIONS, library
+from airflow_provider_dify.transport.opening import MOST_CONNECTIONS, has_proxy, library
 from airflow_provider_dify.transport.settings import Settings
 
 if TYPE_CHECKING:
@@ -179,7 +179,9 @@ class AsyncClient:
         # TLS that breaks off during a response raises an OSError.
         if isinstance(error, unusable) or not isinstance(error, (http.HTTPError, OSError)):
             return common.not_sendable(self._settings, request, error)
-        return common.not_answered(self._settings, request, error, reached=_may_have_reached(error))
+        reached = _may_have_reached(error)
+        by_proxy = not reached and has_proxy(self._settings)
+        return common.not_answered(self._settings, request, error, reached=reached, by_proxy=by_proxy)
 
 
 class _Events:

@@ -23,6 +23,14 @@ from airflow_provider_dify.transport.settings import USER_AGENT, Settings
 KEEP_ALIVE = 1.8
 #: Maximum number of characters quoted from a library's error.
 _LONGEST_TEXT = 600
+#: What requests and httpx report if a name cannot be resolved.
+_UNRESOLVED = (
+    r"failed to resolve|name or service|name resolution|nodename nor servname|getaddrinfo|no address associated"
+)
+_PROXY_UNRESOLVED = (
+    "This machine cannot resolve the proxy. Check the extra 'proxies' of the connection for typos, or HTTP_PROXY and "
+    "HTTPS_PROXY in the environment of this machine."
+)
 #: Advice by what requests, httpx or OpenSSL report.
 _UNREACHED = {
     "407 proxy authentication": "Put the user and password of the proxy into the extra 'proxies' of the connection.",
@@ -38,9 +46,7 @@ _UNREACHED = {
         "That port does not speak TLS ('verify' would not help). Start the host of the connection with http://, or "
         "use the TLS port."
     ),
-    r"failed to resolve|name or service|name resolution|nodename nor servname|getaddrinfo|no address associated": (
-        "This machine cannot resolve the host. Check the host of the connection for typing errors."
-    ),
+    _UNRESOLVED: "This machine cannot resolve the host. Check the host of the connection for typos.",
     r"connection refused|connection attempts failed": (
         "Nothing listens there, neither Dify nor a proxy. Check the host of the connection, its port and proxies, and "
         "that Dify is up."
@@ -65,7 +71,7 @@ def say(step: Pause | Note | Measure, log: Log) -> None:
     elif isinstance(step, Note):
         log.log(step.level, "%s", step.text)
     elif step.reason:
-        log.info("%s", step.reason)
+        log.log(step.level, "%s", step.reason)
 
 
 def require_alive(stopped: bool) -> None:
@@ -122,13 +128,16 @@ def not_sendable(settings: Settings, request: Request, error: Exception) -> Dify
     return DifyInputError(f"{_where(settings, request)} cannot be sent. {advice} ({_text(settings, error)})")
 
 
-def not_answered(settings: Settings, request: Request, error: Exception, *, reached: bool) -> DifyTransportError:
+def not_answered(
+    settings: Settings, request: Request, error: Exception, *, reached: bool, by_proxy: bool = False
+) -> DifyTransportError:
     """Return the error for a request without a response.
 
     :param reached: Whether Dify may have received it.
+    :param by_proxy: Whether it had to go through a proxy.
     """
     detail = _text(settings, error)
-    advice = "Check that Dify is up, and the timeout of the connection." if reached else _advice(detail)
+    advice = "Check that Dify is up, and the timeout of the connection." if reached else _advice(detail, by_proxy)
     return DifyTransportError(f"{_where(settings, request)} was not answered. {advice} ({detail})", reached=reached)
 
 
@@ -144,8 +153,10 @@ def too_large(settings: Settings, request: Request, error: TooLarge) -> DifyRequ
     )
 
 
-def _advice(detail: str) -> str:
+def _advice(detail: str, by_proxy: bool) -> str:
     """Say what to do if Dify was not even reached."""
+    if by_proxy and re.search(_UNRESOLVED, detail, re.IGNORECASE):
+        return _PROXY_UNRESOLVED
     for signs, advice in _UNREACHED.items():
         if re.search(signs, detail, re.IGNORECASE):
             return advice
@@ -161,13 +172,25 @@ def no_turn(settings: Settings, request: Request, seconds: float) -> DifyTranspo
     )
 
 
+def _cause_of(error: BaseException) -> object:
+    """Return why urllib3 has given up; it also repeats the URL, which is in the message already."""
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    while isinstance(reason, Exception):
+        inner = getattr(reason, "original_error", None) or (reason.args[0] if reason.args else None)
+        if not isinstance(inner, Exception):
+            # Either "HTTPConnection(host=…, port=…): Failed to …", or the connection and its text.
+            return re.sub(r"^<?[\w.]+\(.*?\)[^:]*: ", "", str(reason.args[-1] if reason.args else reason))
+        reason = inner
+    return error
+
+
 def _where(settings: Settings, request: Request) -> str:
     return f"{request.method} {settings.base_url}{request.path}"
 
 
 def _text(settings: Settings, error: Exception) -> str:
     """Return the text of a library's error. It may quote the request, and so the key."""
-    name, detail = type(error).__name__, str(error)
+    name, detail = type(error).__name__, str(_cause_of(error))
     # Mask first, then cut: half a secret would not be found. A library may quote a line of megabytes.
     text = settings.masked(f"{name}: {detail}" if detail else name)
     return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "…"

@@ -63,6 +63,11 @@ def open_transport(settings: Settings) -> httpx.AsyncBaseTransport:
     return transport
 
 
+def has_proxy(settings: Settings) -> bool:
+    """Whether requests go through a proxy."""
+    return _with_environment(settings)[1] is not None
+
+
 def _load_backend() -> None:
     """Import what the first connection and metric would load: 80 ms that would block every trigger of the process."""
     import anyio

@@ -167,7 +167,8 @@ class Client:
         # A URL or header that requests cannot use, or a missing CA bundle of the environment.
         if isinstance(error, ValueError) or not isinstance(error, requests.RequestException):
             return common.not_sendable(self._settings, request, error)
-        return common.not_answered(self._settings, request, error, reached=_may_have_reached(error))
+        by_proxy = isinstance(error, requests.exceptions.ProxyError)
+        return common.not_answered(self._settings, request, error, reached=_may_have_reached(error), by_proxy=by_proxy)
 
 
 def _is_about_answer(error: Exception) -> bool:

@@ -39,8 +39,9 @@ def test_it_needs_nothing_else_of_the_package() -> None:
         module: {name for name in imported(file) if name.startswith("airflow") and not name.startswith(PACKAGE)}
         for module, file in FILES.items()
     }
-    # The fixtures let the provider use a Dify's clock.
-    assert others.pop(f"{PACKAGE}.pytest_plugin") == {f"{imports.PACKAGE}.transport.clock"}
+    # The fixtures let the provider, and Airflow's sensors, use a Dify's clock.
+    used = {f"{imports.PACKAGE}.transport.clock", "airflow.providers.common.compat.sdk"}
+    assert others.pop(f"{PACKAGE}.pytest_plugin") == used
     assert {module: names for module, names in others.items() if names} == {}
 
 

@@ -23,6 +23,7 @@ from airflow_provider_dify.knowledge.export import reading
 from airflow_provider_dify.knowledge.export.archive import Archive, BrokenArchive
 from airflow_provider_dify.knowledge.export.listing import TEXT, ListedDocument, list_all
 from airflow_provider_dify.knowledge.export.manifest import (
+    FOLDER,
     ExportedDocument,
     ExportManifest,
     Kind,
@@ -232,6 +233,7 @@ class Export:
         if self.report().not_attempted:
             yield Note("Time ran out before everything was exported, so there is no new manifest. Run it again.")
             return
+        self._check_all()
         there = [one for one in self._listed.values() if self._outcomes[one.id] is not ExportOutcome.DELETED]
         entries = [
             ExportedDocument.of(
@@ -248,6 +250,16 @@ class Export:
         manifest = ExportManifest(settings, fields, used, entries).to_bytes()
         inventory.close(manifest, [content.path for content in self._contents.values()])
         self._manifest = manifest
+
+    def _check_all(self) -> None:
+        """Check before the manifest is written that the target still has all that it names."""
+        there = self._target.sizes(FOLDER) if self._contents else {}
+        for document_id, content in list(self._contents.items()):
+            if there.get(content.path.partition("/")[2], -1) in (content.saved.size, None):
+                continue
+            del self._contents[document_id]
+            error = f"The target lost {content.path}, or has only a part of it, during the export."
+            self._settle(self._listed[document_id], ExportOutcome.FAILED, error=error)
 
     def _settle(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO, Protocol
 
 from airflow_provider_dify.exceptions import DifyInputError
@@ -25,6 +25,9 @@ class Target(Protocol):
 
     def names(self, folder: str) -> Sequence[str]:
         """Return the names in one of its folders; none if the folder does not exist."""
+
+    def sizes(self, folder: str) -> Mapping[str, int | None]:
+        """Return the size of each file in a folder below, by its name, from one listing; ``None``: unknown."""
 
     def read(self, path: str) -> bytes | None:
         """Return a small file; ``None`` if it does not exist."""

@@ -219,9 +219,11 @@ class IndexingWait:
 
     def timed_out(self, deadline: Deadline) -> DifyIndexingTimeout:
         """Return the error that names the documents that were not indexed in time."""
+        known = self._progress_text() if self._states else "Dify did not answer the last check"
+        names = f" Not completed: {first_of(self._open(), status)}." if self._states else ""
         return DifyIndexingTimeout(
-            f"Indexing of {self} had not completed after {deadline.elapsed:.0f} s: {self._progress_text()}. Raise the "
-            f"timeout, or check what keeps Dify's worker busy. Not completed: {first_of(self._open(), status)}.",
+            f"Indexing of {self} had not completed after {deadline.elapsed:.0f} s: {known}. Raise the timeout, or "
+            f"check what keeps Dify's worker busy.{names}",
             {state.id: state.status for state in self._open()},
         )
 

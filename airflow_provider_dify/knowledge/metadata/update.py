@@ -6,6 +6,7 @@ may silently skip documents. So the values are read before, sent completely, and
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -35,6 +36,7 @@ from airflow_provider_dify.knowledge.reading import read_documents
 from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.text.counts import number_of
+from airflow_provider_dify.knowledge.text.hints import did_you_mean
 
 #: Default number of documents in one request.
 BATCH_SIZE = 50
@@ -120,6 +122,8 @@ class MetadataChange:
         #: How often values were sent for a document and may have arrived.
         self._sent: dict[str, int] = {}
         self._failures = 0
+        #: The fields that should lose their values in all documents.
+        self._cleared: tuple[str, ...] = ()
         #: The documents that were read last.
         self._read_last: frozenset[str] = frozenset()
 
@@ -150,7 +154,9 @@ class MetadataChange:
         if not wanted:
             raise DifyInputError("Nothing to change: set values or clear.")
         by_id = dict.fromkeys(inputs.canonical_ids(document_ids), wanted)
-        return cls(dataset_id, by_id, batch_size=batch_size, tolerate=tolerate)
+        change = cls(dataset_id, by_id, batch_size=batch_size, tolerate=tolerate)
+        change._cleared = tuple(name for name, value in wanted.items() if value is None)
+        return change
 
     def describe(self) -> str:
         """Describe the change of each document, without the values."""
@@ -183,6 +189,10 @@ class MetadataChange:
         """
         try:
             yield from self._read_fields()
+            for name in self._cleared:
+                if name not in self._fields:
+                    hint = did_you_mean(name, self._fields)
+                    yield Note(f"There is no metadata field {inputs.show(name)} to clear.{hint}", logging.WARNING)
             yield from self._look()
             yield Note(self._plan())
             if self._open:

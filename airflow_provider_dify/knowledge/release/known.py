@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
@@ -116,7 +117,7 @@ class Known:
         }
 
     def _note_what_is_left(self, previous: Mapping[str, Flags], error: DifyError) -> Flow[None]:
-        yield Note(f"Not everything could be undone: {error.message}")
+        yield Note(f"Not everything could be undone: {error.message}", logging.ERROR)
         yield from self.read_after_failure(previous)
         now = self.flags()
         for document_id, flags in previous.items():

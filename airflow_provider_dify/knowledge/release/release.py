@@ -363,7 +363,7 @@ class Release:
 
     def _go_back(self, cause: DifyError, deadline: Deadline, retries: Retries) -> Flow[None]:
         """Undo all changes, and check whether everything is as before."""
-        yield Note(f"Undoing the release, because its step '{self._step}' failed: {cause.message}")
+        yield Note(f"Undoing the release, because its step '{self._step}' failed: {cause.message}", logging.WARNING)
         self._state = ReleaseState.PARTLY_UNDONE
         yield from self._known.undo(self._previous, self._chunks, deadline, retries)
         if not self.report().not_undone and not self._known.errors:

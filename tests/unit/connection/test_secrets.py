@@ -260,7 +260,9 @@ def documents_are_indexed_again(stage: Stage) -> Iterator[Callable[[], object]]:
         yield lambda: hook.reindex_documents(kb.id, [UNKNOWN])
         newer.worker.failing.add(page.id)
         yield lambda: hook.reindex_documents(kb.id, [page.id])
-        newer.faults.add(Fault("echo_key", method="POST", status=400, times=None))
+        newer.faults.add(Fault("echo_key", method="POST", status=400))
+        yield lambda: hook.reindex_documents(kb.id, [page.id])
+        newer.faults.add(Fault("echo_key", method="POST", status=400, times=None, after=1))
         yield lambda: hook.reindex_documents(kb.id, [page.id])
 
 

@@ -14,7 +14,7 @@ from upath import UPath
 from airflow_provider_dify.exceptions import DifyExportError, DifyInputError, DifyStorageError
 from airflow_provider_dify.exports.target import FolderTarget, open_target
 from airflow_provider_dify.knowledge.export.manifest import StoredFile, file_of
-from airflow_provider_dify.testing import Dataset, FakeDify
+from airflow_provider_dify.testing import Dataset, FakeDify, RequestRecord
 from tests.unit.export.exporting import contents_of, run_export
 from tests.unit.sync.syncing import run_sync
 
@@ -58,6 +58,38 @@ def test_a_url_of_a_folder(kb: Dataset, tmp_path: Path) -> None:
     page = kb.add_document("page.md", text="Page.")
     assert run_export(kb, f"file://{tmp_path}/new").error is None
     assert contents_of(tmp_path / "new") == {page.id: b"Page."}
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+@pytest.mark.parametrize("kind", ["folder", "bucket"])
+def test_what_the_target_loses_meanwhile_is_not_exported(
+    dify: FakeDify, kb: Dataset, tmp_path: Path, bucket: UPath, kind: str, damage: str
+) -> None:
+    kb.add_documents(3)
+    target = tmp_path / "export" if kind == "folder" else bucket
+    downloads: list[str] = []
+    lost: list[str] = []
+
+    def told(record: RequestRecord) -> None:
+        downloads.extend([record.path] if "download" in record.path else [])
+        if len(downloads) == 3 and not lost:  # all but the last one are in the target
+            first = min((target / "files").iterdir())
+            lost.append(f"files/{first.name}")
+            if damage == "gone":
+                first.unlink()
+            else:
+                first.write_bytes(b"x")
+
+    dify.front.told = told
+    run = run_export(kb, target, batch_size=1)
+    assert isinstance(run.error, DifyExportError)
+    assert not run.error.final
+    assert {outcome: len(names) for outcome, names in run.outcomes.items()} == {"downloaded": 2, "failed": 1}
+    (why,) = run.report["errors"].values()
+    assert why == f"The target lost {lost[0]}, or has only a part of it, during the export."
+    again = run_export(kb, target, batch_size=1)
+    assert again.error is None
+    assert {outcome: len(names) for outcome, names in again.outcomes.items()} == {"downloaded": 1, "unchanged": 2}
 
 
 class Forgetful(FolderTarget):

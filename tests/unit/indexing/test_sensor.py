@@ -27,9 +27,9 @@ from airflow_provider_dify.exceptions import (
 )
 from airflow_provider_dify.knowledge.text.packing import pack_ids
 from airflow_provider_dify.sensors.documents import DifyDocumentIndexingSensor
-from airflow_provider_dify.testing import Dataset, FakeDify
+from airflow_provider_dify.testing import Dataset, FakeDify, Fault
 from airflow_provider_dify.triggers.conversation import DifyConversationTrigger
-from tests.unit.conftest import UNKNOWN
+from tests.unit.conftest import UNKNOWN, TaskInstance
 from tests.unit.indexing.sensing import (
     BAD_ENDS,
     GOOD_ENDS,
@@ -82,6 +82,48 @@ def test_every_mode_skips_alike(dify: FakeDify, kb: Dataset, airflow: Airflow, s
     kwargs, (kind, _) = scenario(dify, kb)
     with pytest.raises(kind if scenario in WORTH_ANOTHER_TRY else AirflowSkipException):
         airflow.run(mode, **{"dataset_id": kb.id, "poke_interval": 60, "soft_fail": True, **kwargs})
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+def test_a_slow_start_counts(dify: FakeDify, kb: Dataset, airflow: Airflow, mode: str) -> None:
+    """Airflow's time begins before the knowledge base is found by its name."""
+    page = kb.add_document("page", indexing_status="indexing")
+    dify.faults.add(Fault("latency", seconds=30))
+    with pytest.raises(DifyIndexingTimeout, match=page.id):
+        airflow.run(mode, dataset_name=kb.name, document_ids=[page.id], poke_interval=59, timeout=120)
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+def test_a_timeout_that_airflow_finds_names_the_documents(
+    dify: FakeDify, kb: Dataset, airflow: Airflow, mode: str
+) -> None:
+    """With ``silent_fail``, a check that fails does not end the wait."""
+    page = kb.add_document("page", indexing_status="indexing")
+    options = {"poke_interval": 600, "timeout": 1000, "silent_fail": True, "stall_timeout": None}
+    kb.world.schedule(900, lambda at: dify.faults.add(Fault("status", status=418, times=None)))
+    # A rescheduled sensor is a new process.
+    known = "Not completed: .*page" if mode == "poke" else "Dify did not answer the last check"
+    with pytest.raises(DifyIndexingTimeout, match=known):
+        airflow.run(mode, dataset_id=kb.id, document_ids=[page.id], **options)
+
+
+def test_it_waits_by_the_clock_of_the_fixture(dify: FakeDify, kb: Dataset) -> None:
+    page = kb.add_document("page", indexing_status="indexing")
+    page.finish_indexing(after=6000)
+    sensor = DifyDocumentIndexingSensor(
+        task_id="wait", dataset_id=kb.id, document_ids=[page.id], poke_interval=600, stall_timeout=None, timeout=7000
+    )
+    assert sensor.execute({"ti": TaskInstance()}) == [page.id]  # type: ignore[typeddict-item]
+    assert dify.clock.slept.count(600) == 10
+
+
+def test_its_timeout_comes_by_the_clock_of_the_fixture(dify: FakeDify, kb: Dataset) -> None:
+    page = kb.add_document("page", indexing_status="indexing")
+    sensor = DifyDocumentIndexingSensor(
+        task_id="wait", dataset_id=kb.id, document_ids=[page.id], stall_timeout=None, poke_interval=3600, timeout=86_400
+    )
+    with pytest.raises(DifyIndexingTimeout, match=page.id):
+        sensor.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
 
 
 @pytest.mark.parametrize("mode", MODES)

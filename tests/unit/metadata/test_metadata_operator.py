@@ -55,6 +55,19 @@ class TestOperator:
         assert said.messages[-2].splitlines()[-1] == row
         assert not any("check the ids" in message for message in said.messages)
 
+    @pytest.mark.parametrize(("name", "hint"), [("naem", " Did you mean 'name'?"), ("other", "")])
+    def test_a_field_that_does_not_exist_cannot_be_cleared(
+        self, kb: Dataset, said: pytest.LogCaptureFixture, name: str, hint: str
+    ) -> None:
+        kb.add_field("name", "string")
+        pages = kb.add_documents(2)
+        operator = DifyDocumentMetadataOperator(
+            task_id="set", dataset_id=kb.id, document_ids=ids(pages), clear=["name", name]
+        )
+        assert operator.execute({"ti": TaskInstance()})["unchanged"] == ids(pages)  # type: ignore[typeddict-item]
+        warnings = [record.getMessage() for record in said.records if record.levelname == "WARNING"]
+        assert warnings == [f"There is no metadata field '{name}' to clear.{hint}"]
+
     def test_a_kill_leaves_behind_what_was_done(self, dify: FakeDify, kb: Dataset) -> None:
         pages = kb.add_documents(10)
         hold(pages[9], 3600)

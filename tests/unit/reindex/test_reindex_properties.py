@@ -45,12 +45,13 @@ states = st.builds(
     goes=st.sampled_from([None] * 8 + [0.05, 0.7, 3.0]),
 )
 RETRY = "/documents/retry$"
-BUSY = {"code": "document_indexing", "message": "It is being retried."}
+BUSY = {"code": "invalid_param", "message": "Document is being retried, please try again later"}
+#: All of them after the first request, which only asks whether Dify can do it.
 TROUBLES: dict[str, Callable[[], Fault]] = {
-    "busy": lambda: Fault("status", path=RETRY, status=400, body=BUSY),
-    "broken": lambda: Fault("status", path=RETRY, status=502),
-    "lost": lambda: Fault("status_after", path=RETRY, status=504),
-    "slow": lambda: Fault("latency", path=RETRY, seconds=2),
+    "busy": lambda: Fault("status", path=RETRY, status=400, body=BUSY, after=1),
+    "broken": lambda: Fault("status", path=RETRY, status=502, after=1),
+    "lost": lambda: Fault("status_after", path=RETRY, status=504, after=1),
+    "slow": lambda: Fault("latency", path=RETRY, seconds=2, after=1),
 }
 
 

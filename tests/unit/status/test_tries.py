@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import pytest
@@ -104,10 +105,17 @@ class TestTries:
         assert driven.waits == [0.5, 1, 0.5, 1]
 
     def test_it_is_said_why_and_which_try_it_is(self) -> None:
-        first, second = read([FAILS, FAILS, GOOD]).pauses
+        first, second, third, fourth = read([FAILS, FAILS, dify_error(500), dify_error(500), GOOD]).pauses
         assert "503 odd" in first.reason
+        assert "500 odd" in third.reason
         assert first.reason.startswith(f"Retry 1 of 4 in {seconds_of(first.seconds)}: GET /")
-        assert second.reason.startswith(f"Retry 2 of 4 in {seconds_of(second.seconds)}: GET /")
+        assert third.reason.startswith(f"Retry 3 of 4 in {seconds_of(third.seconds)}: GET /")
+        assert [first.level, second.level, third.level, fourth.level] == [logging.WARNING] * 4
+
+    def test_the_same_failure_is_told_once(self) -> None:
+        _, second, _, fourth = read([FAILS, FAILS, dify_error(500), dify_error(500), GOOD]).pauses
+        assert second.reason == f"Retry 2 of 4 in {seconds_of(second.seconds)}: the same."
+        assert fourth.reason == f"Retry 4 of 4 in {seconds_of(fourth.seconds)}: the same."
 
     @pytest.mark.parametrize("jitter", [0.0, 1.0])
     def test_what_dify_asks_for_is_waited_for(self, jitter: float) -> None:

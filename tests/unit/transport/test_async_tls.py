@@ -205,6 +205,34 @@ def test_proxies(
 
 
 @each_way
+@pytest.mark.parametrize("where", ["extra", "environment"])
+def test_a_proxy_that_cannot_be_resolved(
+    dify: FakeDify, monkeypatch: pytest.MonkeyPatch, way: Callable[..., Any], where: str
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://proxy.invalid:3128" if where == "environment" else "")
+    proxies = {"http": "http://me:p4ssword@proxy.invalid:3128"} if where == "extra" else {}
+    with pytest.raises(DifyTransportError) as caught:
+        way(settings_of(dify, proxies=proxies), empty_list())
+    assert "This machine cannot resolve the proxy. Check the extra 'proxies'" in str(caught.value)
+    assert "cannot resolve the host" not in str(caught.value)
+    assert "p4ssword" not in str(caught.value)
+    assert caught.value.reached is False
+
+
+@each_way
+def test_the_url_is_told_once(way: Callable[..., Any]) -> None:
+    with pytest.raises(DifyTransportError) as caught:
+        way(Settings("http://127.0.0.1:9/v1", "dataset-0123456789"), empty_list())
+    text = str(caught.value)
+    assert text.count("/v1") == 1
+    assert "Max retries" not in text
+    assert "Nothing listens there" in text
+    assert len(text) < 300
+
+
+@each_way
 def test_a_proxy_gets_its_password_and_shows_it_nowhere(way: Callable[..., Any]) -> None:
     with serve() as (url, asked):
         proxy = url.replace("://", "://me:p%40ssword@").removeprefix("http://")
