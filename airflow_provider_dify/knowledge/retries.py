@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from airflow_provider_dify.exceptions import DifyError, DifyPlanLimitError
+from airflow_provider_dify.exceptions import DifyError, DifyKilledError, DifyPlanLimitError
 from airflow_provider_dify.knowledge.errors import error_in
 from airflow_provider_dify.knowledge.flow import (
     Deadline,
@@ -74,19 +73,30 @@ class Retries:
         :param failures: How many tries in a row have failed.
         :param read: Reads the documents.
         :return: Whether there should be another try.
-        :raises DifyError: The documents cannot be read. If there should be no other try, the failed change is raised
-            instead: it is the cause.
+        :raises DifyError: The documents cannot be read; see :func:`last_read`.
         """
         try:
             wait = self.wait_after(failures, error, deadline)
         except DifyError:
-            with suppress(DifyError):
-                yield from read()
-                return False
-            raise
+            yield from last_read(read(), error)
+            return False
         yield Pause(wait, checking_again(wait, error))
         yield from read()
         return True
+
+
+def last_read(reading: Flow[None], cause: DifyError) -> Flow[None]:
+    """Read something to make a report exact, after a failure that ends the job.
+
+    :param reading: Reads it.
+    :param cause: The failure. It is raised if the reading fails too, unless the task was killed.
+    """
+    try:
+        yield from reading
+    except DifyKilledError:
+        raise
+    except DifyError:
+        raise cause from None
 
 
 def retrying(flow: Flow[T], retries: Retries, deadline: Deadline | None = None) -> Flow[T]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from airflow_provider_dify.exceptions import (
@@ -25,7 +24,7 @@ from airflow_provider_dify.knowledge.ingest.options import DocumentOptions
 from airflow_provider_dify.knowledge.ingest.report import Ingested, IngestOutcome
 from airflow_provider_dify.knowledge.progress import Intervals, seconds_of
 from airflow_provider_dify.knowledge.reading import Pager
-from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.retries import Retries, last_read
 
 #: With these statuses, Dify rejects the content, not the caller or all contents (:class:`DifyKnowledgeBaseError`).
 _ABOUT_THE_CONTENT = (400, 413, 415, 422)
@@ -153,14 +152,13 @@ class ContentSender:
         try:
             wait = self.retries.wait_after(failures, error, self.deadline)
         except DifyError:
-            if may_be_carried_out(error):
-                with suppress(DifyError):
-                    yield from self._look_up(item)  # to make the report exact
             if item.source.text is None and isinstance(error, DifyTransportError) and _BROKEN_OFF.search(error.message):
                 error.add(
                     "A proxy may end the connection like this when a file is too large. Check client_max_body_size "
                     "there (nginx), and UPLOAD_FILE_SIZE_LIMIT in Dify."
                 )
+            if may_be_carried_out(error):
+                yield from last_read(self._look_up(item), error)
             raise
         looks = (wait, *_CHECKS_AFTER_TIMEOUT) if _timed_out(error) else (wait,)
         for seconds in looks:

@@ -10,6 +10,7 @@ import pytest
 from airflow_provider_dify.exceptions import (
     DifyAccessError,
     DifyError,
+    DifyKilledError,
     DifyNotFoundError,
     DifyPlanLimitError,
     DifyRateLimitError,
@@ -198,3 +199,17 @@ def test_a_flow_may_catch_what_is_raised_in_it() -> None:
     driven = drive(retrying(careful(lambda error: error.status), Retries()), [dify_error(404)])
     assert driven.result == 404
     assert driven.error is None
+
+
+@pytest.mark.parametrize("fault", ["fails", "killed"])
+def test_the_last_read_hides_the_cause_only_if_the_task_is_killed(fault: str) -> None:
+    cause = DifyTransportError("PATCH was not answered.", reached=True)
+    second = DifyKilledError("The task was killed.") if fault == "killed" else LOST
+
+    def read() -> Flow[None]:
+        yield from api.get_dataset(ID)
+
+    flow = Retries(max_retries=0).recover(1, cause, Deadline(900, VirtualClock().monotonic), read)
+    driven = drive(flow, [second])
+    assert driven.error is (second if fault == "killed" else cause)
+    assert len(driven.requests) == 1
