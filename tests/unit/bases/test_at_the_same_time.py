@@ -10,6 +10,7 @@ from email.utils import formatdate
 from itertools import count
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -168,12 +169,14 @@ def test_the_older_one_stays_and_waits_for_the_other_task(dify: FakeDify) -> Non
     assert (result.returned, result.outcome) == (only(dify).id, "created")
 
 
-def test_the_other_task_never_deletes_its_own(dify: FakeDify) -> None:
+def test_the_other_task_never_deletes_its_own(dify: FakeDify, said: pytest.LogCaptureFixture) -> None:
     other = both_created(dify)
     other.created_at += 1
     result = run()
     assert isinstance(result.error, DifyInputError)
     assert "'handbook' is the name of 2 knowledge bases." in str(result.error)
+    waits = "2 knowledge bases have the name 'handbook'. Checking again in 3 s whether another task deletes one."
+    assert waits in said.messages
     assert len(dify.world.datasets) == 2
 
 
