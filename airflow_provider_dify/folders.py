@@ -134,12 +134,13 @@ class _Tree:
 
     def empty(self) -> DifySourceError:
         """Return the error that no file matches."""
-        chosen = f"recursive={self._recursive}, include={show(list(self._wanted))}, "
-        chosen += f"exclude={show(list(self._unwanted))}"
-        return DifySourceError(
-            f"No file in {without_keys(str(self._root))} matches ({chosen}). Nothing was changed: an empty source "
-            "does not empty a knowledge base."
-        )
+        root, usual = without_keys(str(self._root)), FolderOptions()
+        chosen = f"recursive={self._recursive}"
+        chosen += f", include={show(list(self._wanted))}" if self._wanted != (usual.include,) else ""
+        chosen += f", exclude={show(list(self._unwanted))}" if self._unwanted != usual.exclude else ""
+        is_empty = not any(child.name for child in self._root.iterdir())
+        why = f"The folder {root} is empty" if is_empty else f"No file in {root} matches ({chosen})"
+        return DifySourceError(f"{why}. Nothing was changed: an empty source does not empty a knowledge base.")
 
     def _walk(self, folder: Any, below: str, ancestors: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
         """Yield files. A folder that cannot be listed is an error, because the list would be incomplete."""

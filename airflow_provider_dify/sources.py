@@ -15,6 +15,7 @@ from airflow_provider_dify.files import FileSource, TextSource
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.ingest.options import MAX_FILE_SIZE, ReadOptions
 from airflow_provider_dify.knowledge.inputs import show, whole_number
+from airflow_provider_dify.knowledge.text.counts import number_of
 from airflow_provider_dify.knowledge.text.hints import why
 from airflow_provider_dify.knowledge.text.names import canonical
 from airflow_provider_dify.storage import is_local, to_path
@@ -45,9 +46,8 @@ def resolve(
     if not allow_empty:
         for item, contents in zip(items or [source], found or [[]], strict=True):
             if not contents:
-                why = ""
-                if resolver.left_out:
-                    why = f" {resolver.left_out} are excluded (exclude={show(list(resolver.unwanted))})."
+                left_out = number_of(resolver.left_out, "file")
+                why = f" Excluded: {left_out} (exclude={show(list(resolver.unwanted))})." if resolver.left_out else ""
                 raise DifyInputError(
                     f"{show(item)} is empty: it has no file and no text.{why} If that is normal, set allow_empty=True."
                 )

@@ -58,6 +58,7 @@ _REFUSES_ALL = (
     ),
 )
 _NOT_ACCEPTED = "Dify does not accept the request."
+_SEE_ITS_TEXT = "Read its text above; the log of its API server has more."
 #: A proxy or Dify was too slow, or not ready for the request. A later request may succeed.
 _SLOW = frozenset({408, 425})
 #: The content was rejected by Dify or by a proxy.
@@ -233,7 +234,7 @@ def _kind(status: int, code: str | None, detail: str) -> tuple[type[DifyRequestE
         return DifyRateLimitError, "Too many requests. Try again later, or run fewer tasks at a time."
     if status >= 500 or status in _SLOW:
         return DifyServerError, "Dify failed. See the log of its API server, by the trace id if there is one."
-    return DifyRequestError, f"{_NOT_ACCEPTED} {_REFUSED_FILES.get(status, '')}".rstrip()
+    return DifyRequestError, f"{_NOT_ACCEPTED} {_REFUSED_FILES.get(status, _SEE_ITS_TEXT)}"
 
 
 def _kind_of_400(code: str | None, detail: str) -> tuple[type[DifyRequestError], str]:
@@ -243,7 +244,7 @@ def _kind_of_400(code: str | None, detail: str) -> tuple[type[DifyRequestError],
         return DifyKnowledgeBaseError, "Dify is still setting up the knowledge base. Try again in a moment."
     if advice := _advice_if_all_refused(code, detail):
         return DifyKnowledgeBaseFailed, advice
-    return DifyRequestError, _NOT_ACCEPTED
+    return DifyRequestError, f"{_NOT_ACCEPTED} {_SEE_ITS_TEXT}"
 
 
 def _advice_if_busy(code: str | None, detail: str) -> str | None:

@@ -314,7 +314,8 @@ def _items(value: object, parameter: str) -> list[object]:
     if isinstance(value, int) and _SMALLEST_ID <= value < 10 * _SMALLEST_ID:
         return [value]
     if isinstance(value, (bytes, bytearray, Mapping)) or not isinstance(value, Iterable):
-        raise DifyInputError(f"{parameter} must be a list or a string, not {show(value)}.{why(value)}")
+        hint = " Use its 'document_ids'." if isinstance(value, Mapping) and "document_ids" in value else why(value)
+        raise DifyInputError(f"{parameter} must be a list or a string, not {show(value)}.{hint}")
     return list(value)
 
 

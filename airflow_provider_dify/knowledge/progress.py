@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from airflow_provider_dify.exceptions import DifyError
 from airflow_provider_dify.knowledge.answers import a_list_of_whole_numbers
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Note, Pause
+from airflow_provider_dify.knowledge.text.counts import part_of
 
 _SECONDS_BETWEEN_NOTES = 10.0
 _NUMBERS = re.compile(r"\d+")
@@ -118,7 +119,7 @@ class Progress:
         self._waits_for = ""
         self._done: dict[str, int] = {}
 
-    def note(self, what: str, done: int, of: int, things: str = "documents") -> Flow[None]:
+    def note(self, what: str, done: int, of: int, noun: str = "document", plural: str = "") -> Flow[None]:
         """Log the progress, if there is any since last time.
 
         :param what: What was done, such as ``Read``.
@@ -127,7 +128,7 @@ class Progress:
         """
         if self._is_time and done > self._done.get(what, 0):
             self._done[what] = done
-            yield self.status(f"{what} {done:,} of {of:,} {things}")
+            yield self.status(f"{what} {part_of(done, of, noun, plural)}")
 
     def search(self, done: int, of: int) -> Flow[None]:
         """Log for how many documents of the whole job search is up to date.

@@ -10,6 +10,7 @@ from airflow_provider_dify.exceptions import DifyListChangedError, DifyNotFoundE
 from airflow_provider_dify.knowledge import api
 from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import Flow
+from airflow_provider_dify.knowledge.text.counts import number_of
 
 #: Cost for Dify of a page of 100, in reads of one document (measured: 110 ms against 13 ms).
 _PAGE_COST = 8
@@ -110,7 +111,7 @@ class Pager(Generic[T]):
         if self._pages >= self._most_pages or self._fruitless >= _MOST_FRUITLESS:
             raise DifyListChangedError(
                 "The list kept changing while it was being read, so it may be incomplete. Try again when fewer "
-                f"documents are being created, deleted or changed. {self._pages:,} pages were read; at the end, Dify "
+                f"documents are being created, deleted or changed. After {number_of(self._pages, 'page')}, Dify "
                 f"counted {self.total:,}."
             )
         reach = max(0, self._end - self._repeated)

@@ -127,7 +127,7 @@ class DifyDocumentIngestOperator(StagedTask, BaseOperator):
 
         self.read_guards()
         ingestion = self.in_knowledge_base(self._ingestion)
-        contents = number_of(len(ingestion.report().documents), "content")
+        contents = number_of(len(ingestion.report().documents), "input")
         plan = f"Ingesting {contents}; a document of the same name {ingestion.if_exists.describe()}."
         return self.converse(context, ingestion, plan=plan)
 

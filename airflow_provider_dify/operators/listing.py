@@ -74,6 +74,7 @@ class DifyListDocumentsOperator(KnowledgeBaseTask, BaseOperator):
         from airflow_provider_dify.knowledge.progress import Progress
         from airflow_provider_dify.knowledge.selection.guards import Guard
         from airflow_provider_dify.knowledge.selection.select import Selection, select
+        from airflow_provider_dify.knowledge.text.counts import number_of
         from airflow_provider_dify.transport.clock import current
 
         selection = Selection.parse({} if self.filters is None else self.filters, current().time())
@@ -81,19 +82,20 @@ class DifyListDocumentsOperator(KnowledgeBaseTask, BaseOperator):
         guard = Guard(self.max_documents)
         fail_if_empty = inputs.flag(self.fail_if_empty, "fail_if_empty")
         dataset_id = self.in_knowledge_base(lambda given: inputs.canonical_id(given, "dataset_id"))
+        what = "all documents" if selection.is_everything else f"documents: {selection.describe()}"
         with self.open_hook(context, dataset_id) as hook:
             flow = select(dataset_id, selection, Progress(hook.deadline(0)))
-            selected = hook.run(self.introduced(hook, flow, dataset_id, f"Listing documents: {selection.describe()}."))
+            selected = hook.run(self.introduced(hook, flow, dataset_id, f"Listing {what}."))
         self.log.info("%s", selected.describe(selection))
         ids = [document.id for document in selected.documents]
         guard.check(len(ids), selected.total)
         if fail_if_empty and not ids:
             raise DifyGuardError(
-                f"None of the {selected.total:,} documents of knowledge base {dataset_id} matches the filters "
-                f"({selection.describe()}), and fail_if_empty is set."
+                f"No document of knowledge base {dataset_id} matches the filters ({selection.describe()}); it has "
+                f"{number_of(selected.total)}. Correct the filters, or remove fail_if_empty."
             )
         if size is None:
             return ids
         batches = [ids[start : start + size] for start in range(0, len(ids), size)]
-        self.log.info("%d batches of at most %d documents.", len(batches), size)
+        self.log.info("%s of at most %s.", number_of(len(batches), "batch", "batches"), number_of(size))
         return batches

@@ -120,8 +120,10 @@ class DifyRetrievalCheckOperator(CheckingTask, BaseOperator):
 
     def publish(self, report: RetrievalReport, names: Mapping[str, str], context: Context) -> None:  # noqa: ARG002 - as called
         """Log a report, and leave it for downstream tasks."""
+        from airflow_provider_dify.knowledge.text.counts import part_of
+
         passed = len(report.answers) - len(report.failing)
         say = self.log.info if report.passed else self.log.warning
-        say("%d of %d queries returned the expected documents.", passed, len(report.answers))
+        say("%s returned the expected documents.", part_of(passed, len(report.answers), "query", "queries"))
         self.log_table("Queries and what they returned", report.table())
         self.publish_report(context, report.to_json(), action="retrieve")

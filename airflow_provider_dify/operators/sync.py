@@ -138,7 +138,7 @@ class DifySyncOperator(StagedTask, BaseOperator):
         self.read_guards()
         sync = self.in_knowledge_base(self._new)
         verb = "Dry run: would sync" if self._dry_run else "Syncing"
-        plan = f"{verb} with {self._place()}. What happens to documents whose files are gone: {self.retire}."
+        plan = f"{verb} with {self._place()}, for up to {self.timeout:g} s. Documents of missing files: {self.retire}."
         return self.converse(context, sync, plan=plan)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None) -> Any:

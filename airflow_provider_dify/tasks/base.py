@@ -82,16 +82,19 @@ class KnowledgeBaseTask(Parameters, _Task):
         for name, value in list(vars(self).items()):
             if isinstance(value, Iterator):  # it can be read only once
                 setattr(self, name, list(value))
-        if self.dataset_name is None:
-            return make(self.dataset_id)
-        if self.dataset_id is not None:
+        if (self.dataset_name is None) == (self.dataset_id is None):
             from airflow_provider_dify.exceptions import DifyInputError
             from airflow_provider_dify.knowledge import inputs
+            from airflow_provider_dify.knowledge.text.hints import why
 
+            if self.dataset_id is None:
+                raise DifyInputError(f"Give dataset_id or dataset_name: dataset_id is None.{why(None)}")
             raise DifyInputError(
                 f"Give dataset_id or dataset_name, not both: {inputs.show(self.dataset_id)} and "
                 f"{inputs.show(self.dataset_name)}."
             )
+        if self.dataset_name is None:
+            return make(self.dataset_id)
         from airflow_provider_dify.hooks.dify import DifyHook
 
         make(_ANY_ID)

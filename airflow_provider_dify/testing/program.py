@@ -120,8 +120,9 @@ def _made(options: argparse.Namespace) -> FakeDify:
 def _greeting(dify: FakeDify) -> list[str]:
     lines = [f"The built-in Dify {dify.version} listens on {dify.base_url}. Its pages: {dify.console_url}/", ""]
     for dataset in dify.world.datasets.values():
+        documents = "document" if len(dataset) == 1 else "documents"
         kind = "high quality" if dataset.has_vectors else "economy"
-        lines.append(f"{dataset.id}  {dataset.name} ({kind}, {len(dataset)} documents)")
+        lines.append(f"{dataset.id}  {dataset.name} ({kind}, {len(dataset)} {documents})")
         lines += [f"  {document.id}  {document.name}: {document.display_status}" for document in dataset.documents]
     lines += [f"{app.id}  {app.name} ({app.mode})" for app in dify.apps.all]
     lines += [""] if dify.world.datasets or dify.apps.all else []

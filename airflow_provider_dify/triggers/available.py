@@ -19,6 +19,7 @@ from airflow_provider_dify.knowledge.documents import Document
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.indexing.availability import Availability, Watermark, look
 from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.text.counts import number_of
 from airflow_provider_dify.transport.clock import current
 
 log = logging.getLogger(__name__)
@@ -254,14 +255,15 @@ class _Announcer:
             self._mark = self._mark.joined(await self._state.read())
         first = self._mark.base is None
         if first:
-            log.info("Watching Dify knowledge base %s: %d documents are there.", self._dataset_id, len(seen.available))
+            documents = number_of(len(seen.available))
+            log.info("Watching Dify knowledge base %s, which has %s in search.", self._dataset_id, documents)
         news = [] if first and not self._include_existing else self._news(seen)
         held = self._to_hold(news)
         await self._move(seen.without(held) if held else seen, announce=bool(news) or not first)
         self._held = held
         due = news[:-1] if held else news
         if due:
-            log.info("Dify knowledge base %s: %d documents became available.", self._dataset_id, len(due))
+            log.info("Dify knowledge base %s: %s became available.", self._dataset_id, number_of(len(due)))
         for document in due:
             self._fired_at = current().monotonic()
             yield document

@@ -13,6 +13,7 @@ from airflow_provider_dify.knowledge.apps.tries import LONGEST_USER, Tries
 from airflow_provider_dify.knowledge.flow import JSON, Deadline, Flow, Measure, Note, Together
 from airflow_provider_dify.knowledge.report import NO_NAMES
 from airflow_provider_dify.knowledge.retries import Retries, patiently
+from airflow_provider_dify.knowledge.text.counts import if_one, part_of
 
 #: Maximum number of characters of an answer in the table.
 _WIDTH = 200
@@ -80,7 +81,8 @@ class AnswerReport:
 
     def table(self) -> str:
         """Return each question with the expected and the actual answer, for the log."""
-        lines = [f"{self.counts['passed']} of {self.total} answers are as expected."]
+        passed = self.counts["passed"]
+        lines = [f"{part_of(passed, self.total, 'answer')} {if_one(passed, 'is', 'are')} as expected."]
         for one in self.answers:
             answer = " ".join(one.answer.split())
             got = answer if len(answer) <= _WIDTH else answer[: _WIDTH - 1] + "…"
@@ -100,9 +102,9 @@ class AnswerReport:
         """
         if self.passed:
             return
-        first = self.failing[0]
+        first, failed = self.failing[0], len(self.failing)
         raise DifyAnswerCheckFailed(
-            f"{len(self.failing)} of {self.total} answers are not as expected. '{first.query}': "
+            f"{part_of(failed, self.total, 'answer')} {if_one(failed, 'is', 'are')} not as expected. '{first.query}': "
             f"{'; '.join(first.problems)}. The report has all of them.",
             self,
         )
@@ -203,5 +205,5 @@ class AnswerCheck:
         self._app_id = self._app_id or answer.app_id
         problems = question.problems(answer)
         self._answers[number] = CheckedAnswer(question.query, problems, answer.answer, cited, question.expected)
-        done = f"{len(self._answers)} of {len(self._questions)} answers"
-        yield Note(f"{done}: question {number + 1} {'passed' if not problems else 'FAILED: ' + '; '.join(problems)}.")
+        done = f"Answer {len(self._answers)} of {len(self._questions)}"
+        yield Note(f"{done}: question {number + 1} {'passed' if not problems else 'failed: ' + '; '.join(problems)}.")

@@ -12,6 +12,7 @@ from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.answers import Fields, a_list_or_nothing
 from airflow_provider_dify.knowledge.flow import JSON
+from airflow_provider_dify.knowledge.text.counts import if_one
 from airflow_provider_dify.knowledge.text.hints import did_you_mean, why
 
 _TEXTS = frozenset({"text-input", "paragraph"})
@@ -84,7 +85,7 @@ class InputForm:
 
 def _known(names: Mapping[str, Field]) -> str:
     shown = ", ".join(f"'{name}'" for name in names)
-    return f" It has the inputs {shown}." if names else " It has no inputs."
+    return f" It has the {if_one(len(names), 'input', 'inputs')} {shown}." if names else " It has no inputs."
 
 
 def _field(kind: str, item: Fields) -> Field:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_dify.exceptions import DifyRunError, DifyRunFailed, DifyRunUnknown
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.report import FINAL, Report, ReportOutcome, known_fields
+from airflow_provider_dify.knowledge.text.counts import number_of
 from airflow_provider_dify.knowledge.text.tables import Row
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class RunOutcome(ReportOutcome):
         "A node failed, and its error strategy covered it. If that is good enough, tolerate 'partial-succeeded'",
         FINAL,
     )
-    FAILED = "failed", "See the log of the run in Dify. A retry starts another one"
+    FAILED = "failed", "See the log of the app in Dify. A retry starts over"
     STOPPED = (
         "stopped",
         "If it needed more time, raise the timeout; a person or Dify may have stopped it, too. A retry starts again",
@@ -35,19 +36,19 @@ class RunOutcome(ReportOutcome):
     #: It waits for a person.
     PAUSED = (
         "paused",
-        "It is waiting for a person: raise the timeout, or tolerate 'paused'. A retry waits for the same run",
+        "It is waiting for a person: raise the timeout, or tolerate 'paused'. A retry waits for it again",
     )
     #: It is running, but no worker is processing it.
     STALLED = (
         "stalled",
-        "No worker is processing it. A retry waits for it again; rerun='unknown' lets a retry start another one",
+        "No worker is processing it. A retry waits for it again; rerun='unknown' lets a retry start over",
     )
     UNKNOWN = (
         "unknown",
-        "Check the log of the app in Dify. A retry looks for it again; only rerun='unknown' lets it start another one",
+        "Check the log of the app in Dify. A retry looks for it again; only rerun='unknown' lets it start over",
     )
     #: It had not ended when the task did.
-    RUNNING = "running", "A retry waits for the same run"
+    RUNNING = "running", "A retry waits for it again"
     NOT_STARTED = "not_started", "Nothing was started"
 
 
@@ -100,8 +101,9 @@ class RunReport(Report[RunOutcome, str]):
     def describe(self) -> str:
         """Describe how it ended, for the log."""
         name = f"Run {self.run_id}" if self.run_id else "The run"
-        used = f" after {self.elapsed_time:.1f} s, {self.total_steps} steps and {self.total_tokens} tokens"
-        return f"{name}: {self.outcome.value}{used if self.total_steps else ''}."
+        used = f" after {self.elapsed_time:.1f} s, {number_of(self.total_steps, 'step')}" if self.total_steps else ""
+        used += f" and {number_of(self.total_tokens, 'token')}" if used and self.total_tokens else ""
+        return f"{name}: {self.outcome.value}{used}."
 
     def raise_for_outcomes(self, tolerate: Iterable[str] = (), *, final: bool | None = None) -> None:
         """Raise an error if its outcome is not tolerated.
@@ -170,8 +172,8 @@ class ChatReport(RunReport):
 
     def describe(self) -> str:
         """Describe how it ended, for the log."""
-        used = f", {len(self.citations)} citations" if self.citations else ""
-        return f"Answer: {self.outcome.value}, {len(self.answer):,} characters{used}."
+        used = f", {number_of(len(self.citations), 'citation')}" if self.citations else ""
+        return f"Answer: {self.outcome.value}, {number_of(len(self.answer), 'character')}{used}."
 
     def to_json(self) -> dict[str, JSON]:
         """Return the report as plain JSON."""

@@ -20,6 +20,7 @@ from airflow_provider_dify.knowledge.bases.report import BaseOutcome, KnowledgeB
 from airflow_provider_dify.knowledge.flow import Deadline, Flow, Note
 from airflow_provider_dify.knowledge.report import NO_NAMES
 from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.text.counts import number_of
 
 
 class Removal:
@@ -86,9 +87,9 @@ class Removal:
     def _check(self, base: BaseState) -> None:
         if self._most is not None and base.document_count > self._most:
             raise DifyGuardError(
-                f"Knowledge base {inputs.show(base.name)} has {base.document_count:,} documents, and "
+                f"Knowledge base {inputs.show(base.name)} has {number_of(base.document_count)}, and "
                 f"max_documents allows {self._most:,}. Nothing was changed. Raise max_documents, or set it to "
-                "None, if they should be deleted too."
+                "None, to delete its documents, too."
             )
         if base.app_count:
             apps = "1 app uses" if base.app_count == 1 else f"{base.app_count} apps use"
@@ -98,9 +99,8 @@ class Removal:
             )
 
     def _delete(self, base: BaseState) -> Flow[None]:
-        yield Note(
-            f"Deleting knowledge base {inputs.show(base.name)} ({base.id}) with {base.document_count:,} documents."
-        )
+        documents = number_of(base.document_count)
+        yield Note(f"Deleting knowledge base {inputs.show(base.name)} ({base.id}) with {documents}.")
         with suppress(DifyNotFoundError):  # somebody else was faster, or the response to this run was lost
             yield from api.delete_base(base.id)
         try:

@@ -14,6 +14,7 @@ from airflow_provider_dify.knowledge.bases.settings import Setting, covers, same
 from airflow_provider_dify.knowledge.documents import Technique
 from airflow_provider_dify.knowledge.flow import JSON, Flow
 from airflow_provider_dify.knowledge.metadata.fields import create_missing, list_fields
+from airflow_provider_dify.knowledge.text.counts import number_of
 from airflow_provider_dify.knowledge.text.hints import did_you_mean
 from airflow_provider_dify.knowledge.text.names import canonical
 
@@ -83,7 +84,7 @@ class Setup:
             yield from self._against_technique(base)
         elif setting is Setting.EMBEDDING_MODEL and base.indexing_technique == _HIGH_QUALITY and base.document_count:
             yield (
-                f"It has {base.document_count:,} documents, indexed with {base.embedding_model}. Create another "
+                f"It has {number_of(base.document_count)}, indexed with {base.embedding_model}. Create another "
                 "knowledge base with this model, and sync or ingest the documents into it."
             )
         elif setting is Setting.METADATA_FIELDS:
@@ -109,7 +110,7 @@ class Setup:
                 yield "Dify cannot change high_quality back to economy. Create another knowledge base."
         elif base.document_count:
             yield (
-                f"It has {base.document_count:,} documents, which Dify would embed in the background without telling "
+                f"It has {number_of(base.document_count)}, which Dify would embed in the background without telling "
                 "whether that worked. Create another knowledge base, and sync or ingest the documents into it."
             )
         elif Setting.EMBEDDING_MODEL not in self.wanted:

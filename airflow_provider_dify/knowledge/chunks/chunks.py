@@ -83,7 +83,7 @@ class Chunks(Shelf[Segment]):
         ids = [one.id for one in made]
         found = yield from self.read_back(ids, lambda one: one.enabled)
         if [one.content for one in found] != [one["content"] for one in chunks]:
-            raise self.error(ids, "do not hold what was sent")
+            raise self.error(ids, "did not keep what was sent")
         return found
 
     def change(self, chunk_id: str, parts: Mapping[str, JSON]) -> Flow[Segment]:
@@ -113,7 +113,6 @@ class Chunks(Shelf[Segment]):
         found = {one.id: one for one in (yield from self.all())}
         if missing := [chunk_id for chunk_id in chunk_ids if chunk_id not in found]:
             raise DifyInputError(
-                f"{len(missing)} chunks are not in document {self.document_id}: {', '.join(missing[:3])}. Nothing was "
-                "changed."
+                f"Document {self.document_id} has no chunk {', '.join(missing[:3])}. Nothing was changed."
             )
         return tuple(found[chunk_id] for chunk_id in chunk_ids)

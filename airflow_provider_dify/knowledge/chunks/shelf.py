@@ -64,7 +64,7 @@ class Shelf(ABC, Generic[T]):
                     yield Request("DELETE", f"{self.path}/{one_id}")
         left = {one.id for one in (yield from self.all())}
         if still := [one_id for one_id in ids if one_id in left]:
-            raise self.error(still, "still exist, although Dify answered that they were deleted")
+            raise self.error(still, "remained, although Dify answered that the deletion succeeded")
 
     def read_back(self, ids: Sequence[str], good: Callable[[T], bool]) -> Flow[tuple[T, ...]]:
         """Read some of them after a change, in the order in which they are named.
@@ -74,12 +74,12 @@ class Shelf(ABC, Generic[T]):
         """
         found = {one.id: one for one in (yield from self.all())}
         if bad := [one_id for one_id in ids if one_id not in found or not good(found[one_id])]:
-            raise self.error(bad, "are not as requested, although Dify accepted the change")
+            raise self.error(bad, "did not get the requested state, although Dify accepted the change")
         return tuple(found[one_id] for one_id in ids)
 
     def error(self, ids: Sequence[str], problem: str) -> DifyChunkError:
         """Return the error for some of them."""
         return DifyChunkError(
-            f"{len(ids)} {self.what} {problem}: {', '.join(ids[:3])}. Check whether somebody else changes the "
+            f"Of the {self.what}, {len(ids)} {problem}: {', '.join(ids[:3])}. Check whether somebody else changes the "
             "document, and retry."
         )

@@ -228,7 +228,7 @@ class Deletion:
         if not ids:
             return
         with suppress(DifyError):
-            yield Note(f"Archiving {number_of(len(ids))} again that could not be deleted after they were un-archived.")
+            yield Note(f"Archiving {number_of(len(ids))} again that could not be deleted after un-archiving.")
             yield from self._apply(Action.ARCHIVE, ids, progress)
 
     def _read(self, ids: Iterable[str]) -> Flow[None]:

@@ -133,7 +133,7 @@ class DeleteLedger:
         parts = [f"{len(self.open)} to delete"]
         parts += [f"{archived} of them archived, to be un-archived first"] if archived else []
         parts += [f"{gone} gone already"] if gone else []
-        return f"Of {len(self.ids)} documents: {', '.join(parts)}."
+        return f"Of {number_of(len(self.ids))}: {', '.join(parts)}."
 
     def awaits(self) -> str:
         """Describe what the deletion waits for."""

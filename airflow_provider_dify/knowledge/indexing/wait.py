@@ -37,7 +37,7 @@ from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT
 from airflow_provider_dify.knowledge.status.proof import ProvenBy, SearchProof
 from airflow_provider_dify.knowledge.status.repair import why_lost
-from airflow_provider_dify.knowledge.text.counts import number_of
+from airflow_provider_dify.knowledge.text.counts import if_one, number_of
 from airflow_provider_dify.knowledge.text.hints import why
 from airflow_provider_dify.knowledge.text.packing import pack_ids, unpack_ids
 
@@ -211,7 +211,7 @@ class IndexingWait:
         if bad := {**check.empty, **dict.fromkeys(check.lost, why_lost(proof))}:
             reasons = "; ".join(sorted(set(bad.values())))
             raise DifyIndexingError(
-                f"Indexing of {self} completed, but search does not return {len(bad)} of its documents: "
+                f"Indexing of {self} completed, but search does not return {number_of(len(bad))}: "
                 f"{first_of(self._states[i] for i in bad)}. {reasons}",
                 bad,
             )
@@ -271,8 +271,8 @@ class IndexingWait:
             return
         known = [self._states.get(i, IndexingState(i, "unknown")) for i in ids]
         raise DifyIndexingError(
-            f"Cannot wait for {self}: {len(ids)} of its documents are not in this knowledge base. They were deleted, "
-            f"or the ids are wrong: {first_of(known)}.",
+            f"Cannot wait for {self}: {number_of(len(ids))} {if_one(len(ids), 'is', 'are')} not in this knowledge "
+            f"base. Deleted in the meantime, or given by a wrong id: {first_of(known)}.",
             dict.fromkeys(ids, "not in this knowledge base"),
         )
 
@@ -287,9 +287,9 @@ class IndexingWait:
         broken = [state for state in self._states.values() if state.broken_off]
         if broken:
             raise DifyIndexingError(
-                f"Indexing of {self} cannot complete: {len(broken)} documents failed or are paused. Resume paused "
-                "ones in Dify; fix and update failed ones, or delete and create them again: "
-                f"{first_of(broken, what_is_wrong)}.",
+                f"Indexing of {self} cannot complete: {number_of(len(broken))} failed or "
+                f"{if_one(len(broken), 'is', 'are')} paused. Resume paused ones in Dify; fix and update failed ones, "
+                f"or delete and create them again: {first_of(broken, what_is_wrong)}.",
                 {state.id: what_is_wrong(state) for state in broken},
             )
 

@@ -89,7 +89,7 @@ class Delivery:
                 self._to_mark(item, item.document_id)
             if len(self._unmarked) >= _MARKED_AT_ONCE:
                 yield from self.mark(sender)
-            yield from progress.note("Sent", number + 1, len(items), "contents")
+            yield from progress.note("Sent", number + 1, len(items), "content")
         yield from self.mark(sender)
 
     def mark(self, sender: ContentSender) -> Flow[None]:

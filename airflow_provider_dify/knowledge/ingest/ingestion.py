@@ -28,6 +28,7 @@ from airflow_provider_dify.knowledge.metadata.fields import (
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.retries import Retries
+from airflow_provider_dify.knowledge.text.counts import number_of
 from airflow_provider_dify.knowledge.text.names import forms
 
 
@@ -180,7 +181,9 @@ class Ingestion:
             if source.problem:
                 item.end(IngestOutcome.INVALID if source.readable else IngestOutcome.UNREADABLE, source.problem)
             elif first.setdefault(source.name, source) is not source:
-                why = f"It has the same name as {first[source.name].place} and would replace it."
+                other = first[source.name]
+                named = other.place if other.text is None else "another input"
+                why = f"It has the same name as {named} and would replace it."
                 item.end(IngestOutcome.INVALID, why)
 
     def _namesakes(self, names: Sequence[str]) -> Flow[dict[str, list[Document]]]:
@@ -254,4 +257,4 @@ class Ingestion:
         outcomes = [item.outcome for item in self._items if item.outcome]
         parts = [f"{verbs.count(verb)} to {verb.value}" for verb in Verb if verb in verbs]
         parts += [f"{outcomes.count(outcome)} {outcome.value}" for outcome in IngestOutcome if outcome in outcomes]
-        return f"Of {len(self._items)} contents: {', '.join(parts) or 'nothing to do'}."
+        return f"Of {number_of(len(self._items), 'input')}: {', '.join(parts) or 'nothing to do'}."

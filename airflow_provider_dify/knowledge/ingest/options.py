@@ -52,7 +52,7 @@ _SAID = {
     IfExists.SKIP: "is left unchanged",
     IfExists.FAIL: "is in the way, and the content is refused",
     IfExists.NEW_VERSION: "stays, and a new version is created next to it",
-    IfExists.FOR_RELEASE: "stays, and a new version is created next to it, unless there is one, in use or not",
+    IfExists.FOR_RELEASE: "stays, and a new version is created next to it, unless it exists, even disabled or archived",
 }
 
 

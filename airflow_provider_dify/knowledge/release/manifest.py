@@ -21,6 +21,7 @@ from airflow_provider_dify.knowledge.documents import Flags
 from airflow_provider_dify.knowledge.flow import JSON, Measure
 from airflow_provider_dify.knowledge.report import counted, known_fields, plain, some_of
 from airflow_provider_dify.knowledge.status.chunks import chunks_from
+from airflow_provider_dify.knowledge.text.counts import if_one, number_of, part_of
 from airflow_provider_dify.knowledge.text.packing import pack_ids, pack_members, unpack_ids, unpack_members
 from airflow_provider_dify.knowledge.text.tables import of_outcomes
 
@@ -154,15 +155,17 @@ def not_released(cause: DifyError, manifest: Manifest) -> DifyReleaseError:
     elif manifest.state is ReleaseState.PARTLY_DELETED:
         left = tuple(i for i in manifest.old if i not in manifest.deleted and i not in manifest.missing)
         error = DifyReleaseIncomplete(
-            f"{failed} The new version is in search and the old one is not, but {len(left)} of {len(manifest.old)} "
-            f"old documents are not deleted ({some_of(left)}). That cannot be undone; a retry deletes the rest.",
+            f"{failed} The new version is in search and the old one is not, but "
+            f"{part_of(len(left), len(manifest.old), 'old document')} {if_one(len(left), 'is', 'are')} not deleted "
+            f"({some_of(left)}). That cannot be undone; a retry deletes the rest.",
             manifest,
         )
     else:
         left = manifest.not_undone
         error = DifyReleaseIncomplete(
-            f"{failed} It could not be completely undone: {len(left)} documents are not as they were before "
-            f"({some_of(left)}). The errors in the report say why. A retry continues from there, and so does "
+            f"{failed} It could not be completely undone: {number_of(len(left))} "
+            f"{if_one(len(left), 'is not as it was', 'are not as they were')} before ({some_of(left)}). "
+            "The errors in the report say why. A retry continues from there, and so does "
             "DifyRollbackOperator with the report as its manifest.",
             manifest,
         )
@@ -173,7 +176,8 @@ def not_released(cause: DifyError, manifest: Manifest) -> DifyReleaseError:
 def missing_documents(ids: tuple[str, ...], dataset_id: str, manifest: Manifest) -> DifyReleaseFailed:
     """Return the error for documents that do not exist."""
     return DifyReleaseFailed(
-        f"{len(ids)} documents of release {manifest.release} are not in knowledge base {dataset_id} ({some_of(ids)}). "
+        f"{number_of(len(ids))} of release {manifest.release} {if_one(len(ids), 'is', 'are')} not in knowledge base "
+        f"{dataset_id} ({some_of(ids)}). "
         "Check the ids and the dataset id. If old documents may be gone, tolerate 'missing'.",
         manifest,
     )
@@ -182,8 +186,8 @@ def missing_documents(ids: tuple[str, ...], dataset_id: str, manifest: Manifest)
 def changed_meanwhile(ids: tuple[str, ...], manifest: Manifest) -> DifyReleaseError:
     """Return the error for documents that somebody has changed a moment ago."""
     return DifyReleaseError(
-        f"{len(ids)} documents of knowledge base {manifest.dataset_id} are not as the release left them "
-        f"({some_of(ids)}). Dify's worker or somebody else changed them in the meantime.",
+        f"{number_of(len(ids))} of knowledge base {manifest.dataset_id} changed while the release was running "
+        f"({some_of(ids)}). Dify's worker or somebody else did that.",
         manifest,
     )
 

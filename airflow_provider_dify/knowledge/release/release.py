@@ -39,7 +39,7 @@ from airflow_provider_dify.knowledge.retrieval.check import RetrievalCheck
 from airflow_provider_dify.knowledge.selection.choice import Choice, SelectedDocuments
 from airflow_provider_dify.knowledge.selection.guards import Guard
 from airflow_provider_dify.knowledge.status.chunks import DisabledChunks
-from airflow_provider_dify.knowledge.text.counts import number_of
+from airflow_provider_dify.knowledge.text.counts import if_one, number_of
 
 #: Gets its deadline, and raises if the release must not continue.
 Gate: TypeAlias = Callable[[Deadline], None]
@@ -267,11 +267,13 @@ class Release:
         return begun and all(d.belongs_in_search for d in new) and not any(d.belongs_in_search for d in old)
 
     def _plan(self) -> str:
+        new = len(self.replacement.new)
         live = sum(d.belongs_in_search for d in self._known.of(self.replacement.new))
         found = sum(d.belongs_in_search for d in self._known.of(self._old))
         return (
-            f"Release {self.version}: {len(self.replacement.new)} new documents, {live} of them in search already, "
-            f"replace {len(self._old)} old ones, {found} of them in search; to {self.options.retire}."
+            f"Release {self.version}: {number_of(new, 'new document')} ({live} in search already) "
+            f"{if_one(new, 'replaces', 'replace')} {number_of(len(self._old), 'old document')} ({found} in search); "
+            f"retire: {self.options.retire}."
         )
 
     def _staying(self) -> int:
@@ -303,9 +305,7 @@ class Release:
         sides = {**dict.fromkeys(self._old, Side.OLD), **dict.fromkeys(self.replacement.new, Side.NEW)}
         entries = missing_entries(self.version, self._known.documents, sides, self._previous, self._chunks.noted)
         if entries:
-            yield Note(
-                f"Saving the flags of {number_of(len(entries))} in their metadata, so that a retry can restore them."
-            )
+            yield Note(f"Saving the flags of {number_of(len(entries))} in metadata, so that a retry can restore them.")
             change = MetadataChange(self.dataset_id, entries)
             yield from change.flow(deadline, retries)
 

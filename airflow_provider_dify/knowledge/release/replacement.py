@@ -14,6 +14,7 @@ from airflow_provider_dify.knowledge.report import some_of
 from airflow_provider_dify.knowledge.selection.choice import Choice, SelectedDocuments
 from airflow_provider_dify.knowledge.selection.guards import Guard
 from airflow_provider_dify.knowledge.selection.select import EVERYTHING, select
+from airflow_provider_dify.knowledge.text.counts import if_one, number_of, part_of
 
 #: The value of ``replaces`` for the documents of the previous release.
 PREVIOUS_RELEASE = "previous_release"
@@ -83,9 +84,9 @@ class Replacement:
         old = inputs.canonical_ids(meant, "replaces")
         if both := tuple(i for i in new if i in set(old)):
             raise DifyInputError(
-                f"{len(both)} documents are given both as new and as old, {some_of(both)}: their own release would "
-                "retire them. An update keeps the id of its document; create new versions instead "
-                "(if_exists='for_release' of DifyDocumentIngestOperator)."
+                f"{number_of(len(both))} {if_one(len(both), 'is', 'are')} given both as new and as old, "
+                f"{some_of(both)}: the release would retire what it brings in. An update keeps the id of its document; "
+                "create new versions instead (if_exists='for_release' of DifyDocumentIngestOperator)."
             )
         return cls(new, Choice(old, guard=guard), guard, fresh=fresh)
 
@@ -122,8 +123,8 @@ class Replacement:
         ids = tuple(document.id for document in selected.documents if version.replaces(document))
         chosen = self._without_new(ids, selected.total)
         yield Note(
-            f"{len(chosen.ids):,} of {selected.total:,} documents belong to the previous release of "
-            f"'{version.channel}'."
+            f"{part_of(len(chosen.ids), selected.total)} {if_one(len(chosen.ids), 'belongs', 'belong')} to the "
+            f"previous release of '{version.channel}'."
             if chosen.ids
             else f"There is no previous release of '{version.channel}', so nothing is replaced. To replace "
             "documents that were not released, name them once by ids or filters."

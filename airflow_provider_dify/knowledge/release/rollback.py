@@ -22,7 +22,7 @@ from airflow_provider_dify.knowledge.report import by_name
 from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.status.chunks import DisabledChunks, chunks_from
 from airflow_provider_dify.knowledge.status.options import StatusOptions
-from airflow_provider_dify.knowledge.text.counts import number_of
+from airflow_provider_dify.knowledge.text.counts import if_one, number_of
 from airflow_provider_dify.knowledge.text.hints import why
 from airflow_provider_dify.knowledge.text.packing import pack_ids, unpack_ids
 
@@ -240,9 +240,9 @@ class Rollback:
             self._targets[document_id] = self.wanted.flags_for(document)
             self._found.setdefault(document_id, document.flags)
         changes = sum(self._targets[i] != document.flags for i, document in documents.items())
-        yield Note(
-            f"Of {number_of(len(self.wanted.ids))}, {changes} have other flags now, {len(missing)} were deleted."
-        )
+        parts = [f"{changes} {if_one(changes, 'has', 'have')} other flags now"] if changes else []
+        parts += [f"{len(missing)} {if_one(len(missing), 'was', 'were')} deleted"] if missing else []
+        yield Note(f"Of {number_of(len(self.wanted.ids))}, {' and '.join(parts) or 'none has changed'}.")
         if RollbackOutcome.MISSING not in self._harmless():
             self.report().raise_for_outcomes(frozenset(RollbackOutcome) - {RollbackOutcome.MISSING}, final=True)
 

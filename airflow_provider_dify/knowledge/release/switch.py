@@ -84,7 +84,7 @@ class Switch:
         yield from self._apply(Action.DISABLE, off, deadline, retries)
         yield from self._apply(Action.UN_ARCHIVE, back, deadline, retries)
         if flashing:
-            yield Note(f"Search returns {number_of(len(flashing))} for a moment, until they are archived again.")
+            yield Note(f"Search returns {number_of(len(flashing))} for a moment, until archived again.")
         yield from self._apply(Action.ENABLE, flashing, deadline, retries)
         yield from self._apply(Action.ARCHIVE, [i for i, t in targets.items() if t.archived], deadline, retries)
 

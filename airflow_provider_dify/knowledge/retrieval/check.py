@@ -12,6 +12,9 @@ from airflow_provider_dify.knowledge.retries import Retries
 from airflow_provider_dify.knowledge.retrieval.expectations import questions, ranked
 from airflow_provider_dify.knowledge.retrieval.report import QueryResult, RetrievalReport
 from airflow_provider_dify.knowledge.retrieval.search import SearchSettings, check_method, search, search_settings
+from airflow_provider_dify.knowledge.text.counts import part_of
+
+_QUERY = ("query", "queries")
 
 
 class RetrievalCheck:
@@ -96,7 +99,7 @@ class RetrievalCheck:
             if deadline.passed:
                 return
             wait = min(self._waits.next(), deadline.remaining)
-            yield progress.pause(wait, f"{left} of {len(self)} queries to return the expected documents")
+            yield progress.pause(wait, f"{part_of(left, len(self), *_QUERY)} to return the expected documents")
             again = [number for number, answer in enumerate(self._answers) if not answer.passed]
 
     def _ask_once(self, numbers: Sequence[int], settings: SearchSettings, progress: Progress) -> Flow[None]:
@@ -108,4 +111,4 @@ class RetrievalCheck:
             )
             self._answers[number] = QueryResult(question, ranked(hits))
             if len(numbers) == len(self):
-                yield from progress.note("Asked", number + 1, len(self), "queries")
+                yield from progress.note("Asked", number + 1, len(self), *_QUERY)

@@ -10,6 +10,7 @@ from airflow_provider_dify.exceptions import DifyInputError
 from airflow_provider_dify.knowledge import inputs
 from airflow_provider_dify.knowledge.flow import JSON
 from airflow_provider_dify.knowledge.retrieval.search import MOST_HITS, Hit, check_query, check_score, check_top_k
+from airflow_provider_dify.knowledge.text.counts import number_of
 from airflow_provider_dify.knowledge.text.hints import did_you_mean, why
 from airflow_provider_dify.knowledge.text.names import canonical
 
@@ -170,8 +171,8 @@ def _question(value: object, parameter: str, defaults: Mapping[str, object]) -> 
     )
     if (named := len({one.id for one in question.expect} - {None})) > question.top_k:
         raise DifyInputError(
-            f"{parameter} expects {named} documents by id, but asks for only {question.top_k} segments. Raise top_k, "
-            f"or use more queries: {inputs.show(query)}."
+            f"{parameter} expects {named} documents by id, but asks for only {number_of(question.top_k, 'segment')}. "
+            f"Raise top_k, or use more queries: {inputs.show(query)}."
         )
     if not question.expect and not question.expect_not:
         raise DifyInputError(f"{parameter} has neither expect nor expect_not: {inputs.show(query)}.{why(query)}")

@@ -12,6 +12,8 @@ from airflow_provider_dify.knowledge.flow import Flow, Note
 from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.selection.guards import Guard, usual_share
 from airflow_provider_dify.knowledge.selection.select import EVERYTHING, Selection, select
+from airflow_provider_dify.knowledge.text.counts import number_of
+from airflow_provider_dify.knowledge.text.hints import why
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Choice:
         """Describe the selected documents, for the log."""
         if self.ids is None:
             return f"the documents selected by {self.selection.describe()}"
-        return f"{len(self.ids)} documents"
+        return number_of(len(self.ids))
 
     def flow(self, dataset_id: str, progress: Progress) -> Flow[SelectedDocuments]:
         """Find them. The caller calls :meth:`Guard.check`, since it may want to keep the ids first."""
@@ -101,5 +103,5 @@ class Choice:
 
 def _checked(document_ids: object) -> tuple[str, ...]:
     if document_ids is None:
-        raise DifyInputError("document_ids must be a list or a string, not None. Or use filters.")
+        raise DifyInputError(f"Give document_ids or filters: document_ids is None.{why(None)}")
     return inputs.canonical_ids(document_ids)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from airflow_provider_dify.exceptions import DifyGuardError, DifyInputError
 from airflow_provider_dify.knowledge import inputs
+from airflow_provider_dify.knowledge.text.counts import if_one, number_of, part_of
 
 #: Stands for the usual share. It is text because Airflow cannot store a custom type with a DAG.
 AUTO = "auto"
@@ -49,8 +50,9 @@ class Guard:
         """
         check_limit(number, self.max_documents, "max_documents", total=total, what=what)
         if self.max_share is not None and total is not None and number > self.max_share * total:
-            share = f" ({number / total:.1%})" if total else ""
-            raise _too_many(f"{number:,} of {total:,}{share}", what, "max_share", f"{self.max_share:g} of all")
+            share = f" ({_percent(number / total)})" if total else ""
+            are = f"{part_of(number, total)}{share} {if_one(number, 'is', 'are')}"
+            raise _too_many(are, what, "max_share", _percent(self.max_share))
 
 
 def check_limit(number: int, limit: int | None, name: str, *, total: int | None = None, what: str = SELECTED) -> None:
@@ -64,13 +66,17 @@ def check_limit(number: int, limit: int | None, name: str, *, total: int | None 
     :raises DifyGuardError: There are more.
     """
     if limit is not None and number > limit:
-        of_all = f"{number:,}" if total is None else f"{number:,} of {total:,}"
-        raise _too_many(of_all, what, name, f"{limit:,}")
+        documents = number_of(number) if total is None else part_of(number, total)
+        raise _too_many(f"{documents} {if_one(number, 'is', 'are')}", what, name, f"{limit:,}")
 
 
-def _too_many(of_all: str, what: str, name: str, allowed: str) -> DifyGuardError:
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g}%"
+
+
+def _too_many(documents_are: str, what: str, name: str, allowed: str) -> DifyGuardError:
     where = "DifyListDocumentsOperator" if what == SELECTED else "the plan in the log"
     return DifyGuardError(
-        f"{of_all} documents are {what}, and {name} allows {allowed}. Nothing was changed. Check what is {what} "
+        f"{documents_are} {what}, and {name} allows {allowed}. Nothing was changed. Check what is {what} "
         f"({where}): narrow it, or if it is intended, raise {name} or set it to None."
     )

@@ -17,6 +17,7 @@ from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.selection import conditions
 from airflow_provider_dify.knowledge.selection.conditions import ALWAYS, MetadataValue, Span
+from airflow_provider_dify.knowledge.text.counts import number_of, part_of
 from airflow_provider_dify.knowledge.text.hints import did_you_mean
 from airflow_provider_dify.knowledge.text.names import canonical, same_in_all_forms
 
@@ -205,7 +206,9 @@ class Selected:
         names = ", ".join(f"'{document.name}'" for document in self.documents[:3])
         more = f" and {number - 3:,} more" if number > 3 else ""
         named = f": {names}{more}" if names else ""
-        return f"Selected {number:,} of {self.total:,} documents by {selection.describe()}{named}."
+        if selection.is_everything:
+            return f"Selected {'all ' * (number > 1)}{number_of(number)}{named}."
+        return f"Selected {part_of(number, self.total)} by {selection.describe()}{named}."
 
 
 def select(dataset_id: str, selection: Selection, progress: Progress) -> Flow[Selected]:

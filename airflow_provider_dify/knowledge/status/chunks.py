@@ -43,9 +43,8 @@ class DisabledChunks:
             yield from progress.note("Read the chunks of", number + 1, len(document_ids))
         if self.noted:
             count = sum(map(len, self.noted.values()))
-            yield Note(
-                f"Found {count} disabled chunks in {number_of(len(self.noted))}; they are disabled again at the end."
-            )
+            found = f"{number_of(count, 'disabled chunk')} in {number_of(len(self.noted))}"
+            yield Note(f"Found {found}, to be disabled again at the end.")
 
     def restore(self, document_ids: Iterable[str], deadline: Deadline) -> Flow[dict[str, str]]:
         """Disable the remembered chunks of documents that are back in search, and verify it.
@@ -63,7 +62,7 @@ class DisabledChunks:
             there = {one.id: one.enabled for one in (yield from _read_all(self._dataset_id, document_id))}
             if bad := [i for i in wanted if there.get(i, True)]:
                 shown = ", ".join(bad[:3]) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
-                errors[document_id] = f"{len(bad)} chunks that were disabled could not be disabled again: {shown}."
+                errors[document_id] = f"{number_of(len(bad), 'disabled chunk')} could not be disabled again: {shown}."
         return errors
 
     def _enabled(self, document_id: str, wanted: Sequence[str]) -> Flow[list[Segment]]:

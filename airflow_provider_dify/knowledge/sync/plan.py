@@ -40,7 +40,7 @@ class Move(str, Enum):
     #: Impossible: a document that the sync did not create has the name.
     REFUSE = "refuse"
     #: The file exists, but cannot be read or become a document: its document stays.
-    HOLD = "hold"
+    HOLD = "skip"
     #: Its file is gone, but it stays.
     LEAVE = "leave"
     KEEP = "keep"
@@ -267,6 +267,7 @@ def table(plan: Sequence[Planned], limit: int = 20) -> str:
         rows += [("", planned.name, planned.why) for planned in shown]
         if more := len(of_it) - len(shown) if shown else 0:
             rows.append(("", f"and {more:,} more", ""))
-    first = max(len(row[0]) for row in rows)
-    second = min(60, max(len(row[1]) for row in rows))
+    rows = rows if any(row[1] for row in rows[1:]) else rows[1:]
+    first = max((len(row[0]) for row in rows), default=0)
+    second = min(60, max((len(row[1]) for row in rows), default=0))
     return "\n".join(f"  {a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in rows)

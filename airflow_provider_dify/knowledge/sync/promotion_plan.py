@@ -247,7 +247,7 @@ def check_contents(exported: Exported, progress: Progress) -> Flow[dict[str, Pro
                 damaged.append(source.place)
         except DifySourceError as error:
             problems[entry.id] = SyncOutcome.UNREADABLE, error.message
-        yield from progress.note("Read", number + 1, len(entries), "contents")
+        yield from progress.note("Read", number + 1, len(entries), "content")
     if damaged:
         raise DifyInputError(
             f"The export is damaged: {number_of(len(damaged), 'file')} differ{'s' * (len(damaged) == 1)} from the "

@@ -13,6 +13,7 @@ from airflow_provider_dify.knowledge.progress import Progress
 from airflow_provider_dify.knowledge.reading import Pager
 from airflow_provider_dify.knowledge.sync.journal import Journal
 from airflow_provider_dify.knowledge.sync.plan import Planned, Retire, WantedFile, digest_of, make_plan
+from airflow_provider_dify.knowledge.text.counts import number_of
 
 #: Name of the metadata field with the sync that a document belongs to.
 SOURCE_FIELD = "sync_source"
@@ -39,12 +40,12 @@ def read_files(sources: Collection[Source], progress: Progress) -> Flow[tuple[Wa
     wanted: list[WantedFile] = []
     for source in sources:
         wanted.append(_wanted(source))
-        yield from progress.note("Read", len(wanted), len(sources), "files")
+        yield from progress.note("Read", len(wanted), len(sources), "file")
     if not any(one.digest for one in wanted):
         first = f" The first one, '{wanted[0].name}': {wanted[0].problem}" if wanted else ""
         raise DifySourceError(
-            f"None of the {len(wanted)} files of the source can become a document. Nothing was changed: a source that "
-            f"is empty or cannot be read does not empty a knowledge base.{first}"
+            f"No file of the source can become a document; it has {number_of(len(wanted), 'file')}. Nothing was "
+            f"changed: a source that is empty or cannot be read does not empty a knowledge base.{first}"
         )
     return tuple(wanted)
 

@@ -237,8 +237,8 @@ class Sync:
         if strays := survey.strays:
             names = ", ".join(f"'{document.name}' ({document.id})" for document in strays[:5])
             text = (
-                f"{number_of(len(strays))} of unknown origin appeared after a run of this sync was interrupted. They "
-                f"stay: {names}{' and others' if len(strays) > 5 else ''}."
+                f"{number_of(len(strays))} of unknown origin appeared after a run of this sync was interrupted, and "
+                f"will stay: {names}{' and others' if len(strays) > 5 else ''}."
             )
             yield Note(text, logging.WARNING)
 

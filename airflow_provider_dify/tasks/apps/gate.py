@@ -63,8 +63,10 @@ class GatedTask(ConversationTask):
 
     def _ask(self, check: AnswerCheck, context: Context, deadline: Deadline) -> None:
         from airflow_provider_dify.hooks.dify import DifyHook
+        from airflow_provider_dify.knowledge.text.counts import number_of
 
-        self.log.info("Asking an app of Dify (connection '%s') %d questions.", self.checks_conn_id, len(check))
+        questions = number_of(len(check), "question")
+        self.log.info("Asking an app of Dify %s (connection '%s').", questions, self.checks_conn_id)
         outer = self._stop
         with DifyHook(self.checks_conn_id) as hook:
             hook.get_conn()

@@ -56,7 +56,7 @@ def test_wrong_answers_are_red(
     assert problem in ran.error.message
     assert ran.report["answers"][0]["problems"] == [problem]
     assert ran.report["answers"][1]["passed"]
-    (table,) = [one.getMessage() for one in said.records if "1 of 2 answers are as expected." in one.getMessage()]
+    (table,) = [one.getMessage() for one in said.records if "1 of 2 answers is as expected." in one.getMessage()]
     assert "FAILED  hello\n        expected: " in table
     assert f"        got:      You said: hello (cites leave.md)\n        problem:  {problem}\n" in table
     assert "passed  fine\n        expected: any answer\n" in table

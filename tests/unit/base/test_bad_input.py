@@ -114,7 +114,7 @@ TABLE = [
     given("a null in a JSON list", "document_ids", f'["{ID}", null]', "document_ids[1] is not a UUID: None."),
     given("a dict", "document_ids", {ID: True}, f"document_ids must be a list or a string, not {{'{ID}': True}}."),
     given("a number", "document_ids", 5, "document_ids must be a list or a string, not 5."),
-    given("nothing", "document_ids", None, "document_ids must be a list or a string, not None."),
+    given("nothing", "document_ids", None, "Give document_ids or filters: document_ids is None."),
     given("bytes", "document_ids", ID.encode(), f"document_ids must be a list or a string, not b'{ID}'."),
     given("half a list as text", "document_ids", f"['{ID}'", "document_ids looks like a list, but is not: \"['"),
     given("a list without an end", "document_ids", "[" * 100_000, "document_ids looks like a list, but is not: '[[["),
@@ -123,7 +123,7 @@ TABLE = [
     given("a very long text", "document_ids", "x" * 100_000, "document_ids[0] is not a UUID: 'xxx", "…. Take the id"),
     given("the key among ids", "document_ids", [KEY], "document_ids[0] is not a UUID: 'dataset-***'."),
     # the knowledge base
-    given("no knowledge base", "dataset_id", None, "dataset_id is not a UUID: None. It is missing, or an"),
+    given("no knowledge base", "dataset_id", None, "dataset_name: dataset_id is None. It is missing, or an"),
     given("an empty dataset id", "dataset_id", "", "dataset_id is not a UUID: ''. A template rendered to nothing, or"),
     given("a name of a knowledge base", "dataset_id", "handbook", "dataset_id is not a UUID: 'handbook'.",
           "by name, use dataset_name='handbook'."),

@@ -114,7 +114,7 @@ class TestName:
     @pytest.mark.parametrize(
         ("given", "says"),
         [
-            ({}, "dataset_id is not a UUID: None. It is missing, or an upstream task returned nothing."),
+            ({}, "dataset_name: dataset_id is None. It is missing, or an upstream task returned nothing."),
             ({"dataset_name": ""}, "dataset_name must be the name of a knowledge base, not ''. A template rendered to"),
             ({"dataset_name": True}, "dataset_name must be the name of a knowledge base, not True."),
             ({"dataset_name": "\ud800"}, "dataset_name must be the name of a knowledge base, not"),

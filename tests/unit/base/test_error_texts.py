@@ -39,12 +39,12 @@ NOT_ERRORS = frozenset(
         "gets the new content, if it differs",
         "is in the way, and the content is refused",
         "stays, and a new version is created next to it",
-        "stays, and a new version is created next to it, unless there is one, in use or not",
+        "stays, and a new version is created next to it, unless it exists, even disabled or archived",
         (
             "Knowledge base {} was created by a knowledge pipeline. Documents that are sent through the API bypass the "
             "pipeline: Dify splits them by its process rule instead."
         ),
-        "{} chunks that were disabled could not be disabled again: {}.",
+        "{} could not be disabled again: {}.",
         "it is {}, and its content is the same",
         "document {} is {}, and its content differs",
         "its file is gone",
@@ -59,11 +59,10 @@ NOT_ERRORS = frozenset(
         "its indexing is paused",
         "{}; {}, so Dify cannot {} it",
         "it is out of use; an earlier run did not check search",
-        "{} of unknown origin appeared after a run of this sync was interrupted. They stay: {}{}.",
+        "{} of unknown origin appeared after a run of this sync was interrupted, and will stay: {}{}.",
         "Knowledge base in Dify",
         " (a dry run: nothing was changed)",
         "{{ run_id }}{{ ' [%d]' % ti.map_index if ti.map_index >= 0 else '' }}",
-        "{} of {} answers are as expected.",
         "DifyAgentHook needs apache-airflow-providers-common-ai. Install it.",
         "Use it as a context manager: 'async with DifyAsyncAppHook(...) as hook'.",
         "There is no manifest: the task to roll back has not run.",

@@ -38,7 +38,11 @@ UNRENDERED = "A template was not rendered: Airflow renders only templated parame
 
 #: The text about a value that shows what happened to it.
 SAID: list[tuple[Any, dict[str, Any], str]] = [
-    (DifyDocumentStatusOperator, {**STATUS, "dataset_id": None}, f"dataset_id is not a UUID: None. {NOTHING}"),
+    (
+        DifyDocumentStatusOperator,
+        {**STATUS, "dataset_id": None},
+        f"Give dataset_id or dataset_name: dataset_id is None. {NOTHING}",
+    ),
     (DifyDocumentStatusOperator, {**STATUS, "dataset_id": "None"}, f"dataset_id is not a UUID: 'None'. {NOTHING}"),
     (DifyDocumentStatusOperator, {**STATUS, "dataset_id": ""}, f"dataset_id is not a UUID: ''. {EMPTY}"),
     (

@@ -212,11 +212,11 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     ),
     "vectors for documents": (
         {"indexing_technique": "economy"}, {"embedding_model": "text-embedding-3-small"}, "indexing_technique",
-        "It has 1 documents, which Dify would embed in the background without telling whether that worked.",
+        "It has 1 document, which Dify would embed in the background without telling whether that worked.",
     ),
     "another model": (
         {"indexing_technique": "high_quality"}, {"embedding_model": "small"}, "embedding_model",
-        "It has 1 documents, indexed with text-embedding-3-small. Create another knowledge base with this model",
+        "It has 1 document, indexed with text-embedding-3-small. Create another knowledge base with this model",
     ),
     "an external one": (
         {"provider": "external"}, {"embedding_model": "small"}, "indexing_technique",

@@ -144,7 +144,7 @@ def test_a_server_that_does_nothing(
     first = ids(hook, page)[0]
     answer = {"data": {"id": UNKNOWN, "content": "x", "position": 1, "type": "customized"}}
     dify.faults.add(Fault("status", method=method, path="/child_chunks", status=200, body=answer))
-    with pytest.raises(DifyChunkError, match=r"1 child chunks of chunk .* although Dify") as caught:
+    with pytest.raises(DifyChunkError, match=r"Of the child chunks of chunk .*, 1 .* although Dify") as caught:
         change(hook, page, first)
     assert caught.value.retryable
 

@@ -139,7 +139,7 @@ def test_a_server_that_does_nothing(
 ) -> None:
     answer = {"data": [{"id": UNKNOWN, "content": "x", "enabled": True, "keywords": None}]}
     dify.faults.add(Fault("status", method=method, path=path, status=200, body=answer))
-    with pytest.raises(DifyChunkError, match=r"1 chunks of document .* although Dify") as caught:
+    with pytest.raises(DifyChunkError, match=r"Of the chunks of document .*, 1 .* although Dify") as caught:
         change(hook, page)
     assert caught.value.retryable
 
@@ -175,6 +175,6 @@ def test_wrong_input(
 
 
 def test_chunks_of_another_document(dify: FakeDify, hook: DifyHook, page: Document) -> None:
-    with pytest.raises(DifyInputError, match=f"1 chunks are not in document {page.id}: {UNKNOWN}. Nothing was changed"):
+    with pytest.raises(DifyInputError, match=f"Document {page.id} has no chunk {UNKNOWN}. Nothing was changed"):
         hook.disable_chunks(*place(page), [page.chunks[0].id, UNKNOWN])
     assert sent(dify) == []

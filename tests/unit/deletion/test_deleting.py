@@ -396,7 +396,7 @@ def test_the_error_can_be_copied_and_sent(kb: Dataset, delete: Delete) -> None:
 @pytest.mark.parametrize(
     ("given_", "says"),
     [
-        ({}, "document_ids must be a list or a string, not None. Or use filters"),
+        ({}, "Give document_ids or filters: document_ids is None."),
         ({"document_ids": []}, "document_ids contains no id: []."),
         ({"document_ids": ["x"]}, "document_ids[0] is not a UUID: 'x'."),
         ({"document_ids": [UNKNOWN], "filters": {"name": "*"}}, "Give document_ids or filters, not both"),

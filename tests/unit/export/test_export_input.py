@@ -15,7 +15,7 @@ from tests.unit.export.exporting import run_export
 TARGET = "target must be a folder: a path, a URL, or a path object, not "
 #: What is wrong, and the beginning of what is said about it.
 TABLE: dict[str, tuple[str, Any, str]] = {
-    "no knowledge base": ("dataset_id", None, "dataset_id is not a UUID: None."),
+    "no knowledge base": ("dataset_id", None, "Give dataset_id or dataset_name: dataset_id is None."),
     "a name of a knowledge base": ("dataset_id", "handbook", "dataset_id is not a UUID: 'handbook'."),
     "no target": ("target", None, f"{TARGET}None. It is missing, or an upstream task returned nothing."),
     "an empty target": ("target", " ", f"{TARGET}' '. A template rendered to nothing"),

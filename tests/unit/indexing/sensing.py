@@ -207,13 +207,13 @@ def ids_paused(dify: FakeDify, kb: Dataset) -> tuple[dict[str, Any], Any]:
 def ids_deleted(dify: FakeDify, kb: Dataset) -> tuple[dict[str, Any], Any]:
     page, gone = add_batch(kb, page="indexing", gone="indexing")
     remove(gone, after=200)
-    return {"document_ids": [page.id, gone.id]}, (DifyIndexingError, f"or the ids are wrong: {gone.id}")
+    return {"document_ids": [page.id, gone.id]}, (DifyIndexingError, f"or given by a wrong id: {gone.id}")
 
 
 def ids_unknown(dify: FakeDify, kb: Dataset) -> tuple[dict[str, Any], Any]:
     return {"document_ids": [kb.add_document("page").id, UNKNOWN]}, (
         DifyIndexingError,
-        f"or the ids are wrong: {UNKNOWN}",
+        f"or given by a wrong id: {UNKNOWN}",
     )
 
 

@@ -129,9 +129,7 @@ class TestABatch:
                 return batch_of(state(A, "indexing"), *([] if now > 30 else [state(B, "completed")]))
             return "Document not found."
 
-        with pytest.raises(
-            DifyIndexingError, match=f"1 of its documents are not .*or the ids are wrong: {B}"
-        ) as caught:
+        with pytest.raises(DifyIndexingError, match=f"1 document is not .*or given by a wrong id: {B}") as caught:
             wait_for(Script(answer))
         assert caught.value.documents == {B: "not in this knowledge base"}
 
@@ -171,7 +169,7 @@ class TestDocuments:
             gone = path.endswith(B) and now > 30
             return "Document not found." if gone else document(path.removeprefix("/documents/"), "indexing")
 
-        with pytest.raises(DifyIndexingError, match=f"1 of its documents .*or the ids are wrong: {B} 'page 2'"):
+        with pytest.raises(DifyIndexingError, match=f"1 document is not .*or given by a wrong id: {B} 'page 2'"):
             wait_for(Script(answer), document_ids=[A, B])
 
     def test_one_that_fails_is_named_without_another_request(self) -> None:

@@ -15,8 +15,8 @@ from tests.unit.reindex.reindexing import VERSION, failed, run_reindex
 ID = "5cd7dc6a-e446-4696-ad00-30036e58194e"
 #: What is wrong, and the beginning of what is said about it.
 TABLE: dict[str, tuple[dict[str, Any], str]] = {
-    "no knowledge base": ({"dataset_id": None}, "dataset_id is not a UUID: None."),
-    "no documents": ({"document_ids": None}, "document_ids must be a list or a string, not None. Or use filters."),
+    "no knowledge base": ({"dataset_id": None}, "Give dataset_id or dataset_name: dataset_id is None."),
+    "no documents": ({"document_ids": None}, "Give document_ids or filters: document_ids is None."),
     "an empty list": ({"document_ids": []}, "document_ids contains no id"),
     "a name": ({"document_ids": ["page.md"]}, "document_ids[0] is not a UUID: 'page.md'."),
     "both": ({"filters": {"status": "error"}}, "Give document_ids or filters, not both"),

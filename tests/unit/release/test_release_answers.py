@@ -61,7 +61,7 @@ def test_a_wrong_answer_takes_it_back(helpdesk: Helpdesk, said: pytest.LogCaptur
     helpdesk.says = "none of"
     error = helpdesk.release()
     assert isinstance(error, DifyReleaseUndone)
-    assert "failed at step 'answers'. 1 of 1 answers are not as expected." in error.message
+    assert "failed at step 'answers'. 1 of 1 answer is not as expected." in error.message
     assert "'rules': does not contain 'all of'" in error.message
     assert "All of it was undone" in error.message
     assert helpdesk.scene.wholly_old

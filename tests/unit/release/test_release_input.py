@@ -51,8 +51,8 @@ TABLE: list[tuple[str, dict[str, Any], type[DifyError], tuple[str, ...]]] = [
     # right in form
     ("an unknown knowledge base", {"dataset_id": ID}, DifyNotFoundError, ("Dataset not found.",)),
     ("more than allowed", {"max_documents": 1}, DifyGuardError, ("2 documents are selected, and max_documents all",)),
-    ("more than a share", {"max_share": 0.1}, DifyGuardError, ("2 of 3 (66.7%) documents are selected, and max",)),
-    ("an unknown old document", {"replaces": [ID]}, DifyReleaseFailed, ("1 documents of release", ID, "tolerate")),
+    ("more than a share", {"max_share": 0.1}, DifyGuardError, ("2 of 3 documents (66.7%) are selected, and max",)),
+    ("an unknown old document", {"replaces": [ID]}, DifyReleaseFailed, ("1 document of release", ID, "tolerate")),
     ("an unknown new document", {"document_ids": [ID], "tolerate": "missing"}, DifyReleaseFailed, (ID,)),
 ]  # fmt: skip
 
@@ -82,7 +82,7 @@ def test_a_new_document_that_is_an_old_one_is_refused(dify: FakeDify) -> None:
     scene = Scene(dify, World(new=[(False, False)], old=[LIVE]))
     error = scene.release(replaces=[scene.old[0].id, scene.new[0].id.upper()])
     assert type(error) is DifyInputError
-    assert f"1 documents are given both as new and as old, {scene.new[0].id}" in str(error)
+    assert f"1 document is given both as new and as old, {scene.new[0].id}" in str(error)
     assert dify.requests == []
 
 

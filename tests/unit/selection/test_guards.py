@@ -93,7 +93,7 @@ class TestGuards:
         more = {"action": "archive"} if kind is DifyDocumentStatusOperator else {}
         run = operate(kind, dataset_id=kb.id, filters={"name": "page[012]"}, **more)
         assert type(run.error) is DifyGuardError
-        assert "3 of 4 (75.0%) documents are selected, and max_share allows 0.5 of all." in str(run.error)
+        assert "3 of 4 documents (75%) are selected, and max_share allows 50%." in str(run.error)
         assert "set it to None" in str(run.error)
         assert patches(dify) == []
         assert len(kb.documents) == 4

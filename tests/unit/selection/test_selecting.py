@@ -300,7 +300,7 @@ class TestList:
         assert "Selected 0 of 1,050 documents by name 'nothing'." in said.text
         error = operate(DifyListDocumentsOperator, **arguments, fail_if_empty=True).error
         assert isinstance(error, DifyGuardError)
-        assert "None of the 1,050 documents" in str(error)
+        assert "it has 1,050 documents" in str(error)
 
     def test_too_many(self, library: tuple[FakeDify, Dataset]) -> None:
         run = operate(DifyListDocumentsOperator, dataset_id=library[1].id, max_documents=1000)

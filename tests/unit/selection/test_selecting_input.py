@@ -36,7 +36,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"filters": ["archived"]}, "filters must be a mapping such as"),
     ({"filters": {1: 2}}, "filters must be a mapping such as"),
     ({"filters": '["status"]'}, "filters must be a mapping such as"),
-    ({}, "document_ids must be a list or a string, not None. Or use filters"),
+    ({}, "Give document_ids or filters: document_ids is None."),
     ({"filters": {"name": "*"}, "document_ids": [ID]}, f"Give document_ids or filters, not both: ['{ID}'] and"),
     ({"filters": {"name": "*"}, "document_ids": []}, "Give document_ids or filters, not both: [] and"),
     ({"filters": {"state": "archived"}}, "filters.state is unknown; the keys of filters are status, name, keyword,"),

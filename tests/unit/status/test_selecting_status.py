@@ -81,7 +81,7 @@ class TestStatus:
         ("guard", "says"),
         [
             ({"max_documents": 5}, "6 of 10 documents are selected, and max_documents allows 5. Nothing was changed."),
-            ({"max_share": 0.59}, "6 of 10 (60.0%) documents are selected, and max_share allows 0.59 of all."),
+            ({"max_share": 0.59}, "6 of 10 documents (60%) are selected, and max_share allows 59%."),
             ({"max_documents": 6, "max_share": 0.6}, ""),
             ({"max_documents": None, "max_share": 1}, ""),
         ],

@@ -43,7 +43,7 @@ def test_exclude_decides(kb: Dataset, ingest: Ingest, tmp_path: Path) -> None:
     assert ingest(tmp_path / ".page.md").outcomes == {".page.md": "skipped"}  # it is named
     error = ingest(f"{tmp_path}/.*").error
     assert isinstance(error, DifyInputError)
-    assert "no file and no text. 1 are excluded (exclude=['.*'" in str(error)
+    assert "no file and no text. Excluded: 1 file (exclude=['.*'" in str(error)
     error = ingest(tmp_path, exclude=[["a"]]).error
     assert isinstance(error, DifyInputError)
     assert str(error).startswith("exclude must be a pattern")

@@ -48,9 +48,9 @@ class TestSource:
         assert type(result.error) is DifySourceError
         says = {
             "missing": "does not exist. Nothing was changed",
-            "empty": "No file in",
+            "empty": f"The folder {folder} is empty. Nothing was changed",
             "nothing fits": "include=['*.pdf']",
-            "all unfit": "None of the 3 files of the source can become a document",
+            "all unfit": "No file of the source can become a document; it has 3 files",
             "unlistable below": f"{folder}/below cannot be read: PermissionError",
         }
         assert says[wrong] in str(result.error)

@@ -76,7 +76,7 @@ class TestGuards:
     @pytest.mark.parametrize(
         ("guard", "says"),
         [
-            ({"max_share": 0.5}, "2 of 3 (66.7%) documents are to be retired, and max_share allows 0.5 of all."),
+            ({"max_share": 0.5}, "2 of 3 documents (66.7%) are to be retired, and max_share allows 50%."),
             ({"max_documents": 1}, "2 of 3 documents are to be retired, and max_documents allows 1."),
         ],
     )
