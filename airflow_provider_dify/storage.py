@@ -110,7 +110,8 @@ def unreadable(
     scheme = _SCHEME.match(place)
     if scheme and (found := _not_installed(scheme[1], error, parameter)):
         return found
-    text = without_keys(without_secrets_of(place, f"{place} cannot be {verb}: {type(error).__name__}: {error}."))
+    reason = getattr(error, "strerror", None) or error  # without the path, which is named already
+    text = without_keys(without_secrets_of(place, f"{place} cannot be {verb}: {type(error).__name__}: {reason}."))
     return kind(text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…")
 
 

@@ -173,14 +173,6 @@ def seconds_of(seconds: float) -> str:
     return f"{round(seconds, 1):g} s"
 
 
-def span_of(seconds: float) -> str:
-    """Return a time that may be days as the log shows it."""
-    for unit, length in (("days", 86_400), ("hours", 3600)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.3g} {unit}"
-    return f"{seconds:.0f} s"
-
-
 def checking_again(seconds: float, error: DifyError) -> str:
     """Say that documents are read before anything is sent again."""
     return f"Checking the documents in {seconds_of(seconds)} before trying again: {error.message}"

@@ -21,6 +21,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_dify import DEFAULT_CONN_ID
 from airflow_provider_dify.exceptions import DifyError, DifyIndexingTimeout
 from airflow_provider_dify.knowledge.status.options import STALL_TIMEOUT, ProofOptions
+from airflow_provider_dify.knowledge.text.counts import duration, number_of
 from airflow_provider_dify.tasks.base import KnowledgeBaseTask
 from airflow_provider_dify.tasks.running import hand_over, patience, read_event
 
@@ -182,8 +183,6 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
             ) from error
 
     def _look(self, context: Context) -> PokeReturnValue:
-        from airflow_provider_dify.knowledge.progress import span_of
-
         first = self._waiting is None and not (self.reschedule and _first_poke(self, context))
         self._waiting = self._waiting or self._begin(context)
         wait, deadline = self._waiting
@@ -191,7 +190,7 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         with self.open_hook(context, wait.dataset_id, wait.document_ids) as hook:
             look = wait.look(deadline)
             if first:
-                plan = f"Waiting for {wait.what} to be indexed, for up to {span_of(self.timeout)}."
+                plan = f"Waiting for {wait.what} to be indexed, for up to {duration(self.timeout)}."
                 look = self.introduced(hook, look, wait.dataset_id, plan)
             report = hook.run(look, deadline)
         if report is not None:
@@ -205,7 +204,6 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
 
     def _say_done(self, number: int, seconds: float) -> None:
         from airflow_provider_dify.knowledge.status.proof import ProvenBy
-        from airflow_provider_dify.knowledge.text.counts import number_of
 
         by_search = self.prove_by == ProvenBy.SEARCH.value
         self.log.info(
@@ -245,10 +243,9 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
         return Deadline(self.timeout, current().monotonic)
 
     def _defer(self, wait: IndexingWait, deadline: Deadline) -> None:
-        from airflow_provider_dify.knowledge.progress import span_of
         from airflow_provider_dify.transport.clock import current
 
-        self.log.info("The triggerer continues to wait, for up to %s.", span_of(deadline.remaining))
+        self.log.info("The triggerer continues to wait, for up to %s.", duration(deadline.remaining))
         began = current().time() - deadline.elapsed
         hand_over(self, wait, began, patience(deadline.remaining, len(wait.document_ids)))
 

@@ -16,3 +16,8 @@ def number_of(count: int, noun: str = "document", plural: str = "") -> str:
 def part_of(count: int, total: int, noun: str = "document", plural: str = "") -> str:
     """Return a part in words: ``1 of 3 documents``. The first number decides about its verb: ``is``."""
     return f"{count:,} of {number_of(total, noun, plural)}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in seconds, or in days if that is long: ``900 s``, ``7 days``."""
+    return f"{round(seconds, 1):g} s" if seconds < 172_800 else f"{seconds / 86_400:.3g} days"

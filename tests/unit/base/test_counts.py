@@ -15,7 +15,7 @@ import pytest
 from airflow_provider_dify import knowledge
 from airflow_provider_dify.exceptions import DifyReportError
 from airflow_provider_dify.knowledge.report import DocumentReport, Report
-from airflow_provider_dify.knowledge.text.counts import if_one, number_of, part_of
+from airflow_provider_dify.knowledge.text.counts import duration, if_one, number_of, part_of
 
 _THINGS = "documents|files|queries|inputs|settings|answers|chunks|steps|tokens|contents"
 _WRONG = re.compile(rf"\b1 ({_THINGS})\b|\b(are|were|they|their)\b")
@@ -55,3 +55,4 @@ def test_words_for_numbers() -> None:
     assert [number_of(n, "query", "queries") for n in (1, 2)] == ["1 query", "2 queries"]
     assert [part_of(1, n, "file") for n in (1, 3)] == ["1 of 1 file", "1 of 3 files"]
     assert [if_one(n, "is", "are") for n in (0, 1, 2)] == ["are", "is", "are"]
+    assert [duration(n) for n in (0.5, 900, 604_800, 604_799.5)] == ["0.5 s", "900 s", "7 days", "7 days"]
