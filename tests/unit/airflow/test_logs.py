@@ -69,7 +69,7 @@ class TestFirstLine:
     def test_it_says_where(self, page: Document, said: pytest.LogCaptureFixture, make: Make) -> None:
         run(make(page))
         kb = page.dataset
-        where = r"Dify 1\.17\.0 at 127\.0\.0\.1:\d+ \(connection 'dify_default'\)"
+        where = r"Dify 1\.18\.0 at 127\.0\.0\.1:\d+ \(connection 'dify_default'\)"
         assert re.fullmatch(rf"{where}, knowledge base 'handbook' \({kb.id}\)\.", lines(said)[0])
 
     @pytest.mark.parametrize("make", BASES)
@@ -86,7 +86,7 @@ class TestFirstLine:
         )
         monkeypatch.setenv("AIRFLOW_CONN_DIFY_DEFAULT", dify.airflow_connection(app=app))
         run(make(page))
-        assert re.fullmatch(r"Dify 1\.17\.0 at \S+ \(connection 'dify_default'\), app 'app'\.", lines(said)[0])
+        assert re.fullmatch(r"Dify 1\.18\.0 at \S+ \(connection 'dify_default'\), app 'app'\.", lines(said)[0])
 
     def test_without_a_name_if_dify_does_not_tell(
         self, dify: FakeDify, page: Document, said: pytest.LogCaptureFixture
