@@ -224,7 +224,7 @@ def batch_unknown(dify: FakeDify, kb: Dataset) -> tuple[dict[str, Any], Any]:
 def batch_deleted(dify: FakeDify, kb: Dataset) -> tuple[dict[str, Any], Any]:
     page = kb.add_document("page", indexing_status="indexing")
     remove(page, after=200)
-    return {"batch": page.batch}, (DifyIndexingError, "deleted")
+    return {"batch": page.batch}, (DifyIndexingError, "[Dd]eleted")
 
 
 def stuck(dify: FakeDify, kb: Dataset) -> tuple[dict[str, Any], Any]:
