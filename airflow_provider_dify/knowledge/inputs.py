@@ -29,6 +29,8 @@ _KEY = re.compile(
     r"|((?<![A-Za-z0-9])(?:dat|ds-|app)[a-z-]*(?:\.{3}|\u2026))[A-Za-z0-9]{4,}"
 )
 _DECIMAL = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})(e[+-]?\d{1,3})?", re.IGNORECASE | re.ASCII)
+#: A template that is nothing but an expression.
+_EXPRESSION = re.compile(r"\{\{[^{}]*\}\}")
 _WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 #: Maximum length of a path on Linux.
 _LONGEST_PATTERN = 4096
@@ -243,6 +245,17 @@ def name(value: object, parameter: str, what: str = "text that is not empty") ->
     found = text(value, parameter, what).strip()
     if hint := why(found):
         raise DifyInputError(f"{parameter} must be {what}, not {show(value)}.{hint}")
+    return found
+
+
+def question(value: object, parameter: str) -> str:
+    """Return a text for an app, unchanged: it may be about templates. But it is not what a template leaves of nothing.
+
+    :raises DifyInputError: The value is something else, or a template that was not rendered.
+    """
+    found = text(value, parameter)
+    if "{" not in found or _EXPRESSION.fullmatch(found.strip()):
+        name(found, parameter)
     return found
 
 

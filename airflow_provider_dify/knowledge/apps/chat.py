@@ -75,7 +75,8 @@ class ChatMessage:
 
         :raises DifyInputError: One of them is invalid.
         """
-        known = None if conversation_id is None else inputs.canonical_id(conversation_id, "conversation_id")
+        new = conversation_id is None or conversation_id == ""  # as in Dify's API
+        known = None if new else inputs.canonical_id(conversation_id, "conversation_id")
         request = ChatRequest(inputs.text(query, "query"), inputs.by_name(values, "inputs"), known)
         return cls(single_try(user), request, options=inputs.given(options, RunOptions, "options"))
 

@@ -55,7 +55,7 @@ class ChatTask(AppTask):
         memory = memory_of(context)
         return ChatMessage(
             tries,
-            ChatRequest(inputs.name(self.query, "query"), inputs.by_name(self.inputs, "inputs"), conversation_id),
+            ChatRequest(inputs.question(self.query, "query"), inputs.by_name(self.inputs, "inputs"), conversation_id),
             options=self.options(ChatOptions),
             known=memory.recall(),
             keep=lambda note: self.keep(context, memory, note),

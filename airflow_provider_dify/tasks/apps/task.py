@@ -99,5 +99,5 @@ class AppTask(ConversationTask):
             self.show_app(context, str(note.get("app_id") or ""))
         finally:
             self._stop = stop
-        if killed and stop:
-            stop()
+            if killed and stop:  # also if Airflow 2 has ended the task with an error meanwhile
+                stop()

@@ -137,6 +137,27 @@ def test_a_run_that_was_not_started_is_not_remembered(app: Any) -> None:
     assert len(app.runs) == 1
 
 
+class EndsTheTask(Store):
+    """Kills a task when it stores the id of its run, and ends it with an error, as Airflow 2 does."""
+
+    task: Any = None
+
+    def set(self, key: str, value: Any) -> None:
+        super().set(key, value)
+        if value.get("run_id"):
+            self.task.on_kill()
+            raise KeyboardInterrupt
+
+
+def test_a_run_is_stopped_if_airflow_ends_the_task_with_an_error(app: Any) -> None:
+    app.seconds = 100_000
+    store = EndsTheTask()
+    store.task = DifyWorkflowRunOperator(task_id="run", inputs={}, timeout=200_000)
+    with pytest.raises(KeyboardInterrupt):
+        run_try(store.task, 1, store)
+    assert [run.status for run in app.runs] == ["stopped"]
+
+
 def test_a_run_whose_start_was_under_way_is_remembered(dify: FakeDify, app: Any) -> None:
     store = Store()
     task = DifyWorkflowRunOperator(task_id="run", inputs={})

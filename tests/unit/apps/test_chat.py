@@ -176,6 +176,12 @@ def test_bad_input_is_not_sent(chat: Any, kwargs: dict[str, Any], says: str) -> 
     assert chat.messages == []
 
 
+@pytest.mark.parametrize("query", [" Why does {{ ds }} stay in my text?\n", '{"text": "{% if x %}"}'])
+def test_a_question_about_templates_is_sent_unchanged(chat: Any, query: str) -> None:
+    assert ask(query=query).error is None
+    assert chat.messages[0].query == query
+
+
 def test_an_answer_that_was_not_expected(chat: Any) -> None:
     ran = ask(expect=lambda answer: "bye" in answer)
     assert isinstance(ran.error, DifyRunFailed)
@@ -192,7 +198,7 @@ def test_a_workflow_is_no_chat(dify: FakeDify, monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_hook_asks_and_lists(chat: Any) -> None:
     with DifyHook("dify_app") as hook:
-        answer = hook.ask_app("hello", user="ann")
+        answer = hook.ask_app("hello", user="ann", conversation_id="")  # a new one, as in Dify's API
         again = hook.ask_app("more", user="ann", conversation_id=answer.conversation_id)
         assert again.answer == "You said: more"
         assert [row["id"] for row in hook.list_conversations(user="ann")] == [answer.conversation_id]
