@@ -6,6 +6,7 @@ This module imports almost nothing, because each parse of a DAG file loads it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from inspect import unwrap
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
@@ -125,7 +126,8 @@ class DifyDocumentIndexingSensor(KnowledgeBaseTask, BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         """Wait. If Airflow finds that the time is up, say what is left."""
         try:
-            return super().execute(context)
+            # Without its wrapper: Airflow 2 takes a call of super().execute for one from outside, and warns or fails.
+            return unwrap(BaseSensorOperator.execute)(self, context)
         except AirflowSensorTimeout as error:
             if isinstance(error, DifyError) or self._waiting is None:
                 raise
