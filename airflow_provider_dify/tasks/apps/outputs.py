@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow_provider_dify.exceptions import DifyInputError, DifyStorageError
-from airflow_provider_dify.knowledge.inputs import show, without_keys
+from airflow_provider_dify.knowledge.inputs import name, show, without_keys
 from airflow_provider_dify.knowledge.text.schemas import check_schema, misfit, objection, short
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def write(outputs: JSON, path: str, run_id: str) -> str:
     """
     from airflow_provider_dify.storage import to_path
 
+    path = name(path, "output_path", "a path or a URL")  # as it was checked
     target = to_path(path + f"{run_id}.json" if path.endswith("/") else path, "output_path")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -213,6 +213,15 @@ class TestOutputs:
         assert len(json.dumps(ran.xcom)) < 5000
         assert json.loads(file.read_text()) == {"text": "x" * 2_000_000}
 
+    def test_their_path_may_be_a_number_or_have_blanks_around_it(
+        self, app: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Native rendering makes a number of it."""
+        monkeypatch.chdir(tmp_path)
+        for path in (2024, f" {tmp_path}/out.json\n"):
+            assert run_try(task(output_path=path)).error is None
+        assert {file.name for file in tmp_path.iterdir()} == {"2024", "out.json"}
+
     def test_a_place_that_cannot_be_written_is_red(self, app: Any, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         ran = run_try(task(output_path=f"{tmp_path}/file/out.json"))
