@@ -37,7 +37,9 @@ def to_path(text: str, parameter: str = "source") -> Any:
     :raises DifyInputError: It is neither, or no installed package can open it.
     """
     if text and (hint := why(text)):
-        raise DifyInputError(f"{parameter} must be a path or a URL, not {show(text)}.{hint}")
+        raise DifyInputError(
+            f"{parameter} must be a path or a URL, not {show(text)}.{hint} If it really has this name, pass a path object."
+        )
     if "\0" in text:
         raise DifyInputError(f"{parameter} contains a NUL character, which no path can have: {show(text)}.")
     scheme = _SCHEME.match(text)

@@ -37,5 +37,5 @@ def runs(user: object, status: object, limit: object) -> Flow[tuple[LogRow, ...]
 
 def stop(run_id: object, user: object, task_id: object) -> Flow[AppRun]:
     """Stop a run."""
-    known = "" if task_id == "" else inputs.canonical_id(task_id, "task_id")
+    known = "" if task_id in (None, "") else inputs.canonical_id(task_id, "task_id")
     return stopped(inputs.canonical_id(run_id, "run_id"), known, checked_user(user))

@@ -121,7 +121,7 @@ class WorkflowTask(AppTask):
             files_of(inputs.by_name(self.files, "files")),
             None if self.workflow_id is None else inputs.canonical_id(self.workflow_id, "workflow_id"),
         )
-        if self.output_path is not None:
+        if self.output_path not in (None, ""):
             to_path(inputs.name(self.output_path, "output_path", "a path or a URL"), "output_path")
         memory = memory_of(context)
         return WorkflowRun(

@@ -222,6 +222,11 @@ class TestOutputs:
             assert run_try(task(output_path=path)).error is None
         assert {file.name for file in tmp_path.iterdir()} == {"2024", "out.json"}
 
+    def test_an_empty_place_is_none(self, app: Any) -> None:
+        ran = run_try(task(output_path=""))
+        assert ran.returned["outputs"]
+        assert ran.returned["output_path"] is None
+
     def test_a_place_that_cannot_be_written_is_red(self, app: Any, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         ran = run_try(task(output_path=f"{tmp_path}/file/out.json"))

@@ -51,10 +51,11 @@ def test_it_is_refused_before_anything_is_sent(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_of_that_name_has_a_path(kb: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "None").mkdir()
-    (tmp_path / "None" / "a.md").write_text("About penguins.")
-    task = DifyDocumentIngestOperator(task_id="t", dataset_id=kb.id, source="./None/", indexing_technique="economy")
+@pytest.mark.parametrize("name", ["None", "{{ folder }}"])
+def test_a_path_object_may_have_such_a_name(kb: Dataset, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "a.md").write_text("About penguins.")
+    task = DifyDocumentIngestOperator(task_id="t", dataset_id=kb.id, source=folder, indexing_technique="economy")
     task.execute({"ti": TaskInstance()})  # type: ignore[typeddict-item]
     assert [document.name for document in kb.documents] == ["a.md"]
