@@ -38,7 +38,8 @@ def to_path(text: str, parameter: str = "source") -> Any:
     """
     if text and (hint := why(text)):
         raise DifyInputError(
-            f"{parameter} must be a path or a URL, not {show(text)}.{hint} If it really has this name, pass a path object."
+            f"{parameter} must be a path or a URL, not {show(text)}.{hint} If it really has this name, pass a path "
+            "object."
         )
     if "\0" in text:
         raise DifyInputError(f"{parameter} contains a NUL character, which no path can have: {show(text)}.")
